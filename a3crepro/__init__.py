@@ -1,0 +1,24 @@
+"""Asynchronous Methods for Deep Reinforcement Learning (Mnih et al. 2016), as software."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from a3crepro.config import compose as compose
+    from a3crepro.training import load_policy as load_policy
+    from a3crepro.training import train as train
+
+__version__ = "0.1.0"
+__all__ = ["compose", "load_policy", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """`train`, `load_policy` and `compose` are imported when they are first used, so that a mistake is told at once."""
+    if name == "compose":
+        from a3crepro.config import compose
+
+        return compose
+    if name in ("train", "load_policy"):
+        from a3crepro import training
+
+        return getattr(training, name)
+    raise AttributeError(f"module 'a3crepro' has no attribute {name!r}")

@@ -1,0 +1,103 @@
+"""What all methods have in common: an endless sequence of segments, each synchronise, roll out, gradient, apply."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import model_validator
+
+from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
+from a3crepro.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
+
+if TYPE_CHECKING:
+    from a3crepro.actor_learner import ActorLearner
+
+Outputs = dict[str, np.ndarray]
+"""A network's outputs for one observation: the vector of each head."""
+
+
+class Algorithm(Component, ABC):
+    """Settings of a method, and the method itself as it is written in the paper."""
+
+    uses_thread_copy: ClassVar[bool] = True
+    """Whether an actor-learner acts and computes gradients at a copy θ' of its own, or at the shared θ itself."""
+    uses_target_network: ClassVar[bool]
+    """Whether targets come from the shared target network θ⁻."""
+    monitor: ClassVar[str]
+    """What the number that an actor-learner shows on the screen is."""
+
+    gamma: Fraction
+    """The discount γ."""
+    max_gradient_norm: PositiveFloat
+    """A gradient with a larger L2 norm is scaled down to it."""
+
+    @abstractmethod
+    def heads(self, actions: int) -> dict[str, int]:
+        """Names and widths of the network's outputs."""
+
+    @abstractmethod
+    def segment(self, learner: ActorLearner) -> Iterator[None]:
+        """One segment of the method's pseudocode.
+
+        It yields before each point at which it touches what is shared, so that whoever runs the actor-learners can let
+        others come between.
+        """
+
+    @abstractmethod
+    def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
+        """The action of the policy that is scored."""
+
+
+class Exploration(Settings):
+    """ε-greedy exploration with a final ε that each actor-learner draws for itself (§4, §8)."""
+
+    anneal_frames: Count
+    """Frames (over all actor-learners) in which ε falls from 1 to its final value."""
+    final_values: list[Fraction]
+    """The values that the final ε is drawn from."""
+    probabilities: list[Fraction]
+    """Their probabilities."""
+    redraw_frames: PositiveCount
+    """An actor-learner draws anew after this many frames of its own: in frames, not in episodes, which would favour the
+    long ones of a small ε."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Exploration:
+        if len(self.final_values) != len(self.probabilities) or not is_distribution(self.probabilities):
+            raise ValueError("probabilities: needs one for each of final_values, with a sum of 1")
+        return self
+
+
+class ValueBased(Algorithm):
+    """What the three value-based methods have in common."""
+
+    uses_target_network: ClassVar[bool] = True
+    monitor: ClassVar[str] = "epsilon"
+
+    target_update_frames: PositiveCount
+    """I_target: θ⁻ ← θ whenever the frames of all actor-learners cross a multiple of this."""
+    exploration: Exploration
+    evaluation_epsilon: Fraction
+    """ε of the policy that is scored."""
+
+    def heads(self, actions: int) -> dict[str, int]:
+        return {"q": actions}
+
+    def epsilon(self, learner: ActorLearner) -> float:
+        """The actor-learner's ε at this moment."""
+        how = self.exploration
+        draw = learner.own_frames // how.redraw_frames
+        final = final_epsilon(learner.seed, learner.thread, draw, tuple(how.final_values), tuple(how.probabilities))
+        return epsilon(learner.global_frames, how.anneal_frames, final)
+
+    def epsilon_greedy(self, outputs: Outputs, learner: ActorLearner) -> int:
+        """a ε-greedy with respect to Q(s, ·; θ)."""
+        now = self.epsilon(learner)
+        learner.monitor(now)
+        return epsilon_greedy(outputs["q"], now, learner.rng)
+
+    def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
+        return epsilon_greedy(outputs["q"], self.evaluation_epsilon, rng)

@@ -1,0 +1,68 @@
+"""Asynchronous advantage actor-critic: Algorithm S3 of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from torch import Tensor
+
+from a3crepro.algorithms._algorithm import Algorithm, Outputs
+from a3crepro.mathematics.exploration import sample_softmax
+from a3crepro.mathematics.losses import policy_entropy, policy_loss, value_loss
+from a3crepro.mathematics.returns import n_step_returns
+from a3crepro.settings import NonNegativeFloat, PositiveCount, PositiveFloat
+
+if TYPE_CHECKING:
+    from a3crepro.actor_learner import ActorLearner
+
+
+class A3C(Algorithm):
+    """A policy π(a|s; θ) and a value V(s; θ_v) that share all but the heads, learnt from n-step returns."""
+
+    uses_target_network: ClassVar[bool] = False
+    monitor: ClassVar[str] = "entropy"
+
+    t_max: PositiveCount
+    """Longest rollout, in agent steps."""
+    entropy_beta: NonNegativeFloat
+    """Weight β of the policy's entropy."""
+    value_gradient: PositiveFloat
+    """Factor of the value's gradient (V − R)∇V."""
+    evaluation_policy: Literal["sample", "greedy"]
+    """The policy that is scored: actions drawn from π, or its most probable ones."""
+
+    def heads(self, actions: int) -> dict[str, int]:
+        return {"logits": actions, "value": 1}
+
+    def sample(self, outputs: Outputs, learner: ActorLearner) -> int:
+        """a drawn from π(·|s; θ')."""
+        return sample_softmax(outputs["logits"], learner.rng)
+
+    def segment(self, learner: ActorLearner) -> Iterator[None]:
+        learner.synchronise()  # θ' ← θ
+        rollout = learner.roll_out(self.t_max, self.sample)
+        value = 0.0 if rollout.terminal else learner.outputs()["value"].item()  # V(s_t; θ'_v)
+        returns = n_step_returns(rollout.rewards, rollout.discounts, value)
+
+        def loss(outputs: dict[str, Tensor], actions: Tensor) -> Tensor:
+            learner.monitor(policy_entropy(outputs["logits"].detach()).mean().item())
+            return self.loss(outputs, actions, learner.tensor(returns))
+
+        learner.accumulate(rollout, loss)
+        yield
+        learner.count(rollout.frames)
+        learner.apply()
+
+    def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
+        """The sum of policy and value losses over a rollout."""
+        values = outputs["value"][:, 0]
+        advantage = returns - values.detach()
+        policy = policy_loss(outputs["logits"], actions, advantage, self.entropy_beta)
+        return policy + value_loss(values, returns, self.value_gradient)
+
+    def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
+        if self.evaluation_policy == "greedy":
+            return int(outputs["logits"].argmax())
+        return sample_softmax(outputs["logits"], rng)

@@ -1,0 +1,32 @@
+"""Asynchronous n-step Q-learning: Algorithm S2 of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from a3crepro.algorithms._algorithm import ValueBased
+from a3crepro.mathematics.losses import q_loss
+from a3crepro.mathematics.returns import n_step_returns
+from a3crepro.settings import PositiveCount
+
+if TYPE_CHECKING:
+    from a3crepro.actor_learner import ActorLearner
+
+
+class NStepQ(ValueBased):
+    """R = r_1 + γ r_2 + … + γⁿ max_a Q(s_n, a; θ⁻): each state of a rollout gets the longest return there is."""
+
+    t_max: PositiveCount
+    """Longest rollout, in agent steps."""
+
+    def segment(self, learner: ActorLearner) -> Iterator[None]:
+        learner.synchronise()  # θ' ← θ
+        rollout = learner.roll_out(self.t_max, self.epsilon_greedy)
+        best = 0.0 if rollout.terminal else learner.target_outputs()["q"].max()
+        returns = n_step_returns(rollout.rewards, rollout.discounts, best)
+        learner.accumulate(rollout, lambda outputs, actions: q_loss(outputs["q"], actions, learner.tensor(returns)))
+        yield
+        learner.count(rollout.frames)
+        learner.apply()
+        learner.update_target(self.target_update_frames)

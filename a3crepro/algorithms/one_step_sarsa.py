@@ -1,0 +1,40 @@
+"""Asynchronous one-step Sarsa: Algorithm 1 with Sarsa's target (§4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from a3crepro.algorithms._algorithm import ValueBased
+from a3crepro.mathematics.losses import q_loss
+from a3crepro.mathematics.returns import n_step_returns
+from a3crepro.settings import PositiveCount
+
+if TYPE_CHECKING:
+    from a3crepro.actor_learner import ActorLearner
+
+
+class OneStepSarsa(ValueBased):
+    """y = r + γ Q(s', a'; θ⁻) with the action a' that is then taken in s'."""
+
+    uses_thread_copy: ClassVar[bool] = False
+
+    update_steps: PositiveCount
+    """I_AsyncUpdate: gradients of so many steps, or up to a terminal state, are summed into one update."""
+
+    def segment(self, learner: ActorLearner) -> Iterator[None]:
+        for _ in range(self.update_steps):
+            learner.synchronise()  # reads T; θ is the shared one
+            step = learner.roll_out(1, self.epsilon_greedy)
+            following = 0.0
+            if not step.terminal:
+                action = learner.decide(self.epsilon_greedy)  # a', kept: the next step takes it
+                following = learner.target_outputs()["q"][action]
+            y = n_step_returns(step.rewards, step.discounts, following)
+            learner.accumulate(step, lambda outputs, actions, y=y: q_loss(outputs["q"], actions, learner.tensor(y)))
+            yield
+            learner.count(step.frames)  # T ← T + 1
+            learner.update_target(self.target_update_frames)
+            if step.episode_ended:
+                break
+        learner.apply()

@@ -1,0 +1,104 @@
+"""The command line of training: checks everything before anything starts, then lets Hydra run the jobs.
+
+Exit status: 0 finished; 2 a mistake in the command or configuration; 130 stopped by Ctrl-C or SIGTERM after saving; 1
+anything else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from a3crepro.settings import UserError
+
+
+def main() -> None:
+    """Trains with the configuration that the command line gives."""
+    run_command(_train_command)
+
+
+def run_command(command: Callable[[], None]) -> None:
+    """Runs a command and turns its errors into one line and an exit status."""
+    from a3crepro.processes import ProcessDied
+    from a3crepro.run_directory import RunError
+    from a3crepro.training import Stopped
+
+    try:
+        command()
+    except UserError as error:
+        _end(str(error), 2)
+    except Stopped as error:
+        _end(str(error), 130)
+    except KeyboardInterrupt:
+        _end("stopped before the run had begun", 130)
+    except (RunError, ProcessDied) as error:
+        _end(str(error), 1)
+    except OSError as error:
+        _end(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    sys.stdout.flush()
+    print(f"a3crepro: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(status)
+
+
+def _train_command() -> None:
+    import hydra
+    from hydra._internal.utils import get_args_parser
+
+    from a3crepro.config import conf_directory, register_resolvers
+
+    register_resolvers()
+    arguments = get_args_parser().parse_args()
+    if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
+        check(arguments)
+    failure: list[BaseException] = []
+    job = hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job(failure))
+    try:
+        job()
+    except SystemExit:
+        if failure:  # Hydra turns every exception of a job into status 1: ours have statuses of their own
+            raise failure[0] from None
+        raise
+
+
+def _job(failure: list[BaseException]) -> Callable[[Any], Any]:
+    def job(config: Any) -> Any:
+        from a3crepro.training import train
+
+        try:
+            return train(config)
+        except (Exception, KeyboardInterrupt) as error:
+            failure.append(error)
+            raise SystemExit(1) from None
+
+    return job
+
+
+def check(arguments: Any) -> None:
+    """Composes and checks the configuration of every job before the first one starts.
+
+    Raises:
+      UserError: one line that names the key and what is allowed.
+    """
+    from a3crepro.config import compose
+
+    for overrides in jobs(arguments.overrides, arguments.multirun):
+        compose(*overrides, config_dir=arguments.config_dir, config_name=arguments.config_name or "config")
+
+
+def jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
+    """The overrides of each job of a command line, as Hydra's own sweeper makes them."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if not multirun:
+        return [list(overrides)]
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+    except HydraException as error:
+        raise UserError("; ".join(line.strip() for line in str(error).splitlines() if line.strip())) from error

@@ -1,0 +1,259 @@
+"""The configuration of a run: its schema, and the way from a command line or a stored file to it.
+
+The only module, beside the command line, that knows Hydra. Types, ranges and documentation live in Python (here and in
+the components' own classes); values, each with its source, in `conf/`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import SerializeAsAny, ValidationError
+
+from a3crepro.algorithms._algorithm import Algorithm
+from a3crepro.environments._environment import Environment
+from a3crepro.execution._execution import Execution
+from a3crepro.networks._network import Network
+from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.settings import Count, PositiveCount, PositiveFloat, Settings, UserError, component_class, names
+
+GROUPS = {  # configuration group: the package whose modules are its components
+    "algo": "a3crepro.algorithms",
+    "env": "a3crepro.environments",
+    "network": "a3crepro.networks",
+    "optimizer": "a3crepro.optimizers",
+    "execution": "a3crepro.execution",
+}
+
+
+class Evaluation(Settings):
+    """How θ is scored while and after it is trained: whole games, unclipped score."""
+
+    every: Count
+    """Frames (over all actor-learners) between evaluations during training; 0 switches them off."""
+    episodes: Count
+    """Games an evaluation plays; 0 switches the final one off, too."""
+    max_frames: PositiveCount
+    """A game of an evaluation is cut off after this many frames."""
+
+
+class Checkpointing(Settings):
+    """When everything needed to go on is written."""
+
+    every_seconds: PositiveFloat
+    """Seconds between checkpoints; one more is written whenever a run stops."""
+
+
+class Logging(Settings):
+    """What a run shows while it goes on."""
+
+    every_seconds: PositiveFloat
+    """Seconds between two log lines where the output is not a terminal."""
+    tensorboard: bool
+    """Write the scores and the speed for TensorBoard, too."""
+
+
+class Config(Settings):
+    """One training run."""
+
+    algo: SerializeAsAny[Algorithm]
+    env: SerializeAsAny[Environment]
+    network: SerializeAsAny[Network]
+    optimizer: SerializeAsAny[Optimizer]
+    execution: SerializeAsAny[Execution]
+    evaluation: Evaluation
+    checkpoint: Checkpointing
+    logging: Logging
+    threads: PositiveCount
+    """Number of actor-learners."""
+    frames: Count
+    """The budget, in environment frames, over all actor-learners together."""
+    seed: Count
+    """Everything random in a run is drawn from this number."""
+
+    @property
+    def anneal_frames(self) -> int:
+        """Frames over which the learning rate falls to 0."""
+        return self.frames if self.optimizer.anneal_frames is None else self.optimizer.anneal_frames
+
+    def plain(self) -> dict[str, Any]:
+        """The configuration as nested dictionaries of numbers, strings and lists."""
+        return self.model_dump()
+
+
+def conf_directory() -> Path:
+    """The directory `conf`: beside the package in a checkout, inside it where it was built into a wheel."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "config.yaml").is_file():
+            return candidate
+    raise UserError(f"conf: no configuration found beside or inside {package}; install a3crepro again")
+
+
+# ---- From plain values to a Config ---------------------------------------------------------------------------------
+
+
+def build(values: Any) -> Config:
+    """Checks plain values (a mapping, or what Hydra composed) and makes a `Config` of them.
+
+    Raises:
+      UserError: one line that names the first wrong key and what is allowed there.
+    """
+    if OmegaConf.is_config(values):
+        try:
+            values = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+        except OmegaConfBaseException as error:
+            raise UserError(_one_line(error)) from error
+    if not isinstance(values, Mapping):
+        raise UserError(f"configuration: expected a mapping, got {values!r}")
+    checked = dict(values)
+    for group, package in GROUPS.items():
+        if group in values:
+            checked[group] = _build_component(group, package, values[group])
+    config = _checked(Config, checked, ())
+    _check_fit(config)
+    return config
+
+
+def _build_component(group: str, package: str, values: Any) -> Settings:
+    if not isinstance(values, Mapping) or "name" not in values:
+        raise UserError(f"{group}: expected a choice of this group with a name, got {values!r}")
+    allowed = names(package)
+    if values["name"] not in allowed:
+        raise UserError(f"{group}.name: unknown name {values['name']!r}; allowed: {', '.join(allowed)}")
+    return _checked(component_class(package, values["name"]), dict(values), (group,))
+
+
+def _checked(settings: type[Any], values: Mapping[str, Any], prefix: tuple[str, ...]) -> Any:
+    try:
+        return settings.model_validate(values)
+    except ValidationError as error:
+        details = error.errors()
+        # A misspelt key also leaves the right one missing: say the first, not the second.
+        first = min(details, key=lambda detail: detail["type"] == "missing")
+        raise UserError(_describe(settings, first, prefix)) from error
+
+
+def _describe(settings: type[Settings], detail: Mapping[str, Any], prefix: tuple[str, ...]) -> str:
+    key = ".".join(str(part) for part in (*prefix, *detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key; allowed: {', '.join(_keys_beside(settings, detail['loc']))}"
+    if detail["type"] == "missing":
+        return f"{key}: missing"
+    message = detail["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{key}: {message}, got {detail['input']!r}" if key else message
+
+
+def _keys_beside(settings: type[Settings], location: tuple[Any, ...]) -> list[str]:
+    """The known keys at the level of an unknown one, the most similar first."""
+    for part in location[:-1]:
+        annotation = settings.model_fields[part].annotation
+        assert isinstance(annotation, type)
+        settings = annotation
+    known = list(settings.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), known)
+    return close + [key for key in known if key not in close]
+
+
+def _check_fit(config: Config) -> None:
+    """Refuses choices that are each right and do not fit together, before any process is started."""
+    observation_space, actions = config.env.spaces()
+    try:
+        config.network.check(observation_space)
+    except ValueError as error:
+        raise UserError(f"network: {error}") from error
+    if actions < 1:
+        raise UserError(f"env: needs at least one action, has {actions}")
+
+
+# ---- From a command line to a Config -------------------------------------------------------------------------------
+
+
+def compose(*overrides: str, config_dir: str | None = None, config_name: str = "config") -> Config:
+    """The configuration that a command line of these overrides gives, e.g. `compose("algo=a3c", "env=pong")`."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+
+    register_resolvers()
+    extra = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"] if config_dir else []
+    try:
+        with initialize_config_dir(str(conf_directory()), version_base="1.3"):
+            return build(hydra_compose(config_name, overrides=[*map(_forced, overrides), *extra]))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_line(error)) from error
+
+
+def _forced(override: str) -> str:
+    """`++key=value` for `key=value`, so that an unknown key reaches the schema, whose message names what is allowed.
+
+    Choices of a group (`env=pong`), deletions and Hydra's own keys stay as they are.
+    """
+    match = re.match(r"^\+{0,2}([\w.]+)=", override)
+    if match is None or match[1] in GROUPS or match[1].startswith("hydra."):
+        return override
+    return "++" + override.lstrip("+")
+
+
+def _one_line(error: BaseException) -> str:
+    """What Hydra or OmegaConf says in several lines, in one."""
+    text = str(error)
+    options = re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':\n(.*?)(\nConfig search path|$)", text, re.S)
+    if options:
+        group, choice = options[2], options[1].removeprefix(options[2] + "/")
+        allowed = [line.strip() for line in options[3].splitlines() if not line.strip().startswith("_")]
+        close = difflib.get_close_matches(choice, allowed, n=3)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        return f"{group}: unknown choice {choice!r}; {hint}allowed: {', '.join(allowed)}"
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(("See http", "object_type"))]
+    return "; ".join(lines)
+
+
+# ---- Resolvers -----------------------------------------------------------------------------------------------------
+
+
+def log_uniform(low: float, high: float, *key: float | str) -> float:
+    """A number drawn log-uniformly from [low, high) (§8), as a pure function of its arguments.
+
+    The same key (a seed, or a seed and a name) gives the same draw in every run, so that a run can be repeated alone and
+    draws are paired across methods: `optimizer.lr='${log_uniform:1e-4,1e-2,${seed}}'`.
+    """
+    low, high = float(low), float(high)
+    if not 0 < low < high < math.inf:
+        raise ValueError(f"log_uniform: needs 0 < low < high, got {low}, {high}")
+    if not key:
+        raise ValueError("log_uniform: needs a key to draw by, e.g. ${log_uniform:1e-4,1e-2,${seed}}")
+    words = [zlib.crc32(repr(part).encode()) for part in (low, high, *key)]
+    share = np.random.default_rng(words).random()
+    return float(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
+
+
+def run_name(choices: Mapping[str, str], overrides: Iterable[str]) -> str:
+    """The directory of a run below `runs`: its choices, its overrides and its seed, never the time.
+
+    `frames` is left out, so that a longer budget finds the shorter run and goes on with it.
+    """
+    given = dict(override.lstrip("+~").partition("=")[::2] for override in overrides)
+    seed = given.pop("seed", "0")
+    for key in ("env", "algo", "frames"):
+        given.pop(key, None)
+    words = ",".join(f"{key}={value}" for key, value in sorted(given.items()))
+    words = re.sub(r"[^\w.,=+:@-]", "_", words)
+    if len(words) > 150:
+        words = f"{words[:140]}-{zlib.crc32(words.encode()):08x}"
+    return "/".join(part for part in (choices["env"], choices["algo"], words, f"seed={seed}") if part)
+
+
+def register_resolvers() -> None:
+    """Makes `log_uniform` and `run_name` known to the YAML files and the command line."""
+    OmegaConf.register_new_resolver("log_uniform", log_uniform, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)

@@ -1,0 +1,78 @@
+"""What all environments have in common, whatever library they come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from a3crepro.settings import Component, Count, PositiveCount, PositiveFloat, Settings
+
+
+class Schedule(Settings):
+    """How long things take in this environment, in environment frames over all actor-learners."""
+
+    frames: Count
+    """The default of `frames`, the training budget."""
+    target_update_frames: PositiveCount
+    """I_target: the shared target network is set to θ whenever this many frames have passed."""
+    epsilon_anneal_frames: Count
+    """ε falls linearly from 1 to its final value over the first so many frames."""
+    epsilon_redraw_frames: PositiveCount
+    """An actor-learner draws a new final ε after this many frames of its own."""
+    evaluation_frames: Count
+    """The default of `evaluation.every`."""
+    max_evaluation_frames: PositiveCount
+    """The default of `evaluation.max_frames`."""
+
+
+class Environment(Component, ABC):
+    """Settings from which environments are made.
+
+    The observations are arrays of a `Box` space; `info["game_over"]`, where it is given, tells the end of a whole game
+    from the end of an episode of the learner (a lost life).
+    """
+
+    reward_clip: PositiveFloat | None
+    """The learner sees rewards clipped to [-reward_clip, reward_clip]; null: as they are. Scores are never clipped."""
+    schedule: Schedule
+
+    @property
+    def frames_per_step(self) -> int:
+        """Environment frames in one agent step."""
+        return 1
+
+    @abstractmethod
+    def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
+        """A new environment, for an actor-learner (`training`) or for an evaluation, which plays whole games.
+
+        With `render`, its `render()` returns an RGB picture of shape [height, width, 3].
+        """
+
+    def spaces(self) -> tuple[gym.spaces.Box, int]:
+        """The space of the observations and the number of actions."""
+        env = self.make(training=False)
+        try:
+            assert isinstance(env.observation_space, gym.spaces.Box)
+            assert isinstance(env.action_space, gym.spaces.Discrete)
+            return env.observation_space, int(env.action_space.n)
+        finally:
+            env.close()
+
+    def emulator(self, seed: int) -> Callable[[], None]:
+        """One random agent step a call and as little else as possible: the speed that no learner can exceed."""
+        env = self.make(training=False)
+        rng = np.random.default_rng(seed)
+        env.reset(seed=seed)
+        assert isinstance(env.action_space, gym.spaces.Discrete)
+        actions = int(env.action_space.n)
+
+        def step() -> None:
+            _, _, terminated, truncated, _ = env.step(int(rng.integers(actions)))
+            if terminated or truncated:
+                env.reset()
+
+        return step

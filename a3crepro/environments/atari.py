@@ -1,0 +1,176 @@
+"""The 57 Atari games, through ALE, with the preprocessing of Mnih et al. 2015 that §8 refers to.
+
+An action is repeated four times; the maximum of the last two grey screens is scaled to 84x84; four such pictures are
+an observation. Frames, rewards and lives equal those of gymnasium's `AtariPreprocessing` and `FrameStackObservation`
+for the same seed and actions; what differs is that a lost life can end an episode without resetting the game.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import ale_py
+import cv2
+import gymnasium as gym
+import numpy as np
+from ale_py import roms
+from gymnasium.utils import seeding
+from pydantic import field_validator
+
+from a3crepro.environments._environment import Environment
+from a3crepro.settings import Count, Fraction, PositiveCount
+
+SIDE = 84
+STACK = 4
+
+
+class Atari(Environment):
+    """An Atari 2600 game."""
+
+    game: str
+    """The game's name in ALE, e.g. `breakout`, `beam_rider`."""
+    action_repeat: PositiveCount
+    """Emulator frames for which an action is held: the frames of an agent step."""
+    no_op_max: Count
+    """A game starts with 1 to this many frames of doing nothing; 0: none."""
+    max_episode_frames: PositiveCount
+    """A game is cut off after this many frames, no-ops included; that is no terminal state."""
+    repeat_action_probability: Fraction
+    """Sticky actions: the probability that the emulator repeats the last frame's action."""
+    full_action_space: bool
+    """All 18 actions instead of the game's minimal set."""
+    life_loss_ends_episode: bool
+    """A lost life is a terminal state for the learner; the game goes on, and evaluations play all lives."""
+
+    @field_validator("game")
+    @classmethod
+    def _has_rom(cls, game: str) -> str:
+        known = roms.get_all_rom_ids()
+        if game not in known:
+            raise ValueError(f"unknown game; allowed: {', '.join(sorted(known))}")
+        return game
+
+    @property
+    def frames_per_step(self) -> int:
+        return self.action_repeat
+
+    def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
+        return AtariEnv(self, training and self.life_loss_ends_episode, "rgb_array" if render else None)
+
+    def load(self) -> ale_py.ALEInterface:
+        """An emulator with these settings, without a game in it."""
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        ale = ale_py.ALEInterface()
+        ale.setFloat("repeat_action_probability", self.repeat_action_probability)
+        ale.setInt("max_num_frames_per_episode", self.max_episode_frames)
+        return ale
+
+    def emulator(self, seed: int) -> Callable[[], None]:
+        ale = self.load()
+        ale.setInt("random_seed", seed)
+        ale.loadROM(roms.get_rom_path(self.game))
+        actions = ale.getLegalActionSet() if self.full_action_space else ale.getMinimalActionSet()
+        rng = np.random.default_rng(seed)
+
+        def step() -> None:
+            action = actions[rng.integers(len(actions))]
+            for _ in range(self.action_repeat):
+                ale.act(action)
+            if ale.game_over():
+                ale.reset_game()
+
+        return step
+
+
+class AtariEnv(gym.Env[np.ndarray, Any]):
+    """One Atari game as a gymnasium environment.
+
+    Observations are uint8 [4, 84, 84], the newest picture last; rewards are the game's own. `info` holds `lives` and
+    `game_over`. Where a lost life ends an episode, the `reset()` after it goes on with the same game.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 15}
+
+    def __init__(self, settings: Atari, end_at_life_loss: bool, render_mode: str | None = None) -> None:
+        self.settings = settings
+        self.end_at_life_loss = end_at_life_loss
+        self.render_mode = render_mode
+        self.ale = settings.load()
+        self._load_game(None)
+        self.actions = self.ale.getLegalActionSet() if settings.full_action_space else self.ale.getMinimalActionSet()
+        self.action_space = gym.spaces.Discrete(len(self.actions))
+        self.observation_space = gym.spaces.Box(0, 255, (STACK, SIDE, SIDE), np.uint8)
+        self._screen = np.zeros(self.ale.getScreenDims(), np.uint8)
+        self._screen_before = np.zeros_like(self._screen)
+        self._observation = np.zeros((STACK, SIDE, SIDE), np.uint8)
+        self._lives = 0
+        self._goes_on = False  # a life was lost and the game is not over: reset() only starts a new episode
+
+    def _load_game(self, seed: int | None) -> None:
+        """Seeds and starts the emulator as ale-py's own gymnasium environment does, for equal games from equal seeds."""
+        numpy_seed, ale_seed = np.random.SeedSequence(seed).generate_state(2)
+        self._np_random, _ = seeding.np_random(int(numpy_seed))
+        self.ale.setInt("random_seed", int(ale_seed.astype(np.int32)))
+        self.ale.loadROM(roms.get_rom_path(self.settings.game))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        if self._goes_on and seed is None:
+            self._goes_on = False
+            return self._observation, self._info(False)
+        self._goes_on = False
+        self._new_game(seed)
+        for _ in range(int(self.np_random.integers(1, self.settings.no_op_max + 1)) if self.settings.no_op_max else 0):
+            self.ale.act(self.actions[0])
+            if self.ale.game_over():
+                self._new_game(seed)
+        self._lives = self.ale.lives()
+        self.ale.getScreenGrayscale(self._screen)
+        self._screen_before.fill(0)
+        self._observation = np.repeat(self._picture()[None], STACK, axis=0)
+        return self._observation, self._info(False)
+
+    def _new_game(self, seed: int | None) -> None:
+        if seed is not None:
+            self._load_game(seed)
+        self.ale.reset_game()
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        reward, terminated, truncated = self._repeat(self.actions[action])
+        stack = np.empty_like(self._observation)
+        stack[:-1] = self._observation[1:]
+        stack[-1] = self._picture()
+        self._observation = stack
+        lives, before = self.ale.lives(), self._lives
+        self._lives = lives
+        game_over = terminated or truncated
+        self._goes_on = self.end_at_life_loss and lives < before and not game_over
+        return stack, reward, terminated or self._goes_on, truncated, self._info(game_over)
+
+    def _repeat(self, action: ale_py.Action) -> tuple[float, bool, bool]:
+        """Holds an action for `action_repeat` frames and keeps the last two screens.
+
+        A game that ends sooner leaves the older screens, as gymnasium's wrapper does.
+        """
+        reward, last = 0.0, self.settings.action_repeat - 1
+        for frame in range(last + 1):
+            reward += self.ale.act(action)
+            if self.ale.game_over():
+                return reward, self.ale.game_over(with_truncation=False), self.ale.game_truncated()
+            if frame == last - 1:
+                self.ale.getScreenGrayscale(self._screen_before)
+            elif frame == last:
+                self.ale.getScreenGrayscale(self._screen)
+        return reward, False, False
+
+    def _picture(self) -> np.ndarray:
+        if self.settings.action_repeat > 1:
+            np.maximum(self._screen, self._screen_before, out=self._screen)
+        return cv2.resize(self._screen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+    def _info(self, game_over: bool) -> dict[str, Any]:
+        return {"lives": self._lives, "game_over": game_over}
+
+    def render(self) -> Any:
+        return self.ale.getScreenRGB() if self.render_mode == "rgb_array" else None

@@ -1,0 +1,42 @@
+"""Any registered gymnasium environment with a discrete action space."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import gymnasium
+from pydantic import field_validator
+
+from a3crepro.environments._environment import Environment
+
+
+class Gym(Environment):
+    """An environment of gymnasium's registry, with the time limit that is registered with it."""
+
+    id: str
+    """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
+
+    @field_validator("id")
+    @classmethod
+    def _is_usable(cls, env_id: str) -> str:
+        module, _, name = env_id.rpartition(":")
+        try:
+            if module:
+                importlib.import_module(module)
+            gymnasium.spec(name)
+        except (ImportError, gymnasium.error.Error) as error:
+            raise ValueError(f"not a registered environment ({error})") from error
+        env = gymnasium.make(env_id)
+        try:
+            if not isinstance(env.action_space, gymnasium.spaces.Discrete):
+                raise ValueError(f"needs a discrete action space, has {env.action_space}")
+        finally:
+            env.close()
+        return env_id
+
+    def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
+        env: gymnasium.Env[Any, Any] = gymnasium.make(self.id, render_mode="rgb_array" if render else None)
+        if not isinstance(env.observation_space, gymnasium.spaces.Box):
+            env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
+        return env

@@ -1,0 +1,89 @@
+"""MinAtar's five games (Young and Tian 2019): Atari's dynamics on a 10x10 grid, a hundred times faster."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Literal
+
+import gymnasium as gym
+import numpy as np
+
+from a3crepro.environments._environment import Environment
+from a3crepro.settings import Fraction
+
+Game = Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
+
+
+class MinAtar(Environment):
+    """A MinAtar game, with its minimal action set."""
+
+    game: Game
+    sticky_action_probability: Fraction
+    """The probability that a step repeats the last action."""
+    difficulty_ramping: bool
+    """Asterix, Seaquest and Space Invaders grow harder as a game goes on."""
+
+    def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
+        return MinAtarEnv(self, "rgb_array" if render else None)
+
+
+class MinAtarEnv(gym.Env[np.ndarray, Any]):
+    """One MinAtar game as a gymnasium environment; observations are uint8 0 or 1, [channels, 10, 10]."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 15}
+
+    def __init__(self, settings: MinAtar, render_mode: str | None = None) -> None:
+        self.settings = settings
+        self.render_mode = render_mode
+        self.game = _game_module(settings.game).Env(ramping=settings.difficulty_ramping)
+        self.game.random = np.random.RandomState()
+        self.actions = self.game.minimal_action_set()
+        self.action_space = gym.spaces.Discrete(len(self.actions))
+        height, width, channels = self.game.state_shape()
+        self.observation_space = gym.spaces.Box(0, 1, (channels, height, width), np.uint8)
+        self._last_action = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        if seed is not None:
+            self.game.random = np.random.RandomState(int(self.np_random.integers(2**32)))
+            self._last_action = 0
+        self.game.reset()
+        return self._observation(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        # The order of draws is that of minatar.Environment.act, whose games these are.
+        if self.game.random.rand() >= self.settings.sticky_action_probability:
+            self._last_action = self.actions[action]
+        reward, terminated = self.game.act(self._last_action)
+        return self._observation(), float(reward), bool(terminated), False, {}
+
+    def _observation(self) -> np.ndarray:
+        return np.ascontiguousarray(self.game.state().transpose(2, 0, 1)).view(np.uint8)
+
+    def render(self) -> Any:
+        """Each channel in a colour of its own, 16 pixels a cell."""
+        if self.render_mode != "rgb_array":
+            return None
+        state = self.game.state()
+        channels = state.shape[2]
+        top = np.where(state.any(axis=2), channels - np.argmax(state[:, :, ::-1], axis=2), 0)
+        hue = np.arange(channels + 1) / (channels + 1)
+        waves = np.stack([np.cos(2 * np.pi * (hue + shift)) for shift in (0, 1 / 3, 2 / 3)], axis=1)
+        palette = (127.5 * (1 + waves)).astype(np.uint8)
+        palette[0] = 0
+        return palette[top].repeat(16, axis=0).repeat(16, axis=1)
+
+
+def _game_module(game: str) -> ModuleType:
+    """The module of one game, without importing the package around it, which draws in all of seaborn."""
+    package = importlib.util.find_spec("minatar")
+    assert package is not None and package.origin is not None
+    path = Path(package.origin).parent / "environments" / f"{game}.py"
+    spec = importlib.util.spec_from_file_location(f"minatar_{game}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

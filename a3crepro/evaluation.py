@@ -1,0 +1,164 @@
+"""Scoring a policy: whole games, unclipped scores, in a process of its own.
+
+Given θ, an evaluation depends on the run's seed and the frame count alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from a3crepro.config import Config
+from a3crepro.model import Model
+from a3crepro.networks._network import parameter_count, seeded
+from a3crepro.processes import Child
+
+
+class Policy(Protocol):
+    """Chooses actions, one after another."""
+
+    def start_episode(self) -> None:
+        """Forgets what a recurrent state holds."""
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+        """The action in this state, in agent steps one after another."""
+
+
+class NetworkPolicy:
+    """The policy of a network with these parameters, as `algo` scores it."""
+
+    def __init__(self, config: Config, parameters: np.ndarray) -> None:
+        space, actions = config.env.spaces()
+        module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+        if parameters.size != parameter_count(module):
+            raise ValueError(f"{parameters.size} parameters, but the network has {parameter_count(module)}")
+        self.model = Model(module, torch.from_numpy(parameters.astype(np.float32)))
+        self.algo = config.algo
+        self.start_episode()
+
+    def start_episode(self) -> None:
+        self.state = self.model.initial_state()
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+        outputs, self.state = self.model.outputs(observation, self.state)
+        return self.algo.act_in_evaluation(outputs, rng)
+
+
+class RandomPolicy:
+    """Actions drawn uniformly."""
+
+    def __init__(self, actions: int) -> None:
+        self.actions = actions
+
+    def start_episode(self) -> None:
+        pass
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+        return int(rng.integers(self.actions))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of an evaluation's games."""
+
+    frames: int
+    scores: list[float]
+
+    def summary(self) -> dict[str, float | int]:
+        """Mean, median, standard deviation and number of games."""
+        scores = np.asarray(self.scores)
+        return {
+            "score_mean": float(scores.mean()),
+            "score_median": float(np.median(scores)),
+            "score_std": float(scores.std()),
+            "episodes": len(scores),
+        }
+
+
+def play_episode(
+    env: gym.Env[Any, Any], policy: Policy, rng: np.random.Generator, max_steps: int, show: Callable[[], None] | None = None
+) -> float:
+    """The score of one game, cut off after `max_steps` agent steps; `show` is called at each state."""
+    observation, _ = env.reset(seed=int(rng.integers(2**31)))
+    policy.start_episode()
+    score = 0.0
+    for _ in range(max_steps):
+        if show:
+            show()
+        observation, reward, terminated, truncated, _ = env.step(policy.act(observation, rng))
+        score += float(reward)
+        if terminated or truncated:
+            break
+    return score
+
+
+def evaluate(config: Config, policy: Policy, seed: int, frames: int, episodes: int) -> Iterator[float]:
+    """The scores of so many games, whose randomness depends on `seed` and `frames` alone."""
+    env = config.env.make(training=False)
+    max_steps = -(-config.evaluation.max_frames // config.env.frames_per_step)
+    try:
+        for episode in range(episodes):
+            yield play_episode(env, policy, np.random.default_rng([seed, frames, episode]), max_steps)
+    finally:
+        env.close()
+
+
+class Evaluator:
+    """The process that scores snapshots of θ, one after another, from files; it takes the one of fewest frames first."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._child: Child | None = None
+        self._waiting: list[tuple[int, Path]] = []
+        self._current: tuple[int, Path] | None = None
+
+    def submit(self, frames: int, snapshot: Path) -> None:
+        """Queues the parameters in this file, those at so many frames."""
+        self._waiting.append((frames, snapshot))
+        self._waiting.sort()
+
+    @property
+    def busy(self) -> bool:
+        return self._current is not None or bool(self._waiting)
+
+    @property
+    def child(self) -> Child | None:
+        """The process, once there was something to do."""
+        return self._child
+
+    def poll(self) -> Iterator[Scores]:
+        """The evaluations that are done, without waiting.
+
+        Raises:
+          ProcessDied: the process raised an exception or was killed.
+        """
+        if self._child is not None:
+            for scores in self._child.receive():
+                self._current = None
+                yield scores
+        if self._current is None and self._waiting:
+            if self._child is None:
+                self._child = Child("the evaluator", _score_snapshots, self.config)
+            self._current = self._waiting.pop(0)
+            self._child.connection.send(self._current)
+
+    def end(self) -> None:
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+
+def _score_snapshots(connection: Connection, config: Config) -> None:
+    while True:
+        frames, path = connection.recv()
+        with np.load(path, allow_pickle=False) as snapshot:
+            policy = NetworkPolicy(config, snapshot["parameters"])
+        scores = list(evaluate(config, policy, config.seed, frames, config.evaluation.episodes))
+        connection.send(Scores(frames, scores))

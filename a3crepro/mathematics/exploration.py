@@ -1,0 +1,43 @@
+"""ε-greedy exploration whose final ε differs between actor-learners (§4, §8), as pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+
+def epsilon(frames: int, anneal_frames: int, final: float) -> float:
+    """ε after so many frames over all actor-learners: linearly from 1 to its final value."""
+    share = min(1.0, frames / anneal_frames) if anneal_frames else 1.0
+    return 1.0 + share * (final - 1.0)
+
+
+@lru_cache(maxsize=64)
+def final_epsilon(seed: int, thread: int, draw: int, values: tuple[float, ...], probabilities: tuple[float, ...]) -> float:
+    """The final ε of an actor-learner's draw number `draw`: nothing of it has to be stored to go on with a run."""
+    rng = np.random.default_rng([seed, thread, draw, 0xE])
+    return float(rng.choice(values, p=probabilities))
+
+
+def epsilon_greedy(q: np.ndarray, epsilon: float, rng: np.random.Generator) -> int:
+    """A random action with probability ε, else the first of the best."""
+    if rng.random() < epsilon:
+        return int(rng.integers(len(q)))
+    return int(q.argmax())
+
+
+def sample_softmax(logits: np.ndarray, rng: np.random.Generator) -> int:
+    """An action drawn from the softmax policy.
+
+    The highest logit is subtracted first, so that no exponential overflows; the draw is the first action whose
+    cumulated weight exceeds a uniform number.
+    """
+    weights = np.exp(logits - logits.max()).cumsum()
+    return min(int(weights.searchsorted(rng.random() * weights[-1], side="right")), len(logits) - 1)
+
+
+def is_distribution(probabilities: Sequence[float]) -> bool:
+    """Whether these numbers are probabilities that sum to 1."""
+    return all(p >= 0 for p in probabilities) and abs(sum(probabilities) - 1.0) < 1e-9

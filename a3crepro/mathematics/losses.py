@@ -1,0 +1,53 @@
+"""Losses, as pure functions of a rollout's outputs, actions and returns. All are sums over the rollout, not means.
+
+The returns are constants: no gradient flows through a target or an advantage.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def q_loss(q_tm1: Tensor, a_tm1: Tensor, target: Tensor) -> Tensor:
+    """Σ (y − Q(s, a; θ))² (§4, Algorithms 1 and S2); its gradient is 2 (Q − y) ∇Q.
+
+    Args:
+      q_tm1: Q(s_0, ·) … Q(s_{T-1}, ·), [T, actions].
+      a_tm1: actions taken in these states, int64 [T].
+      target: the targets y, or the returns R, [T].
+    """
+    assert q_tm1.ndim == 2 and a_tm1.shape == target.shape == q_tm1.shape[:1]
+    q = q_tm1.gather(1, a_tm1[:, None])[:, 0]
+    return (target - q).square().sum()
+
+
+def policy_entropy(logits: Tensor) -> Tensor:
+    """H(π(·|s)) of each state, in nats, [T]."""
+    log_pi = logits.log_softmax(1)
+    return -(log_pi.exp() * log_pi).sum(1)
+
+
+def policy_loss(logits: Tensor, a_tm1: Tensor, advantage: Tensor, entropy_beta: float) -> Tensor:
+    """−Σ [log π(a|s) · advantage + β H(π(·|s))] (§4).
+
+    Args:
+      logits: of the softmax policy in s_0 … s_{T-1}, [T, actions].
+      a_tm1: actions taken in these states, int64 [T].
+      advantage: R − V(s), a constant, [T].
+      entropy_beta: weight β of the entropy.
+    """
+    assert logits.ndim == 2 and a_tm1.shape == advantage.shape == logits.shape[:1]
+    log_pi = logits.log_softmax(1).gather(1, a_tm1[:, None])[:, 0]
+    return -(log_pi * advantage.detach() + entropy_beta * policy_entropy(logits)).sum()
+
+
+def value_loss(v_tm1: Tensor, returns: Tensor, value_gradient: float) -> Tensor:
+    """Σ ½ c (R − V(s))², whose gradient is c (V − R) ∇V; c = 0.5 (authors' e-mail).
+
+    Args:
+      v_tm1: V(s_0) … V(s_{T-1}), [T].
+      returns: R of these states, [T].
+      value_gradient: the factor c.
+    """
+    assert v_tm1.shape == returns.shape
+    return 0.5 * value_gradient * (returns - v_tm1).square().sum()

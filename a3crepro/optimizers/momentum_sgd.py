@@ -1,0 +1,31 @@
+"""Momentum SGD with each actor-learner's own momentum (§7)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from a3crepro.kernels import kernel
+from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.settings import Fraction
+
+
+@kernel("void(f4[::1], f4[::1], f4[::1], f4, f4)")
+def momentum_update(theta, gradient, momentum, learning_rate, alpha):  # type: ignore[no-untyped-def]
+    """mᵢ ← αmᵢ + (1 − α)Δθᵢ; θ ← θ − ηmᵢ (§7)."""
+    for i in range(theta.size):
+        momentum[i] = alpha * momentum[i] + (np.float32(1.0) - alpha) * gradient[i]
+        theta[i] -= learning_rate * momentum[i]
+
+
+class MomentumSGD(Optimizer):
+    """Stochastic gradient descent with momentum; the momentum is the actor-learner's own."""
+
+    shares_statistics: ClassVar[bool] = False
+
+    alpha: Fraction
+    """Decay of the mean of gradients."""
+
+    def update(self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float) -> None:
+        momentum_update(parameters, gradient, statistics, learning_rate, self.alpha)

@@ -1,0 +1,127 @@
+"""The other processes of a run: forked from a server that has everything imported, heard through a pipe, never orphans."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+class ProcessDied(Exception):
+    """A process of the run raised an exception or was killed; the message has its traceback or signal."""
+
+
+class _Failure:
+    """The last message of a process that raised an exception."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class _Finished:
+    """The last message of a process that came to its end."""
+
+
+def start_server() -> None:
+    """Starts the server that processes are forked from, if it does not run yet.
+
+    One thread a process: with more, each product would wait for cores that the other processes use.
+    """
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        CONTEXT.set_forkserver_preload(["a3crepro.execution._preload"])
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+class Child:
+    """A process that runs `target(connection, *args)`; both ends may send through the connection.
+
+    It ignores Ctrl-C and SIGTERM, which are for the run's main process, and ends itself when that is gone.
+    """
+
+    def __init__(self, name: str, target: Callable[..., None], *args: Any) -> None:
+        start_server()
+        self.name = name
+        self.finished = False
+        self.connection, theirs = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_main, args=(target, theirs, *args), name=name)
+        self.process.start()
+        theirs.close()
+        assert self.process.pid is not None
+        self._handle = os.pidfd_open(self.process.pid)  # still right when the server or the process is gone
+
+    def receive(self) -> Iterator[Any]:
+        """The messages that are there, without waiting.
+
+        Raises:
+          ProcessDied: the process ended before its work did.
+        """
+        try:
+            while not self.finished and self.connection.poll():
+                message = self.connection.recv()
+                if isinstance(message, _Finished):
+                    self.finished = True
+                elif isinstance(message, _Failure):
+                    raise ProcessDied(f"{self.name} failed:\n{message.text}")
+                else:
+                    yield message
+        except (EOFError, ConnectionResetError):
+            raise ProcessDied(f"{self.name} {self._how_it_died()}") from None
+
+    def _how_it_died(self) -> str:
+        self.process.join(timeout=2)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def end(self, grace: float = 0.0) -> None:
+        """Waits for the process, `grace` seconds at most, then kills it; afterwards it is gone."""
+        if not wait([self._handle], timeout=grace):  # type: ignore[list-item]
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            wait([self._handle], timeout=5)  # type: ignore[list-item]
+        self.process.join(timeout=1)
+        self.connection.close()
+        os.close(self._handle)
+
+
+def wait_for_messages(children: Sequence[Child], timeout: float) -> None:
+    """Returns when one of these processes has sent something or died, or after `timeout` seconds."""
+    wait([child.connection for child in children if not child.finished], timeout)
+
+
+def _main(target: Callable[..., None], connection: Connection, *args: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        target(connection, *args)
+        connection.send(_Finished())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            connection.send(_Failure(traceback.format_exc()))
+        raise SystemExit(1) from None
+
+
+def _end_with_parent() -> None:
+    """However the main process ends, even by SIGKILL, this one does not outlive it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])  # type: ignore[list-item]
+    os._exit(1)

@@ -1,0 +1,63 @@
+"""What every part of the configuration is made of: typed, documented, immutable settings.
+
+A component of the configuration (an algorithm, an environment, a network, an optimizer, an execution) is a class that
+derives from `Settings`: its fields are its keys, with type, range and documentation; their values live in `conf/`.
+The key `name` says in which module of the group's package the class is found.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class UserError(Exception):
+    """A mistake in the command or the configuration: one line that names the key and what is allowed (status 2)."""
+
+
+class Settings(BaseModel):
+    """Immutable settings; an unknown key, a wrong type and a value out of range are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Component(Settings):
+    """Settings of a member of a configuration group, found by its `name`."""
+
+    name: str
+    """The module of the group's package that defines the component."""
+
+
+def _whole(value: Any) -> Any:
+    """2e6 is a whole number in a command or a YAML file; 2.5, true and "2" are none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
+PositiveCount = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def names(package: str) -> list[str]:
+    """The names that may stand in `<group>.name`: the modules of the group's package that define a component."""
+    path = importlib.import_module(package).__path__
+    return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
+
+
+def component_class(package: str, name: str) -> type[Component]:
+    """The component that the module `package.name` defines.
+
+    Only modules inside this project's own packages can be named, so a stored configuration cannot run other code.
+    """
+    module = importlib.import_module(f"{package}.{name}")
+    is_component: Callable[[Any], bool] = lambda x: (  # noqa: E731
+        isinstance(x, type) and issubclass(x, Component) and x.__module__ == module.__name__
+    )
+    (found,) = (value for value in vars(module).values() if is_component(value))
+    return found

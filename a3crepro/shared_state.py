@@ -1,0 +1,107 @@
+"""What actor-learners share: parameters, target parameters, statistics and counters, as vectors in shared memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Columns of `counters`. Each row belongs to one actor-learner, which alone writes it, and fills a cache line: no addition
+# is lost, and none needs a lock.
+FRAMES, UPDATES, NOT_FINITE = range(3)
+ROW = 8
+
+# Entries of `marks`: the last multiple of an interval that somebody has dealt with.
+TARGET, SNAPSHOT = range(2)
+
+
+class SharedState:
+    """Written by all actor-learners without locks, as the paper has it.
+
+    Attributes:
+      parameters: θ, float32 [n].
+      target: θ⁻, float32 [n], or of length 0 where no target network is used.
+      statistics: of the optimizer, float32 [1 or threads, n].
+      counters: frames, updates and refused gradients of each actor-learner, int64 [threads, 8].
+      monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].
+    """
+
+    ARRAYS = ("parameters", "target", "statistics", "counters", "monitors")
+
+    def __init__(self, initial: Tensor, *, target: bool, statistics_rows: int, threads: int) -> None:
+        n = initial.numel()
+        self.parameters = initial.clone()
+        self.target = initial.clone() if target else torch.zeros(0)
+        self.statistics = torch.zeros(statistics_rows, n)
+        self.counters = torch.zeros(threads, ROW, dtype=torch.int64)
+        self.monitors = torch.zeros(threads, dtype=torch.float64)
+        self.marks = torch.zeros(2, dtype=torch.int64)
+        self.stop_flag = torch.zeros(1, dtype=torch.int64)
+        self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
+
+    def share(self, lock: AbstractContextManager[Any]) -> None:
+        """Moves everything into shared memory; the lock is that of rare events (`crossed`), never of an update."""
+        for tensor in (*map(self.__getattribute__, self.ARRAYS), self.marks, self.stop_flag):
+            tensor.share_memory_()
+        self.lock = lock
+
+    def frames(self) -> int:
+        """T: environment frames over all actor-learners."""
+        return int(self.counters[:, FRAMES].sum())
+
+    def updates(self) -> int:
+        """Updates that were applied."""
+        return int(self.counters[:, UPDATES].sum())
+
+    def refused(self) -> int:
+        """Gradients that were not finite and therefore not applied."""
+        return int(self.counters[:, NOT_FINITE].sum())
+
+    def crossed(self, mark: int, interval: int) -> int | None:
+        """The multiple of `interval` that T has crossed since anybody last asked, once for all actor-learners.
+
+        T jumps over multiples, so that `T mod interval = 0` would miss nearly all of them.
+        """
+        multiple = self.frames() // interval
+        if multiple <= int(self.marks[mark]):
+            return None
+        with self.lock:
+            if multiple <= int(self.marks[mark]):
+                return None
+            self.marks[mark] = multiple
+            return multiple * interval
+
+    def update_target(self) -> None:
+        """θ⁻ ← θ: the values change, the tensor stays."""
+        self.target.copy_(self.parameters)
+
+    def request_stop(self) -> None:
+        """Asks all actor-learners to stop at their next segment."""
+        self.stop_flag.fill_(1)
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self.stop_flag[0])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """A copy of everything needed to go on."""
+        return {name: getattr(self, name).numpy().copy() for name in self.ARRAYS}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], intervals: Mapping[int, int]) -> None:
+        """Takes over what `arrays` returned; `intervals` gives each mark's interval.
+
+        Raises:
+          ValueError: the arrays are of another shape.
+        """
+        for name in self.ARRAYS:
+            tensor = getattr(self, name)
+            if arrays[name].shape != tuple(tensor.shape):
+                raise ValueError(f"{name} has shape {arrays[name].shape}, expected {tuple(tensor.shape)}")
+            tensor.copy_(torch.from_numpy(arrays[name]))
+        for mark, interval in intervals.items():
+            self.marks[mark] = self.frames() // interval

@@ -1,0 +1,237 @@
+"""One training run, from a configuration to a summary."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from a3crepro.actor_learner import Episode, Snapshot
+from a3crepro.config import Config, build
+from a3crepro.evaluation import Evaluator, NetworkPolicy
+from a3crepro.execution._execution import Event
+from a3crepro.networks._network import flatten, parameter_count, seeded
+from a3crepro.processes import wait_for_messages
+from a3crepro.progress import Progress
+from a3crepro.run_directory import Checkpoint, RunDirectory, RunError, load_checkpoint, stored_config
+from a3crepro.shared_state import SNAPSHOT, TARGET, SharedState
+
+
+class Stopped(Exception):
+    """The run was stopped by Ctrl-C or SIGTERM, after saving; the same command goes on with it (status 130)."""
+
+
+def train(config: Any, directory: str | Path | None = None) -> dict[str, Any]:
+    """Trains, or goes on training, in a directory, and returns the run's summary.
+
+    Args:
+      config: a `Config` (see `a3crepro.compose`), a mapping of plain values, or what Hydra composed.
+      directory: of the run. Default: inside a Hydra job its output directory, else one below `runs` made of the
+        configuration.
+
+    Returns:
+      What `summary.json` holds. A finished run is not trained again.
+
+    Raises:
+      UserError: a mistake in the configuration, or a directory that holds another one.
+      RunError: the directory is in use, or no checkpoint in it is whole.
+      Stopped: Ctrl-C or SIGTERM, after saving.
+      ProcessDied: a process of the run raised an exception or was killed; the state was saved.
+      OSError: the disk is full; the last checkpoint is whole.
+    """
+    config = config if isinstance(config, Config) else build(config)
+    path = Path(directory) if directory is not None else default_directory(config)
+    with RunDirectory(path.absolute(), config) as run:
+        summary = run.summary()
+        if summary is not None:
+            print(f"{run.path} is finished: {summary['frames']:,} frames, mean score {summary['score_mean']}", flush=True)
+            return summary
+        return Training(config, run).run()
+
+
+def default_directory(config: Config) -> Path:
+    """Hydra's output directory inside one of its jobs; else `runs/…`, from everything but `frames`."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if HydraConfig.initialized():
+        return Path(HydraConfig.get().runtime.output_dir)
+    plain = {key: value for key, value in config.plain().items() if key not in ("frames", "seed")}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
+    return Path("runs") / f"{config.env.name}-{config.algo.name}-{digest}" / f"seed={config.seed}"
+
+
+def load_policy(directory: str | Path) -> NetworkPolicy:
+    """The policy of a finished or interrupted run, as its evaluations score it."""
+    directory = Path(directory)
+    config = stored_config(directory)
+    checkpoint = load_checkpoint(directory, print)
+    if checkpoint is None:
+        raise RunError(f"{directory} holds no checkpoint yet")
+    return NetworkPolicy(config, checkpoint.arrays["parameters"])
+
+
+def initial_state(config: Config) -> SharedState:
+    """What actor-learners share, before the first step."""
+    space, actions = config.env.spaces()
+    module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+    initial = torch.empty(parameter_count(module))
+    flatten(module, initial)
+    return SharedState(
+        initial,
+        target=config.algo.uses_target_network,
+        statistics_rows=1 if config.optimizer.shares_statistics else config.threads,
+        threads=config.threads,
+    )
+
+
+class Training:
+    """A run that goes on from its directory's checkpoint to its budget."""
+
+    def __init__(self, config: Config, run: RunDirectory) -> None:
+        self.config, self.run_directory = config, run
+        self.shared = initial_state(config)
+        self.start, self.seconds = 0, 0.0
+        checkpoint = run.restore(print)
+        if checkpoint:
+            self.shared.restore(checkpoint.arrays, self._intervals())
+            self.start, self.seconds = checkpoint.start + 1, checkpoint.seconds
+        self.evaluator = Evaluator(config)
+        for frames, path in run.waiting_snapshots():
+            self.evaluator.submit(frames, path)
+        self._saved = self._began = time.monotonic()
+        self._seconds_before = self.seconds
+
+    def _intervals(self) -> dict[int, int]:
+        intervals = {SNAPSHOT: self.config.evaluation.every or 1}
+        if self.config.algo.uses_target_network:
+            intervals[TARGET] = getattr(self.config.algo, "target_update_frames")  # noqa: B009
+        return intervals
+
+    def run(self) -> dict[str, Any]:
+        """Trains, evaluates, writes the summary."""
+        with Progress(self.config, self.shared, self.run_directory.path) as self.progress, stop_signals() as self.stop:
+            try:
+                self._train()
+                self._save()
+                self._stop_if_asked()
+                scores = self._evaluate_finally()
+                self._stop_if_asked()
+            except BaseException as error:
+                self._save_after(error)
+                raise
+            finally:
+                self.evaluator.end()
+        summary = self._summary(scores)
+        self.run_directory.finish(summary)
+        return summary
+
+    def _train(self) -> None:
+        if self.shared.frames() >= self.config.frames:
+            return
+        for event in self.config.execution.run(self.config, self.shared, self.start, self.seconds):
+            self.seconds = event.seconds
+            if event.report is not None:
+                self._record(event)
+                continue
+            self._record_evaluations()
+            self.progress.update()
+            if time.monotonic() - self._saved > self.config.checkpoint.every_seconds:
+                self._save()
+            if self.stop:
+                self.shared.request_stop()
+
+    def _record(self, event: Event) -> None:
+        report, seconds, real = event.report, event.seconds, self._real_seconds()
+        if isinstance(report, Episode):
+            self.run_directory.episodes.append(
+                {
+                    "frames": report.frames,
+                    "seconds": round(seconds, 3),
+                    "thread": report.thread,
+                    "score": report.score,
+                    "episode_frames": report.episode_frames,
+                    "real_seconds": round(real, 3),
+                }
+            )
+            self.progress.game(report.frames, report.score)
+        elif isinstance(report, Snapshot):
+            path = self.run_directory.save_snapshot(report.frames, report.parameters, seconds, real)
+            self.evaluator.submit(report.frames, path)
+
+    def _record_evaluations(self) -> None:
+        for scores in self.evaluator.poll():
+            self.run_directory.record_evaluation(scores.frames, scores.summary())
+            self.progress.evaluated(scores)
+
+    def _evaluate_finally(self) -> dict[str, Any]:
+        """Waits for the evaluations that are left, plays the final one, and returns its scores."""
+        nothing = {"score_mean": None, "score_median": None, "episodes": 0}
+        if not self.config.evaluation.episodes:
+            return nothing
+        frames = self.shared.frames()
+        path = self.run_directory.save_snapshot(frames, self.shared.parameters.numpy(), self.seconds, self._real_seconds())
+        self.evaluator.submit(frames, path)
+        while self.evaluator.busy and not self.stop:
+            self._record_evaluations()
+            self.progress.update()
+            wait_for_messages([self.evaluator.child] if self.evaluator.child else [], timeout=0.2)
+        if self.progress.evaluation is None:
+            return nothing
+        summary = self.progress.evaluation.summary()
+        return {key: summary[key] for key in nothing}
+
+    def _summary(self, scores: dict[str, Any]) -> dict[str, Any]:
+        frames = self.shared.frames()
+        return {
+            "frames": frames,
+            "updates": self.shared.updates(),
+            "seconds": round(self.seconds, 3),
+            "frames_per_second": round(frames / self.seconds, 1) if self.seconds else None,
+            **scores,
+        }
+
+    def _real_seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._began
+
+    def _stop_if_asked(self) -> None:
+        if self.stop:
+            raise Stopped(f"stopped by {self.stop[0].name} at {self.shared.frames():,} frames; the same command goes on")
+
+    def _save(self) -> None:
+        self.run_directory.save(Checkpoint(self.shared.arrays(), self.seconds, self.start))
+        self._saved = time.monotonic()
+
+    def _save_after(self, error: BaseException) -> None:
+        """Saves what there is when a run fails; where the disk is full, the last checkpoint stays as it is."""
+        if isinstance(error, Stopped):
+            return
+        with contextlib.suppress(OSError):
+            self._save()
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[signal.Signals]]:
+    """A list that Ctrl-C and SIGTERM add themselves to, instead of ending the process at once."""
+    received: list[signal.Signals] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def remember(number: int, _: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
