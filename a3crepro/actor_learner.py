@@ -91,8 +91,10 @@ class ActorLearner:
         self._env_seed: int | None = int(self.rng.integers(2**31))
         self._build_models()
         self.counters = shared.counters[thread].numpy()
+        self.monitors = shared.monitors.numpy()
         self.statistics = shared.statistics[0 if self.optimizer.shares_statistics else thread].numpy()
         self._not_finite_in_a_row = 0
+        self._decision: tuple[int, Tensor | None] | None = None
         self._start_episode()
 
     def _build_models(self) -> None:
@@ -144,10 +146,11 @@ class ActorLearner:
         assert self.target is not None
         return self.target.outputs(self.observation, self.state)[0]
 
-    def accumulate(self, rollout: Rollout, loss: Loss) -> None:
-        """dθ ← dθ + ∂ loss / ∂θ'."""
-        actions = torch.tensor(rollout.actions)
-        self.model.accumulate(np.stack(rollout.observations), actions, rollout.state, loss)
+    def accumulate(self, rollout: Rollout, returns: np.ndarray, loss: Loss) -> dict[str, Tensor]:
+        """dθ ← dθ + ∂ loss / ∂θ', for these returns of the rollout's states; returns the network's outputs there."""
+        actions, targets = torch.tensor(rollout.actions), torch.from_numpy(returns)
+        observations = np.stack(rollout.observations)
+        return self.model.accumulate(observations, rollout.state, lambda outputs: loss(outputs, actions, targets))
 
     def count(self, frames: int) -> None:
         """T ← T + frames."""
@@ -182,11 +185,7 @@ class ActorLearner:
 
     def monitor(self, value: float) -> None:
         """Shows a number (the policy's entropy, ε) on the screen."""
-        self.shared.monitors[self.thread] = value
-
-    @staticmethod
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values)
+        self.monitors[self.thread] = value
 
     def _start_episode(self) -> None:
         self.observation, _ = self.env.reset(seed=self._env_seed)
@@ -194,7 +193,7 @@ class ActorLearner:
             self._score, self._game_frames = 0.0, 0
         self._env_seed = None
         self.state = self.model.initial_state()
-        self._decision: tuple[int, Tensor | None] | None = None
+        self._decision = None
         self._episode_ended = False
 
     def _step(self, action: int, rollout: Rollout) -> None:

@@ -119,7 +119,7 @@ def build(values: Any) -> Config:
     for group, package in GROUPS.items():
         if group in values:
             checked[group] = _build_component(group, package, values[group])
-    config = _checked(Config, checked, ())
+    config: Config = _checked(Config, checked, ())
     _check_fit(config)
     return config
 
@@ -130,7 +130,8 @@ def _build_component(group: str, package: str, values: Any) -> Settings:
     allowed = names(package)
     if values["name"] not in allowed:
         raise UserError(f"{group}.name: unknown name {values['name']!r}; allowed: {', '.join(allowed)}")
-    return _checked(component_class(package, values["name"]), dict(values), (group,))
+    component: Settings = _checked(component_class(package, values["name"]), dict(values), (group,))
+    return component
 
 
 def _checked(settings: type[Any], values: Mapping[str, Any], prefix: tuple[str, ...]) -> Any:
@@ -150,7 +151,8 @@ def _describe(settings: type[Settings], detail: Mapping[str, Any], prefix: tuple
     if detail["type"] == "missing":
         return f"{key}: missing"
     message = detail["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    return f"{key}: {message}, got {detail['input']!r}" if key else message
+    given = "" if isinstance(detail["input"], Mapping) else f", got {detail['input']!r}"
+    return f"{key}: {message}{given}"
 
 
 def _keys_beside(settings: type[Settings], location: tuple[Any, ...]) -> list[str]:
@@ -185,12 +187,15 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
     from hydra.errors import HydraException
 
     register_resolvers()
-    extra = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"] if config_dir else []
+    further = [Path(config_dir).absolute()] if config_dir else []
+    if further and not further[0].is_dir():
+        raise UserError(f"--config-dir: {config_dir} is no directory")
+    extra = [f"hydra.searchpath=[file://{path}]" for path in further]
     try:
         with initialize_config_dir(str(conf_directory()), version_base="1.3"):
             return build(hydra_compose(config_name, overrides=[*map(_forced, overrides), *extra]))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(_one_line(error, further)) from error
 
 
 def _forced(override: str) -> str:
@@ -204,18 +209,27 @@ def _forced(override: str) -> str:
     return "++" + override.lstrip("+")
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: BaseException, directories: Iterable[Path] = ()) -> str:
     """What Hydra or OmegaConf says in several lines, in one."""
-    text = str(error)
-    options = re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':\n(.*?)(\nConfig search path|$)", text, re.S)
-    if options:
-        group, choice = options[2], options[1].removeprefix(options[2] + "/")
-        allowed = [line.strip() for line in options[3].splitlines() if not line.strip().startswith("_")]
+    text = str(error).replace("'++", "'")
+    unknown = re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':", text)
+    if unknown:
+        group, choice = unknown[2].split("/")[0], unknown[1].partition("/")[2]
+        allowed = choices(group, directories)
         close = difflib.get_close_matches(choice, allowed, n=3)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         return f"{group}: unknown choice {choice!r}; {hint}allowed: {', '.join(allowed)}"
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(("See http", "object_type"))]
-    return "; ".join(lines)
+    useless = ("See http", "object_type", "Set the environment")
+    return "; ".join(
+        line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(useless)
+    )
+
+
+def choices(group: str, directories: Iterable[Path] = ()) -> list[str]:
+    """What may be chosen of a configuration group: its YAML files, those of a further directory included."""
+    roots = [root / group for root in (conf_directory(), *directories)]
+    found = {path.relative_to(root).with_suffix("").as_posix() for root in roots for path in root.rglob("*.yaml")}
+    return sorted(name for name in found if not name.rpartition("/")[2].startswith("_"))
 
 
 # ---- Resolvers -----------------------------------------------------------------------------------------------------
@@ -224,8 +238,8 @@ def _one_line(error: BaseException) -> str:
 def log_uniform(low: float, high: float, *key: float | str) -> float:
     """A number drawn log-uniformly from [low, high) (§8), as a pure function of its arguments.
 
-    The same key (a seed, or a seed and a name) gives the same draw in every run, so that a run can be repeated alone and
-    draws are paired across methods: `optimizer.lr='${log_uniform:1e-4,1e-2,${seed}}'`.
+    The same key (a seed, or a seed and a name) gives the same draw in every run, so that a run can be repeated alone
+    and draws are paired across methods: `optimizer.lr='${log_uniform:1e-4,1e-2,${seed}}'`.
     """
     low, high = float(low), float(high)
     if not 0 < low < high < math.inf:

@@ -83,7 +83,11 @@ class Scores:
 
 
 def play_episode(
-    env: gym.Env[Any, Any], policy: Policy, rng: np.random.Generator, max_steps: int, show: Callable[[], None] | None = None
+    env: gym.Env[Any, Any],
+    policy: Policy,
+    rng: np.random.Generator,
+    max_steps: int,
+    show: Callable[[], None] | None = None,
 ) -> float:
     """The score of one game, cut off after `max_steps` agent steps; `show` is called at each state."""
     observation, _ = env.reset(seed=int(rng.integers(2**31)))
@@ -111,7 +115,7 @@ def evaluate(config: Config, policy: Policy, seed: int, frames: int, episodes: i
 
 
 class Evaluator:
-    """The process that scores snapshots of θ, one after another, from files; it takes the one of fewest frames first."""
+    """The process that scores snapshots of θ from files, one after another, the one of fewest frames first."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

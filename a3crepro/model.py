@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from a3crepro.networks._network import view_as_parameters
 
-Loss = Callable[[dict[str, Tensor], Tensor], Tensor]
-"""From the outputs of a rollout's states and the actions taken in them, int64 [T], to the summed loss."""
+Loss = Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]
+"""From a rollout's outputs, actions and returns to its summed loss; see `Algorithm.loss`."""
 
 
 class Model:
@@ -33,14 +33,17 @@ class Model:
         outputs, state = self.module(torch.from_numpy(observation)[None], state)
         return {name: output[0].numpy() for name, output in outputs.items()}, state
 
-    def accumulate(self, observations: np.ndarray, actions: Tensor, state: Tensor | None, loss: Loss) -> None:
-        """Adds the gradient of a rollout's loss to the gradient vector.
+    def accumulate(
+        self, observations: np.ndarray, state: Tensor | None, loss: Callable[[dict[str, Tensor]], Tensor]
+    ) -> dict[str, Tensor]:
+        """Adds the gradient of a rollout's loss to the gradient vector; returns the outputs.
 
         Args:
           observations: s_0 … s_{T-1}, [T, ...].
-          actions: a_0 … a_{T-1}, int64 [T].
           state: the recurrent state before s_0; the gradient is cut there.
-          loss: see `Loss`.
+          loss: from the outputs [T, width] to the summed loss.
         """
+        outputs: dict[str, Tensor]
         outputs, _ = self.module(torch.from_numpy(observations), state)
-        loss(outputs, actions).backward()  # type: ignore[no-untyped-call]
+        loss(outputs).backward()  # type: ignore[no-untyped-call]
+        return outputs

@@ -1,4 +1,4 @@
-"""The other processes of a run: forked from a server that has everything imported, heard through a pipe, never orphans."""
+"""The other processes of a run: forked from a server with everything imported, heard through a pipe, never orphans."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ class Child:
 
     def end(self, grace: float = 0.0) -> None:
         """Waits for the process, `grace` seconds at most, then kills it; afterwards it is gone."""
-        if not wait([self._handle], timeout=grace):  # type: ignore[list-item]
+        if not wait([self._handle], timeout=grace):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-            wait([self._handle], timeout=5)  # type: ignore[list-item]
+            wait([self._handle], timeout=5)
         self.process.join(timeout=1)
         self.connection.close()
         os.close(self._handle)
@@ -123,5 +123,5 @@ def _end_with_parent() -> None:
     """However the main process ends, even by SIGKILL, this one does not outlive it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    wait([parent.sentinel])  # type: ignore[list-item]
+    wait([parent.sentinel])
     os._exit(1)

@@ -38,7 +38,9 @@ class Progress:
         self._speed: deque[tuple[float, int]] = deque([(time.monotonic(), shared.frames())], maxlen=30)
         self._shown = 0.0
         self._refused = shared.refused()
-        self._live = Live(console=self.console, auto_refresh=False, transient=False) if self.console.is_terminal else None
+        self._live = (
+            Live(console=self.console, auto_refresh=False, transient=False) if self.console.is_terminal else None
+        )
         self._tensorboard = self._open_tensorboard() if config.logging.tensorboard else None
 
     def _open_tensorboard(self) -> Any:
@@ -118,11 +120,16 @@ class Progress:
             ("frames", f"{frames:,} ({share:.1%})"),
             ("frames/s", f"{speed:,.0f}"),
             ("left", _duration(left)),
-            ("score", "-" if mean is None else f"{mean:.2f} (mean of the last {len(self.recent)} of {self.games} games)"),
+            (
+                "score",
+                "-" if mean is None else f"{mean:.2f} (mean of the last {len(self.recent)} of {self.games} games)",
+            ),
             (self.config.algo.monitor, f"{self._monitor():.3f}"),
         ]
         if self.evaluation:
-            rows.append(("evaluation", f"{self.evaluation.summary()['score_mean']:.2f} at {self.evaluation.frames:,} frames"))
+            rows.append(
+                ("evaluation", f"{self.evaluation.summary()['score_mean']:.2f} at {self.evaluation.frames:,} frames")
+            )
         return rows
 
     def _report_refused(self) -> None:

@@ -33,7 +33,17 @@ from a3crepro.settings import UserError
 
 EPISODES = ("frames", "seconds", "thread", "score", "episode_frames", "real_seconds")
 EVALUATIONS = ("frames", "seconds", "score_mean", "score_median", "score_std", "episodes", "real_seconds")
-PACKAGES = ("torch", "numpy", "numba", "gymnasium", "ale-py", "minatar", "hydra-core", "pydantic", "opencv-python-headless")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "numba",
+    "gymnasium",
+    "ale-py",
+    "minatar",
+    "hydra-core",
+    "pydantic",
+    "opencv-python-headless",
+)
 
 
 class RunError(Exception):
@@ -43,7 +53,7 @@ class RunError(Exception):
 # ---- Files ---------------------------------------------------------------------------------------------------------
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a file under another name, to the disk, and renames it; a failure leaves the old one as it was."""
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -59,7 +69,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()) and None)
+    """Writes a text file as `write_atomically` does."""
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 class Table:
@@ -116,7 +127,7 @@ class Checkpoint:
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
-    """Writes `checkpoint.npz` and keeps the one before as `checkpoint_before.npz`; at any moment one of them is whole."""
+    """Writes `checkpoint.npz` and keeps the one before as `checkpoint_before.npz`; at any moment one is whole."""
     current, before = directory / "checkpoint.npz", directory / "checkpoint_before.npz"
     numbers = {"seconds": np.float64(checkpoint.seconds), "start": np.int64(checkpoint.start)}
     new = directory / "checkpoint_new.npz"
@@ -263,7 +274,10 @@ class RunDirectory:
         """Writes the row of an evaluation and removes its snapshot."""
         path = self.path / "snapshots" / f"{frames:012d}.npz"
         with np.load(path, allow_pickle=False) as snapshot:
-            times = {"seconds": round(float(snapshot["seconds"]), 3), "real_seconds": round(float(snapshot["real_seconds"]), 3)}
+            times = {
+                "seconds": round(float(snapshot["seconds"]), 3),
+                "real_seconds": round(float(snapshot["real_seconds"]), 3),
+            }
         self.evaluations.append({"frames": frames, **scores, **times})
         path.unlink()
 
@@ -332,7 +346,9 @@ def git_state() -> dict[str, Any]:
         if not (root / ".git").exists():
             return None
         try:
-            done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10)
+            done = subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10
+            )
         except (OSError, subprocess.SubprocessError):
             return None
         return done.stdout.strip()

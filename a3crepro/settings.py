@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -56,8 +55,9 @@ def component_class(package: str, name: str) -> type[Component]:
     Only modules inside this project's own packages can be named, so a stored configuration cannot run other code.
     """
     module = importlib.import_module(f"{package}.{name}")
-    is_component: Callable[[Any], bool] = lambda x: (  # noqa: E731
-        isinstance(x, type) and issubclass(x, Component) and x.__module__ == module.__name__
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Component) and value.__module__ == module.__name__
     )
-    (found,) = (value for value in vars(module).values() if is_component(value))
     return found

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Columns of `counters`. Each row belongs to one actor-learner, which alone writes it, and fills a cache line: no addition
-# is lost, and none needs a lock.
+# Columns of `counters`. Each row belongs to one actor-learner, which alone writes it, and fills a cache line: no
+# addition is lost, and none needs a lock.
 FRAMES, UPDATES, NOT_FINITE = range(3)
 ROW = 8
 

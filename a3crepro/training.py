@@ -53,7 +53,9 @@ def train(config: Any, directory: str | Path | None = None) -> dict[str, Any]:
     with RunDirectory(path.absolute(), config) as run:
         summary = run.summary()
         if summary is not None:
-            print(f"{run.path} is finished: {summary['frames']:,} frames, mean score {summary['score_mean']}", flush=True)
+            print(
+                f"{run.path} is finished: {summary['frames']:,} frames, mean score {summary['score_mean']}", flush=True
+            )
             return summary
         return Training(config, run).run()
 
@@ -178,7 +180,9 @@ class Training:
         if not self.config.evaluation.episodes:
             return nothing
         frames = self.shared.frames()
-        path = self.run_directory.save_snapshot(frames, self.shared.parameters.numpy(), self.seconds, self._real_seconds())
+        path = self.run_directory.save_snapshot(
+            frames, self.shared.parameters.numpy(), self.seconds, self._real_seconds()
+        )
         self.evaluator.submit(frames, path)
         while self.evaluator.busy and not self.stop:
             self._record_evaluations()
@@ -204,7 +208,9 @@ class Training:
 
     def _stop_if_asked(self) -> None:
         if self.stop:
-            raise Stopped(f"stopped by {self.stop[0].name} at {self.shared.frames():,} frames; the same command goes on")
+            raise Stopped(
+                f"stopped by {self.stop[0].name} at {self.shared.frames():,} frames; the same command goes on"
+            )
 
     def _save(self) -> None:
         self.run_directory.save(Checkpoint(self.shared.arrays(), self.seconds, self.start))

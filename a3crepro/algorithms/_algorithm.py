@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import model_validator
+from torch import Tensor
 
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
+from a3crepro.mathematics.losses import q_loss
 from a3crepro.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
 
 if TYPE_CHECKING:
@@ -44,6 +46,16 @@ class Algorithm(Component, ABC):
 
         It yields before each point at which it touches what is shared, so that whoever runs the actor-learners can let
         others come between.
+        """
+
+    @abstractmethod
+    def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
+        """The summed loss of a rollout.
+
+        Args:
+          outputs: of the network for s_0 … s_{T-1}, [T, width] for each head.
+          actions: a_0 … a_{T-1}, int64 [T].
+          returns: the targets or returns of these states, float32 [T].
         """
 
     @abstractmethod
@@ -98,6 +110,9 @@ class ValueBased(Algorithm):
         now = self.epsilon(learner)
         learner.monitor(now)
         return epsilon_greedy(outputs["q"], now, learner.rng)
+
+    def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
+        return q_loss(outputs["q"], actions, returns)
 
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
         return epsilon_greedy(outputs["q"], self.evaluation_epsilon, rng)

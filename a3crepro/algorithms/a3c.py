@@ -45,12 +45,8 @@ class A3C(Algorithm):
         rollout = learner.roll_out(self.t_max, self.sample)
         value = 0.0 if rollout.terminal else learner.outputs()["value"].item()  # V(s_t; θ'_v)
         returns = n_step_returns(rollout.rewards, rollout.discounts, value)
-
-        def loss(outputs: dict[str, Tensor], actions: Tensor) -> Tensor:
-            learner.monitor(policy_entropy(outputs["logits"].detach()).mean().item())
-            return self.loss(outputs, actions, learner.tensor(returns))
-
-        learner.accumulate(rollout, loss)
+        outputs = learner.accumulate(rollout, returns, self.loss)
+        learner.monitor(policy_entropy(outputs["logits"].detach()).mean().item())
         yield
         learner.count(rollout.frames)
         learner.apply()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from a3crepro.algorithms._algorithm import ValueBased
-from a3crepro.mathematics.losses import q_loss
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.settings import PositiveCount
 
@@ -25,7 +24,7 @@ class NStepQ(ValueBased):
         rollout = learner.roll_out(self.t_max, self.epsilon_greedy)
         best = 0.0 if rollout.terminal else learner.target_outputs()["q"].max()
         returns = n_step_returns(rollout.rewards, rollout.discounts, best)
-        learner.accumulate(rollout, lambda outputs, actions: q_loss(outputs["q"], actions, learner.tensor(returns)))
+        learner.accumulate(rollout, returns, self.loss)
         yield
         learner.count(rollout.frames)
         learner.apply()

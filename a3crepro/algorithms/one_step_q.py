@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from a3crepro.algorithms._algorithm import ValueBased
-from a3crepro.mathematics.losses import q_loss
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.settings import PositiveCount
 
@@ -28,7 +27,7 @@ class OneStepQ(ValueBased):
             step = learner.roll_out(1, self.epsilon_greedy)
             best = 0.0 if step.terminal else learner.target_outputs()["q"].max()
             y = n_step_returns(step.rewards, step.discounts, best)
-            learner.accumulate(step, lambda outputs, actions, y=y: q_loss(outputs["q"], actions, learner.tensor(y)))
+            learner.accumulate(step, y, self.loss)
             yield
             learner.count(step.frames)  # T ← T + 1
             learner.update_target(self.target_update_frames)

@@ -8,7 +8,8 @@ for the same seed and actions; what differs is that a lost life can end an episo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any
 
 import ale_py
 import cv2
@@ -69,7 +70,7 @@ class Atari(Environment):
     def emulator(self, seed: int) -> Callable[[], None]:
         ale = self.load()
         ale.setInt("random_seed", seed)
-        ale.loadROM(roms.get_rom_path(self.game))
+        ale.loadROM(rom(self.game))
         actions = ale.getLegalActionSet() if self.full_action_space else ale.getMinimalActionSet()
         rng = np.random.default_rng(seed)
 
@@ -83,6 +84,13 @@ class Atari(Environment):
         return step
 
 
+def rom(game: str) -> Path:
+    """The file of a game's ROM, which ale-py brings."""
+    path = roms.get_rom_path(game)
+    assert path is not None
+    return path
+
+
 class AtariEnv(gym.Env[np.ndarray, Any]):
     """One Atari game as a gymnasium environment.
 
@@ -90,7 +98,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
     `game_over`. Where a lost life ends an episode, the `reset()` after it goes on with the same game.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 15}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
 
     def __init__(self, settings: Atari, end_at_life_loss: bool, render_mode: str | None = None) -> None:
         self.settings = settings
@@ -108,13 +116,15 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         self._goes_on = False  # a life was lost and the game is not over: reset() only starts a new episode
 
     def _load_game(self, seed: int | None) -> None:
-        """Seeds and starts the emulator as ale-py's own gymnasium environment does, for equal games from equal seeds."""
+        """Seeds and starts the emulator as ale-py's own environment does, for equal games from equal seeds."""
         numpy_seed, ale_seed = np.random.SeedSequence(seed).generate_state(2)
         self._np_random, _ = seeding.np_random(int(numpy_seed))
         self.ale.setInt("random_seed", int(ale_seed.astype(np.int32)))
-        self.ale.loadROM(roms.get_rom_path(self.settings.game))
+        self.ale.loadROM(rom(self.settings.game))
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         if self._goes_on and seed is None:
             self._goes_on = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -32,7 +32,7 @@ class MinAtar(Environment):
 class MinAtarEnv(gym.Env[np.ndarray, Any]):
     """One MinAtar game as a gymnasium environment; observations are uint8 0 or 1, [channels, 10, 10]."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 15}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
 
     def __init__(self, settings: MinAtar, render_mode: str | None = None) -> None:
         self.settings = settings
@@ -45,7 +45,9 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
         self.observation_space = gym.spaces.Box(0, 1, (channels, height, width), np.uint8)
         self._last_action = 0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         if seed is not None:
             self.game.random = np.random.RandomState(int(self.np_random.integers(2**32)))

@@ -26,7 +26,7 @@ class Toy(Environment):
 class ToyEnv(gym.Env[np.ndarray, Any]):
     """A float32 observation of shape `shape`, drawn as grey squares."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 5}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012 - gymnasium declares it so
     shape: ClassVar[tuple[int, int]]
     actions: ClassVar[int]
 
@@ -51,9 +51,11 @@ class Catch(ToyEnv):
     shape = (6, 5)
     actions = 3
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        rows, columns = self.shape
+        columns = self.shape[1]
         self.ball = [0, int(self.np_random.integers(columns))]
         self.paddle = columns // 2
         return self._observation(), {}
@@ -83,7 +85,9 @@ class Chain(ToyEnv):
     actions = 2
     time_limit = 24
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self.place, self.steps = 0, 0
         return self._observation(), {}
@@ -102,13 +106,15 @@ class Chain(ToyEnv):
 
 
 class CueMemory(ToyEnv):
-    """The first observation shows one of two cues; two steps later its action must be chosen: +1, else -1. Chance: 0."""
+    """The first observation shows one of two cues; two steps later its action is due: +1, else -1. Chance: 0."""
 
     shape = (1, 3)
     actions = 2
     delay = 2
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self.cue, self.steps = int(self.np_random.integers(2)), 0
         return self._observation(), {}

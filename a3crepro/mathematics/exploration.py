@@ -15,7 +15,9 @@ def epsilon(frames: int, anneal_frames: int, final: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def final_epsilon(seed: int, thread: int, draw: int, values: tuple[float, ...], probabilities: tuple[float, ...]) -> float:
+def final_epsilon(
+    seed: int, thread: int, draw: int, values: tuple[float, ...], probabilities: tuple[float, ...]
+) -> float:
     """The final ε of an actor-learner's draw number `draw`: nothing of it has to be stored to go on with a run."""
     rng = np.random.default_rng([seed, thread, draw, 0xE])
     return float(rng.choice(values, p=probabilities))

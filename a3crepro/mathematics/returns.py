@@ -1,7 +1,8 @@
 """Returns, as pure functions of one rollout.
 
-The discount is data: 0 at a terminal state, γ elsewhere, so that no function asks whether an episode ended. A time limit
-is not a terminal state: its discount is γ, and the value of the state at which the clock ran out is bootstrapped from.
+The discount is data: 0 at a terminal state, γ elsewhere, so that no function asks whether an episode ended. A time
+limit is not a terminal state: its discount is γ, and the value of the state at which the clock ran out is bootstrapped
+from.
 """
 
 from __future__ import annotations

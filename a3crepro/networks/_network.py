@@ -25,14 +25,14 @@ from a3crepro.settings import Component, Count
 
 
 class Network(Component, ABC):
-    """Settings from which a network is built: a torso, LSTM cells behind it, and one linear layer for each head."""
+    """Settings from which a network is built: a torso, LSTM cells behind it, a linear layer for each head."""
 
     lstm_cells: Count
     """Number of LSTM cells behind the torso; 0: no recurrence."""
 
     @abstractmethod
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
-        """The layers from observations of this shape, scaled to [0, 1] if they are pictures, to a vector of features."""
+        """The layers from observations of this shape, pictures scaled to [0, 1], to a vector of features."""
 
     def check(self, observation_space: gym.spaces.Box) -> None:
         """Raises ValueError, with what is needed, where the network cannot take such observations."""
@@ -55,7 +55,9 @@ class Network(Component, ABC):
 class TorsoAndHeads(nn.Module):
     """Torso, LSTM cells, heads."""
 
-    def __init__(self, scale: float, torso: nn.Module, features: int, lstm_cells: int, heads: Mapping[str, int]) -> None:
+    def __init__(
+        self, scale: float, torso: nn.Module, features: int, lstm_cells: int, heads: Mapping[str, int]
+    ) -> None:
         super().__init__()
         self.scale = scale
         self.torso = torso
@@ -138,5 +140,5 @@ def require_shape(observation_space: gym.spaces.Box, shape: tuple[int | None, ..
     given = observation_space.shape
     fits = len(given) == len(shape) and all(b is None or a == b for a, b in zip(given, shape, strict=True))
     if not fits:
-        wanted = "x".join("any" if size is None else str(size) for size in shape)
-        raise ValueError(f"{what} takes observations of {wanted}, the environment gives {'x'.join(map(str, given))}")
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{what} takes observations of shape [{wanted}], this environment gives {list(given)}")

@@ -22,7 +22,9 @@ class Optimizer(Component, ABC):
     """The learning rate falls linearly to 0 over so many frames; null: over all of `frames`."""
 
     @abstractmethod
-    def update(self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float) -> None:
+    def update(
+        self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float
+    ) -> None:
         """One step down the gradient: writes `parameters` and `statistics`, both float32 vectors, without locks."""
 
 

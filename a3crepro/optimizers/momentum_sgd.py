@@ -27,5 +27,7 @@ class MomentumSGD(Optimizer):
     alpha: Fraction
     """Decay of the mean of gradients."""
 
-    def update(self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float) -> None:
+    def update(
+        self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float
+    ) -> None:
         momentum_update(parameters, gradient, statistics, learning_rate, self.alpha)

@@ -30,5 +30,7 @@ class RMSProp(Optimizer):
     epsilon: PositiveFloat
     """Added to g inside the root."""
 
-    def update(self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float) -> None:
+    def update(
+        self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float
+    ) -> None:
         rmsprop_update(parameters, gradient, statistics, learning_rate, self.alpha, self.epsilon)
