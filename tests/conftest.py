@@ -1,0 +1,32 @@
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
+from a3crepro.config import Config, compose
+from a3crepro.shared_state import SharedState
+from a3crepro.training import initial_state
+
+torch.set_num_threads(1)
+
+
+class Bench:
+    """An actor-learner in this process, with what it shares and what it reports."""
+
+    def __init__(self, *overrides: str) -> None:
+        self.config: Config = compose(*overrides)
+        self.shared: SharedState = initial_state(self.config)
+        self.reports: list[Episode | Snapshot] = []
+        self.learners = [
+            ActorLearner(self.config, self.shared, thread, 0, self.reports.append)
+            for thread in range(self.config.threads)
+        ]
+        self.learner = self.learners[0]
+
+
+@pytest.fixture
+def bench():
+    return Bench

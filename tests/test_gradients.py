@@ -1,0 +1,140 @@
+"""Gradients of the four methods against the paper's pseudocode, step by step, in double precision."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+GAMMA, BETA = 0.99, 0.01
+TASKS = ["toy/catch", "toy/chain", "toy/cue_memory"]
+
+
+class Tape:
+    """Records what an environment is asked and answers."""
+
+    def __init__(self, env):
+        self.env, self.steps = env, []
+        self.reset_observation = None
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+
+    def reset(self, **kwargs):
+        observation, info = self.env.reset(**kwargs)
+        self.before = observation
+        return observation, info
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.steps.append((self.before, action, reward, observation, terminated, truncated))
+        self.before = observation
+        return observation, reward, terminated, truncated, info
+
+
+def start(bench, algo, env, *overrides):
+    case = bench(f"algo={algo}", f"env={env}", "threads=1", *overrides)
+    noise = torch.Generator().manual_seed(1)
+    case.shared.target += 0.1 * torch.randn(case.shared.target.shape, generator=noise)
+    learner = case.learner
+    learner.env = Tape(learner.env)
+    learner._start_episode()
+    return case, learner
+
+
+def module_at(learner, vector):
+    """The network in double precision, with these parameters."""
+    module = copy.deepcopy(learner.model.module).double()
+    torch.nn.utils.vector_to_parameters(vector.double().clone(), module.parameters())
+    return module
+
+
+def forward(module, observation, state):
+    features = module.torso(torch.as_tensor(observation).double()[None])
+    if module.lstm is not None:
+        features, (h, c) = module.lstm(features, (state[0], state[1]))
+        state = torch.stack((h, c))
+    return {name: head(features)[0] for name, head in module.heads.items()}, state
+
+
+def double(state):
+    return None if state is None else state.double()
+
+
+def flat_gradient(module, loss):
+    gradients = torch.autograd.grad(loss, list(module.parameters()))
+    return torch.cat([gradient.flatten() for gradient in gradients]).numpy()
+
+
+def segments(learner, count):
+    """Runs so many segments; before each, what it starts from, and after its gradient, the steps it took."""
+    for _ in range(count):
+        segment = learner.algo.segment(learner)
+        del learner.env.steps[:]
+        if learner._episode_ended:
+            learner._start_episode()
+        yield segment, double(learner.state)
+
+
+@pytest.mark.parametrize("env", TASKS)
+def test_a3c(bench, env):
+    case, learner = start(bench, "a3c", env)
+    for segment, state in segments(learner, 40):
+        theta = case.shared.parameters.clone()
+        next(segment)
+        steps, module = learner.env.steps, module_at(learner, theta)
+        outputs = []
+        for observation, *_ in steps:
+            output, state = forward(module, observation, state)
+            outputs.append(output)
+        _, _, _, last, terminated, _ = steps[-1]
+        R = 0.0 if terminated else forward(module, last, state)[0]["value"].item()
+        loss = 0
+        for (_, action, reward, *_), output in zip(reversed(steps), reversed(outputs), strict=True):
+            R = reward + GAMMA * R
+            value, pi = output["value"][0], output["logits"].softmax(0)
+            loss = loss - pi[action].log() * (R - value.item()) + BETA * (pi * pi.log()).sum()
+            loss = loss + 0.25 * (R - value) ** 2
+        np.testing.assert_allclose(learner.gradient.numpy(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
+        for _ in segment:
+            pass
+
+
+@pytest.mark.parametrize("env", TASKS)
+def test_n_step_q(bench, env):
+    case, learner = start(bench, "n_step_q", env)
+    for segment, state in segments(learner, 40):
+        theta, target = case.shared.parameters.clone(), module_at(learner, case.shared.target)
+        next(segment)
+        steps, module = learner.env.steps, module_at(learner, theta)
+        values = []
+        for observation, action, *_ in steps:
+            output, state = forward(module, observation, state)
+            values.append(output["q"][action])
+        _, _, _, last, terminated, _ = steps[-1]
+        R = 0.0 if terminated else forward(target, last, state)[0]["q"].max().item()
+        loss = 0
+        for (_, _, reward, *_), q in zip(reversed(steps), reversed(values), strict=True):
+            R = reward + GAMMA * R
+            loss = loss + (R - q) ** 2
+        np.testing.assert_allclose(learner.gradient.numpy(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
+        for _ in segment:
+            pass
+
+
+@pytest.mark.parametrize("env", TASKS)
+@pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa"])
+def test_one_step_methods(bench, algo, env):
+    case, learner = start(bench, algo, env)
+    for segment, state in segments(learner, 40):
+        theta, expected = case.shared.parameters.clone(), 0.0
+        module, target = module_at(learner, theta), module_at(learner, case.shared.target)
+        for number, _ in enumerate(segment):
+            observation, action, reward, following, terminated, _ = learner.env.steps[number]
+            output, state = forward(module, observation, None if state is None else state.detach())
+            q_target = forward(target, following, state)[0]["q"].detach()
+            y = reward
+            if not terminated:
+                y += GAMMA * (q_target.max() if algo == "one_step_q" else q_target[learner._decision[0]]).item()
+            expected = expected + flat_gradient(module, (y - output["q"][action]) ** 2)
+            np.testing.assert_allclose(learner.gradient.numpy(), expected, rtol=2e-4, atol=2e-6)
+        assert len(learner.env.steps) == 5 or learner._episode_ended
+        assert not learner.gradient.any()  # applied, and cleared
