@@ -45,6 +45,11 @@ class Environment(Component, ABC):
         """Environment frames in one agent step."""
         return 1
 
+    @property
+    def title(self) -> str:
+        """What a person calls it, e.g. `atari/breakout`."""
+        return "/".join([self.name, *(getattr(self, key) for key in ("game", "id", "task") if hasattr(self, key))])
+
     @abstractmethod
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         """A new environment, for an actor-learner (`training`) or for an evaluation, which plays whole games.

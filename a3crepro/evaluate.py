@@ -1,0 +1,162 @@
+"""`python -m a3crepro.evaluate`: scores the policy of a run, or a random one, and films an episode.
+
+  python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
+  python -m a3crepro.evaluate env=… policy=random [episodes=30] [seed=…] [video=FILE] [overrides]
+
+Prints the scores of the games, one to a line, then one JSON object as its last line. Overrides
+(`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`, `env.repeat_action_probability=0.25`) change how the policy
+is scored, not what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from a3crepro.cli import run_command
+from a3crepro.config import Config, build, compose
+from a3crepro.evaluation import NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
+from a3crepro.run_directory import load_checkpoint, stored_config
+from a3crepro.settings import UserError
+
+USAGE = "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random [episodes=30] [seed=…] [video=FILE] [overrides]"
+CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+
+
+def main() -> None:
+    """Evaluates as the command line says."""
+    if set(sys.argv[1:]) & {"-h", "--help"} or not sys.argv[1:]:
+        print(__doc__)
+        raise SystemExit(0 if sys.argv[1:] else 2)
+    run_command(lambda: evaluate_command(sys.argv[1:]))
+
+
+def evaluate_command(arguments: list[str]) -> None:
+    """Scores, prints, films.
+
+    Raises:
+      UserError: a mistake in the command; the line names the key.
+    """
+    directories = [argument for argument in arguments if "=" not in argument or Path(argument).is_dir()]
+    overrides = [argument for argument in arguments if argument not in directories]
+    own = {key: _take(overrides, key) for key in ("episodes", "seed", "video", "policy")}
+    if len(directories) > 1:
+        raise UserError(f"one run's directory at a time, not {' and '.join(directories)}; {USAGE}")
+    if directories:
+        config, policy, frames = _from_run(Path(directories[0]), overrides)
+        if own["policy"] is not None:
+            raise UserError(f"policy: goes with env=…, not with a run's directory; {USAGE}")
+    else:
+        config, policy, frames = _without_run(overrides, own["policy"])
+    seed = config.seed if own["seed"] is None else _whole("seed", own["seed"], 0)
+    episodes = _whole("episodes", own["episodes"] or "30", 1)
+    if own["video"] is not None:
+        film(config, policy, seed, Path(own["video"]))
+    scores = []
+    for score in evaluate(config, policy, seed, frames, episodes):
+        scores.append(score)
+        print(f"{score:g}", flush=True)
+    print(json.dumps(_summary(config, frames, seed, scores)))
+
+
+def _from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int]:
+    config = _with_overrides(stored_config(directory), overrides)
+    checkpoint = load_checkpoint(directory, lambda text: print(text, file=sys.stderr))
+    if checkpoint is None:
+        raise UserError(f"{directory} holds no checkpoint yet")
+    try:
+        return config, NetworkPolicy(config, checkpoint.arrays["parameters"]), checkpoint.frames
+    except ValueError as error:
+        raise UserError(f"network: {error}") from error
+
+
+def _without_run(overrides: list[str], policy: str | None) -> tuple[Config, Policy, int]:
+    if not any(override.startswith("env=") for override in overrides):
+        raise UserError(f"env: missing; {USAGE}")
+    if policy != "random":
+        raise UserError(f"policy: allowed without a run's directory: random; got {policy!r}")
+    config = compose(*overrides)
+    return config, RandomPolicy(config.env.spaces()[1]), 0
+
+
+def _take(overrides: list[str], key: str) -> str | None:
+    """The value of this command's own `key=value`, removed from the overrides; the last one counts."""
+    value = None
+    for override in [override for override in overrides if override.startswith(f"{key}=")]:
+        overrides.remove(override)
+        value = override.partition("=")[2]
+    return value
+
+
+def _whole(key: str, text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise UserError(f"{key}: should be a whole number of at least {least}, got {text!r}")
+    return number
+
+
+def _with_overrides(config: Config, overrides: list[str]) -> Config:
+    from omegaconf import OmegaConf
+
+    values = OmegaConf.create(config.plain())
+    values.merge_with_dotlist(overrides)
+    return build(values)
+
+
+def film(config: Config, policy: Policy, seed: int, path: Path) -> None:
+    """Writes one episode as a video, at the speed at which a person would play.
+
+    Raises:
+      UserError: a file type other than .mp4 and .avi, or a file that cannot be written.
+    """
+    if path.suffix not in CODECS:
+        raise UserError(f"video: should end in {' or '.join(CODECS)}, got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise UserError(f"video: there is no directory {path.parent}")
+    env = config.env.make(training=False, render=True)
+    pictures: list[np.ndarray] = []
+    max_steps = -(-config.evaluation.max_frames // config.env.frames_per_step)
+    play_episode(env, policy, np.random.default_rng([seed, 0xF]), max_steps, lambda: pictures.append(_picture(env)))
+    pictures.append(_picture(env))
+    env.close()
+    height, width = pictures[0].shape[:2]
+    rate = float(env.metadata.get("render_fps", 30))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*CODECS[path.suffix]), rate, (width, height))
+    if not writer.isOpened():
+        raise UserError(f"video: cannot write {str(path)!r}")
+    for picture in pictures:
+        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    writer.release()
+    print(f"{path}: {len(pictures)} pictures", flush=True)
+
+
+def _picture(env: Any) -> np.ndarray:
+    """The screen, enlarged to 300 pixels or more, with even sides as video codecs want them."""
+    picture = np.asarray(env.render())
+    factor = -(-300 // picture.shape[0])
+    picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+    return np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+
+
+def _summary(config: Config, frames: int, seed: int, scores: list[float]) -> dict[str, Any]:
+    return {
+        "env": config.env.title,
+        "frames": frames,
+        "seed": seed,
+        "episodes": len(scores),
+        "score_mean": float(np.mean(scores)),
+        "score_median": float(np.median(scores)),
+        "score_std": float(np.std(scores)),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,290 @@
+"""The actor-learner's duties, and the faults that well-known A3C code has had."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from a3crepro.actor_learner import PERSISTENT, Episode, Snapshot
+from a3crepro.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
+
+METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
+
+
+def run_segments(learner, count):
+    for _ in range(count):
+        for _ in learner.algo.segment(learner):
+            pass
+
+
+def address(tensor):
+    return tensor.data_ptr()
+
+
+@pytest.mark.parametrize("algo", METHODS)
+def test_two_identical_rollouts_give_the_same_gradient(bench, algo):
+    """On torch ≥ 2, code that shares gradients through `zero_grad()` adds them up for ever, or repeats the first."""
+    gradients = []
+    learner = bench(f"algo={algo}", "env=toy/chain", "threads=1").learner
+    for _ in range(2):
+        learner._episode_ended, learner.rng = True, np.random.default_rng(0)
+        segment = learner.algo.segment(learner)
+        next(segment)
+        gradients.append(learner.gradient.clone())
+        learner.gradient.zero_()
+    assert gradients[0].any()
+    assert torch.equal(*gradients)
+
+
+def test_the_gradient_of_a_rollout_is_the_sum_over_its_steps(bench):
+    learner = bench("algo=a3c", "env=toy/catch", "threads=1").learner
+    learner.synchronise()
+    rollout = learner.roll_out(5, learner.algo.sample)
+    returns = np.linspace(-1, 1, 5, dtype=np.float32)
+    learner.accumulate(rollout, returns, learner.algo.loss)
+    whole, total = learner.gradient.clone(), torch.zeros_like(learner.gradient)
+    for t in range(5):
+        learner.gradient.zero_()
+        step = type(rollout)(None, 1, rollout.observations[t : t + 1], rollout.actions[t : t + 1])
+        learner.accumulate(step, returns[t : t + 1], learner.algo.loss)
+        total += learner.gradient
+    torch.testing.assert_close(whole, total)
+
+
+@pytest.mark.parametrize("algo", METHODS)
+def test_shared_vectors_are_written_never_bound_anew(bench, algo):
+    case = bench(f"algo={algo}", "env=toy/catch", "threads=1")
+    shared, learner = case.shared, case.learner
+    before = [address(tensor) for tensor in (shared.parameters, shared.target, shared.statistics)]
+    values = shared.parameters.clone()
+    run_segments(learner, 20)
+    assert [address(tensor) for tensor in (shared.parameters, shared.target, shared.statistics)] == before
+    assert not torch.equal(values, shared.parameters)
+    first = next(iter(learner.model.module.parameters()))
+    own = address(first) != address(shared.parameters)
+    assert own == (algo in ("a3c", "n_step_q"))  # one-step methods act at the shared θ itself
+    assert address(first.grad) == address(learner.gradient)
+
+
+def test_actor_learners_share_what_they_must_and_nothing_else(bench):
+    a, b = bench("algo=n_step_q", "env=toy/catch", "threads=2", "optimizer=rmsprop").learners
+    assert address(a.target.parameters) == address(b.target.parameters) == address(a.shared.target)
+    assert address(a.model.parameters) != address(b.model.parameters)
+    assert address(a.gradient) != address(b.gradient)
+    assert a.env is not b.env and a.rng is not b.rng
+
+
+def test_the_thread_copy_stays_while_others_write(bench):
+    case = bench("algo=a3c", "env=toy/catch", "threads=1")
+    segment = case.learner.algo.segment(case.learner)
+    next(segment)
+    copy = case.learner.model.parameters.clone()
+    case.shared.parameters += 1
+    assert torch.equal(case.learner.model.parameters, copy)
+    case.learner.synchronise()
+    assert torch.equal(case.learner.model.parameters, case.shared.parameters)
+
+
+@pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa"])
+def test_one_step_methods_see_the_others_writes_at_once(bench, algo):
+    case = bench(f"algo={algo}", "env=toy/catch", "threads=1")
+    case.shared.parameters.fill_(0.25)
+    assert all((p == 0.25).all() for p in case.learner.model.module.parameters())
+
+
+@pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa"])
+def test_one_step_methods_update_every_five_steps_or_at_a_terminal_state(bench, algo):
+    case = bench(f"algo={algo}", "env=toy/cue_memory", "network=mlp", "threads=1")  # episodes of three steps
+    run_segments(case.learner, 4)
+    assert case.learner.counters[UPDATES] == 4 and case.learner.counters[FRAMES] == 12
+    case = bench(f"algo={algo}", "env=gym", "threads=1", "seed=1")  # CartPole: episodes of more than five
+    run_segments(case.learner, 1)
+    assert case.learner.counters[FRAMES] == 5
+
+
+def test_sarsa_takes_the_action_of_its_target(bench):
+    learner = bench("algo=one_step_sarsa", "env=toy/chain", "threads=1").learner
+    targets, taken = [], []
+    decide, step = learner.decide, learner.env.step
+
+    def spy_decide(choose):
+        targets.append(decide(choose))
+        return targets[-1]
+
+    def spy_step(action):
+        taken.append(action)
+        return step(action)
+
+    learner.decide, learner.env.step = spy_decide, spy_step
+    segment = learner.algo.segment(learner)
+    for _ in segment:
+        # Each step decides once for its own action (known already) and once for the next one: the target's.
+        assert taken[-1] == targets[-2] if not learner._episode_ended else True
+        chosen = targets[-1]
+        assert learner._decision is None or learner._decision[0] == chosen
+    drawn, used = targets[1::2], taken[1:]
+    assert used == drawn[: len(used)]
+
+
+def test_a_truncated_episode_does_not_keep_the_action_of_its_target(bench):
+    learner = bench("algo=one_step_sarsa", "env=toy/chain", "threads=1").learner
+    for _ in range(3000):
+        run_segments(learner, 1)
+        if learner._episode_ended and learner._decision is not None:
+            learner.roll_out(1, learner.algo.epsilon_greedy)
+            assert learner.observation is not None and learner.env.unwrapped.steps == 1
+            return
+    pytest.fail("no episode was truncated")
+
+
+class Scripted:
+    """Ends its first episode in a chosen way after two steps."""
+
+    def __init__(self, env, terminated):
+        self.env, self.terminated, self.steps = env, terminated, 0
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+
+    def reset(self, **kwargs):
+        self.steps = 0
+        return self.env.reset(**kwargs)
+
+    def step(self, action):
+        self.steps += 1
+        observation, *_ = self.env.step(action)
+        over = self.steps == 2
+        return observation, 1.0, over and self.terminated, over and not self.terminated, {}
+
+
+@pytest.mark.parametrize("algo", ["a3c", "n_step_q"])
+@pytest.mark.parametrize("terminated", [True, False])
+def test_a_time_limit_keeps_the_discount_and_bootstraps_a_terminal_state_does_not(bench, algo, terminated):
+    case = bench(f"algo={algo}", "env=toy/chain", "threads=1")
+    learner = case.learner
+    learner.env = Scripted(learner.env, terminated)
+    learner._start_episode()
+    case.shared.parameters.zero_()
+    case.shared.parameters[-2:] = 10.0  # biases of the last head: V = 10, or Q of both actions
+    case.shared.target[-2:] = 10.0
+    kept = {}
+    learner.accumulate = lambda rollout, returns, loss: (
+        kept.update(rollout=rollout, returns=returns) or {"logits": torch.zeros(2, 2)}
+    )
+    next(learner.algo.segment(learner))
+    assert kept["rollout"].discounts == [0.99, 0.0 if terminated else 0.99]
+    last = 1.0 if terminated else 1.0 + 0.99 * 10
+    assert kept["returns"].tolist() == pytest.approx([1 + 0.99 * last, last])
+
+
+def test_rewards_are_clipped_for_the_learner_and_scores_are_not(bench):
+    case = bench("algo=a3c", "env=toy/catch", "threads=1", "env.reward_clip=0.25")
+    run_segments(case.learner, 30)
+    games = [report for report in case.reports if isinstance(report, Episode)]
+    assert games and all(abs(game.score) == 1.0 and game.episode_frames == 5 for game in games)
+    rollout = case.learner.roll_out(5, case.learner.algo.sample)
+    assert abs(rollout.rewards[-1]) == 0.25
+
+
+def test_a_crossed_multiple_counts_and_counts_once():
+    shared = SharedState(torch.zeros(1), target=True, statistics_rows=1, threads=2)
+    asked = []
+    for frames in (3, 3, 3, 3, 3, 21):  # T = 3, 6, 9, 12, 15, 36: never a multiple of 10
+        shared.counters[0, FRAMES] += frames
+        asked += [shared.crossed(TARGET, 10), shared.crossed(TARGET, 10)]
+    assert [multiple for multiple in asked if multiple] == [10, 30]
+
+
+@pytest.mark.parametrize("algo", ["n_step_q", "one_step_q"])
+def test_the_target_network_is_set_when_the_frames_of_all_threads_cross_i_target(bench, algo):
+    case = bench(f"algo={algo}", "env=toy/chain", "threads=2", "algo.target_update_frames=100")
+    target = case.shared.target.clone()
+    a, b = case.learners
+    while case.shared.frames() < 100:
+        assert torch.equal(case.shared.target, target)
+        run_segments(a, 1)
+        if case.shared.frames() < 100:
+            run_segments(b, 1)
+    assert not torch.equal(case.shared.target, target)
+    assert a.own_frames < 100 and b.own_frames < 100
+
+
+def test_frames_are_four_a_step_on_atari_and_one_elsewhere(bench):
+    case = bench("algo=a3c", "env=breakout", "threads=1")
+    run_segments(case.learner, 2)
+    assert case.shared.frames() == 2 * 5 * 4
+    case = bench("algo=a3c", "env=minatar/freeway", "threads=1")
+    run_segments(case.learner, 2)
+    assert case.shared.frames() == 2 * 5
+
+
+def test_gradients_are_clipped_by_their_norm(bench):
+    case = bench("algo=a3c", "env=toy/catch", "threads=1", "optimizer=momentum_sgd", "optimizer.alpha=0")
+    learner = case.learner
+    for norm, applied in ((80.0, 40.0), (10.0, 10.0)):
+        learner.synchronise()
+        learner.gradient.fill_(norm / math.sqrt(learner.gradient.numel()))
+        before = case.shared.parameters.clone()
+        learner.apply()
+        step = torch.linalg.vector_norm(case.shared.parameters - before).item()
+        assert step == pytest.approx(7e-4 * applied, rel=1e-2)
+        assert not learner.gradient.any()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_is_never_applied_and_ends_the_run_if_it_persists(bench, bad):
+    case = bench("algo=a3c", "env=toy/catch", "threads=1")
+    learner, before = case.learner, case.shared.parameters.clone()
+    learner.synchronise()
+    for _ in range(PERSISTENT - 1):
+        learner.gradient[3] = bad
+        learner.apply()
+    assert torch.equal(case.shared.parameters, before) and not case.shared.statistics.any()
+    assert learner.counters[NOT_FINITE] == PERSISTENT - 1 and learner.counters[UPDATES] == 0
+    learner.gradient[3] = bad
+    with pytest.raises(FloatingPointError):
+        learner.apply()
+    learner.gradient.fill_(0.1)
+    learner.apply()  # one that is finite starts the count anew
+    learner.gradient[3] = bad
+    learner.apply()
+    assert learner.counters[UPDATES] == 1
+
+
+def test_lstm_state_is_carried_across_rollouts_and_reset_at_the_end_of_an_episode(bench):
+    learner = bench("algo=a3c", "env=toy/catch", "network=mlp_lstm", "threads=1", "algo.t_max=2").learner
+    states = []
+    for _ in range(4):  # episodes of five steps: rollouts of 2, 2, 1 steps, then a new episode
+        state = learner.state
+        learner.synchronise()
+        rollout = learner.roll_out(2, learner.algo.sample)
+        assert rollout.state is state or rollout.state.count_nonzero() == 0
+        states.append((rollout.state.clone(), len(rollout.actions)))
+    assert [length for _, length in states] == [2, 2, 1, 2]
+    assert [bool(state.any()) for state, _ in states] == [False, True, True, False]
+    assert not learner.state.requires_grad
+
+
+def test_each_thread_draws_its_own_actions_and_games(bench):
+    case = bench("algo=a3c", "env=toy/catch", "threads=3")
+    seen = [tuple(learner.rng.integers(1000, size=4)) for learner in case.learners]
+    assert len(set(seen)) == 3
+
+
+def test_snapshots_are_taken_by_whoever_crosses_the_multiple(bench):
+    case = bench("algo=a3c", "env=toy/chain", "threads=2", "evaluation.every=50", "frames=220")
+    while case.shared.frames() < 260:
+        for learner in case.learners:
+            run_segments(learner, 1)
+    taken = [report.frames for report in case.reports if isinstance(report, Snapshot)]
+    assert taken == [50, 100, 150, 200]  # 250 is past the budget: the final evaluation's
+
+
+@pytest.mark.parametrize("algo", METHODS)
+@pytest.mark.parametrize("network", ["mlp", "mlp_lstm"])
+def test_one_actor_learner_is_repeatable_to_the_bit(bench, algo, network):
+    ends = []
+    for _ in range(2):
+        case = bench(f"algo={algo}", "env=toy/chain", f"network={network}", "threads=1", "seed=3")
+        run_segments(case.learner, 60)
+        ends.append(case.shared.parameters.clone())
+    assert torch.equal(*ends)
