@@ -165,6 +165,7 @@ def test_a_time_limit_keeps_the_discount_and_bootstraps_a_terminal_state_does_no
     learner._start_episode()
     case.shared.parameters.zero_()
     case.shared.parameters[-2:] = 10.0  # biases of the last head: V = 10, or Q of both actions
+    case.shared.target.zero_()
     case.shared.target[-2:] = 10.0
     kept = {}
     learner.accumulate = lambda rollout, returns, loss: (
