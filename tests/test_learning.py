@@ -1,0 +1,75 @@
+"""Learning: each method, with each optimizer and one or four actor-learners, solves what it should, far above chance.
+
+The toy environments' docstrings state what chance is. Scores are those of the final evaluation of a whole training run.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from a3crepro import compose, train
+from a3crepro.run_directory import load_checkpoint
+
+METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
+RATES = {
+    "shared_rmsprop": 5e-3,
+    "rmsprop": 5e-3,
+    "momentum_sgd": 3e-2,
+}  # one rate an optimizer, for all methods and tasks
+COMMON = ("evaluation.every=0", "evaluation.episodes=100", "logging.tensorboard=false")
+
+
+def score(directory, algo, env, optimizer="shared_rmsprop", threads=4, frames=60_000, *overrides):
+    config = compose(
+        f"algo={algo}", f"env={env}", f"optimizer={optimizer}", f"optimizer.lr={RATES[optimizer]}",
+        f"threads={threads}", f"frames={frames}", *COMMON, *overrides,
+    )  # fmt: skip
+    return train(config, directory)["score_mean"]
+
+
+@pytest.mark.parametrize("algo", METHODS)
+def test_each_method_learns_the_chain(tmp_path, algo):
+    quick = () if algo == "a3c" else ("env.schedule.epsilon_anneal_frames=5_000",)
+    assert score(tmp_path, algo, "toy/chain", "shared_rmsprop", 2, 15_000, *quick) > 0.8  # chance: 0.28
+
+
+def test_lstm_cells_remember(tmp_path):
+    assert score(tmp_path, "a3c", "toy/cue_memory", "shared_rmsprop", 2, 20_000) > 0.6  # chance: 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("optimizer", RATES)
+@pytest.mark.parametrize("algo", METHODS)
+def test_each_method_learns_to_catch_with_each_optimizer(tmp_path, algo, optimizer, threads):
+    assert score(tmp_path, algo, "toy/catch", optimizer, threads) > 0.5  # chance: -0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("optimizer", RATES)
+@pytest.mark.parametrize("algo", METHODS)
+def test_each_method_learns_to_remember_with_lstm_cells(tmp_path, algo, optimizer, threads):
+    assert score(tmp_path, algo, "toy/cue_memory", optimizer, threads) > 0.5  # chance: 0
+
+
+@pytest.mark.slow
+def test_without_memory_the_cue_stays_at_chance(tmp_path):
+    assert abs(score(tmp_path, "a3c", "toy/cue_memory", "shared_rmsprop", 4, 60_000, "network=mlp")) < 0.4
+
+
+@pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])
+def test_one_thread_gives_the_same_run_to_the_bit(tmp_path, algo):
+    """Everything but the times, whatever else the machine does and whenever evaluations are played."""
+    runs = []
+    for name in ("a", "b"):
+        overrides = ("evaluation.every=1000", "evaluation.episodes=5", "seed=7")
+        score(tmp_path / name, algo, "toy/chain", "shared_rmsprop", 1, 4_000, *overrides)
+        checkpoint = load_checkpoint(tmp_path / name, print)
+        tables = [pd.read_csv(tmp_path / name / f"{table}.csv") for table in ("episodes", "evaluations")]
+        runs.append((checkpoint.arrays, [table.drop(columns=["seconds", "real_seconds"]) for table in tables]))
+    (arrays, tables), (arrays_again, tables_again) = runs
+    assert arrays.keys() == arrays_again.keys()
+    assert all(np.array_equal(arrays[name], arrays_again[name]) for name in arrays)
+    assert all(table.equals(again) for table, again in zip(tables, tables_again, strict=True))
+    assert len(tables[1]) == 4 and arrays["counters"][:, 0].sum() >= 4_000
