@@ -124,9 +124,10 @@ class Evaluator:
         self._current: tuple[int, Path] | None = None
 
     def submit(self, frames: int, snapshot: Path) -> None:
-        """Queues the parameters in this file, those at so many frames."""
-        self._waiting.append((frames, snapshot))
-        self._waiting.sort()
+        """Queues the parameters in this file, those at so many frames, if they are not queued yet."""
+        if (frames, snapshot) not in (*self._waiting, self._current):
+            self._waiting.append((frames, snapshot))
+            self._waiting.sort()
 
     @property
     def busy(self) -> bool:

@@ -53,9 +53,7 @@ def train(config: Any, directory: str | Path | None = None) -> dict[str, Any]:
     with RunDirectory(path.absolute(), config) as run:
         summary = run.summary()
         if summary is not None:
-            print(
-                f"{run.path} is finished: {summary['frames']:,} frames, mean score {summary['score_mean']}", flush=True
-            )
+            print(f"{run.path} is finished: {told(summary)}", flush=True)
             return summary
         return Training(config, run).run()
 
@@ -95,6 +93,12 @@ def initial_state(config: Config) -> SharedState:
     )
 
 
+def told(summary: dict[str, Any]) -> str:
+    """A summary in a few words."""
+    score = "not evaluated" if summary["score_mean"] is None else f"mean score {summary['score_mean']:.2f}"
+    return f"{summary['frames']:,} frames, {score}"
+
+
 class Training:
     """A run that goes on from its directory's checkpoint to its budget."""
 
@@ -132,8 +136,9 @@ class Training:
                 raise
             finally:
                 self.evaluator.end()
-        summary = self._summary(scores)
-        self.run_directory.finish(summary)
+            summary = self._summary(scores)
+            self.run_directory.finish(summary)
+        self.progress.say(f"{self.run_directory.path} is finished: {told(summary)}")
         return summary
 
     def _train(self) -> None:
@@ -180,6 +185,7 @@ class Training:
         if not self.config.evaluation.episodes:
             return nothing
         frames = self.shared.frames()
+        self.run_directory.evaluations.drop_after(frames - 1)  # of a start that ended before it wrote the summary
         path = self.run_directory.save_snapshot(
             frames, self.shared.parameters.numpy(), self.seconds, self._real_seconds()
         )
