@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.config import Config
-from a3crepro.model import Loss, Model
+from a3crepro.model import Model, Sizes, make_model
 from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
 from a3crepro.shared_state import FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, SharedState
@@ -52,7 +51,7 @@ Choose = Callable[[Outputs, "ActorLearner"], int]
 class Rollout:
     """Steps that follow one another in one episode."""
 
-    state: Tensor | None
+    state: Any
     """The recurrent state before the first step."""
     frames_per_step: int
     observations: list[np.ndarray] = field(default_factory=list)
@@ -94,19 +93,25 @@ class ActorLearner:
         self.monitors = shared.monitors.numpy()
         self.statistics = shared.statistics[0 if self.optimizer.shares_statistics else thread].numpy()
         self._not_finite_in_a_row = 0
-        self._decision: tuple[int, Tensor | None] | None = None
+        self._decision: tuple[int, Any] | None = None
         self._start_episode()
 
     def _build_models(self) -> None:
         observation_space: Any = self.env.observation_space
         action_space: Any = self.env.action_space
         heads = self.algo.heads(int(action_space.n))
-        modules = [seeded(self.config.network, observation_space, heads, self.seed) for _ in range(2)]
-        shared = self.shared
-        parameters = shared.parameters.clone() if self.algo.uses_thread_copy else shared.parameters
-        self.gradient = torch.zeros_like(shared.parameters)
-        self.model = Model(modules[0], parameters, self.gradient)
-        self.target = Model(modules[1], shared.target) if self.algo.uses_target_network else None
+        network, shared, steps = self.config.network, self.shared, self.algo.max_steps
+
+        def model(theta: Tensor, version: Callable[[], int] | None, slots: int, steps: int) -> Model:
+            module = seeded(network, observation_space, heads, self.seed)
+            return make_model(module, observation_space, theta, version, Sizes(slots, steps), network.implementation)
+
+        if self.algo.uses_thread_copy:
+            self.model = model(shared.parameters, None, steps + 1, steps)
+        else:
+            self.model = model(shared.parameters, shared.updates, 1, steps)
+        if self.algo.uses_target_network:
+            self.target = model(shared.target, shared.target_version, 8, 0)
 
     # ---- What the pseudocode says ------------------------------------------------------------------------------------
 
@@ -118,8 +123,7 @@ class ActorLearner:
     def synchronise(self) -> None:
         """Reads T and, for a method with a thread copy, θ' ← θ."""
         self.global_frames = self.shared.frames()
-        if self.algo.uses_thread_copy:
-            self.model.parameters.copy_(self.shared.parameters)
+        self.model.synchronise()
 
     def roll_out(self, steps: int, choose: Choose) -> Rollout:
         """Acts for this many steps, or to the end of the episode."""
@@ -143,14 +147,11 @@ class ActorLearner:
 
     def target_outputs(self) -> Outputs:
         """The target network's outputs for the current state, at θ⁻ (and, with LSTM cells, in the state of θ')."""
-        assert self.target is not None
         return self.target.outputs(self.observation, self.state)[0]
 
-    def accumulate(self, rollout: Rollout, returns: np.ndarray, loss: Loss) -> dict[str, Tensor]:
-        """dθ ← dθ + ∂ loss / ∂θ', for these returns of the rollout's states; returns the network's outputs there."""
-        actions, targets = torch.tensor(rollout.actions), torch.from_numpy(returns)
-        observations = np.stack(rollout.observations)
-        return self.model.accumulate(observations, rollout.state, lambda outputs: loss(outputs, actions, targets))
+    def accumulate(self, rollout: Rollout, returns: np.ndarray) -> dict[str, np.ndarray]:
+        """dθ ← dθ + ∂loss/∂θ', for these returns of the rollout's states; returns the network's outputs there."""
+        return self.model.accumulate(rollout.observations, rollout.actions, returns, rollout.state, self.algo)
 
     def count(self, frames: int) -> None:
         """T ← T + frames."""
@@ -158,17 +159,16 @@ class ActorLearner:
 
     def apply(self) -> None:
         """Asynchronous update of θ with dθ, clipped; then dθ ← 0. What is not finite is counted and never applied."""
-        norm = float(torch.linalg.vector_norm(self.gradient))
+        norm = self.model.gradient_norm()
         if math.isfinite(norm):
-            if norm > self.algo.max_gradient_norm:
-                self.gradient.mul_(self.algo.max_gradient_norm / norm)
             rate = annealed(self.optimizer.lr, self.global_frames, self.config.anneal_frames)
-            self.optimizer.update(self.shared.parameters.numpy(), self.gradient.numpy(), self.statistics, rate)
+            clip = min(1.0, self.algo.max_gradient_norm / norm) if norm else 1.0
+            self.model.update(self.optimizer, self.statistics, rate, clip)
             self.counters[UPDATES] += 1
             self._not_finite_in_a_row = 0
         else:
             self._refuse()
-        self.gradient.zero_()
+        self.model.clear_gradient()
         self._snapshot()
 
     def update_target(self, interval: int) -> None:

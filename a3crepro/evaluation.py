@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from a3crepro.config import Config
-from a3crepro.model import Model
+from a3crepro.model import Sizes, make_model
 from a3crepro.networks._network import parameter_count, seeded
 from a3crepro.processes import Child
 
@@ -39,7 +39,8 @@ class NetworkPolicy:
         module = seeded(config.network, space, config.algo.heads(actions), config.seed)
         if parameters.size != parameter_count(module):
             raise ValueError(f"{parameters.size} parameters, but the network has {parameter_count(module)}")
-        self.model = Model(module, torch.from_numpy(parameters.astype(np.float32)))
+        theta = torch.from_numpy(parameters.astype(np.float32))
+        self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
         self.algo = config.algo
         self.start_episode()
 

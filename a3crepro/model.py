@@ -1,49 +1,154 @@
-"""A network at one flat vector of parameters: outputs for acting, gradients for learning."""
+"""A network at a flat vector of parameters: outputs for acting, gradients for learning, updates.
+
+`ModuleModel` is an `nn.Module` with autograd, for any network. `a3crepro.fast.model.FastModel` has the same face for
+the networks that it knows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from a3crepro.networks._network import view_as_parameters
+from a3crepro.optimizers._optimizer import Optimizer
 
-Loss = Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]
-"""From a rollout's outputs, actions and returns to its summed loss; see `Algorithm.loss`."""
+if TYPE_CHECKING:
+    from a3crepro.algorithms._algorithm import Algorithm
 
 
-class Model:
-    """A module whose parameters are views of a flat vector, and whose gradient is summed into another."""
+class Model(Protocol):
+    """What an actor-learner needs of a network."""
 
-    def __init__(self, module: nn.Module, parameters: Tensor, gradient: Tensor | None = None) -> None:
-        self.module = module
-        self.parameters = parameters
-        self.gradient = gradient
-        view_as_parameters(module, parameters, gradient)
+    def initial_state(self) -> Any:
+        """The recurrent state at the start of an episode, or None."""
+
+    def synchronise(self) -> None:
+        """θ' ← θ, where the model has a copy of its own."""
+
+    def outputs(self, observation: np.ndarray, state: Any) -> tuple[dict[str, np.ndarray], Any]:
+        """The vector of each head for one observation, and the recurrent state after it.
+
+        The vectors are good until the next call.
+        """
+
+    def accumulate(
+        self,
+        observations: Sequence[np.ndarray],
+        actions: Sequence[int],
+        returns: np.ndarray,
+        state: Any,
+        algo: Algorithm,
+    ) -> dict[str, np.ndarray]:
+        """dθ ← dθ + ∂loss/∂θ'.
+
+        Args:
+          observations: s_0 … s_{T-1}, of which `outputs` was asked in this order since `synchronise`.
+          actions: a_0 … a_{T-1}.
+          returns: the targets or returns of these states, float32 [T].
+          state: the recurrent state before s_0; the gradient is cut there.
+          algo: whose loss it is.
+
+        Returns:
+          The outputs for these states, [T, width] for each head.
+        """
+
+    def gradient_norm(self) -> float:
+        """L2 norm of dθ."""
+
+    def full_gradient(self) -> np.ndarray:
+        """dθ, as a flat vector."""
+
+    def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
+        """One step of the optimizer on the shared θ with dθ times `scale`."""
+
+    def clear_gradient(self) -> None:
+        """dθ ← 0."""
+
+
+class ModuleModel:
+    """A module whose parameters are views of a flat vector, and whose gradient is summed into another.
+
+    Args:
+      module: of the face that `networks/_network.py` describes.
+      theta: the shared parameters, float32 [n].
+      copy: whether the module stands at a copy θ' of its own, or at θ itself.
+    """
+
+    def __init__(self, module: nn.Module, theta: Tensor, copy: bool) -> None:
+        self.module, self.theta, self.copy = module, theta, copy
+        self.parameters = theta.clone() if copy else theta
+        self.gradient = torch.zeros_like(theta)
+        view_as_parameters(module, self.parameters, self.gradient)
 
     def initial_state(self) -> Tensor | None:
-        """The recurrent state at the start of an episode."""
         return self.module.initial_state()  # type: ignore[operator, no-any-return]
+
+    def synchronise(self) -> None:
+        if self.copy:
+            self.parameters.copy_(self.theta)
 
     @torch.no_grad()
     def outputs(self, observation: np.ndarray, state: Tensor | None) -> tuple[dict[str, np.ndarray], Tensor | None]:
-        """The vector of each head for one observation, and the recurrent state after it."""
         outputs, state = self.module(torch.from_numpy(observation)[None], state)
         return {name: output[0].numpy() for name, output in outputs.items()}, state
 
     def accumulate(
-        self, observations: np.ndarray, state: Tensor | None, loss: Callable[[dict[str, Tensor]], Tensor]
-    ) -> dict[str, Tensor]:
-        """Adds the gradient of a rollout's loss to the gradient vector; returns the outputs.
+        self,
+        observations: Sequence[np.ndarray],
+        actions: Sequence[int],
+        returns: np.ndarray,
+        state: Tensor | None,
+        algo: Algorithm,
+    ) -> dict[str, np.ndarray]:
+        outputs, _ = self.module(torch.from_numpy(np.stack(observations)), state)
+        algo.loss(outputs, torch.tensor(actions), torch.from_numpy(returns)).backward()  # type: ignore[no-untyped-call]
+        return {name: output.detach().numpy() for name, output in outputs.items()}
 
-        Args:
-          observations: s_0 … s_{T-1}, [T, ...].
-          state: the recurrent state before s_0; the gradient is cut there.
-          loss: from the outputs [T, width] to the summed loss.
-        """
-        outputs: dict[str, Tensor]
-        outputs, _ = self.module(torch.from_numpy(observations), state)
-        loss(outputs).backward()  # type: ignore[no-untyped-call]
-        return outputs
+    def gradient_norm(self) -> float:
+        return float(torch.linalg.vector_norm(self.gradient))
+
+    def full_gradient(self) -> np.ndarray:
+        return self.gradient.numpy()
+
+    def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
+        if scale != 1.0:
+            self.gradient.mul_(scale)
+        optimizer.update(self.theta.numpy(), self.gradient.numpy(), statistics, rate)
+
+    def clear_gradient(self) -> None:
+        self.gradient.zero_()
+
+
+class Sizes(NamedTuple):
+    """How much a model is asked for between two changes of its parameters."""
+
+    slots: int
+    """Observations whose outputs are asked for, one after another."""
+    steps: int
+    """States whose gradients are summed; 0: none."""
+
+
+def make_model(
+    module: nn.Module,
+    observation_space: gym.spaces.Box,
+    theta: Tensor,
+    version: Callable[[], int] | None,
+    sizes: Sizes,
+    implementation: str,
+) -> Model:
+    """The fast path where it is asked for and knows the network, else the module itself.
+
+    `version` is a number that changes whenever θ does, for a model at the shared θ; None for one at a copy θ'.
+    """
+    from a3crepro.fast.model import FastModel
+    from a3crepro.fast.spec import spec_of
+
+    spec = spec_of(module, observation_space) if implementation == "fast" else None
+    if spec is None:
+        return ModuleModel(module, theta, copy=version is None)
+    return FastModel(spec, theta.numpy(), version, sizes)

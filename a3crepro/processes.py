@@ -110,6 +110,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    set_up_arithmetic()
     try:
         target(connection, *args)
         connection.send(_Finished())
@@ -117,6 +118,14 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
         with contextlib.suppress(OSError):
             connection.send(_Failure(traceback.format_exc()))
         raise SystemExit(1) from None
+
+
+def set_up_arithmetic() -> None:
+    """One thread, and numbers below the smallest normal one are 0: they would cost a hundred times as much."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
 
 
 def _end_with_parent() -> None:

@@ -16,8 +16,8 @@ from torch import Tensor
 FRAMES, UPDATES, NOT_FINITE = range(3)
 ROW = 8
 
-# Entries of `marks`: the last multiple of an interval that somebody has dealt with.
-TARGET, SNAPSHOT = range(2)
+# Entries of `marks`: the last multiple of an interval that somebody has dealt with; how often θ⁻ was written.
+TARGET, SNAPSHOT, TARGET_VERSION = range(3)
 
 
 class SharedState:
@@ -40,7 +40,7 @@ class SharedState:
         self.statistics = torch.zeros(statistics_rows, n)
         self.counters = torch.zeros(threads, ROW, dtype=torch.int64)
         self.monitors = torch.zeros(threads, dtype=torch.float64)
-        self.marks = torch.zeros(2, dtype=torch.int64)
+        self.marks = torch.zeros(3, dtype=torch.int64)
         self.stop_flag = torch.zeros(1, dtype=torch.int64)
         self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
 
@@ -79,6 +79,12 @@ class SharedState:
     def update_target(self) -> None:
         """θ⁻ ← θ: the values change, the tensor stays."""
         self.target.copy_(self.parameters)
+        with self.lock:
+            self.marks[TARGET_VERSION] += 1
+
+    def target_version(self) -> int:
+        """A number that changes whenever θ⁻ has changed."""
+        return int(self.marks[TARGET_VERSION])
 
     def request_stop(self) -> None:
         """Asks all actor-learners to stop at their next segment."""

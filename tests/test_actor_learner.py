@@ -31,8 +31,8 @@ def test_two_identical_rollouts_give_the_same_gradient(bench, algo):
         learner._episode_ended, learner.rng = True, np.random.default_rng(0)
         segment = learner.algo.segment(learner)
         next(segment)
-        gradients.append(learner.gradient.clone())
-        learner.gradient.zero_()
+        gradients.append(learner.model.gradient.clone())
+        learner.model.clear_gradient()
     assert gradients[0].any()
     assert torch.equal(*gradients)
 
@@ -42,13 +42,13 @@ def test_the_gradient_of_a_rollout_is_the_sum_over_its_steps(bench):
     learner.synchronise()
     rollout = learner.roll_out(5, learner.algo.sample)
     returns = np.linspace(-1, 1, 5, dtype=np.float32)
-    learner.accumulate(rollout, returns, learner.algo.loss)
-    whole, total = learner.gradient.clone(), torch.zeros_like(learner.gradient)
+    learner.accumulate(rollout, returns)
+    whole, total = learner.model.gradient.clone(), torch.zeros_like(learner.model.gradient)
     for t in range(5):
-        learner.gradient.zero_()
+        learner.model.clear_gradient()
         step = type(rollout)(None, 1, rollout.observations[t : t + 1], rollout.actions[t : t + 1])
-        learner.accumulate(step, returns[t : t + 1], learner.algo.loss)
-        total += learner.gradient
+        learner.accumulate(step, returns[t : t + 1])
+        total += learner.model.gradient
     torch.testing.assert_close(whole, total)
 
 
@@ -64,14 +64,14 @@ def test_shared_vectors_are_written_never_bound_anew(bench, algo):
     first = next(iter(learner.model.module.parameters()))
     own = address(first) != address(shared.parameters)
     assert own == (algo in ("a3c", "n_step_q"))  # one-step methods act at the shared θ itself
-    assert address(first.grad) == address(learner.gradient)
+    assert address(first.grad) == address(learner.model.gradient)
 
 
 def test_actor_learners_share_what_they_must_and_nothing_else(bench):
     a, b = bench("algo=n_step_q", "env=toy/catch", "threads=2", "optimizer=rmsprop").learners
-    assert address(a.target.parameters) == address(b.target.parameters) == address(a.shared.target)
+    assert address(a.target.theta) == address(b.target.theta) == address(a.shared.target)
     assert address(a.model.parameters) != address(b.model.parameters)
-    assert address(a.gradient) != address(b.gradient)
+    assert address(a.model.gradient) != address(b.model.gradient)
     assert a.env is not b.env and a.rng is not b.rng
 
 
@@ -168,8 +168,8 @@ def test_a_time_limit_keeps_the_discount_and_bootstraps_a_terminal_state_does_no
     case.shared.target.zero_()
     case.shared.target[-2:] = 10.0
     kept = {}
-    learner.accumulate = lambda rollout, returns, loss: (
-        kept.update(rollout=rollout, returns=returns) or {"logits": torch.zeros(2, 2)}
+    learner.accumulate = lambda rollout, returns: (
+        kept.update(rollout=rollout, returns=returns) or {"logits": np.zeros((2, 2), np.float32)}
     )
     next(learner.algo.segment(learner))
     assert kept["rollout"].discounts == [0.99, 0.0 if terminated else 0.99]
@@ -223,12 +223,12 @@ def test_gradients_are_clipped_by_their_norm(bench):
     learner = case.learner
     for norm, applied in ((80.0, 40.0), (10.0, 10.0)):
         learner.synchronise()
-        learner.gradient.fill_(norm / math.sqrt(learner.gradient.numel()))
+        learner.model.gradient.fill_(norm / math.sqrt(learner.model.gradient.numel()))
         before = case.shared.parameters.clone()
         learner.apply()
         step = torch.linalg.vector_norm(case.shared.parameters - before).item()
         assert step == pytest.approx(7e-4 * applied, rel=1e-2)
-        assert not learner.gradient.any()
+        assert not learner.model.gradient.any()
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -237,16 +237,16 @@ def test_a_gradient_that_is_not_finite_is_never_applied_and_ends_the_run_if_it_p
     learner, before = case.learner, case.shared.parameters.clone()
     learner.synchronise()
     for _ in range(PERSISTENT - 1):
-        learner.gradient[3] = bad
+        learner.model.gradient[3] = bad
         learner.apply()
     assert torch.equal(case.shared.parameters, before) and not case.shared.statistics.any()
     assert learner.counters[NOT_FINITE] == PERSISTENT - 1 and learner.counters[UPDATES] == 0
-    learner.gradient[3] = bad
+    learner.model.gradient[3] = bad
     with pytest.raises(FloatingPointError):
         learner.apply()
-    learner.gradient.fill_(0.1)
+    learner.model.gradient.fill_(0.1)
     learner.apply()  # one that is finite starts the count anew
-    learner.gradient[3] = bad
+    learner.model.gradient[3] = bad
     learner.apply()
     assert learner.counters[UPDATES] == 1
 

@@ -93,7 +93,7 @@ def test_a3c(bench, env):
             value, pi = output["value"][0], output["logits"].softmax(0)
             loss = loss - pi[action].log() * (R - value.item()) + BETA * (pi * pi.log()).sum()
             loss = loss + 0.25 * (R - value) ** 2
-        np.testing.assert_allclose(learner.gradient.numpy(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
+        np.testing.assert_allclose(learner.model.full_gradient(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
         for _ in segment:
             pass
 
@@ -115,7 +115,7 @@ def test_n_step_q(bench, env):
         for (_, _, reward, *_), q in zip(reversed(steps), reversed(values), strict=True):
             R = reward + GAMMA * R
             loss = loss + (R - q) ** 2
-        np.testing.assert_allclose(learner.gradient.numpy(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
+        np.testing.assert_allclose(learner.model.full_gradient(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
         for _ in segment:
             pass
 
@@ -135,6 +135,6 @@ def test_one_step_methods(bench, algo, env):
             if not terminated:
                 y += GAMMA * (q_target.max() if algo == "one_step_q" else q_target[learner._decision[0]]).item()
             expected = expected + flat_gradient(module, (y - output["q"][action]) ** 2)
-            np.testing.assert_allclose(learner.gradient.numpy(), expected, rtol=2e-4, atol=2e-6)
+            np.testing.assert_allclose(learner.model.full_gradient(), expected, rtol=2e-4, atol=2e-6)
         assert len(learner.env.steps) == 5 or learner._episode_ended
-        assert not learner.gradient.any()  # applied, and cleared
+        assert not learner.model.full_gradient().any()  # applied, and cleared

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from a3crepro.algorithms._algorithm import Algorithm
+from a3crepro.config import compose
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, sample_softmax
 from a3crepro.mathematics.losses import policy_entropy, policy_loss, q_loss, value_loss
+from a3crepro.mathematics.output_gradients import mean_entropy, policy_gradient, q_gradient
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.optimizers._optimizer import annealed
 
@@ -110,3 +113,32 @@ def test_the_learning_rate_falls_linearly_to_zero_and_stays_there():
     assert annealed(0.4, 0, 100) == 0.4
     assert annealed(0.4, 25, 100) == pytest.approx(0.3)
     assert annealed(0.4, 100, 100) == 0 == annealed(0.4, 150, 100)
+
+
+@pytest.mark.parametrize("actions", [2, 6, 18])
+def test_gradients_at_the_outputs_in_closed_form_are_autograds(actions):
+    rng = np.random.default_rng(actions)
+    for T in (1, 3, 5):
+        logits = (3 * rng.normal(size=(T, actions))).astype(np.float32)
+        taken = rng.integers(actions, size=T)
+        targets = rng.normal(size=T).astype(np.float32)
+        leaf = torch.tensor(logits, requires_grad=True)
+        policy_loss(leaf, torch.from_numpy(taken), torch.from_numpy(targets), 0.05).backward()
+        np.testing.assert_allclose(policy_gradient(logits, taken, targets, 0.05), leaf.grad, rtol=2e-4, atol=2e-6)
+        leaf.grad = None
+        q_loss(leaf, torch.from_numpy(taken), torch.from_numpy(targets)).backward()
+        np.testing.assert_allclose(q_gradient(logits, taken, targets), leaf.grad, rtol=1e-6)
+        assert mean_entropy(logits) == pytest.approx(policy_entropy(leaf).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("algo", ["a3c", "n_step_q"])
+def test_an_algorithms_output_gradient_is_that_of_its_loss(algo):
+    method = compose(f"algo={algo}", "env=toy/catch").algo
+    rng = np.random.default_rng(0)
+    outputs = {name: rng.normal(size=(4, width)).astype(np.float32) for name, width in method.heads(3).items()}
+    actions, returns = rng.integers(3, size=4), rng.normal(size=4).astype(np.float32)
+    closed = method.output_gradient(outputs, actions, returns)
+    by_autograd = Algorithm.output_gradient(method, outputs, actions, returns)
+    assert closed.keys() == by_autograd.keys() == outputs.keys()
+    for name in outputs:
+        np.testing.assert_allclose(closed[name], by_autograd[name], rtol=1e-4, atol=1e-6)

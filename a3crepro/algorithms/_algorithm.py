@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import torch
 from pydantic import model_validator
 from torch import Tensor
 
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
 from a3crepro.mathematics.losses import q_loss
+from a3crepro.mathematics.output_gradients import q_gradient
 from a3crepro.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
 
 if TYPE_CHECKING:
@@ -36,6 +38,11 @@ class Algorithm(Component, ABC):
     max_gradient_norm: PositiveFloat
     """A gradient with a larger L2 norm is scaled down to it."""
 
+    @property
+    @abstractmethod
+    def max_steps(self) -> int:
+        """Most agent steps whose gradients are summed into an update."""
+
     @abstractmethod
     def heads(self, actions: int) -> dict[str, int]:
         """Names and widths of the network's outputs."""
@@ -57,6 +64,16 @@ class Algorithm(Component, ABC):
           actions: a_0 … a_{T-1}, int64 [T].
           returns: the targets or returns of these states, float32 [T].
         """
+
+    def output_gradient(
+        self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """∂loss/∂outputs, for networks without autograd: by autograd on the outputs alone, or in closed form."""
+        leaves = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in outputs.items()}
+        for leaf in leaves.values():
+            leaf.requires_grad_()
+        self.loss(leaves, torch.from_numpy(actions), torch.from_numpy(returns)).backward()  # type: ignore[no-untyped-call]
+        return {name: leaf.grad.numpy() for name, leaf in leaves.items() if leaf.grad is not None}
 
     @abstractmethod
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
@@ -113,6 +130,11 @@ class ValueBased(Algorithm):
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         return q_loss(outputs["q"], actions, returns)
+
+    def output_gradient(
+        self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        return {"q": q_gradient(outputs["q"], actions, returns)}
 
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
         return epsilon_greedy(outputs["q"], self.evaluation_epsilon, rng)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Algorithm, Outputs
 from a3crepro.mathematics.exploration import sample_softmax
-from a3crepro.mathematics.losses import policy_entropy, policy_loss, value_loss
+from a3crepro.mathematics.losses import policy_loss, value_loss
+from a3crepro.mathematics.output_gradients import mean_entropy, policy_gradient
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.settings import NonNegativeFloat, PositiveCount, PositiveFloat
 
@@ -33,6 +34,10 @@ class A3C(Algorithm):
     evaluation_policy: Literal["sample", "greedy"]
     """The policy that is scored: actions drawn from π, or its most probable ones."""
 
+    @property
+    def max_steps(self) -> int:
+        return self.t_max
+
     def heads(self, actions: int) -> dict[str, int]:
         return {"logits": actions, "value": 1}
 
@@ -45,8 +50,8 @@ class A3C(Algorithm):
         rollout = learner.roll_out(self.t_max, self.sample)
         value = 0.0 if rollout.terminal else learner.outputs()["value"].item()  # V(s_t; θ'_v)
         returns = n_step_returns(rollout.rewards, rollout.discounts, value)
-        outputs = learner.accumulate(rollout, returns, self.loss)
-        learner.monitor(policy_entropy(outputs["logits"].detach()).mean().item())
+        outputs = learner.accumulate(rollout, returns)
+        learner.monitor(mean_entropy(outputs["logits"]))
         yield
         learner.count(rollout.frames)
         learner.apply()
@@ -57,6 +62,13 @@ class A3C(Algorithm):
         advantage = returns - values.detach()
         policy = policy_loss(outputs["logits"], actions, advantage, self.entropy_beta)
         return policy + value_loss(values, returns, self.value_gradient)
+
+    def output_gradient(
+        self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        advantage = returns - outputs["value"][:, 0]
+        policy = policy_gradient(outputs["logits"], actions, advantage, self.entropy_beta)
+        return {"logits": policy, "value": -self.value_gradient * advantage[:, None]}
 
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
         if self.evaluation_policy == "greedy":

@@ -19,12 +19,16 @@ class NStepQ(ValueBased):
     t_max: PositiveCount
     """Longest rollout, in agent steps."""
 
+    @property
+    def max_steps(self) -> int:
+        return self.t_max
+
     def segment(self, learner: ActorLearner) -> Iterator[None]:
         learner.synchronise()  # θ' ← θ
         rollout = learner.roll_out(self.t_max, self.epsilon_greedy)
         best = 0.0 if rollout.terminal else learner.target_outputs()["q"].max()
         returns = n_step_returns(rollout.rewards, rollout.discounts, best)
-        learner.accumulate(rollout, returns, self.loss)
+        learner.accumulate(rollout, returns)
         yield
         learner.count(rollout.frames)
         learner.apply()

@@ -21,13 +21,17 @@ class OneStepQ(ValueBased):
     update_steps: PositiveCount
     """I_AsyncUpdate: gradients of so many steps, or up to a terminal state, are summed into one update."""
 
+    @property
+    def max_steps(self) -> int:
+        return self.update_steps
+
     def segment(self, learner: ActorLearner) -> Iterator[None]:
         for _ in range(self.update_steps):
             learner.synchronise()  # reads T; θ is the shared one
             step = learner.roll_out(1, self.epsilon_greedy)
             best = 0.0 if step.terminal else learner.target_outputs()["q"].max()
             y = n_step_returns(step.rewards, step.discounts, best)
-            learner.accumulate(step, y, self.loss)
+            learner.accumulate(step, y)
             yield
             learner.count(step.frames)  # T ← T + 1
             learner.update_target(self.target_update_frames)

@@ -21,6 +21,10 @@ class OneStepSarsa(ValueBased):
     update_steps: PositiveCount
     """I_AsyncUpdate: gradients of so many steps, or up to a terminal state, are summed into one update."""
 
+    @property
+    def max_steps(self) -> int:
+        return self.update_steps
+
     def segment(self, learner: ActorLearner) -> Iterator[None]:
         for _ in range(self.update_steps):
             learner.synchronise()  # reads T; θ is the shared one
@@ -30,7 +34,7 @@ class OneStepSarsa(ValueBased):
                 action = learner.decide(self.epsilon_greedy)  # a', kept: the next step takes it
                 following = learner.target_outputs()["q"][action]
             y = n_step_returns(step.rewards, step.discounts, following)
-            learner.accumulate(step, y, self.loss)
+            learner.accumulate(step, y)
             yield
             learner.count(step.frames)  # T ← T + 1
             learner.update_target(self.target_update_frames)

@@ -20,6 +20,7 @@ from gymnasium.utils import seeding
 from pydantic import field_validator
 
 from a3crepro.environments._environment import Environment
+from a3crepro.environments._picture import Picture
 from a3crepro.settings import Count, Fraction, PositiveCount
 
 SIDE = 84
@@ -109,8 +110,8 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         self.actions = self.ale.getLegalActionSet() if settings.full_action_space else self.ale.getMinimalActionSet()
         self.action_space = gym.spaces.Discrete(len(self.actions))
         self.observation_space = gym.spaces.Box(0, 255, (STACK, SIDE, SIDE), np.uint8)
-        self._screen = np.zeros(self.ale.getScreenDims(), np.uint8)
-        self._screen_before = np.zeros_like(self._screen)
+        self._pictures = Picture(self.ale, SIDE)
+        self._picture = self._pictures.picture
         self._observation = np.zeros((STACK, SIDE, SIDE), np.uint8)
         self._lives = 0
         self._goes_on = False  # a life was lost and the game is not over: reset() only starts a new episode
@@ -136,9 +137,8 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
             if self.ale.game_over():
                 self._new_game(seed)
         self._lives = self.ale.lives()
-        self.ale.getScreenGrayscale(self._screen)
-        self._screen_before.fill(0)
-        self._observation = np.repeat(self._picture()[None], STACK, axis=0)
+        self._picture = self._pictures.reset()
+        self._observation = np.repeat(self._picture[None], STACK, axis=0)
         return self._observation, self._info(False)
 
     def _new_game(self, seed: int | None) -> None:
@@ -150,7 +150,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         reward, terminated, truncated = self._repeat(self.actions[action])
         stack = np.empty_like(self._observation)
         stack[:-1] = self._observation[1:]
-        stack[-1] = self._picture()
+        stack[-1] = self._picture
         self._observation = stack
         lives, before = self.ale.lives(), self._lives
         self._lives = lives
@@ -159,25 +159,25 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         return stack, reward, terminated or self._goes_on, truncated, self._info(game_over)
 
     def _repeat(self, action: ale_py.Action) -> tuple[float, bool, bool]:
-        """Holds an action for `action_repeat` frames and keeps the last two screens.
-
-        A game that ends sooner leaves the older screens, as gymnasium's wrapper does.
-        """
-        reward, last = 0.0, self.settings.action_repeat - 1
+        """Holds an action for `action_repeat` frames and takes the picture of the last two."""
+        reward, last, ale = 0.0, self.settings.action_repeat - 1, self.ale
         for frame in range(last + 1):
-            reward += self.ale.act(action)
-            if self.ale.game_over():
-                return reward, self.ale.game_over(with_truncation=False), self.ale.game_truncated()
+            reward += ale.act(action)
+            if ale.game_over():
+                self._picture = self._last_picture(kept_before=frame == last and last > 0)
+                return reward, ale.game_over(with_truncation=False), ale.game_truncated()
             if frame == last - 1:
-                self.ale.getScreenGrayscale(self._screen_before)
-            elif frame == last:
-                self.ale.getScreenGrayscale(self._screen)
+                self._pictures.take_before()
+        self._picture = self._pictures.take_last() if last else self._pictures.reset()
         return reward, False, False
 
-    def _picture(self) -> np.ndarray:
-        if self.settings.action_repeat > 1:
-            np.maximum(self._screen, self._screen_before, out=self._screen)
-        return cv2.resize(self._screen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    def _last_picture(self, kept_before: bool) -> np.ndarray:
+        """The picture of a game that ended within an action: of older screens, as gymnasium's wrapper has it."""
+        if not kept_before:
+            return self._picture
+        screen = np.maximum(self._pictures.grey_screens(), self._pictures.grey_before())
+        picture: np.ndarray = cv2.resize(screen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        return picture
 
     def _info(self, game_over: bool) -> dict[str, Any]:
         return {"lives": self._lives, "game_over": game_over}

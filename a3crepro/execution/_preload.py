@@ -6,6 +6,7 @@ import torch
 
 import a3crepro.evaluation
 import a3crepro.execution.hogwild
+import a3crepro.fast.model
 import a3crepro.optimizers.momentum_sgd
 import a3crepro.optimizers.rmsprop  # noqa: F401
 

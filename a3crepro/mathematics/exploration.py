@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from a3crepro.kernels import kernel
+
 
 def epsilon(frames: int, anneal_frames: int, final: float) -> float:
     """ε after so many frames over all actor-learners: linearly from 1 to its final value."""
@@ -34,10 +36,20 @@ def sample_softmax(logits: np.ndarray, rng: np.random.Generator) -> int:
     """An action drawn from the softmax policy.
 
     The highest logit is subtracted first, so that no exponential overflows; the draw is the first action whose
-    cumulated weight exceeds a uniform number.
+    cumulated weight exceeds a uniform number. `logits` is float32 and contiguous.
     """
-    weights = np.exp(logits - logits.max()).cumsum()
-    return min(int(weights.searchsorted(rng.random() * weights[-1], side="right")), len(logits) - 1)
+    return int(_draw(logits, rng.random()))
+
+
+@kernel("int64(float32[::1], float64)")
+def _draw(logits, uniform):  # type: ignore[no-untyped-def]
+    weights = np.exp(logits - logits.max())
+    left = uniform * weights.sum()
+    for action in range(len(weights) - 1):
+        left -= weights[action]
+        if left < 0:
+            return action
+    return len(weights) - 1
 
 
 def is_distribution(probabilities: Sequence[float]) -> bool:

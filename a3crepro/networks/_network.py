@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Literal
 
 import gymnasium as gym
 import numpy as np
@@ -29,6 +30,9 @@ class Network(Component, ABC):
 
     lstm_cells: Count
     """Number of LSTM cells behind the torso; 0: no recurrence."""
+    implementation: Literal["fast", "module"]
+    """`fast`: without autograd where `a3crepro/fast` knows the network, else by autograd; `module`: always by autograd.
+    The numbers are the same."""
 
     @abstractmethod
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
@@ -50,6 +54,17 @@ class Network(Component, ABC):
         module = TorsoAndHeads(scale, torso, features, self.lstm_cells, heads)
         initialise_as_torch7(module)
         return module
+
+
+class PositionsFirst(nn.Module):
+    """Flattens [T, channels, height, width] position by position, the channels of a position side by side.
+
+    Which input a weight of the next layer belongs to is a matter of naming; in this order the fast path can pass over
+    positions at which nothing moved.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.movedim(1, -1).flatten(1)
 
 
 class TorsoAndHeads(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 from torch import nn
 
-from a3crepro.networks._network import Network, require_shape
+from a3crepro.networks._network import Network, PositionsFirst, require_shape
 
 
 class MinAtarNetwork(Network):
@@ -14,7 +14,7 @@ class MinAtarNetwork(Network):
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
         return nn.Sequential(
             nn.Conv2d(shape[0], 16, 3), nn.ReLU(),
-            nn.Flatten(),
+            PositionsFirst(),
             nn.Linear(16 * 8 * 8, 128), nn.ReLU(),
         )  # fmt: skip
 

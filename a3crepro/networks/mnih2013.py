@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 from torch import nn
 
-from a3crepro.networks._network import Network, require_shape
+from a3crepro.networks._network import Network, PositionsFirst, require_shape
 
 
 class Mnih2013(Network):
@@ -15,7 +15,7 @@ class Mnih2013(Network):
         return nn.Sequential(
             nn.Conv2d(shape[0], 16, 8, stride=4), nn.ReLU(),
             nn.Conv2d(16, 32, 4, stride=2), nn.ReLU(),
-            nn.Flatten(),
+            PositionsFirst(),
             nn.Linear(32 * 9 * 9, 256), nn.ReLU(),
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 from torch import nn
 
-from a3crepro.networks._network import Network, require_shape
+from a3crepro.networks._network import Network, PositionsFirst, require_shape
 
 
 class Mnih2015(Network):
@@ -16,7 +16,7 @@ class Mnih2015(Network):
             nn.Conv2d(shape[0], 32, 8, stride=4), nn.ReLU(),
             nn.Conv2d(32, 64, 4, stride=2), nn.ReLU(),
             nn.Conv2d(64, 64, 3, stride=1), nn.ReLU(),
-            nn.Flatten(),
+            PositionsFirst(),
             nn.Linear(64 * 7 * 7, 512), nn.ReLU(),
         )  # fmt: skip
 

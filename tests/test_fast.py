@@ -1,0 +1,156 @@
+"""The fast path against the module and autograd: outputs, gradients, updates, whole training runs."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from a3crepro.config import compose
+from a3crepro.fast.model import FastModel
+from a3crepro.model import ModuleModel, Sizes, make_model
+from a3crepro.networks._network import flatten, parameter_count, seeded
+
+METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
+CASES = {
+    "mnih2013": "breakout",
+    "mnih2013_lstm": "seaquest",
+    "mnih2015": "pong",
+    "mnih2015_lstm": "breakout",
+    "minatar": "minatar/seaquest",
+}
+T_MAX = 5
+
+
+def pair(algo, network, env):
+    """The two implementations of a network at the same θ, and the algorithm."""
+    config = compose(f"algo={algo}", f"network={network}", f"env={env}")
+    space, actions = config.env.spaces()
+    module = seeded(config.network, space, config.algo.heads(actions), 0)
+    theta = torch.empty(parameter_count(module))
+    flatten(module, theta)
+    models = [
+        make_model(module, space, theta.clone(), None, Sizes(T_MAX + 1, T_MAX), implementation)
+        for implementation in ("fast", "module")
+    ]
+    assert isinstance(models[0], FastModel) and isinstance(models[1], ModuleModel)
+    return config, space, actions, models
+
+
+def game(space, steps, rng):
+    """Observations of which each differs from the one before in some places."""
+    low, high = 0, int(space.high.max()) + 1
+    now = rng.integers(low, high, space.shape, dtype=np.uint8)
+    for _ in range(steps):
+        yield now
+        now = now.copy()
+        y, x = rng.integers(0, space.shape[1] - 3, size=2)
+        now[:, y : y + 4, x : x + 4] = rng.integers(low, high, now[:, y : y + 4, x : x + 4].shape, dtype=np.uint8)
+
+
+def close(a, b, tolerance=2e-5):
+    assert np.abs(a - b).max() <= tolerance * max(np.abs(b).max(), 1e-3)
+
+
+def as_state(state, model):
+    if state is None:
+        return None
+    return state if isinstance(model, FastModel) else torch.from_numpy(state)[:, None]
+
+
+@pytest.mark.parametrize("algo", ["a3c", "n_step_q"])
+@pytest.mark.parametrize("network", CASES)
+def test_outputs_gradients_and_updates_are_the_modules(algo, network):
+    config, space, actions, models = pair(algo, network, CASES[network])
+    rng = np.random.default_rng(0)
+    cells = config.network.lstm_cells
+    statistics = [np.zeros(parameter_count(models[1].module), np.float32) for _ in models]
+    for T in (5, 1, 3, 5, 2, 4):
+        observations = list(game(space, T + 1, rng))  # the last one is bootstrapped from
+        taken, returns = rng.integers(actions, size=T).tolist(), rng.normal(size=T).astype(np.float32)
+        start = 0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None
+        results = []
+        for model, g in zip(models, statistics, strict=True):
+            model.synchronise()
+            state, outputs = as_state(start, model), []
+            for observation in observations:
+                output, state = model.outputs(observation, state)
+                outputs.append(np.concatenate(list(output.values())).copy())
+            model.accumulate(observations[:T], taken, returns, as_state(start, model), config.algo)
+            norm, gradient = model.gradient_norm(), model.full_gradient().copy()
+            model.update(config.optimizer, g, 0.05, min(1.0, 0.5 / norm))
+            model.clear_gradient()
+            results.append((np.stack(outputs), gradient, np.array([norm]), np.asarray(model.theta), g))
+        for fast, module in zip(*results, strict=True):
+            close(fast, module)
+        bounds = models[0].spec.bounds
+        for start_, end in pairwise(bounds):  # each parameter by itself, not only the largest
+            close(results[0][1][start_:end], results[1][1][start_:end], 1e-4)
+        models[0].theta[:] = models[1].theta.numpy()
+        models[0]._synchronised = False
+
+
+def run(bench, implementation, algo, env, segments, *overrides):
+    case = bench(f"algo={algo}", f"env={env}", "threads=1", f"network.implementation={implementation}", *overrides)
+    assert isinstance(case.learner.model, FastModel if implementation == "fast" else ModuleModel)
+    taken = []
+    step = case.learner.env.step
+    case.learner.env.step = lambda action: taken.append(action) or step(action)
+    for _ in range(segments):
+        for _ in case.learner.algo.segment(case.learner):
+            pass
+    return case, taken
+
+
+@pytest.mark.parametrize("algo", METHODS)
+@pytest.mark.parametrize("network", ["minatar", "minatar_lstm"])
+def test_training_runs_stay_together_for_hundreds_of_updates(bench, algo, network):
+    how = ("network.lstm_cells=16",) if network == "minatar_lstm" else ()
+    how += ("optimizer.lr=1e-2",) if algo == "a3c" else ("optimizer.lr=1e-2", "env.schedule.epsilon_anneal_frames=500")
+    (fast, taken), (module, expected) = (
+        run(bench, implementation, algo, "minatar/breakout", 300, *how) for implementation in ("fast", "module")
+    )
+    assert fast.shared.updates() == module.shared.updates() == 300
+    assert taken == expected
+    start = bench("env=minatar/breakout", f"algo={algo}", "threads=1", *how).shared.parameters
+    moved = (module.shared.parameters - start).abs().max()
+    assert moved > 0.01
+    assert (fast.shared.parameters - module.shared.parameters).abs().max() < 0.01 * moved
+    assert torch.equal(fast.shared.counters, module.shared.counters)
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd"])
+def test_training_runs_stay_together_with_every_optimizer(bench, optimizer):
+    runs = [run(bench, how, "a3c", "minatar/asterix", 100, f"optimizer={optimizer}") for how in ("fast", "module")]
+    (fast, taken), (module, expected) = runs
+    assert taken == expected
+    torch.testing.assert_close(fast.shared.parameters, module.shared.parameters, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])
+def test_training_runs_on_atari_stay_together(bench, algo):
+    (fast, taken), (module, expected) = (run(bench, how, algo, "breakout", 40) for how in ("fast", "module"))
+    assert taken == expected
+    torch.testing.assert_close(fast.shared.parameters, module.shared.parameters, rtol=1e-3, atol=1e-5)
+
+
+def test_one_step_methods_see_the_others_writes_at_once(bench):
+    for implementation in ("fast", "module"):
+        case = bench("algo=one_step_q", "env=minatar/breakout", "threads=1", f"network.implementation={implementation}")
+        learner = case.learner
+        before = learner.outputs()["q"].copy()
+        case.shared.parameters[-3:] += 1.0  # the biases of the head, as another actor-learner's update would
+        case.shared.counters[0, 1] += 1
+        np.testing.assert_allclose(learner.outputs()["q"], before + 1.0, rtol=1e-5)
+
+
+def test_longer_rollouts_than_are_unrolled(bench):
+    (fast, taken), (module, expected) = (
+        run(bench, how, "a3c", "minatar/breakout", 50, "algo.t_max=12") for how in ("fast", "module")
+    )
+    assert taken == expected
+    torch.testing.assert_close(fast.shared.parameters, module.shared.parameters, rtol=1e-3, atol=1e-5)
+
+
+def test_an_unknown_network_takes_the_module_path(bench):
+    assert isinstance(bench("env=toy/catch", "threads=1").learner.model, ModuleModel)
