@@ -48,9 +48,10 @@ def _train_command() -> None:
     import hydra
     from hydra._internal.utils import get_args_parser
 
-    from a3crepro.config import conf_directory, register_resolvers
+    from a3crepro.config import conf_directory, quoted, register_resolvers
 
     register_resolvers()
+    sys.argv[1:] = [argument if argument.startswith("-") else quoted(argument) for argument in sys.argv[1:]]
     arguments = get_args_parser().parse_args()
     if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
         check(arguments)
@@ -95,10 +96,12 @@ def jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    from a3crepro.config import quoted
+
     if not multirun:
         return [list(overrides)]
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides([quoted(override) for override in overrides])
         return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
     except HydraException as error:
         raise UserError("; ".join(line.strip() for line in str(error).splitlines() if line.strip())) from error

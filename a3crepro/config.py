@@ -6,18 +6,19 @@ the components' own classes); values, each with its source, in `conf/`.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import SerializeAsAny, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError
 
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.environments._environment import Environment
@@ -73,11 +74,11 @@ class Config(Settings):
     evaluation: Evaluation
     checkpoint: Checkpointing
     logging: Logging
-    threads: PositiveCount
+    threads: Annotated[PositiveCount, Field(le=1024)]
     """Number of actor-learners."""
-    frames: Count
+    frames: Annotated[Count, Field(lt=2**62)]
     """The budget, in environment frames, over all actor-learners together."""
-    seed: Count
+    seed: Annotated[Count, Field(lt=2**63)]
     """Everything random in a run is drawn from this number."""
 
     @property
@@ -183,19 +184,58 @@ def _check_fit(config: Config) -> None:
 def compose(*overrides: str, config_dir: str | None = None, config_name: str = "config") -> Config:
     """The configuration that a command line of these overrides gives, e.g. `compose("algo=a3c", "env=pong")`."""
     from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
     from hydra.errors import HydraException
 
     register_resolvers()
     further = [Path(config_dir).absolute()] if config_dir else []
     if further and not further[0].is_dir():
         raise UserError(f"--config-dir: {config_dir} is no directory")
-    extra = [f"hydra.searchpath=[file://{path}]" for path in further]
+    for override in overrides:
+        _check_choice(override, further)
     try:
-        with initialize_config_dir(str(conf_directory()), version_base="1.3"):
-            return build(hydra_compose(config_name, overrides=[*map(_forced, overrides), *extra]))
+        with _hydra(further):
+            return build(hydra_compose(config_name, overrides=[_forced(quoted(override)) for override in overrides]))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(error, further)) from error
+
+
+@contextlib.contextmanager
+def _hydra(further: Iterable[Path]) -> Iterator[None]:
+    """Hydra with this project's `conf` and, before it, further directories, as its own command line has it."""
+    from hydra import initialize_config_dir
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.global_hydra import GlobalHydra
+
+    with initialize_config_dir(str(conf_directory()), version_base="1.3"):
+        search_path = create_config_search_path(str(conf_directory()))
+        for path in further:
+            search_path.prepend("command-line", f"file://{path}", SearchPathQuery(provider="schema"))
+        GlobalHydra.instance().clear()
+        Hydra.create_main_hydra2(task_name="a3crepro", config_search_path=search_path)
+        yield
+
+
+def _check_choice(override: str, further: Iterable[Path]) -> None:
+    """Refuses choices that Hydra would stumble over, or that lead out of the configuration."""
+    group, _, choice = override.lstrip("+").partition("=")
+    strange = choice in ("null", "true", "false") or re.fullmatch(r"[\d.eE+-]+", choice) or ".." in choice.split("/")
+    if (group in GROUPS and strange) or not group:
+        allowed = ", ".join(choices(group, further) if group else [*GROUPS, *Config.model_fields])
+        raise UserError(
+            f"{group or repr(override)}: unknown {'choice' if group else 'key'} {choice!r}; allowed: {allowed}"
+        )
+
+
+def quoted(override: str) -> str:
+    """`key='${…}'` for `key=${…}`: Hydra's grammar takes an interpolation within another one only in quotes."""
+    key, equals, value = override.partition("=")
+    return (
+        f"{key}='{value}'"
+        if equals and value.startswith("${") and value.endswith("}") and "'" not in value
+        else override
+    )
 
 
 def _forced(override: str) -> str:
@@ -261,10 +301,15 @@ def run_name(choices: Mapping[str, str], overrides: Iterable[str]) -> str:
     for key in ("env", "algo", "frames"):
         given.pop(key, None)
     words = ",".join(f"{key}={value}" for key, value in sorted(given.items()))
-    words = re.sub(r"[^\w.,=+:@-]", "_", words)
-    if len(words) > 150:
-        words = f"{words[:140]}-{zlib.crc32(words.encode()):08x}"
-    return "/".join(part for part in (choices["env"], choices["algo"], words, f"seed={seed}") if part)
+    env = choices["env"].replace("..", "_")
+    parts = (env, choices["algo"], _file_name(words), _file_name(f"seed={seed}"))
+    return "/".join(part for part in parts if part)
+
+
+def _file_name(words: str) -> str:
+    """A name that every file system takes, and that differs where the words do."""
+    name = re.sub(r"[^\w.,=+:@-]", "_", re.sub("['\"]", "", words), flags=re.ASCII)
+    return name if len(name) <= 150 else f"{name[:140]}-{zlib.crc32(words.encode()):08x}"
 
 
 def register_resolvers() -> None:

@@ -19,7 +19,9 @@ METHODS = ("a3c", "n_step_q", "one_step_sarsa", "one_step_q")
 MINATAR = [
     [f"algo={algo}", "env=minatar/breakout", "threads=8", "evaluation.episodes=30", "seed=0"] for algo in METHODS
 ]
-ATARI = [["algo=a3c", f"env={game}", "threads=16", "evaluation.every=500_000", "seed=0"] for game in ("breakout", "pong")]
+ATARI = [
+    ["algo=a3c", f"env={game}", "threads=16", "evaluation.every=500_000", "seed=0"] for game in ("breakout", "pong")
+]
 
 
 def main() -> None:

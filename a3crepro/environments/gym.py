@@ -25,9 +25,9 @@ class Gym(Environment):
             if module:
                 importlib.import_module(module)
             gymnasium.spec(name)
-        except (ImportError, gymnasium.error.Error) as error:
-            raise ValueError(f"not a registered environment ({error})") from error
-        env = gymnasium.make(env_id)
+            env = gymnasium.make(env_id)
+        except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
+            raise ValueError(f"not an environment that can be made ({error})") from error
         try:
             if not isinstance(env.action_space, gymnasium.spaces.Discrete):
                 raise ValueError(f"needs a discrete action space, has {env.action_space}")
@@ -36,7 +36,14 @@ class Gym(Environment):
         return env_id
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
-        env: gymnasium.Env[Any, Any] = gymnasium.make(self.id, render_mode="rgb_array" if render else None)
+        options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
+        env: gymnasium.Env[Any, Any] = gymnasium.make(self.id, **options)
+        actions = env.action_space
+        if isinstance(actions, gymnasium.spaces.Discrete) and actions.start != 0:
+            first = int(actions.start)
+            env = gymnasium.wrappers.TransformAction(
+                env, lambda action: action + first, gymnasium.spaces.Discrete(int(actions.n))
+            )
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
         return env

@@ -78,7 +78,7 @@ class Catch(ToyEnv):
 class Chain(ToyEnv):
     """Six steps right in a row earn 1 and end the episode; a step left goes back to the start. 24 steps at most.
 
-    Chance: 0.28.
+    Chance: 0.15.
     """
 
     shape = (1, 6)
