@@ -18,7 +18,7 @@ def optimizer(name, *overrides):
 def test_rmsprop_at_zero_statistics_has_epsilon_inside_the_root(name):
     theta, g = np.array([1.0], np.float32), np.zeros(1, np.float32)
     optimizer(name).update(theta, np.array([2.0], np.float32), g, 0.5)
-    # g = 0.01·4 = 0.04;  θ = 1 − 0.5·2 / √(0.04 + 0.1) = −1.67.  Outside the root it would be 1 − 1 / (0.2 + 0.1) = −2.33
+    # g = 0.01·4 = 0.04;  θ = 1 − 0.5·2 / √(0.04 + 0.1) = −1.67.  Outside the root: 1 − 1 / (0.2 + 0.1) = −2.33
     assert g[0] == pytest.approx(0.04, rel=1e-6)
     assert theta[0] == pytest.approx(1 - 1 / math.sqrt(0.14), rel=1e-6)
 

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
-from a3crepro.actor_learner import ActorLearner
+from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution
 from a3crepro.processes import CONTEXT, Child, wait_for_messages
 from a3crepro.shared_state import SharedState
 
+LETTERS = 0.25
+"""Seconds between two letters of an actor-learner with what it has to report."""
 GRACE = 5.0
 """Seconds that actor-learners have to stop by themselves once they are asked to."""
 
@@ -31,8 +33,9 @@ class Hogwild(Execution):
                 wait_for_messages(children, timeout=0.2)
                 now = time.monotonic()
                 for child in children:
-                    for report in child.receive():
-                        yield Event(now - began, report)
+                    for reports in child.receive():
+                        for moment, report in reports:
+                            yield Event(moment - began, report)
                 yield Event(now - began)
                 if shared.stopping:
                     deadline = deadline or now + GRACE
@@ -47,7 +50,33 @@ class Hogwild(Execution):
 
 def work(connection: Connection, config: Config, shared: SharedState, thread: int, start: int) -> None:
     """The process of one actor-learner."""
-    learner = ActorLearner(config, shared, thread, start, connection.send)
+    outbox = Outbox(connection)
+    learner = ActorLearner(config, shared, thread, start, outbox.add)
     for _ in learner.run():
+        outbox.send_if_due()
         if shared.stopping or shared.frames() >= config.frames:
             break
+    outbox.send()
+
+
+class Outbox:
+    """Reports on their way to the main process: together, a few times a second, for each letter wakes it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.reports: list[tuple[float, Episode | Snapshot]] = []
+        self.sent = time.monotonic()
+
+    def add(self, report: Episode | Snapshot) -> None:
+        """Keeps a report, with the time at which it was made (on a clock that all processes share)."""
+        self.reports.append((time.monotonic(), report))
+
+    def send_if_due(self) -> None:
+        """Sends what there is, if the last time was long enough ago."""
+        if self.reports and time.monotonic() - self.sent > LETTERS:
+            self.send()
+
+    def send(self) -> None:
+        """Sends what there is."""
+        self.connection.send(self.reports)
+        self.reports, self.sent = [], time.monotonic()
