@@ -109,7 +109,7 @@ class ActorLearner:
         if self.algo.uses_thread_copy:
             self.model = model(shared.parameters, None, steps + 1, steps)
         else:
-            self.model = model(shared.parameters, shared.updates, 1, steps)
+            self.model = model(shared.parameters, shared.updates, steps + 1, steps)
         if self.algo.uses_target_network:
             self.target = model(shared.target, shared.target_version, 8, 0)
 

@@ -62,7 +62,7 @@ class SharedState:
         return int(self._views.counters[:, FRAMES].sum())
 
     def updates(self) -> int:
-        """Updates that were applied."""
+        """Updates that were applied: a number that changes whenever θ has changed, by one for each."""
         return int(self._views.counters[:, UPDATES].sum())
 
     def refused(self) -> int:

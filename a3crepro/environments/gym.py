@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 import gymnasium
+import numpy as np
 from pydantic import field_validator
 
 from a3crepro.environments._environment import Environment
@@ -46,4 +47,5 @@ class Gym(Environment):
             )
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
-        return env
+        # A rollout keeps its observations, and some environments write each into the same array.
+        return gymnasium.wrappers.TransformObservation(env, np.array, env.observation_space)

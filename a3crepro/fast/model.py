@@ -36,7 +36,8 @@ class FastModel:
         for name, width in spec.heads:
             self._columns[name] = slice(column, column + width)
             column += width
-        self._slot, self._copied, self._synchronised = 0, -1, False
+        self._held: list[np.ndarray] = []  # the observations whose activations the slots hold
+        self._copied, self._synchronised = -1, False
         if version is None:
             self.synchronise()
 
@@ -49,28 +50,28 @@ class FastModel:
         if self.version is None:
             if not self._synchronised:
                 self.network.synchronise(self.theta)
-            self._synchronised, self._slot = False, 0
+            self._synchronised, self._held = False, []
 
     def _renew(self) -> None:
-        """Renews the copy of a shared θ that somebody has written since, and makes room for a state."""
+        """Renews the copy of a shared θ that somebody has written since."""
         if self.version is not None:
             version = self.version()
             if version != self._copied:
                 self.network.synchronise(self.theta)
-                self._copied, self._slot = version, 0
-        if self._slot == self.slots:
-            self._slot = 0
+                self._copied, self._held = version, []
 
     def outputs(self, observation: np.ndarray, state: State) -> tuple[dict[str, np.ndarray], State]:
         """The vector of each head for one observation, and the recurrent state after it."""
         self._renew()
-        network, slot = self.network, self._slot
+        if len(self._held) == self.slots:
+            self._held = []
+        network, slot = self.network, len(self._held)
         if state is not None:
             network.h[slot], network.c[slot] = state
         outputs = network.forward(slot, observation)
         if state is not None:
             state = np.stack((network.h[slot + 1], network.c[slot + 1]))
-        self._slot += 1
+        self._held.append(observation)
         return {name: outputs[columns] for name, columns in self._columns.items()}, state
 
     def accumulate(
@@ -83,17 +84,24 @@ class FastModel:
     ) -> dict[str, np.ndarray]:
         """Adds the gradient of a rollout's loss; returns the outputs [T, width] of its states.
 
-        θ' has not changed since they were acted in, so nothing is computed twice; with a shared θ, which may have, the
-        one state of the rollout is.
+        θ' has not changed since they were acted in, so nothing is computed twice; where a shared θ has, the state is.
         """
-        if self.version is not None:
-            self._slot = 0
-            self.outputs(observations[0], state)
-        T = len(actions)
-        outputs = {name: self.network.outputs[:T, columns] for name, columns in self._columns.items()}
+        first = 0 if self.version is None else self._slot_of(observations[0], state)
+        slots = slice(first, first + len(actions))
+        outputs = {name: self.network.outputs[slots, columns] for name, columns in self._columns.items()}
         gradients = algo.output_gradient(outputs, np.asarray(actions), returns)
-        self.network.backward(np.concatenate([gradients[name] for name in self._columns], axis=1))
+        self.network.backward(np.concatenate([gradients[name] for name in self._columns], axis=1), first)
         return outputs
+
+    def _slot_of(self, observation: np.ndarray, state: State) -> int:
+        """The slot that holds an observation's activations at the shared θ as it is now."""
+        self._renew()
+        for slot, held in enumerate(self._held):
+            if held is observation:
+                return slot
+        self._held = []
+        self.outputs(observation, state)
+        return 0
 
     def gradient_norm(self) -> float:
         """L2 norm of the gradient."""
@@ -106,9 +114,10 @@ class FastModel:
     def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
         """One step of the optimizer on θ with the gradient times `scale`."""
         if isinstance(optimizer, RMSProp):
-            how = optimizer.alpha, optimizer.epsilon
-            self.network.apply_rmsprop(self.theta, statistics, scale, rate, *how)
-            self._synchronised = True
+            version = self.version() if self.version else 0
+            self.network.apply_rmsprop(self.theta, statistics, scale, rate, optimizer.alpha, optimizer.epsilon)
+            self._synchronised, self._held = True, []
+            self._copied = version + 1  # what it will be if nobody else writes θ
         else:
             optimizer.update(self.theta, scale * self.full_gradient(), statistics, rate)
 

@@ -182,41 +182,44 @@ class FastNetwork:
 
     # ---- Backward ----------------------------------------------------------------------------------------------------
 
-    def backward(self, d_outputs: np.ndarray) -> None:
-        """Adds the gradient for ∂loss/∂outputs [T, width] of the first T slots."""
+    def backward(self, d_outputs: np.ndarray, slot: int = 0) -> None:
+        """Adds the gradient for ∂loss/∂outputs [T, width] of the T slots from this one on."""
         T, n = len(d_outputs), self.hidden_number
-        now = slice(self.steps, self.steps + T)
+        now, slots = slice(self.steps, self.steps + T), slice(slot, slot + T)
         self.steps += T
         delta = self.d_hidden[now]
-        self._heads_backward(d_outputs, now)
-        k.rectify_gradient(delta, self.features[:T])
-        last = self.convolutions[-1]
-        k.gather_states(last.rows.index, last.rows.values, self.inputs[now])
+        self._heads_backward(d_outputs, now, slots)
+        k.rectify_gradient(delta, self.features[slots])
         self.parameter(self.gradient, n + 1)[...] += delta.sum(0)
-        k.dense_backward(last.rows.index[:T], delta, self.blocks, last.d_rows)
+        last = self.convolutions[-1]
+        index = last.rows.index[slots]
+        k.gather_states(index, last.rows.values, self.inputs[now])
+        if slot:
+            last.d_rows[: last.rows.counts[slots.stop]] = 0  # rows that only earlier slots have
+        k.dense_backward(index, delta, self.blocks, last.d_rows)
         for i in reversed(range(len(self.convolutions))):
             layer, below = self.convolutions[i], self.convolutions[i - 1]
-            d_below = below.d_rows[: below.rows.counts[T]] if i else zeros(0, 0)
+            d_below = below.d_rows[: below.rows.counts[slots.stop]] if i else zeros(0, 0)
             weight, bias = self.parameter(self.gradient, 2 * i), self.parameter(self.gradient, 2 * i + 1)
-            layer.backward(layer.rows.counts[T], d_below, weight, bias)
+            layer.backward(layer.rows.counts[slots.stop], d_below, weight, bias)
 
-    def _heads_backward(self, d_outputs: np.ndarray, now: slice) -> None:
-        T = len(d_outputs)
-        units = self.h[1 : T + 1] if self.spec.lstm else self.features[:T]
+    def _heads_backward(self, d_outputs: np.ndarray, now: slice, slots: slice) -> None:
+        units = self.h[slots.start + 1 : slots.stop + 1] if self.spec.lstm else self.features[slots]
         for number, columns in self._heads():
             delta = np.ascontiguousarray(d_outputs[:, columns])
             k.add_outer(delta, units, self.parameter(self.gradient, number))
             self.parameter(self.gradient, number + 1)[...] += delta.sum(0)
         d_units = np.dot(d_outputs, self.head_weight)
         if self.spec.lstm:
-            self._lstm_backward(d_units, now)
+            self._lstm_backward(d_units, now, slots)
         else:
             self.d_hidden[now] = d_units
 
-    def _lstm_backward(self, d_units: np.ndarray, now: slice) -> None:
+    def _lstm_backward(self, d_units: np.ndarray, now: slice, slots: slice) -> None:
         T, n, d_gates = len(d_units), self.hidden_number, self.d_gates[now]
-        k.lstm_backward(self.weight_x, self.weight_h, self.gates, self.c, d_units, d_gates, self.d_hidden[now])
-        self.inputs_x[now], self.inputs_h[now] = self.features[:T], self.h[:T]
+        gates, c = self.gates[slots], self.c[slots.start :]
+        k.lstm_backward(self.weight_x, self.weight_h, gates, c, d_units, d_gates, self.d_hidden[now])
+        self.inputs_x[now], self.inputs_h[now] = self.features[slots], self.h[slots]
         d_bias = d_gates.reshape(T, -1).sum(0)
         for number in (n + 4, n + 5):
             self.parameter(self.gradient, number)[...] += d_bias
