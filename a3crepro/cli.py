@@ -6,6 +6,7 @@ anything else.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -20,6 +21,8 @@ def main() -> None:
 
 def run_command(command: Callable[[], None]) -> None:
     """Runs a command and turns its errors into one line and an exit status."""
+    from hydra.errors import HydraException
+
     from a3crepro.processes import ProcessDied
     from a3crepro.run_directory import RunError
     from a3crepro.training import Stopped
@@ -28,6 +31,8 @@ def run_command(command: Callable[[], None]) -> None:
         command()
     except UserError as error:
         _end(str(error), 2)
+    except HydraException as error:
+        _end("; ".join(line.strip() for line in str(error).splitlines() if line.strip()), 2)
     except Stopped as error:
         _end(str(error), 130)
     except KeyboardInterrupt:
@@ -55,27 +60,25 @@ def _train_command() -> None:
     arguments = get_args_parser().parse_args()
     if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
         check(arguments)
-    failure: list[BaseException] = []
-    job = hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job(failure))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are, for `run_command` to tell in one line
+    hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job)()
+
+
+def _job(config: Any) -> Any:
+    """One training run, in any of Hydra's launchers; the others of a multirun go on where one fails."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from a3crepro.config import register_resolvers
+    from a3crepro.training import train
+
+    register_resolvers()
     try:
-        job()
-    except SystemExit:
-        if failure:  # Hydra turns every exception of a job into status 1: ours have statuses of their own
-            raise failure[0] from None
+        return train(config)
+    except Exception as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            print(f"a3crepro: {HydraConfig.get().job.override_dirname}: {error}", file=sys.stderr, flush=True)
         raise
-
-
-def _job(failure: list[BaseException]) -> Callable[[Any], Any]:
-    def job(config: Any) -> Any:
-        from a3crepro.training import train
-
-        try:
-            return train(config)
-        except (Exception, KeyboardInterrupt) as error:
-            failure.append(error)
-            raise SystemExit(1) from None
-
-    return job
 
 
 def check(arguments: Any) -> None:

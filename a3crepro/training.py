@@ -26,8 +26,11 @@ from a3crepro.run_directory import Checkpoint, RunDirectory, RunError, load_chec
 from a3crepro.shared_state import SNAPSHOT, TARGET, SharedState
 
 
-class Stopped(Exception):
-    """The run was stopped by Ctrl-C or SIGTERM, after saving; the same command goes on with it (status 130)."""
+class Stopped(KeyboardInterrupt):
+    """The run was stopped by Ctrl-C or SIGTERM, after saving; the same command goes on with it (status 130).
+
+    A `KeyboardInterrupt`, so that the other runs of a multirun do not start.
+    """
 
 
 def train(config: Any, directory: str | Path | None = None) -> dict[str, Any]:
