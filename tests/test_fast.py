@@ -154,3 +154,21 @@ def test_longer_rollouts_than_are_unrolled(bench):
 
 def test_an_unknown_network_takes_the_module_path(bench):
     assert isinstance(bench("env=toy/catch", "threads=1").learner.model, ModuleModel)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+def test_a_gradient_that_is_not_finite_is_seen(bench, bad):
+    for network in ("minatar", "minatar_lstm"):
+        cells = ("network.lstm_cells=8",) if network == "minatar_lstm" else ()
+        case = bench("algo=a3c", "env=minatar/breakout", "threads=1", *cells)
+        learner, before = case.learner, case.shared.parameters.clone()
+        learner.synchronise()
+        rollout = learner.roll_out(3, learner.algo.sample)
+        learner.accumulate(rollout, np.array([0.0, bad, 0.0], np.float32)[: len(rollout.actions)])
+        learner.apply()
+        assert torch.equal(case.shared.parameters, before)
+        assert case.shared.refused() == 1 and case.shared.updates() == 0
+        learner.synchronise()
+        learner.accumulate(learner.roll_out(3, learner.algo.sample), np.zeros(3, np.float32))
+        learner.apply()
+        assert case.shared.updates() == 1 and bool(torch.isfinite(case.shared.parameters).all())

@@ -89,8 +89,9 @@ class FastModel:
         first = 0 if self.version is None else self._slot_of(observations[0], state)
         slots = slice(first, first + len(actions))
         outputs = {name: self.network.outputs[slots, columns] for name, columns in self._columns.items()}
-        gradients = algo.output_gradient(outputs, np.asarray(actions), returns)
-        self.network.backward(np.concatenate([gradients[name] for name in self._columns], axis=1), first)
+        with np.errstate(all="ignore"):  # what is not finite is seen in the norm, and refused
+            gradients = algo.output_gradient(outputs, np.asarray(actions), returns)
+            self.network.backward(np.concatenate([gradients[name] for name in self._columns], axis=1), first)
         return outputs
 
     def _slot_of(self, observation: np.ndarray, state: State) -> int:
