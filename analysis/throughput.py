@@ -1,0 +1,60 @@
+"""Tables and a plot of throughput from `results/throughput/*.jsonl`: `table.csv`, `threads.csv`, `threads.png`."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+
+from a3crepro.results import RESULTS
+
+DIRECTORY = RESULTS / "throughput"
+FIGURES = ["steps_per_second", "emulator_steps_per_second", "fraction_of_emulator", "peak_pss_bytes"]
+
+
+def summarise(calls: pd.DataFrame) -> pd.DataFrame:
+    """Median, lowest and highest of each figure of each case, and how many calls they are of."""
+    grouped = calls.groupby("case", sort=False)
+    table = pd.DataFrame({"calls": grouped.size(), "threads": grouped["threads"].first()})
+    for figure in [*FIGURES, "seconds_to_first_update"]:
+        values = grouped[figure]
+        table[figure], table[f"{figure}_low"], table[f"{figure}_high"] = values.median(), values.min(), values.max()
+    return table.reset_index()
+
+
+def draw_threads(calls: pd.DataFrame) -> None:
+    """Steps a second against threads, beside the emulator alone."""
+    sns.set_theme(style="whitegrid", context="paper")
+    figure, all_axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    for axes, (env, here) in zip(all_axes, calls.groupby("env", sort=False), strict=True):
+        for column, label in (("steps_per_second", "A3C"), ("emulator_steps_per_second", "emulator alone")):
+            values = here.groupby("threads")[column]
+            axes.plot(values.median().index, values.median(), "o-", label=label)
+            axes.fill_between(values.min().index, values.min(), values.max(), alpha=0.2)
+        axes.set(xscale="log", yscale="log", xlabel="actor-learners", title=f"{env}, {here['cores'].iloc[0]} cores")
+        threads = sorted(here["threads"].unique())
+        axes.set_xticks(threads, threads)
+        axes.minorticks_off()
+    all_axes[0].set_ylabel("agent steps a second")
+    all_axes[0].legend()
+    figure.savefig(DIRECTORY / "threads.png", dpi=150)
+
+
+def main() -> None:
+    """Writes what there are measurements for, and prints the tables."""
+    for part in ("table", "threads"):
+        path = DIRECTORY / f"{part}.jsonl"
+        if not path.exists():
+            continue
+        calls = pd.read_json(path, lines=True)
+        table = summarise(calls)
+        table.to_csv(DIRECTORY / f"{part}.csv", index=False)
+        print(table[["case", "calls", *FIGURES]].to_string(index=False))
+        if part == "threads":
+            draw_threads(calls)
+
+
+if __name__ == "__main__":
+    main()

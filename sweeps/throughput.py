@@ -1,0 +1,115 @@
+"""Measures throughput, memory and start-up time, case by case, in rounds, on whatever machine it runs on.
+
+  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads] [overrides]
+
+Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
+the date and the machine. A round measures every case once, so that the cases are compared under the same conditions;
+calls that are there already for this commit and machine are not repeated. `python analysis/throughput.py` tabulates.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from a3crepro.cli import run_command
+from a3crepro.results import RESULTS
+from a3crepro.run_directory import git_state
+from a3crepro.settings import UserError
+
+SCALES = {"smoke": (1, 2), "laptop": (5, 10)}
+"""Calls of each case, and seconds of each call."""
+
+BREAKOUT = ["env=breakout", "threads=2"]
+TABLE = {
+    "a3c": BREAKOUT,
+    "a3c, 16 threads": ["env=breakout", "threads=16"],
+    "a3c, mnih2013_lstm": [*BREAKOUT, "network=mnih2013_lstm"],
+    "a3c, mnih2015": [*BREAKOUT, "network=mnih2015"],
+    "n_step_q": [*BREAKOUT, "algo=n_step_q"],
+    "one_step_q": [*BREAKOUT, "algo=one_step_q"],
+    "one_step_sarsa": [*BREAKOUT, "algo=one_step_sarsa"],
+    "minatar a3c": ["env=minatar/breakout", "threads=2"],
+}
+MODULE = {
+    f"{name}, by autograd": [*overrides, "network.implementation=module"]
+    for name, overrides in TABLE.items()
+    if "16" not in name
+}
+THREADS = {
+    f"{env}, {threads} threads": [f"env={env}", f"threads={threads}"]
+    for env in ("breakout", "minatar/breakout")
+    for threads in (1, 2, 4, 8, 16)
+}
+PARTS = {"table": {**TABLE, **MODULE}, "threads": THREADS}
+
+
+def main() -> None:
+    """Measures as the command line says."""
+    own = {"scale": "laptop", "part": "table"}
+    overrides = []
+    for argument in sys.argv[1:]:
+        key, _, value = argument.partition("=")
+        if key in own:
+            own[key] = value
+        else:
+            overrides.append(argument)
+    for key, allowed in (("scale", SCALES), ("part", PARTS)):
+        if own[key] not in allowed:
+            raise UserError(f"{key}: allowed: {', '.join(allowed)}; got {own[key]!r}")
+    calls, seconds = SCALES[own["scale"]]
+    path = RESULTS / "throughput" / f"{own['part']}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for call in range(calls):
+        for case, words in PARTS[own["part"]].items():
+            if not is_measured(path, case, call):
+                measure(path, case, call, [*words, *overrides, f"seconds={seconds}"])
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on, beside the code."""
+    with open("/proc/cpuinfo") as file:
+        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
+    return {"cpu": model, "usable_cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+
+
+def is_measured(path: Path, case: str, call: int) -> bool:
+    """Whether a call of a case is there already, for this commit and machine."""
+    if not path.exists():
+        return False
+    here = {"case": case, "call": call, "commit": git_state()["git_commit"], **machine()}
+    return any(here.items() <= json.loads(line).items() for line in path.read_text().splitlines())
+
+
+def measure(path: Path, case: str, call: int, arguments: list[str]) -> None:
+    """One call of the benchmark, added to the file as a line."""
+    command = [sys.executable, "-m", "a3crepro.benchmark", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        raise SystemExit(done.returncode)
+    state, loads = git_state(), os.getloadavg()
+    line = {
+        "case": case,
+        "call": call,
+        **json.loads(done.stdout.splitlines()[-1]),
+        "commit": state["git_commit"],
+        "clean": state["git_clean"],
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "load": loads[0],
+        "command": "python " + " ".join(command[1:]),
+        **machine(),
+    }
+    with open(path, "a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(f"{case}: {line['steps_per_second']:.0f} steps/s, {line['fraction_of_emulator']:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)
