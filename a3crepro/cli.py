@@ -7,7 +7,9 @@ anything else.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -21,6 +23,9 @@ def main() -> None:
 
 def run_command(command: Callable[[], None]) -> None:
     """Runs a command and turns its errors into one line and an exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # until training begins, which has handlers of its own
+        signal.signal(number, _end_at_once)
+    threading.excepthook = _told_by_main_thread
     from hydra.errors import HydraException
 
     from a3crepro.processes import ProcessDied
@@ -35,12 +40,22 @@ def run_command(command: Callable[[], None]) -> None:
         _end("; ".join(line.strip() for line in str(error).splitlines() if line.strip()), 2)
     except Stopped as error:
         _end(str(error), 130)
-    except KeyboardInterrupt:
-        _end("stopped before the run had begun", 130)
     except (RunError, ProcessDied) as error:
         _end(str(error), 1)
     except OSError as error:
         _end(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+
+
+def _end_at_once(number: int, _: object) -> NoReturn:
+    """Nothing is to be saved; and no exception may come out of the imports, for torch's own would abort."""
+    os.write(2, f"a3crepro: stopped by {signal.Signals(number).name}, with no run to save\n".encode())
+    os._exit(130)
+
+
+def _told_by_main_thread(arguments: threading.ExceptHookArgs) -> None:
+    """What TensorBoard's thread could not write is raised again at the next write, and told then."""
+    if not issubclass(arguments.exc_type, OSError):
+        threading.__excepthook__(arguments)
 
 
 def _end(message: str, status: int) -> NoReturn:
@@ -61,11 +76,17 @@ def _train_command() -> None:
     if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
         check(arguments)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are, for `run_command` to tell in one line
-    hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job)()
+    try:
+        hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job)()
+    except _Failed as failed:
+        raise failed.error from None
 
 
 def _job(config: Any) -> Any:
-    """One training run, in any of Hydra's launchers; the others of a multirun go on where one fails."""
+    """One training run, in any of Hydra's launchers.
+
+    In a multirun the others go on where one fails, and Hydra tells which; a single one's failure passes Hydra by.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -77,8 +98,15 @@ def _job(config: Any) -> Any:
         return train(config)
     except Exception as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            print(f"a3crepro: {HydraConfig.get().job.override_dirname}: {error}", file=sys.stderr, flush=True)
-        raise
+            raise
+        raise _Failed(error) from error
+
+
+class _Failed(BaseException):
+    """The error of a single run, on its way through Hydra, which would tell it in its own words."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 def check(arguments: Any) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, SerializeAsAny, ValidationError
@@ -195,7 +196,7 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
     try:
         with _hydra(further):
             return build(hydra_compose(config_name, overrides=[_forced(quoted(override)) for override in overrides]))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(_one_line(error, further)) from error
 
 
@@ -220,7 +221,8 @@ def _hydra(further: Iterable[Path]) -> Iterator[None]:
 def _check_choice(override: str, further: Iterable[Path]) -> None:
     """Refuses choices that Hydra would stumble over, or that lead out of the configuration."""
     group, _, choice = override.lstrip("+").partition("=")
-    strange = choice in ("null", "true", "false") or re.fullmatch(r"[\d.eE+-]+", choice) or ".." in choice.split("/")
+    word = re.fullmatch(r"[\w./-]*", choice) and not re.fullmatch(r"[\d.e+-]+|null|true|false", choice)
+    strange = not word or ".." in choice.split("/")
     if (group in GROUPS and strange) or not group:
         allowed = ", ".join(choices(group, further) if group else [*GROUPS, *Config.model_fields])
         raise UserError(
@@ -296,7 +298,7 @@ def run_name(choices: Mapping[str, str], overrides: Iterable[str]) -> str:
 
     `frames` is left out, so that a longer budget finds the shorter run and goes on with it.
     """
-    given = dict(override.lstrip("+~").partition("=")[::2] for override in overrides)
+    given = dict(map(_key_and_value, overrides))
     seed = given.pop("seed", "0")
     for key in ("env", "algo", "frames"):
         given.pop(key, None)
@@ -304,6 +306,20 @@ def run_name(choices: Mapping[str, str], overrides: Iterable[str]) -> str:
     env = choices["env"].replace("..", "_")
     parts = (env, choices["algo"], _file_name(words), _file_name(f"seed={seed}"))
     return "/".join(part for part in parts if part)
+
+
+def _key_and_value(override: str) -> tuple[str, str]:
+    """Key and value as a multirun would write them: `1e-3` is 0.001 and `false` False, however they were given."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        key, _, text = override.lstrip("+~").partition("=")
+        return key, text
+    value: Any = parsed.value()
+    return parsed.key_or_group, str(getattr(value, "text", None) or parsed.get_value_element_as_str())
 
 
 def _file_name(words: str) -> str:

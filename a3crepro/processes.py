@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
@@ -40,7 +41,14 @@ def start_server() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
         CONTEXT.set_forkserver_preload(["a3crepro.execution._preload"])
-        multiprocessing.forkserver.ensure_running()
+        multiprocessing.resource_tracker.ensure_running()  # it unblocks the signals
+        # A signal to the whole process group must not end the server in the middle of its imports; the server and all
+        # that is forked from it keep the mask.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            multiprocessing.forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     finally:
         if before is None:
             del os.environ["OMP_NUM_THREADS"]
@@ -82,6 +90,9 @@ class Child:
                     yield message
         except (EOFError, ConnectionResetError):
             raise ProcessDied(f"{self.name} {self._how_it_died()}") from None
+        # The sentinel is the fork server's word that this process ended: without the end, the server is gone.
+        if not self.finished and wait([self.process.sentinel], 0) and not wait([self._handle], 0):
+            raise ProcessDied("the fork server was killed")
 
     def _how_it_died(self) -> str:
         self.process.join(timeout=2)

@@ -56,6 +56,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._report_refused()
         if self._live:
             self._live.stop()
         if self._tensorboard:

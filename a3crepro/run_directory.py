@@ -104,6 +104,10 @@ class Table:
             write_text(self.path, lines[0] + "".join(kept))
             self._file = open(self.path, "ab", buffering=0)
 
+    def frames(self) -> set[int]:
+        """The frames of all rows."""
+        return {int(line.split(",", 1)[0]) for line in self.path.read_text().splitlines()[1:]}
+
     def close(self) -> None:
         self._file.close()
 
@@ -247,12 +251,18 @@ class RunDirectory:
 
     def restore(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The checkpoint to go on from; rows and snapshots past it are dropped, for they will be made again."""
-        checkpoint = load_checkpoint(self.path, warn)
+        damaged: list[str] = []
+        checkpoint = load_checkpoint(self.path, damaged.append)
+        for description in damaged:
+            warn(description)
+            # A damaged one must not become "the one before", which is whole.
+            os.replace(self.path / "checkpoint.npz", self.path / "checkpoint_damaged.npz")
         frames = checkpoint.frames if checkpoint else -1
         for table in (self.episodes, self.evaluations):
             table.drop_after(frames)
+        recorded = self.evaluations.frames()
         for path in (self.path / "snapshots").glob("*.npz"):
-            if int(path.stem) > frames:
+            if int(path.stem) > frames or int(path.stem) in recorded:
                 path.unlink()
         return checkpoint
 

@@ -10,11 +10,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import psutil
 
@@ -57,23 +60,15 @@ class Run:
         return Path(self._files[index].name).read_text()
 
     def processes(self) -> list[psutil.Process]:
-        """All processes of the run but the main one, the oldest first."""
-        try:
-            found = psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
-        return sorted(found, key=lambda process: (process.create_time(), process.pid))
+        """All processes of the run but the main one."""
+        return descendants(self.process.pid)
 
     def fork_server(self) -> psutil.Process:
-        (found,) = {parent.pid: parent for process in self.processes() if (parent := process.parent())}.keys() - {
-            self.process.pid
-        }
-        return psutil.Process(found)
+        return fork_server(self.process.pid)
 
     def workers(self) -> list[psutil.Process]:
         """Actor-learners, then the evaluator, if it was started."""
-        server = self.fork_server()
-        return [process for process in self.processes() if process.ppid() == server.pid]
+        return workers(self.process.pid)
 
     def send(self, number: signal.Signals, group: bool = False) -> None:
         (os.killpg if group else os.kill)(self.process.pid, number)
@@ -124,6 +119,42 @@ def finished(cwd: Path, *words: str, **options: Any) -> Run:
     return run
 
 
+def descendants(pid: int) -> list[psutil.Process]:
+    """The oldest first."""
+    try:
+        found = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    return sorted(found, key=lambda process: process.pid)
+
+
+def fork_server(pid: int) -> psutil.Process:
+    """What the actor-learners of this main process were forked from."""
+    (found,) = (process for process in descendants(pid) if _parent(process) == pid and "forkserver" in _words(process))
+    return found
+
+
+def workers(pid: int) -> list[psutil.Process]:
+    """What was forked from the fork server of this main process: actor-learners, then the evaluator."""
+    parents = {process: _parent(process) for process in descendants(pid)}
+    servers = [process.pid for process, parent in parents.items() if parent == pid and "forkserver" in _words(process)]
+    return [process for process, parent in parents.items() if parent in servers and alive(process)]
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _words(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # or a zombie
+        return ""
+
+
 def gone_within(processes: list[psutil.Process], seconds: float) -> bool:
     """Whether none of these processes is left after so many seconds; one that waits to be reaped is gone."""
     deadline = time.monotonic() + seconds
@@ -139,6 +170,43 @@ def alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@contextlib.contextmanager
+def meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """Acts in another thread while the body of the `with` goes on, which is interrupted where the thread fails."""
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            act()
+        except BaseException as error:
+            failure.append(error)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        if failure:
+            raise failure[0]
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def at_once(act: Callable[..., object], *calls: Sequence[Any]) -> None:
+    """Makes these calls at the same time, and raises what the first of them that failed raised."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for done in [pool.submit(act, *arguments) for arguments in calls]:
+            done.result()
 
 
 def rows(directory: Path, name: str = "episodes.csv") -> list[dict[str, str]]:
@@ -160,16 +228,61 @@ def summary(directory: Path) -> dict[str, Any]:
 
 
 def whole_checkpoint(directory: Path) -> Checkpoint:
-    """The last checkpoint, which must be undamaged and hold nothing but finite numbers."""
+    """The last checkpoint, which must be undamaged and hold nothing but finite parameters."""
     damaged: list[str] = []
     checkpoint = load_checkpoint(directory, damaged.append)
     assert checkpoint is not None, f"{directory} holds no checkpoint"
     assert not damaged
     assert math.isfinite(checkpoint.seconds)
-    assert all(np.isfinite(array).all() for array in checkpoint.arrays.values())
+    assert all(np.isfinite(checkpoint.arrays[name]).all() for name in ("parameters", "target", "statistics"))
     return checkpoint
 
 
 def files(directory: Path) -> dict[str, bytes]:
     """Everything that a directory holds."""
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+# ---- Environments that go wrong, as `env=gym env.id="helpers:Raises-v0"` -------------------------------------------
+
+
+class Faulty(gym.Env[np.ndarray, int]):
+    """Games of ten steps, each worth 1, until the fault comes."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (4,), np.float32)
+    action_space: gym.Space[Any] = gym.spaces.Discrete(2)
+    before = 60
+
+    def __init__(self, fault: str, render_mode: str | None = None) -> None:
+        self.fault, self.render_mode, self.steps = fault, render_mode, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self._observation(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        reward = 1.0
+        if self.steps > self.before:
+            match self.fault:
+                case "Raises":
+                    raise ArithmeticError("the game is broken")
+                case "Exits":
+                    os._exit(3)
+                case "Hangs":
+                    time.sleep(1e6)
+                case "NanReward":
+                    reward = math.nan
+                case "InfiniteReward":
+                    reward = math.inf
+                case "SometimesNan":
+                    reward = math.nan if self.steps % 50 == 0 else 1.0
+        return self._observation(), reward, self.steps % 10 == 0, False, {}
+
+    def _observation(self) -> np.ndarray:
+        broken = self.fault == "NanObservation" and self.steps > self.before
+        return np.full(4, math.nan if broken else self.steps % 10 / 10, np.float32)
+
+
+for _fault in ("Raises", "Exits", "Hangs", "NanReward", "InfiniteReward", "NanObservation", "SometimesNan"):
+    gym.register(f"{_fault}-v0", lambda fault=_fault, **options: Faulty(fault, **options), disable_env_checker=True)

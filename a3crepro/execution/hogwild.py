@@ -52,15 +52,17 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
     """The process of one actor-learner."""
     outbox = Outbox(connection)
     learner = ActorLearner(config, shared, thread, start, outbox.add)
-    for _ in learner.run():
-        outbox.send_if_due()
-        if shared.stopping or shared.frames() >= config.frames:
-            break
-    outbox.send()
+    try:
+        for _ in learner.run():
+            outbox.send_if_due()
+            if shared.stopping or shared.frames() >= config.frames:
+                break
+    finally:
+        outbox.send()
 
 
 class Outbox:
-    """Reports on their way to the main process: together, a few times a second, for each letter wakes it."""
+    """Reports on their way to the main process: together where there are many, for each letter wakes it."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -70,6 +72,7 @@ class Outbox:
     def add(self, report: Episode | Snapshot) -> None:
         """Keeps a report, with the time at which it was made (on a clock that all processes share)."""
         self.reports.append((time.monotonic(), report))
+        self.send_if_due()
 
     def send_if_due(self) -> None:
         """Sends what there is, if the last time was long enough ago."""

@@ -1,0 +1,271 @@
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers import SMALL, files, finished, frames, running, summary
+
+from a3crepro import compose
+from a3crepro.cli import main
+from a3crepro.run_directory import RunDirectory
+
+NOTHING = ("env=toy/catch", "frames=0", "evaluation.episodes=0", "logging.tensorboard=false")
+"""A job that is done as soon as it is begun."""
+DRAWN = "optimizer.lr=${log_uniform:1e-4,1e-2,${seed}}"
+"""As Python gets it where it stands in a shell's command as in INTERFACE.md."""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs the command line in this process, in an empty directory; returns its status and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["a3crepro", *words])
+        status = 0
+        try:
+            main()
+        except SystemExit as error:
+            status = error.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def is_one_line(text, *parts):
+    return text.count("\n") == 1 and text.endswith("\n") and all(part in text for part in parts)
+
+
+# ---- Mistakes ------------------------------------------------------------------------------------------------------
+
+MISTAKES = {
+    "a misspelt key": ("threds=2", "threds: unknown key; allowed: threads"),
+    "a misspelt key in a group": ("algo.gama=0.9", "algo.gama: unknown key; allowed: gamma"),
+    "a key of another choice": ("algo.exploration.redraw_frames=5", "algo.exploration: unknown key"),
+    "a key at the wrong level": ("gamma=0.9", "gamma: unknown key"),
+    "a word for a number": ("threads=two", "threads: "),
+    "a fraction for a count": ("threads=2.5", "threads: "),
+    "a boolean for a count": ("threads=true", "threads: "),
+    "nothing for a count": ("threads=null", "threads: "),
+    "a number for a boolean": ("logging.tensorboard=1", "logging.tensorboard: "),
+    "an unknown choice": ("algo=a4c", "algo: unknown choice 'a4c'; did you mean a3c"),
+    "an unknown game": ("env=breakuot", "env: unknown choice 'breakuot'; did you mean breakout"),
+    "an unknown name": ("algo.name=os", "algo.name: unknown name 'os'"),
+    "an unknown value of a key": ("algo.evaluation_policy=best", "algo.evaluation_policy: "),
+    "a discount above 1": ("algo.gamma=2", "algo.gamma: "),
+    "no actor-learner": ("threads=0", "threads: "),
+    "negative frames": ("frames=-1", "frames: "),
+    "a learning rate of 0": ("optimizer.lr=0", "optimizer.lr: "),
+    "a negative learning rate": ("optimizer.lr=-1e-3", "optimizer.lr: "),
+    "an infinite learning rate": ("optimizer.lr=inf", "optimizer.lr: "),
+    "a learning rate that is no number": ("optimizer.lr=nan", "optimizer.lr: "),
+    "an unknown key behind +": ("+threds=2", "threds: unknown key"),
+    "an unknown key behind ++": ("++threds=2", "threds: unknown key"),
+    "an unknown key of a group behind +": ("+algo.gama=0.9", "algo.gama: unknown key"),
+    "an unknown deep key behind +": ("+env.schedule.frame=9", "env.schedule.frame: unknown key"),
+    "an unknown key in a mapping behind +": ("+env.schedule={frame:9}", "env.schedule.frame: unknown key"),
+    "another package behind +": ("+network@nets=mlp", "nets: unknown key"),
+    "a deleted key": ("~algo.gamma", "algo.gamma: missing"),
+    "a missing value": ("seed=???", "seed"),
+    "an unknown resolver": ("optimizer.lr=${uniform:1,2}", "optimizer.lr"),
+    "an unknown key to interpolate": ("optimizer.lr=${sead}", "optimizer.lr"),
+    "a draw without a key": ("optimizer.lr=${log_uniform:1e-4,1e-2}", "log_uniform"),
+    "a network that does not fit": ("network=mnih2013", "network: "),
+    "a sweep without --multirun": ("threads=1,2", "threads"),
+    "no assignment": ("threads", "threads"),
+    "an empty key": ("=1", "=1"),
+    "a list for a group": ("algo=[a3c]", "algo"),
+}
+
+
+@pytest.mark.parametrize(("override", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_before_anything_is_made(command, tmp_path, override, said):
+    words = NOTHING if not override.startswith("env=") else NOTHING[1:]
+    status, _, line = command(*words, override)
+    assert status == 2
+    assert is_one_line(line, said), line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_that_is_allowed_is_named(command):
+    line = command(*NOTHING, "optimizer=adam")[2]
+    assert is_one_line(line, "momentum_sgd, rmsprop, shared_rmsprop")
+
+
+YAML_MISTAKES = {
+    "a misspelt key": ("algo/mine.yaml", "defaults: [a3c, _self_]\ngama: 0.9\n", "algo=mine", "algo.gama: unknown key"),
+    "a value out of range": ("algo/mine.yaml", "defaults: [a3c, _self_]\ngamma: 2\n", "algo=mine", "algo.gamma: "),
+    "a wrong type": ("algo/mine.yaml", "defaults: [a3c, _self_]\ngamma: high\n", "algo=mine", "algo.gamma: "),
+    "no YAML": ("algo/mine.yaml", "gamma: [\n", "algo=mine", "mine.yaml"),
+    "a misspelt key at the top": (
+        "mine.yaml",
+        "defaults: [config, _self_]\nthreds: 2\n",
+        "--config-name=mine",
+        "threds: unknown key",
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "text", "word", "said"), YAML_MISTAKES.values(), ids=YAML_MISTAKES)
+def test_a_mistake_in_a_yaml_file_is_one_line_before_anything_is_made(command, tmp_path, path, text, word, said):
+    file = tmp_path / "my" / path
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    status, _, line = command("--config-dir", "my", *NOTHING, word)
+    assert status == 2
+    assert is_one_line(line, said), line
+    assert [entry.name for entry in tmp_path.iterdir()] == ["my"]
+
+
+def test_a_configuration_of_one_s_own_is_used(command, tmp_path):
+    (tmp_path / "my" / "algo").mkdir(parents=True)
+    (tmp_path / "my" / "algo" / "mine.yaml").write_text("defaults: [a3c, _self_]\nt_max: 7\n")
+    (tmp_path / "my" / "mine.yaml").write_text("defaults: [config, _self_]\nthreads: 3\n")
+    words = ("--config-dir", "my", "--config-name", "mine", *NOTHING, "algo=mine", "hydra.run.dir=run")
+    status, _, line = command(*words)
+    assert status == 0, line
+    stored = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert (stored["threads"], stored["algo"]["t_max"]) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("threads=1,0", "threads: "),
+        ("algo=a3c,a4c", "algo: unknown choice"),
+        ("+threds=1,2", "threds: unknown key"),
+        ("algo.gamma=choice(0.9,2)", "algo.gamma: "),
+        ("seed=range(1,-2,-1)", "seed: "),
+    ],
+)
+def test_one_bad_job_stops_a_multirun_before_its_first(command, tmp_path, override, said):
+    status, _, line = command("--multirun", *NOTHING, override)
+    assert status == 2
+    assert is_one_line(line, said), line
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- Directories ---------------------------------------------------------------------------------------------------
+
+
+def directories(root):
+    return {path.parent.relative_to(root).as_posix() for path in root.rglob("config.yaml")}
+
+
+@pytest.mark.parametrize("overrides", [("threads=3", "optimizer.lr=1e-3"), (DRAWN,)], ids=["numbers", "a draw"])
+def test_a_multirun_makes_the_directories_of_single_runs(command, tmp_path, monkeypatch, overrides):
+    for place in ("many", "single"):
+        (tmp_path / place).mkdir()
+    monkeypatch.chdir(tmp_path / "many")
+    status, _, line = command("--multirun", *NOTHING, *overrides, "algo=a3c,n_step_q")
+    assert status == 0, line
+    monkeypatch.chdir(tmp_path / "single")
+    for algo in ("a3c", "n_step_q"):
+        assert command(*NOTHING, *overrides, f"algo={algo}")[0] == 0
+    assert len(directories(tmp_path / "single")) == 2
+    assert directories(tmp_path / "many") == directories(tmp_path / "single")
+
+
+def test_the_same_command_finds_the_same_directory_whatever_the_time_and_the_budget(command, tmp_path):
+    for words in ((), (), ("frames=0",)):
+        assert command(*NOTHING, "threads=3", *words)[0] == 0
+    assert len(directories(tmp_path)) == 1
+
+
+def test_a_drawn_learning_rate_is_a_number_that_the_seed_decides(command, tmp_path):
+    drawn = {}
+    for algo in ("a3c", "n_step_q"):
+        for seed in (0, 1, 2):
+            where = f"{algo}-{seed}"
+            status, _, line = command(*NOTHING, f"algo={algo}", f"seed={seed}", DRAWN, f"hydra.run.dir={where}")
+            assert status == 0, line
+            text = (tmp_path / where / "config.yaml").read_text()
+            assert "${" not in text
+            drawn[algo, seed] = yaml.safe_load(text)["optimizer"]["lr"]
+    assert all(isinstance(rate, float) and 1e-4 <= rate < 1e-2 for rate in drawn.values())
+    assert all(drawn["a3c", seed] == drawn["n_step_q", seed] for seed in (0, 1, 2))
+    assert len(set(drawn.values())) == 3
+
+
+def test_a_directory_that_holds_another_configuration_is_refused_and_nothing_is_lost(command, tmp_path):
+    assert command(*NOTHING, "hydra.run.dir=run")[0] == 0
+    before = files(tmp_path)
+    status, _, line = command(*NOTHING, "hydra.run.dir=run", "seed=1", "algo.gamma=0.5")
+    assert status == 2
+    assert is_one_line(line, "algo.gamma (0.99 there, 0.5 here)", "seed (0 there, 1 here)"), line
+    assert files(tmp_path) == before
+
+
+def test_frames_may_not_grow_where_the_learning_rate_s_fall_depends_on_them(command, tmp_path):
+    assert command(*NOTHING, "hydra.run.dir=run")[0] == 0
+    before = files(tmp_path)
+    status, _, line = command(*NOTHING, "hydra.run.dir=run", "frames=100")
+    assert status == 2
+    assert is_one_line(line, "frames", "optimizer.anneal_frames"), line
+    assert files(tmp_path) == before
+
+
+def test_a_directory_in_use_is_refused_at_once(command, tmp_path):
+    with RunDirectory(tmp_path / "run", compose(*NOTHING)):
+        before = files(tmp_path)
+        status, _, line = command(*NOTHING, "hydra.run.dir=run")
+        assert status == 1
+        assert is_one_line(line, "in use"), line
+        assert files(tmp_path) == before
+
+
+# ---- Whole commands ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows(command, tmp_path):
+    words = (*SMALL, "optimizer.anneal_frames=5000")
+    first = finished(tmp_path, *words, "frames=1000")
+    assert first.wait() == 0, first.stderr
+    assert 1000 <= summary(first.directory)["frames"] < 1000 + 2 * 5
+    before = files(tmp_path)
+
+    status, said, _ = command(*words, "frames=1000")
+    assert status == 0
+    assert "is finished" in said
+    assert files(tmp_path) == before
+
+    status, _, line = command(*words, "frames=2000")
+    assert status == 0, line
+    assert 2000 <= summary(first.directory)["frames"] < 2000 + 2 * 5
+    assert (first.directory / "episodes.csv").read_bytes().startswith(before["run/episodes.csv"])
+    assert frames(first.directory)[-1] > 1500
+
+
+def test_a_mistake_has_its_status(tmp_path):
+    run = finished(tmp_path, *SMALL, "threds=2")
+    assert run.wait() == 2
+    assert is_one_line(run.stderr, "threds: unknown key")
+    assert not run.directory.exists()
+
+
+@pytest.mark.slow
+def test_a_built_wheel_finds_its_configuration_from_any_directory(tmp_path):
+    root = Path(__file__).resolve().parent.parent
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    build = [*pip, "wheel", "--no-deps", "--quiet", "--wheel-dir", str(tmp_path / "wheel")]
+    if subprocess.run([sys.executable, "-c", "import hatchling"], capture_output=True).returncode == 0:
+        build.append("--no-build-isolation")
+    built = subprocess.run([*build, str(root)], capture_output=True, text=True)
+    if built.returncode and "hatchling" in built.stderr and "--no-build-isolation" not in build:
+        pytest.skip("hatchling is neither installed nor can it be fetched")
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    assert "a3crepro/conf/env/breakout.yaml" in zipfile.ZipFile(wheel).namelist()
+    site = tmp_path / "site"
+    subprocess.run([*pip, "install", "--no-deps", "--quiet", "--target", str(site), str(wheel)], check=True)
+
+    env = {"PYTHONPATH": str(site)}
+    found = [sys.executable, "-c", "from a3crepro.config import conf_directory; print(conf_directory())"]
+    place = subprocess.run(found, cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True, check=True)
+    assert place.stdout.strip() == str(site / "a3crepro" / "conf")
+    with running(tmp_path / "elsewhere", *SMALL, "frames=200", env=env) as run:
+        assert run.wait() == 0, run.stderr
+    assert summary(run.directory)["frames"] >= 200
