@@ -106,19 +106,16 @@ class ActorLearner:
             module = seeded(network, observation_space, heads, self.seed)
             return make_model(module, observation_space, theta, version, Sizes(slots, steps), network.implementation)
 
-        if self.algo.uses_thread_copy:
-            self.model = model(shared.parameters, None, steps + 1, steps)
-        else:
-            self.model = model(shared.parameters, shared.updates, steps + 1, steps)
-        if self.algo.uses_target_network:
+        version = None if self.algo.uses_thread_copy else shared.updates
+        self.model = model(shared.parameters, version, steps + 1, steps)
+        if self.algo.target_interval is not None:
             self.target = model(shared.target, shared.target_version, 8, 0)
 
     # ---- What the pseudocode says ------------------------------------------------------------------------------------
 
-    def run(self) -> Iterator[None]:
-        """Segments without end; yields before each point at which something shared is touched."""
-        while True:
-            yield from self.algo.segment(self)
+    def segment(self) -> Iterator[None]:
+        """The method's next segment; see `Algorithm.segment`."""
+        return self.algo.segment(self)
 
     def synchronise(self) -> None:
         """Reads T and, for a method with a thread copy, θ' ← θ."""
@@ -171,9 +168,10 @@ class ActorLearner:
         self.model.clear_gradient()
         self._snapshot()
 
-    def update_target(self, interval: int) -> None:
-        """θ⁻ ← θ where T has crossed a multiple of the interval."""
-        if self.shared.crossed(TARGET, interval) is not None:
+    def update_target(self) -> None:
+        """θ⁻ ← θ where T has crossed a multiple of I_target."""
+        interval = self.algo.target_interval
+        if interval is not None and self.shared.crossed(TARGET, interval) is not None:
             self.shared.update_target()
 
     # ---- What it does not say ----------------------------------------------------------------------------------------
@@ -182,6 +180,11 @@ class ActorLearner:
     def own_frames(self) -> int:
         """Frames of this actor-learner alone."""
         return int(self.counters[FRAMES])
+
+    @property
+    def own_steps(self) -> int:
+        """t: agent steps of this actor-learner alone."""
+        return self.own_frames // self.config.env.frames_per_step
 
     def monitor(self, value: float) -> None:
         """Shows a number (the policy's entropy, ε) on the screen."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from a3crepro.cli import run_command
 from a3crepro.config import Config, compose
+from a3crepro.kernels import compile_all
 from a3crepro.processes import Child, wait_for_messages
 from a3crepro.settings import UserError
 from a3crepro.training import initial_state
@@ -56,7 +57,7 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
     return {
         "env": config.env.title,
         "algo": config.algo.name,
-        "network": config.network.name + ("_lstm" if config.network.lstm_cells else ""),
+        "network": config.network.title,
         "execution": config.execution.name,
         "threads": config.threads,
         "cores": len(os.sched_getaffinity(0)),
@@ -86,6 +87,7 @@ def _seconds(text: str) -> float:
 def measure_training(config: Config, seconds: float) -> dict[str, Any]:
     """Steps a second over so many seconds, peak memory of the process tree, and the time to the first update."""
     began = time.monotonic()
+    compile_all()
     shared = initial_state(config)
     config = config.model_copy(update={"frames": 2**62})
     first_update = start = None

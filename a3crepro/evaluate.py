@@ -21,6 +21,7 @@ import numpy as np
 from a3crepro.cli import run_command
 from a3crepro.config import Config, build, compose
 from a3crepro.evaluation import NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
+from a3crepro.processes import set_up_arithmetic
 from a3crepro.run_directory import load_checkpoint, stored_config
 from a3crepro.settings import UserError
 
@@ -42,7 +43,7 @@ def evaluate_command(arguments: list[str]) -> None:
     Raises:
       UserError: a mistake in the command; the line names the key.
     """
-    directories = [argument for argument in arguments if "=" not in argument or Path(argument).is_dir()]
+    directories = [argument for argument in arguments if _is_path(argument)]
     overrides = [argument for argument in arguments if argument not in directories]
     own = {key: _take(overrides, key) for key in ("episodes", "seed", "video", "policy")}
     if len(directories) > 1:
@@ -53,15 +54,22 @@ def evaluate_command(arguments: list[str]) -> None:
             raise UserError(f"policy: goes with env=…, not with a run's directory; {USAGE}")
     else:
         config, policy, frames = _without_run(overrides, own["policy"])
+    set_up_arithmetic()
     seed = config.seed if own["seed"] is None else _whole("seed", own["seed"], 0)
     episodes = _whole("episodes", own["episodes"] or "30", 1)
-    if own["video"] is not None:
-        film(config, policy, seed, Path(own["video"]))
+    video = None if own["video"] is None else checked_video(Path(own["video"]))
     scores = []
     for score in evaluate(config, policy, seed, frames, episodes):
         scores.append(score)
         print(f"{score:g}", flush=True)
+    if video is not None:
+        film(config, policy, seed, video)
     print(json.dumps(_summary(config, frames, seed, scores)))
+
+
+def _is_path(argument: str) -> bool:
+    """A run's directory, though its path may hold `=`; `env=minatar/…` is none."""
+    return "/" in argument.partition("=")[0] or "=" not in argument or Path(argument).is_dir()
 
 
 def _from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int]:
@@ -111,16 +119,25 @@ def _with_overrides(config: Config, overrides: list[str]) -> Config:
     return build(values)
 
 
-def film(config: Config, policy: Policy, seed: int, path: Path) -> None:
-    """Writes one episode as a video, at the speed at which a person would play.
+def checked_video(path: Path) -> Path:
+    """The path, if a video can be written there.
 
     Raises:
-      UserError: a file type other than .mp4 and .avi, or a file that cannot be written.
+      UserError: a file type other than .mp4 and .avi, or a directory that is not there.
     """
     if path.suffix not in CODECS:
         raise UserError(f"video: should end in {' or '.join(CODECS)}, got {str(path)!r}")
     if not path.parent.is_dir():
         raise UserError(f"video: there is no directory {path.parent}")
+    return path
+
+
+def film(config: Config, policy: Policy, seed: int, path: Path) -> None:
+    """Writes one episode as a video, at the speed at which a person would play.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
     env = config.env.make(training=False, render=True)
     pictures: list[np.ndarray] = []
     max_steps = -(-config.evaluation.max_frames // config.env.frames_per_step)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import numba
+
+from a3crepro.settings import names
+
+MODULES = (
+    "a3crepro.environments._picture",
+    "a3crepro.fast.kernels",
+    "a3crepro.mathematics.exploration",
+    "a3crepro.mathematics.output_gradients",
+)
+"""The modules with kernels, beside those of the optimizers."""
 
 
 def kernel(signature: str, *, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -22,3 +34,14 @@ def kernel(signature: str, *, fastmath: bool = True) -> Callable[[Callable[..., 
             return numba.njit(signature, **options)(function)
 
     return decorate
+
+
+def compile_all() -> None:
+    """Compiles what was never compiled on this machine, or loads it: all kernels of the project."""
+    notice = threading.Timer(3.0, print, ["compiling for this machine, once: some 15 seconds"], {"flush": True})
+    notice.start()
+    try:
+        for name in (*MODULES, *(f"a3crepro.optimizers.{name}" for name in names("a3crepro.optimizers"))):
+            importlib.import_module(name)
+    finally:
+        notice.cancel()

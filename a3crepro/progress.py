@@ -36,7 +36,7 @@ class Progress:
         self.games = 0
         self.evaluation: Scores | None = None
         self._speed: deque[tuple[float, int]] = deque([(time.monotonic(), shared.frames())], maxlen=30)
-        self._shown = 0.0
+        self._shown = time.monotonic()
         self._refused = shared.refused()
         self._live = (
             Live(console=self.console, auto_refresh=False, transient=False) if self.console.is_terminal else None
@@ -50,7 +50,7 @@ class Progress:
         return SummaryWriter(directory, purge_step=self.shared.frames(), flush_secs=10)
 
     def __enter__(self) -> Progress:
-        self.say(f"training in {self.directory}: {self.config.frames:,} frames, {self.config.threads} actor-learners")
+        self.say(f"training in {self.directory}: {self.config.frames:,} frames, actor-learners: {self.config.threads}")
         if self._live:
             self._live.start()
         return self

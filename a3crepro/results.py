@@ -27,7 +27,7 @@ def describe(directory: Path) -> dict[str, Any]:
     return {
         "env": config.env.title,
         "algo": config.algo.name,
-        "network": config.network.name + ("_lstm" if config.network.lstm_cells else ""),
+        "network": config.network.title,
         "optimizer": config.optimizer.name,
         "execution": config.execution.name,
         "threads": config.threads,
@@ -56,7 +56,7 @@ def runs_table(directories: Iterable[Path]) -> pd.DataFrame:
                 "clean": first["git_clean"],
                 "cores": first["cores"],
                 "torch": first["packages"]["torch"],
-                "command": shlex.join(["python", "-m", "a3crepro", *first["command"][1:]]),
+                "command": shlex.join(first["command"]),
             }
         )
     return pd.DataFrame(rows)

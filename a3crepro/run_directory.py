@@ -121,7 +121,9 @@ class Checkpoint:
 
     arrays: Mapping[str, np.ndarray]
     seconds: float
-    """Since the start of training, over all its starts together."""
+    """Since the start of training, over all its starts together; virtual where the execution's time is."""
+    real_seconds: float
+    """The same on a clock on the wall."""
     start: int
     """How often the run had been started before it was written."""
 
@@ -133,7 +135,11 @@ class Checkpoint:
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
     """Writes `checkpoint.npz` and keeps the one before as `checkpoint_before.npz`; at any moment one is whole."""
     current, before = directory / "checkpoint.npz", directory / "checkpoint_before.npz"
-    numbers = {"seconds": np.float64(checkpoint.seconds), "start": np.int64(checkpoint.start)}
+    numbers = {
+        "seconds": np.float64(checkpoint.seconds),
+        "real_seconds": np.float64(checkpoint.real_seconds),
+        "start": np.int64(checkpoint.start),
+    }
     new = directory / "checkpoint_new.npz"
     write_atomically(new, lambda file: np.savez(file, **checkpoint.arrays, **numbers))  # type: ignore[arg-type]
     if current.exists():
@@ -156,7 +162,7 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
             continue
         try:
             checkpoint = _read_checkpoint(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
             damaged.append(f"{path} ({error})")
             continue
         for description in damaged:
@@ -170,7 +176,8 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
 def _read_checkpoint(path: Path) -> Checkpoint:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    return Checkpoint(arrays, float(arrays.pop("seconds")), int(arrays.pop("start")))
+    seconds, real_seconds, start = (float(arrays.pop(name)) for name in ("seconds", "real_seconds", "start"))
+    return Checkpoint(arrays, seconds, real_seconds, int(start))
 
 
 # ---- The directory -------------------------------------------------------------------------------------------------
@@ -224,6 +231,7 @@ class RunDirectory:
         if differing:
             said = ", ".join(f"{key} ({old.get(key)!r} there, {new.get(key)!r} here)" for key in differing)
             hint = "; frames may only grow, where optimizer.anneal_frames is set" if "frames" in differing else ""
+            hint += "; choose another directory with hydra.run.dir=…, or remove this one"
             raise UserError(f"{self.path} holds another configuration: {said}{hint}")
         if grows:
             (self.path / "summary.json").unlink(missing_ok=True)
@@ -276,6 +284,10 @@ class RunDirectory:
         times = {"seconds": np.float64(seconds), "real_seconds": np.float64(real_seconds)}
         write_atomically(path, lambda file: np.savez(file, parameters=parameters, **times))  # type: ignore[arg-type]
         return path
+
+    def last_evaluation(self) -> int:
+        """The frames of the last evaluation that is recorded or waits; 0 where there is none."""
+        return max([0, *self.evaluations.frames(), *(frames for frames, _ in self.waiting_snapshots())])
 
     def waiting_snapshots(self) -> list[tuple[int, Path]]:
         return sorted((int(path.stem), path) for path in (self.path / "snapshots").glob("*.npz"))
@@ -331,7 +343,7 @@ def _items(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def this_start() -> dict[str, Any]:
     """Command, versions, commit and machine: what a result depends on beside its configuration."""
     return {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": ["python", "-m", "a3crepro", *sys.argv[1:]],
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

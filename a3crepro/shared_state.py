@@ -117,16 +117,14 @@ class SharedState:
         """A copy of everything needed to go on."""
         return {name: getattr(self, name).numpy().copy() for name in self.ARRAYS}
 
-    def restore(self, arrays: Mapping[str, np.ndarray], intervals: Mapping[int, int]) -> None:
-        """Takes over what `arrays` returned; `intervals` gives each mark's interval.
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes over what `arrays` returned.
 
         Raises:
-          ValueError: the arrays are of another shape.
+          KeyError, ValueError: an array is missing or of another shape.
         """
         for name in self.ARRAYS:
             tensor = getattr(self, name)
             if arrays[name].shape != tuple(tensor.shape):
                 raise ValueError(f"{name} has shape {arrays[name].shape}, expected {tuple(tensor.shape)}")
             tensor.copy_(torch.from_numpy(arrays[name]))
-        for mark, interval in intervals.items():
-            self.marks[mark] = self.frames() // interval

@@ -19,6 +19,7 @@ from a3crepro.actor_learner import Episode, Snapshot
 from a3crepro.config import Config, build
 from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Event
+from a3crepro.kernels import compile_all
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.processes import wait_for_messages
 from a3crepro.progress import Progress
@@ -69,7 +70,7 @@ def default_directory(config: Config) -> Path:
         return Path(HydraConfig.get().runtime.output_dir)
     plain = {key: value for key, value in config.plain().items() if key not in ("frames", "seed")}
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
-    return Path("runs") / f"{config.env.name}-{config.algo.name}-{digest}" / f"seed={config.seed}"
+    return Path("runs") / config.env.title / f"{config.algo.name}-{digest}" / f"seed={config.seed}"
 
 
 def load_policy(directory: str | Path) -> NetworkPolicy:
@@ -90,7 +91,7 @@ def initial_state(config: Config) -> SharedState:
     flatten(module, initial)
     return SharedState(
         initial,
-        target=config.algo.uses_target_network,
+        target=config.algo.target_interval is not None,
         statistics_rows=1 if config.optimizer.shares_statistics else config.threads,
         threads=config.threads,
     )
@@ -108,25 +109,31 @@ class Training:
     def __init__(self, config: Config, run: RunDirectory) -> None:
         self.config, self.run_directory = config, run
         self.shared = initial_state(config)
-        self.start, self.seconds = 0, 0.0
+        self.start, self.seconds, self.real_seconds = 0, 0.0, 0.0
         checkpoint = run.restore(print)
         if checkpoint:
-            self.shared.restore(checkpoint.arrays, self._intervals())
-            self.start, self.seconds = checkpoint.start + 1, checkpoint.seconds
+            self._restore(checkpoint)
         self.evaluator = Evaluator(config)
         for frames, path in run.waiting_snapshots():
             self.evaluator.submit(frames, path)
-        self._saved = self._began = time.monotonic()
-        self._seconds_before = self.seconds
+        self._saved = time.monotonic()
 
-    def _intervals(self) -> dict[int, int]:
-        intervals = {SNAPSHOT: self.config.evaluation.every or 1}
-        if self.config.algo.uses_target_network:
-            intervals[TARGET] = getattr(self.config.algo, "target_update_frames")  # noqa: B009
-        return intervals
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        try:
+            self.shared.restore(checkpoint.arrays)
+        except (KeyError, ValueError) as error:
+            raise RunError(f"the checkpoint in {self.run_directory.path} is of another kind of run: {error}") from error
+        self.start = checkpoint.start + 1
+        self.seconds, self.real_seconds = checkpoint.seconds, checkpoint.real_seconds
+        if self.config.algo.target_interval is not None:
+            self.shared.marks[TARGET] = self.shared.frames() // self.config.algo.target_interval
+        # From what is recorded, not from T: a snapshot may have been on its way when the run was killed.
+        last = self.run_directory.last_evaluation()
+        self.shared.marks[SNAPSHOT] = last // (self.config.evaluation.every or 1)
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates, writes the summary."""
+        compile_all()  # here, where Ctrl-C still ends the process at once
         with Progress(self.config, self.shared, self.run_directory.path) as self.progress, stop_signals() as self.stop:
             try:
                 self._train()
@@ -147,20 +154,22 @@ class Training:
     def _train(self) -> None:
         if self.shared.frames() >= self.config.frames:
             return
-        for event in self.config.execution.run(self.config, self.shared, self.start, self.seconds):
-            self.seconds = event.seconds
-            if event.report is not None:
-                self._record(event)
-                continue
-            self._record_evaluations()
-            self.progress.update()
-            if time.monotonic() - self._saved > self.config.checkpoint.every_seconds:
-                self._save()
-            if self.stop:
-                self.shared.request_stop()
+        events = self.config.execution.run(self.config, self.shared, self.start, self.seconds)
+        with contextlib.closing(events):  # whatever happens here, no process goes on
+            for event in events:
+                self.seconds, self.real_seconds = event.seconds, event.real_seconds
+                if event.report is not None:
+                    self._record(event)
+                    continue
+                self._record_evaluations()
+                self.progress.update()
+                if time.monotonic() - self._saved > self.config.checkpoint.every_seconds:
+                    self._save()
+                if self.stop:
+                    self.shared.request_stop()
 
     def _record(self, event: Event) -> None:
-        report, seconds, real = event.report, event.seconds, self._real_seconds()
+        report, seconds, real = event.report, event.seconds, event.real_seconds
         if isinstance(report, Episode):
             self.run_directory.episodes.append(
                 {
@@ -189,9 +198,7 @@ class Training:
             return nothing
         frames = self.shared.frames()
         self.run_directory.evaluations.drop_after(frames - 1)  # of a start that ended before it wrote the summary
-        path = self.run_directory.save_snapshot(
-            frames, self.shared.parameters.numpy(), self.seconds, self._real_seconds()
-        )
+        path = self.run_directory.save_snapshot(frames, self.shared.parameters.numpy(), self.seconds, self.real_seconds)
         self.evaluator.submit(frames, path)
         while self.evaluator.busy and not self.stop:
             self._record_evaluations()
@@ -212,9 +219,6 @@ class Training:
             **scores,
         }
 
-    def _real_seconds(self) -> float:
-        return self._seconds_before + time.monotonic() - self._began
-
     def _stop_if_asked(self) -> None:
         if self.stop:
             raise Stopped(
@@ -222,7 +226,7 @@ class Training:
             )
 
     def _save(self) -> None:
-        self.run_directory.save(Checkpoint(self.shared.arrays(), self.seconds, self.start))
+        self.run_directory.save(Checkpoint(self.shared.arrays(), self.seconds, self.real_seconds, self.start))
         self._saved = time.monotonic()
 
     def _save_after(self, error: BaseException) -> None:

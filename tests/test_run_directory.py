@@ -34,7 +34,9 @@ def config(*overrides: str) -> Config:
 def checkpoint(number: int) -> Checkpoint:
     counters = np.zeros((2, 8), np.int64)
     counters[:, 0] = number
-    return Checkpoint({"parameters": np.full(1000, number, np.float32), "counters": counters}, 0.5 * number, number)
+    return Checkpoint(
+        {"parameters": np.full(1000, number, np.float32), "counters": counters}, 0.5 * number, 0.5 * number, number
+    )
 
 
 def damage(path: Path, how: str) -> None:
@@ -324,7 +326,7 @@ def test_snapshots_that_wait_survive_a_stop_and_are_evaluated_after_it(tmp_path)
     state.counters[:, 0] = 150
     parameters = np.zeros_like(state.parameters)
     with RunDirectory(tmp_path, mine) as run:
-        run.save(Checkpoint(state.arrays(), 9.0, 0))
+        run.save(Checkpoint(state.arrays(), 9.0, 9.0, 0))
         for at in (200, 100):
             run.save_snapshot(at, parameters, at / 100, at / 50)
     train(mine, tmp_path)

@@ -28,8 +28,6 @@ class Algorithm(Component, ABC):
 
     uses_thread_copy: ClassVar[bool] = True
     """Whether an actor-learner acts and computes gradients at a copy θ' of its own, or at the shared θ itself."""
-    uses_target_network: ClassVar[bool]
-    """Whether targets come from the shared target network θ⁻."""
     monitor: ClassVar[str]
     """What the number that an actor-learner shows on the screen is."""
 
@@ -37,6 +35,11 @@ class Algorithm(Component, ABC):
     """The discount γ."""
     max_gradient_norm: PositiveFloat
     """A gradient with a larger L2 norm is scaled down to it."""
+
+    @property
+    def target_interval(self) -> int | None:
+        """I_target, in frames over all actor-learners; None for a method without a target network θ⁻."""
+        return None
 
     @property
     @abstractmethod
@@ -51,8 +54,9 @@ class Algorithm(Component, ABC):
     def segment(self, learner: ActorLearner) -> Iterator[None]:
         """One segment of the method's pseudocode.
 
-        It yields before each point at which it touches what is shared, so that whoever runs the actor-learners can let
-        others come between.
+        It yields when a gradient is computed and nothing of it written yet. There whoever runs the actor-learners can
+        let others come between; from one yield to the next, through the end of a segment and into the following one, an
+        actor-learner reads and writes what is shared in one go.
         """
 
     @abstractmethod
@@ -103,7 +107,6 @@ class Exploration(Settings):
 class ValueBased(Algorithm):
     """What the three value-based methods have in common."""
 
-    uses_target_network: ClassVar[bool] = True
     monitor: ClassVar[str] = "epsilon"
 
     target_update_frames: PositiveCount
@@ -111,6 +114,10 @@ class ValueBased(Algorithm):
     exploration: Exploration
     evaluation_epsilon: Fraction
     """ε of the policy that is scored."""
+
+    @property
+    def target_interval(self) -> int:
+        return self.target_update_frames
 
     def heads(self, actions: int) -> dict[str, int]:
         return {"q": actions}

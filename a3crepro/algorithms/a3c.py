@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 class A3C(Algorithm):
     """A policy π(a|s; θ) and a value V(s; θ_v) that share all but the heads, learnt from n-step returns."""
 
-    uses_target_network: ClassVar[bool] = False
     monitor: ClassVar[str] = "entropy"
 
     t_max: PositiveCount

@@ -32,4 +32,4 @@ class NStepQ(ValueBased):
         yield
         learner.count(rollout.frames)
         learner.apply()
-        learner.update_target(self.target_update_frames)
+        learner.update_target()

@@ -19,14 +19,14 @@ class OneStepSarsa(ValueBased):
     uses_thread_copy: ClassVar[bool] = False
 
     update_steps: PositiveCount
-    """I_AsyncUpdate: gradients of so many steps, or up to a terminal state, are summed into one update."""
+    """I_AsyncUpdate: an update sums the gradients since the last one, where t mod this = 0 or a state is terminal."""
 
     @property
     def max_steps(self) -> int:
         return self.update_steps
 
     def segment(self, learner: ActorLearner) -> Iterator[None]:
-        for _ in range(self.update_steps):
+        while True:
             learner.synchronise()  # reads T; θ is the shared one
             step = learner.roll_out(1, self.epsilon_greedy)
             following = 0.0
@@ -36,8 +36,8 @@ class OneStepSarsa(ValueBased):
             y = n_step_returns(step.rewards, step.discounts, following)
             learner.accumulate(step, y)
             yield
-            learner.count(step.frames)  # T ← T + 1
-            learner.update_target(self.target_update_frames)
-            if step.episode_ended:
+            learner.count(step.frames)  # T ← T + 1, t ← t + 1
+            learner.update_target()
+            if learner.own_steps % self.update_steps == 0 or step.episode_ended:
                 break
         learner.apply()

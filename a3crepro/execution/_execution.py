@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ class Event:
 
     seconds: float
     """Since the start of training, over all its starts together; virtual where the execution's time is."""
+    real_seconds: float
+    """The same, by a clock on the wall."""
     report: Episode | Snapshot | None = None
 
 
@@ -28,7 +30,7 @@ class Execution(Component, ABC):
     """Runs `threads` actor-learners until T reaches `frames` or `shared.request_stop()` is called."""
 
     @abstractmethod
-    def run(self, config: Config, shared: SharedState, start: int, seconds: float) -> Iterator[Event]:
+    def run(self, config: Config, shared: SharedState, start: int, seconds: float) -> Generator[Event, None, None]:
         """Starts the actor-learners and yields what they report, and an event without a report at least once a second.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from multiprocessing.connection import Connection
 
 from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
@@ -21,22 +21,24 @@ GRACE = 5.0
 class Hogwild(Execution):
     """Each actor-learner is a process that goes as fast as it can."""
 
-    def run(self, config: Config, shared: SharedState, start: int, seconds: float) -> Iterator[Event]:
-        began = time.monotonic() - seconds
+    def run(self, config: Config, shared: SharedState, start: int, seconds: float) -> Generator[Event, None, None]:
         shared.share(CONTEXT.Lock())
         children: list[Child] = []
         deadline: float | None = None
         try:
             for thread in range(config.threads):
                 children.append(Child(f"actor-learner {thread}", work, config, shared, thread, start))
+                yield Event(seconds, seconds)
+            began = time.monotonic() - seconds  # not before: imports are no training
             while not all(child.finished for child in children):
                 wait_for_messages(children, timeout=0.2)
                 now = time.monotonic()
                 for child in children:
                     for reports in child.receive():
                         for moment, report in reports:
-                            yield Event(moment - began, report)
-                yield Event(now - began)
+                            then = max(seconds, moment - began)
+                            yield Event(then, then, report)
+                yield Event(now - began, now - began)
                 if shared.stopping:
                     deadline = deadline or now + GRACE
                     if now > deadline:
@@ -53,10 +55,10 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
     outbox = Outbox(connection)
     learner = ActorLearner(config, shared, thread, start, outbox.add)
     try:
-        for _ in learner.run():
+        while not shared.stopping and shared.frames() < config.frames:
+            for _ in learner.segment():
+                pass
             outbox.send_if_due()
-            if shared.stopping or shared.frames() >= config.frames:
-                break
     finally:
         outbox.send()
 
@@ -72,7 +74,10 @@ class Outbox:
     def add(self, report: Episode | Snapshot) -> None:
         """Keeps a report, with the time at which it was made (on a clock that all processes share)."""
         self.reports.append((time.monotonic(), report))
-        self.send_if_due()
+        if isinstance(report, Snapshot):
+            self.send()  # evaluations are to come in the order of their frames
+        else:
+            self.send_if_due()
 
     def send_if_due(self) -> None:
         """Sends what there is, if the last time was long enough ago."""

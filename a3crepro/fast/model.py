@@ -114,7 +114,7 @@ class FastModel:
 
     def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
         """One step of the optimizer on θ with the gradient times `scale`."""
-        if isinstance(optimizer, RMSProp):
+        if isinstance(optimizer, RMSProp) and type(optimizer).update is RMSProp.update:
             version = self.version() if self.version else 0
             self.network.apply_rmsprop(self.theta, statistics, scale, rate, optimizer.alpha, optimizer.epsilon)
             self._synchronised, self._held = True, []

@@ -236,7 +236,9 @@ class FastNetwork:
     def gradient_norm(self) -> float:
         """L2 norm of the whole gradient."""
         total = sum(k.square_norm(self.gradient[part]) for part in self.written)
-        total += sum(k.outer_square_norm(delta, inputs) for _, delta, inputs, _ in self._factors(self.steps))
+        for _, delta, inputs, _ in self._factors(self.steps):
+            square = k.outer_square_norm(delta, inputs)
+            total += 0.0 if square < 0 else square  # factors that cancel leave a rounding error; NaN stays NaN
         return float(np.sqrt(total))
 
     def full_gradient(self) -> np.ndarray:

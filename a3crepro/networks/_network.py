@@ -34,6 +34,11 @@ class Network(Component, ABC):
     """`fast`: without autograd where `a3crepro/fast` knows the network, else by autograd; `module`: always by autograd.
     The numbers are the same."""
 
+    @property
+    def title(self) -> str:
+        """What a person calls it, e.g. `mnih2013_lstm`."""
+        return self.name + ("_lstm" if self.lstm_cells else "")
+
     @abstractmethod
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
         """The layers from observations of this shape, pictures scaled to [0, 1], to a vector of features."""
