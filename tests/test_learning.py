@@ -14,7 +14,7 @@ METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 RATES = {
     "shared_rmsprop": 5e-3,
     "rmsprop": 5e-3,
-    "momentum_sgd": 3e-2,
+    "momentum_sgd": 1e-2,
 }  # one rate an optimizer, for all methods and tasks
 COMMON = ("evaluation.every=0", "evaluation.episodes=100", "logging.tensorboard=false")
 
