@@ -26,6 +26,7 @@ from a3crepro.run_directory import load_checkpoint, stored_config
 from a3crepro.settings import UserError
 
 USAGE = "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random [episodes=30] [seed=…] [video=FILE] [overrides]"
+OWN_KEYS = ("episodes", "seed", "video", "policy")
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
@@ -45,7 +46,11 @@ def evaluate_command(arguments: list[str]) -> None:
     """
     directories = [argument for argument in arguments if _is_path(argument)]
     overrides = [argument for argument in arguments if argument not in directories]
-    own = {key: _take(overrides, key) for key in ("episodes", "seed", "video", "policy")}
+    own = {key: _take(overrides, key) for key in OWN_KEYS}
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if key.partition(".")[0] not in Config.model_fields:
+            raise UserError(f"{key}: unknown key; allowed: {', '.join(OWN_KEYS)}, and the keys of the configuration")
     if len(directories) > 1:
         raise UserError(f"one run's directory at a time, not {' and '.join(directories)}; {USAGE}")
     if directories:
@@ -112,6 +117,7 @@ def _whole(key: str, text: str, least: int) -> int:
 
 
 def _with_overrides(config: Config, overrides: list[str]) -> Config:
+    """The configuration of a run with a few keys changed."""
     from omegaconf import OmegaConf
 
     values = OmegaConf.create(config.plain())
