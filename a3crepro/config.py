@@ -87,6 +87,11 @@ class Config(Settings):
         """Frames over which the learning rate falls to 0."""
         return self.frames if self.optimizer.anneal_frames is None else self.optimizer.anneal_frames
 
+    @property
+    def max_evaluation_steps(self) -> int:
+        """Agent steps after which a game of an evaluation is cut off: `evaluation.max_frames`, rounded up."""
+        return -(-self.evaluation.max_frames // self.env.frames_per_step)
+
     def plain(self) -> dict[str, Any]:
         """The configuration as nested dictionaries of numbers, strings and lists."""
         return self.model_dump()

@@ -146,8 +146,13 @@ def film(config: Config, policy: Policy, seed: int, path: Path) -> None:
     """
     env = config.env.make(training=False, render=True)
     pictures: list[np.ndarray] = []
-    max_steps = -(-config.evaluation.max_frames // config.env.frames_per_step)
-    play_episode(env, policy, np.random.default_rng([seed, 0xF]), max_steps, lambda: pictures.append(_picture(env)))
+    play_episode(
+        env,
+        policy,
+        np.random.default_rng([seed, 0xF]),
+        config.max_evaluation_steps,
+        lambda: pictures.append(_picture(env)),
+    )
     pictures.append(_picture(env))
     env.close()
     height, width = pictures[0].shape[:2]

@@ -107,10 +107,9 @@ def play_episode(
 def evaluate(config: Config, policy: Policy, seed: int, frames: int, episodes: int) -> Iterator[float]:
     """The scores of so many games, whose randomness depends on `seed` and `frames` alone."""
     env = config.env.make(training=False)
-    max_steps = -(-config.evaluation.max_frames // config.env.frames_per_step)
     try:
         for episode in range(episodes):
-            yield play_episode(env, policy, np.random.default_rng([seed, frames, episode]), max_steps)
+            yield play_episode(env, policy, np.random.default_rng([seed, frames, episode]), config.max_evaluation_steps)
     finally:
         env.close()
 
