@@ -1,10 +1,12 @@
 """Measures throughput, memory and start-up time, case by case, in rounds, on whatever machine it runs on.
 
-  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads] [overrides]
+  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads] [pfrl=PYTHON] [overrides]
 
 Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
 the date and the machine. A round measures every case once, so that the cases are compared under the same conditions;
-calls that are there already for this commit and machine are not repeated. `python analysis/throughput.py` tabulates.
+calls that are there already for this commit and machine are not repeated. With `pfrl=`, a Python in whose environment
+PFRL is installed (`pfrl_throughput.py` says how), the table's rounds measure PFRL's A3C, too.
+`python analysis/throughput.py` tabulates.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from a3crepro.results import RESULTS
 from a3crepro.run_directory import git_state
 from a3crepro.settings import UserError
 
-SCALES = {"smoke": (1, 2), "laptop": (5, 10)}
+SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls of each case, and seconds of each call."""
 
 BREAKOUT = ["env=breakout", "threads=2"]
@@ -48,11 +50,12 @@ THREADS = {
     for threads in (1, 2, 4, 8, 16)
 }
 PARTS = {"table": {**TABLE, **MODULE}, "threads": THREADS}
+PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for processes in (2, 16)}
 
 
 def main() -> None:
     """Measures as the command line says."""
-    own = {"scale": "laptop", "part": "table"}
+    own = {"scale": "laptop", "part": "table", "pfrl": ""}
     overrides = []
     for argument in sys.argv[1:]:
         key, _, value = argument.partition("=")
@@ -69,7 +72,11 @@ def main() -> None:
     for call in range(calls):
         for case, words in PARTS[own["part"]].items():
             if not is_measured(path, case, call):
-                measure(path, case, call, [*words, *overrides, f"seconds={seconds}"])
+                measure(path, case, call, ["-m", "a3crepro.benchmark", *words, *overrides, f"seconds={seconds}"])
+        for case, words in PFRL.items() if own["pfrl"] and own["part"] == "table" else ():
+            if not is_measured(path, case, call):
+                script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
+                measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])
 
 
 def machine() -> dict[str, Any]:
@@ -87,10 +94,9 @@ def is_measured(path: Path, case: str, call: int) -> bool:
     return any(here.items() <= json.loads(line).items() for line in path.read_text().splitlines())
 
 
-def measure(path: Path, case: str, call: int, arguments: list[str]) -> None:
-    """One call of the benchmark, added to the file as a line."""
-    command = [sys.executable, "-m", "a3crepro.benchmark", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+def measure(path: Path, case: str, call: int, arguments: list[str], python: str = sys.executable) -> None:
+    """One call of a benchmark, added to the file as a line: the JSON object that it prints last, and what it ran on."""
+    done = subprocess.run([python, *arguments], capture_output=True, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr)
         raise SystemExit(done.returncode)
@@ -103,12 +109,12 @@ def measure(path: Path, case: str, call: int, arguments: list[str]) -> None:
         "clean": state["git_clean"],
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "load": loads[0],
-        "command": "python " + " ".join(command[1:]),
+        "command": " ".join(["python", *arguments]),
         **machine(),
     }
     with open(path, "a") as file:
         file.write(json.dumps(line) + "\n")
-    print(f"{case}: {line['steps_per_second']:.0f} steps/s, {line['fraction_of_emulator']:.3f}", flush=True)
+    print(f"{case}: {line['steps_per_second']:.0f} steps/s", flush=True)
 
 
 if __name__ == "__main__":

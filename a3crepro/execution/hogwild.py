@@ -10,6 +10,7 @@ from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution
 from a3crepro.processes import CONTEXT, Child, wait_for_messages
+from a3crepro.scheduling import ask_for_long_time_slices
 from a3crepro.shared_state import SharedState
 
 LETTERS = 0.25
@@ -52,6 +53,7 @@ class Hogwild(Execution):
 
 def work(connection: Connection, config: Config, shared: SharedState, thread: int, start: int) -> None:
     """The process of one actor-learner."""
+    ask_for_long_time_slices()
     outbox = Outbox(connection)
     learner = ActorLearner(config, shared, thread, start, outbox.add)
     try:

@@ -97,6 +97,8 @@ class FastNetwork:
         positions, channels, hidden = rows.index.shape[1], rows.values.shape[1], spec.hidden
         self.blocks = zeros(positions, hidden, channels)
         n = self.hidden_number
+        self.kept = self._between([n])  # the parts of θ' that `local` holds; the hidden layer's weight is in `blocks`
+        # The parts whose gradients are written; those of large weights stay in their factors.
         self.written = self._between([n, n + 2, n + 3] if spec.lstm else [n])
         self.sums, self.features = zeros(slots, hidden), zeros(slots, hidden)
         units = spec.lstm or hidden
@@ -122,9 +124,9 @@ class FastNetwork:
             self.convolutions.append(Convolution(below, shape, stride, block))
             below, block = self.convolutions[-1].rows, 1
 
-    def _between(self, factored: list[int]) -> list[slice]:
-        """The parts of the flat vector whose gradients are written: between the weights whose are kept in factors."""
-        edges = [0, *(self.bounds[j] for i in factored for j in (i, i + 1)), self.bounds[-1]]
+    def _between(self, numbers: list[int]) -> list[slice]:
+        """The parts of the flat vector between these parameters."""
+        edges = [0, *(self.bounds[j] for i in numbers for j in (i, i + 1)), self.bounds[-1]]
         return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
 
     def parameter(self, flat: np.ndarray, number: int) -> np.ndarray:
@@ -135,7 +137,8 @@ class FastNetwork:
 
     def synchronise(self, theta: np.ndarray) -> None:
         """θ' ← θ."""
-        self.local[...] = theta
+        for part in self.kept:
+            self.local[part] = theta[part]
         weight = self.parameter(theta, self.hidden_number).reshape(self.spec.hidden, len(self.blocks), -1)
         self.blocks[...] = weight.transpose(1, 0, 2)
         self._spread()
