@@ -4,8 +4,9 @@
     pfrl-env/bin/pip install "torch==2.13.*" "gymnasium[atari]" opencv-python-headless pfrl packaging
     pfrl-env/bin/python sweeps/pfrl_throughput.py --game Breakout --processes 2 --seconds 20
 
-PFRL 0.4.0 is built for the old gym interface, so it is given gymnasium's own Atari wrappers (which are faster than its own) behind
-that interface. Its process seeds are numpy integers, which `random.seed` refuses since Python 3.11: they are converted here.
+PFRL 0.4.0 is built for the old gym interface, so it is given gymnasium's own Atari wrappers (which are faster than its
+own) behind that interface. Its process seeds are numpy integers, which `random.seed` refuses since Python 3.11: they are
+converted here.
 Prints one JSON object: agent steps a second of all processes together, over that time.
 """
 
@@ -60,6 +61,7 @@ class OldGymAtari(gym.Env):
 
 
 def network(actions):
+    """The paper's feed-forward network, with the policy and the value as its two outputs."""
     heads = pfrl.nn.Branched(nn.Sequential(nn.Linear(256, actions), SoftmaxCategoricalHead()), nn.Linear(256, 1))
     return nn.Sequential(
         nn.Conv2d(4, 16, 8, stride=4),
@@ -85,6 +87,7 @@ def watch(counters, args, warm_up=5.0):
 
 
 def main():
+    """Trains until `watch` ends it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--game", default="Breakout")
     parser.add_argument("--processes", type=int, default=2)
