@@ -155,19 +155,19 @@ def emulator_speed(config: Config, seconds: float) -> float:
     """Agent steps a second of `threads` processes that do nothing but random actions."""
     children = [Child(f"emulator {thread}", _emulate, config, thread) for thread in range(config.threads)]
     try:
-        _gather(children)  # all have made their environments
+        gather(children)  # all have made their environments
         until = time.monotonic() + seconds
         for child in children:
             child.connection.send(until)
-        return float(sum(_gather(children)))
+        return float(sum(gather(children)))
     finally:
         for child in children:
             child.end()
 
 
-def _gather(children: list[Child]) -> list[float]:
+def gather(children: list[Child]) -> list[Any]:
     """One message from each."""
-    answers: list[float] = []
+    answers: list[Any] = []
     waiting = list(children)
     while waiting:
         wait_for_messages(waiting, timeout=1.0)

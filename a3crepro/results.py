@@ -28,6 +28,7 @@ def describe(directory: Path) -> dict[str, Any]:
         "env": config.env.title,
         "algo": config.algo.name,
         "network": config.network.title,
+        "implementation": config.network.implementation,
         "optimizer": config.optimizer.name,
         "execution": config.execution.name,
         "threads": config.threads,

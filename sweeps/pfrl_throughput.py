@@ -5,8 +5,8 @@
     pfrl-env/bin/python sweeps/pfrl_throughput.py --game Breakout --processes 2 --seconds 20
 
 PFRL 0.4.0 is built for the old gym interface, so it is given gymnasium's own Atari wrappers (which are faster than its
-own) behind that interface. Its process seeds are numpy integers, which `random.seed` refuses since Python 3.11: they are
-converted here.
+own) behind that interface. Its process seeds are numpy integers, which `random.seed` refuses since Python 3.11, and so
+are converted here.
 Prints one JSON object: agent steps a second of all processes together, over that time.
 """
 

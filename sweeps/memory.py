@@ -1,0 +1,42 @@
+"""Memory of a training run over time: the proportional set size of its whole process tree.
+
+  python -m a3crepro env=breakout threads=16 & python sweeps/memory.py $! [minutes=30]
+
+Writes a row every half minute to `results/throughput/memory.csv`, until the time is over or the run is.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+
+from a3crepro.benchmark import pss_of_tree
+from a3crepro.cli import run_command
+from a3crepro.results import RESULTS
+from a3crepro.settings import UserError
+
+EVERY = 30.0
+"""Seconds between two rows."""
+
+
+def main() -> None:
+    """Watches the process that the command line names."""
+    if len(sys.argv) < 2 or not Path("/proc", sys.argv[1], "stat").exists():
+        raise UserError("usage: python sweeps/memory.py PID [minutes=30], PID being that of a running training")
+    pid, minutes = int(sys.argv[1]), 30.0
+    if len(sys.argv) > 2:
+        minutes = float(sys.argv[2].removeprefix("minutes="))
+    began = time.monotonic()
+    with open(RESULTS / "throughput" / "memory.csv", "w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["minutes", "pss_mib"])
+        while (passed := time.monotonic() - began) <= 60 * minutes and (pss := pss_of_tree(pid)):
+            table.writerow([f"{passed / 60:.2f}", f"{pss / 2**20:.1f}"])
+            file.flush()
+            time.sleep(EVERY)
+
+
+if __name__ == "__main__":
+    run_command(main)

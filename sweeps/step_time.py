@@ -1,0 +1,134 @@
+"""Where the time of an agent step goes: each part of the actor-learners' loop, timed while they train.
+
+  python sweeps/step_time.py [seconds=10] [overrides]
+
+Prints a table, and adds a line to `results/throughput/step_time.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from throughput import machine
+
+from a3crepro.actor_learner import ActorLearner
+from a3crepro.benchmark import gather
+from a3crepro.cli import run_command
+from a3crepro.config import Config, compose
+from a3crepro.kernels import compile_all
+from a3crepro.processes import CONTEXT, Child
+from a3crepro.results import RESULTS
+from a3crepro.run_directory import git_state
+from a3crepro.shared_state import SharedState
+from a3crepro.training import initial_state
+
+WARM_UP = 3.0
+"""Seconds before anything is counted."""
+
+
+class Stopwatch:
+    """Time spent in methods, by part; a part that is within another is taken off it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._inner: list[float] = []
+
+    def watch(self, part: str, owner: Any, name: str) -> None:
+        """Times a method of an object from now on."""
+        setattr(owner, name, self._timed(part, getattr(owner, name)))
+
+    def _timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        self.seconds.setdefault(part, 0.0)
+
+        def timed(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            self._inner.append(0.0)
+            try:
+                return function(*arguments)
+            finally:
+                spent = time.perf_counter() - began
+                self.seconds[part] += spent - self._inner.pop()
+                if self._inner:
+                    self._inner[-1] += spent
+
+        return timed
+
+
+def work(connection: Connection, config: Config, shared: SharedState, thread: int) -> None:
+    """The process of one actor-learner: sends its steps, its seconds and those of each part."""
+    learner = ActorLearner(config, shared, thread, 0, lambda report: None)
+    stopwatch = Stopwatch()
+    env: Any = learner.env
+    stopwatch.watch("environment", env, "step")
+    if hasattr(env, "_pictures"):
+        for name in ("take_before", "take_last"):
+            stopwatch.watch("picture", env._pictures, name)
+    for part, name in (
+        ("outputs (acting, bootstrap)", "outputs"),
+        ("θ' ← θ", "synchronise"),
+        ("loss, backward", "accumulate"),
+        ("gradient norm", "gradient_norm"),
+        ("update of θ, g, θ'", "update"),
+        ("dθ ← 0", "clear_gradient"),
+    ):
+        stopwatch.watch(part, learner.model, name)
+    if learner.algo.target_interval is not None:
+        stopwatch.watch("target network", learner.target, "outputs")
+    started, began, steps = time.monotonic(), None, None
+    while not shared.stopping:
+        for _ in learner.segment():
+            pass
+        if began is None and time.monotonic() > started + WARM_UP:
+            began, steps = time.perf_counter(), learner.own_steps
+            stopwatch.seconds.update(dict.fromkeys(stopwatch.seconds, 0.0))
+    assert began is not None and steps is not None
+    connection.send((learner.own_steps - steps, time.perf_counter() - began, stopwatch.seconds))
+
+
+def measure(config: Config, seconds: float) -> dict[str, float]:
+    """Microseconds a step of an actor-learner, by part; the mean over all."""
+    compile_all()
+    shared = initial_state(config)
+    shared.share(CONTEXT.Lock())
+    children = [Child(f"actor-learner {i}", work, config, shared, i) for i in range(config.threads)]
+    try:
+        time.sleep(2 * WARM_UP + seconds)
+        shared.request_stop()
+        answers: list[Any] = gather(children)
+    finally:
+        for child in children:
+            child.end()
+    steps, total = sum(answer[0] for answer in answers), sum(answer[1] for answer in answers)
+    parts = {part: 1e6 * sum(answer[2][part] for answer in answers) / steps for part in answers[0][2]}
+    return {**parts, "everything else": 1e6 * total / steps - sum(parts.values()), "whole step": 1e6 * total / steps}
+
+
+def main() -> None:
+    """Measures as the command line says."""
+    words = [word for word in sys.argv[1:] if not word.startswith("seconds=")]
+    seconds = float(next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("seconds=")), "10"))
+    config = compose(*words, "evaluation.every=0", "evaluation.episodes=0")
+    parts = measure(config, seconds)
+    state = git_state()
+    line = {
+        "command": " ".join(["python", "sweeps/step_time.py", *sys.argv[1:]]),
+        "microseconds": {part: round(value, 1) for part, value in parts.items()},
+        "commit": state["git_commit"],
+        "clean": state["git_clean"],
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **machine(),
+    }
+    with open(RESULTS / "throughput" / "step_time.jsonl", "a") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    print("| part | µs a step | share |\n|---|---|---|")
+    for part, value in parts.items():
+        print(f"| {part} | {value:.0f} | {100 * value / parts['whole step']:.0f} % |")
+
+
+if __name__ == "__main__":
+    run_command(main)
