@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,9 +113,9 @@ class ActorLearner:
 
     # ---- What the pseudocode says ------------------------------------------------------------------------------------
 
-    def segment(self) -> Iterator[None]:
-        """The method's next segment; see `Algorithm.segment`."""
-        return self.algo.segment(self)
+    def segment(self) -> None:
+        """Once through the body of the method's loop: see `Algorithm.compute` and `Algorithm.write`."""
+        self.algo.write(self, self.algo.compute(self))
 
     def synchronise(self) -> None:
         """Reads T and, for a method with a thread copy, θ' ← θ."""

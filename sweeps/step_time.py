@@ -81,8 +81,7 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
         stopwatch.watch("target network", learner.target, "outputs")
     started, began, steps = time.monotonic(), None, None
     while not shared.stopping:
-        for _ in learner.segment():
-            pass
+        learner.segment()
         if began is None and time.monotonic() > started + WARM_UP:
             began, steps = time.perf_counter(), learner.own_steps
             stopwatch.seconds.update(dict.fromkeys(stopwatch.seconds, 0.0))

@@ -14,8 +14,7 @@ METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 
 def run_segments(learner, count):
     for _ in range(count):
-        for _ in learner.algo.segment(learner):
-            pass
+        learner.segment()
 
 
 def address(tensor):
@@ -29,8 +28,7 @@ def test_two_identical_rollouts_give_the_same_gradient(bench, algo):
     learner = bench(f"algo={algo}", "env=toy/chain", "threads=1").learner
     for _ in range(2):
         learner._episode_ended, learner.rng = True, np.random.default_rng(0)
-        segment = learner.algo.segment(learner)
-        next(segment)
+        learner.algo.compute(learner)
         gradients.append(learner.model.gradient.clone())
         learner.model.clear_gradient()
     assert gradients[0].any()
@@ -77,8 +75,7 @@ def test_actor_learners_share_what_they_must_and_nothing_else(bench):
 
 def test_the_thread_copy_stays_while_others_write(bench):
     case = bench("algo=a3c", "env=toy/catch", "threads=1")
-    segment = case.learner.algo.segment(case.learner)
-    next(segment)
+    case.learner.algo.compute(case.learner)
     copy = case.learner.model.parameters.clone()
     case.shared.parameters += 1
     assert torch.equal(case.learner.model.parameters, copy)
@@ -96,10 +93,12 @@ def test_one_step_methods_see_the_others_writes_at_once(bench, algo):
 @pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa"])
 def test_one_step_methods_update_at_every_fifth_step_and_at_terminal_states(bench, algo):
     learner = bench(f"algo={algo}", "env=toy/cue_memory", "network=mlp", "threads=1").learner  # episodes of three steps
-    updated_at = []
-    for _ in range(6):
-        run_segments(learner, 1)
-        updated_at.append(learner.own_steps)
+    updated_at, updates = [], 0
+    for _ in range(12):
+        learner.segment()
+        if learner.counters[UPDATES] > updates:
+            updates += 1
+            updated_at.append(learner.own_steps)
     assert updated_at == [3, 5, 6, 9, 10, 12]  # t mod 5 = 0, or the end of an episode
     assert learner.counters[UPDATES] == 6
 
@@ -118,12 +117,13 @@ def test_sarsa_takes_the_action_of_its_target(bench):
         return step(action)
 
     learner.decide, learner.env.step = spy_decide, spy_step
-    segment = learner.algo.segment(learner)
-    for _ in segment:
+    for _ in range(5):
+        rollout = learner.algo.compute(learner)
         # Each step decides once for its own action (known already) and once for the next one: the target's.
         assert taken[-1] == targets[-2] if not learner._episode_ended else True
         chosen = targets[-1]
         assert learner._decision is None or learner._decision[0] == chosen
+        learner.algo.write(learner, rollout)
     drawn, used = targets[1::2], taken[1:]
     assert used == drawn[: len(used)]
 
@@ -172,7 +172,7 @@ def test_a_time_limit_keeps_the_discount_and_bootstraps_a_terminal_state_does_no
     learner.accumulate = lambda rollout, returns: (
         kept.update(rollout=rollout, returns=returns) or {"logits": np.zeros((2, 2), np.float32)}
     )
-    next(learner.algo.segment(learner))
+    learner.algo.compute(learner)
     assert kept["rollout"].discounts == [0.99, 0.0 if terminated else 0.99]
     last = 1.0 if terminated else 1.0 + 0.99 * 10
     assert kept["returns"].tolist() == pytest.approx([1 + 0.99 * last, last])

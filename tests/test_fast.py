@@ -97,8 +97,7 @@ def run(bench, implementation, algo, env, segments, *overrides):
     step = case.learner.env.step
     case.learner.env.step = lambda action: taken.append(action) or step(action)
     for _ in range(segments):
-        for _ in case.learner.algo.segment(case.learner):
-            pass
+        case.learner.segment()
     return case, taken
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from a3crepro.shared_state import UPDATES
+
 GAMMA, BETA = 0.99, 0.01
 TASKS = ["toy/catch", "toy/chain", "toy/cue_memory"]
 
@@ -67,19 +69,18 @@ def flat_gradient(module, loss):
 def segments(learner, count):
     """Runs so many segments; before each, what it starts from, and after its gradient, the steps it took."""
     for _ in range(count):
-        segment = learner.algo.segment(learner)
         del learner.env.steps[:]
         if learner._episode_ended:
             learner._start_episode()
-        yield segment, double(learner.state)
+        yield double(learner.state)
 
 
 @pytest.mark.parametrize("env", TASKS)
 def test_a3c(bench, env):
     case, learner = start(bench, "a3c", env)
-    for segment, state in segments(learner, 40):
+    for state in segments(learner, 40):
         theta = case.shared.parameters.clone()
-        next(segment)
+        rollout = learner.algo.compute(learner)
         steps, module = learner.env.steps, module_at(learner, theta)
         outputs = []
         for observation, *_ in steps:
@@ -94,16 +95,15 @@ def test_a3c(bench, env):
             loss = loss - pi[action].log() * (R - value.item()) + BETA * (pi * pi.log()).sum()
             loss = loss + 0.25 * (R - value) ** 2
         np.testing.assert_allclose(learner.model.full_gradient(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
-        for _ in segment:
-            pass
+        learner.algo.write(learner, rollout)
 
 
 @pytest.mark.parametrize("env", TASKS)
 def test_n_step_q(bench, env):
     case, learner = start(bench, "n_step_q", env)
-    for segment, state in segments(learner, 40):
+    for state in segments(learner, 40):
         theta, target = case.shared.parameters.clone(), module_at(learner, case.shared.target)
-        next(segment)
+        rollout = learner.algo.compute(learner)
         steps, module = learner.env.steps, module_at(learner, theta)
         values = []
         for observation, action, *_ in steps:
@@ -116,26 +116,27 @@ def test_n_step_q(bench, env):
             R = reward + GAMMA * R
             loss = loss + (R - q) ** 2
         np.testing.assert_allclose(learner.model.full_gradient(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
-        for _ in segment:
-            pass
+        learner.algo.write(learner, rollout)
 
 
 @pytest.mark.parametrize("env", TASKS)
 @pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa"])
 def test_one_step_methods(bench, algo, env):
     case, learner = start(bench, algo, env)
-    for segment, state in segments(learner, 40):
-        theta, expected = case.shared.parameters.clone(), 0.0
-        module, target = module_at(learner, theta), module_at(learner, case.shared.target)
-        for number, _ in enumerate(segment):
-            observation, action, reward, following, terminated, _ = learner.env.steps[number]
-            output, _ = forward(module, observation, state)
-            state = double(learner.state)  # the one that the action was chosen in, perhaps before an update
-            q_target = forward(target, following, state)[0]["q"].detach()
-            y = reward
-            if not terminated:
-                y += GAMMA * (q_target.max() if algo == "one_step_q" else q_target[learner._decision[0]]).item()
-            expected = expected + flat_gradient(module, (y - output["q"][action]) ** 2)
-            np.testing.assert_allclose(learner.model.full_gradient(), expected, rtol=2e-4, atol=2e-6)
-        assert learner.own_steps % 5 == 0 or learner._episode_ended
-        assert not learner.model.full_gradient().any()  # applied, and cleared
+    expected, updates = 0.0, 0
+    for state in segments(learner, 200):
+        module, target = (module_at(learner, theta.clone()) for theta in (case.shared.parameters, case.shared.target))
+        step = learner.algo.compute(learner)
+        observation, action, reward, following, terminated, _ = learner.env.steps[-1]
+        output, _ = forward(module, observation, state)
+        q_target = forward(target, following, double(learner.state))[0]["q"].detach()
+        y = reward
+        if not terminated:
+            y += GAMMA * (q_target.max() if algo == "one_step_q" else q_target[learner._decision[0]]).item()
+        expected = expected + flat_gradient(module, (y - output["q"][action]) ** 2)
+        np.testing.assert_allclose(learner.model.full_gradient(), expected, rtol=2e-4, atol=2e-6)
+        learner.algo.write(learner, step)
+        if learner.counters[UPDATES] > updates:
+            expected, updates = 0.0, int(learner.counters[UPDATES])
+            assert learner.own_steps % 5 == 0 or learner._episode_ended
+    assert updates >= 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import gymnasium as gym
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from a3crepro.actor_learner import Rollout
 from a3crepro.algorithms._algorithm import ValueBased
 from a3crepro.config import compose
 from a3crepro.model import ModuleModel
@@ -332,7 +333,10 @@ class SumOfFirst(ValueBased):
     def max_steps(self) -> int:
         return 2
 
-    def segment(self, learner: object) -> Iterator[None]:
+    def compute(self, learner: object) -> Rollout:
+        raise NotImplementedError
+
+    def write(self, learner: object, rollout: Rollout) -> None:
         raise NotImplementedError
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:

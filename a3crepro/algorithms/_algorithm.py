@@ -1,9 +1,8 @@
-"""What all methods have in common: an endless sequence of segments, each synchronise, roll out, gradient, apply."""
+"""What all methods have in common: an endless repetition of two halves, one that reads θ and one that writes it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from a3crepro.mathematics.output_gradients import q_gradient
 from a3crepro.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
 
 if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner
+    from a3crepro.actor_learner import ActorLearner, Rollout
 
 Outputs = dict[str, np.ndarray]
 """A network's outputs for one observation: the vector of each head."""
@@ -50,14 +49,16 @@ class Algorithm(Component, ABC):
     def heads(self, actions: int) -> dict[str, int]:
         """Names and widths of the network's outputs."""
 
-    @abstractmethod
-    def segment(self, learner: ActorLearner) -> Iterator[None]:
-        """One segment of the method's pseudocode.
+    # The body of the pseudocode's loop, in two halves. Between them whoever runs the actor-learners can let others
+    # come; in each, and from a second one to the next first one, an actor-learner reads and writes in one go.
 
-        It yields when a gradient is computed and nothing of it written yet. There whoever runs the actor-learners can
-        let others come between; from one yield to the next, through the end of a segment and into the following one, an
-        actor-learner reads and writes what is shared in one go.
-        """
+    @abstractmethod
+    def compute(self, learner: ActorLearner) -> Rollout:
+        """Synchronises, acts, and adds to dθ. Writes nothing that is shared."""
+
+    @abstractmethod
+    def write(self, learner: ActorLearner, rollout: Rollout) -> None:
+        """Counts the rollout's frames, and updates θ and θ⁻ where the method does."""
 
     @abstractmethod
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.settings import NonNegativeFloat, PositiveCount, PositiveFloat
 
 if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner
+    from a3crepro.actor_learner import ActorLearner, Rollout
 
 
 class A3C(Algorithm):
@@ -44,14 +43,16 @@ class A3C(Algorithm):
         """a drawn from π(·|s; θ')."""
         return sample_softmax(outputs["logits"], learner.rng)
 
-    def segment(self, learner: ActorLearner) -> Iterator[None]:
+    def compute(self, learner: ActorLearner) -> Rollout:
         learner.synchronise()  # θ' ← θ
         rollout = learner.roll_out(self.t_max, self.sample)
         value = 0.0 if rollout.terminal else learner.outputs()["value"].item()  # V(s_t; θ'_v)
         returns = n_step_returns(rollout.rewards, rollout.discounts, value)
         outputs = learner.accumulate(rollout, returns)
         learner.monitor(mean_entropy(outputs["logits"]))
-        yield
+        return rollout
+
+    def write(self, learner: ActorLearner, rollout: Rollout) -> None:
         learner.count(rollout.frames)
         learner.apply()
 

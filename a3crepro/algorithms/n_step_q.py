@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from a3crepro.algorithms._algorithm import ValueBased
@@ -10,7 +9,7 @@ from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.settings import PositiveCount
 
 if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner
+    from a3crepro.actor_learner import ActorLearner, Rollout
 
 
 class NStepQ(ValueBased):
@@ -23,13 +22,15 @@ class NStepQ(ValueBased):
     def max_steps(self) -> int:
         return self.t_max
 
-    def segment(self, learner: ActorLearner) -> Iterator[None]:
+    def compute(self, learner: ActorLearner) -> Rollout:
         learner.synchronise()  # θ' ← θ
         rollout = learner.roll_out(self.t_max, self.epsilon_greedy)
         best = 0.0 if rollout.terminal else learner.target_outputs()["q"].max()
         returns = n_step_returns(rollout.rewards, rollout.discounts, best)
         learner.accumulate(rollout, returns)
-        yield
+        return rollout
+
+    def write(self, learner: ActorLearner, rollout: Rollout) -> None:
         learner.count(rollout.frames)
         learner.apply()
         learner.update_target()

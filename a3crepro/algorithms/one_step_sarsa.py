@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from a3crepro.algorithms._algorithm import ValueBased
@@ -10,7 +9,7 @@ from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.settings import PositiveCount
 
 if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner
+    from a3crepro.actor_learner import ActorLearner, Rollout
 
 
 class OneStepSarsa(ValueBased):
@@ -25,19 +24,19 @@ class OneStepSarsa(ValueBased):
     def max_steps(self) -> int:
         return self.update_steps
 
-    def segment(self, learner: ActorLearner) -> Iterator[None]:
-        while True:
-            learner.synchronise()  # reads T; θ is the shared one
-            step = learner.roll_out(1, self.epsilon_greedy)
-            following = 0.0
-            if not step.terminal:
-                action = learner.decide(self.epsilon_greedy)  # a', kept: the next step takes it
-                following = learner.target_outputs()["q"][action]
-            y = n_step_returns(step.rewards, step.discounts, following)
-            learner.accumulate(step, y)
-            yield
-            learner.count(step.frames)  # T ← T + 1, t ← t + 1
-            learner.update_target()
-            if learner.own_steps % self.update_steps == 0 or step.episode_ended:
-                break
-        learner.apply()
+    def compute(self, learner: ActorLearner) -> Rollout:
+        learner.synchronise()  # reads T; θ is the shared one
+        step = learner.roll_out(1, self.epsilon_greedy)
+        following = 0.0
+        if not step.terminal:
+            action = learner.decide(self.epsilon_greedy)  # a', kept: the next step takes it
+            following = learner.target_outputs()["q"][action]
+        y = n_step_returns(step.rewards, step.discounts, following)
+        learner.accumulate(step, y)
+        return step
+
+    def write(self, learner: ActorLearner, step: Rollout) -> None:
+        learner.count(step.frames)  # T ← T + 1, t ← t + 1
+        learner.update_target()
+        if learner.own_steps % self.update_steps == 0 or step.episode_ended:
+            learner.apply()

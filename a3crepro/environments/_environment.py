@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from a3crepro.plain import Tree, is_plain
 from a3crepro.settings import Component, Count, PositiveCount, PositiveFloat, Settings
 
 
@@ -57,6 +58,15 @@ class Environment(Component, ABC):
         With `render`, its `render()` returns an RGB picture of shape [height, width, 3].
         """
 
+    def state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
+        """Everything that an environment's future depends on, or None where it cannot be told."""
+        tree: Tree = env.get_state() if hasattr(env, "get_state") else None
+        return tree
+
+    def restore(self, env: gym.Env[np.ndarray, Any], state: Tree) -> None:
+        """Brings an environment to a state that `state` told of one with the same settings."""
+        env.set_state(state)  # type: ignore[attr-defined]
+
     def spaces(self) -> tuple[gym.spaces.Box, int]:
         """The space of the observations and the number of actions."""
         env = self.make(training=False)
@@ -81,3 +91,14 @@ class Environment(Component, ABC):
                 env.reset()
 
         return step
+
+
+def plain_attributes(owner: object) -> dict[str, Tree]:
+    """The attributes of an object that are plain values; generators, spaces and renderers are not."""
+    return {name: value for name, value in vars(owner).items() if is_plain(value)}
+
+
+def set_attributes(owner: object, attributes: dict[str, Tree]) -> None:
+    """Sets attributes that `plain_attributes` told."""
+    for name, value in attributes.items():
+        setattr(owner, name, value)

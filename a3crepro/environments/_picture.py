@@ -14,6 +14,7 @@ import ale_py
 import numpy as np
 
 from a3crepro.kernels import kernel
+from a3crepro.plain import Tree
 
 
 def area_table(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,6 +102,8 @@ def _reduce_columns(lines, changed, index, weight, picture):
 class Picture:
     """Pictures of an emulator's screens, one after another."""
 
+    STATE = ("picture", "_before", "_screens", "_grey", "_known", "_lines")
+
     def __init__(self, ale: ale_py.ALEInterface, side: int) -> None:
         height, width = ale.getScreenDims()
         self.ale, self.side = ale, side
@@ -110,6 +113,15 @@ class Picture:
         self._grey, self._known = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
         self._columns, self._rows = area_table(width, side), area_table(height, side)
         self._changed, self._lines = np.zeros(height, np.uint8), np.zeros((height, side), np.float32)
+
+    def get_state(self) -> Tree:
+        """What later pictures depend on."""
+        return [getattr(self, name) for name in self.STATE]
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there."""
+        for name, value in zip(self.STATE, state, strict=True):
+            getattr(self, name)[...] = value
 
     def reset(self) -> np.ndarray:
         """The picture of the screen as it is."""

@@ -21,6 +21,7 @@ from pydantic import field_validator
 
 from a3crepro.environments._environment import Environment
 from a3crepro.environments._picture import Picture
+from a3crepro.plain import Tree
 from a3crepro.settings import Count, Fraction, PositiveCount
 
 SIDE = 84
@@ -181,6 +182,26 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
 
     def _info(self, game_over: bool) -> dict[str, Any]:
         return {"lives": self._lives, "game_over": game_over}
+
+    def get_state(self) -> Tree:
+        """The emulator with its generator, the pictures, and what this class adds."""
+        return {
+            "emulator": np.frombuffer(self.ale.cloneState(include_rng=True).serialize(), np.uint8),
+            "random": self.np_random.bit_generator.state,
+            "pictures": self._pictures.get_state(),
+            "observation": self._observation,
+            "lives": self._lives,
+            "goes_on": self._goes_on,
+        }
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there."""
+        self.ale.act(self.actions[0])  # without it Q*bert is not restored exactly (ale-py 0.12)
+        self.ale.restoreState(ale_py.ALEState(state["emulator"].tobytes()))
+        self.np_random.bit_generator.state = state["random"]
+        self._pictures.set_state(state["pictures"])
+        self._observation, self._picture = state["observation"], self._pictures.picture
+        self._lives, self._goes_on = state["lives"], state["goes_on"]
 
     def render(self) -> Any:
         return self.ale.getScreenRGB() if self.render_mode == "rgb_array" else None

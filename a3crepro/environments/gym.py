@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
 import numpy as np
 from pydantic import field_validator
 
-from a3crepro.environments._environment import Environment
+from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
+from a3crepro.plain import Tree
+
+
+PLAIN = ("gymnasium.envs.classic_control", "gymnasium.envs.toy_text")
+"""Packages whose environments hold their state in plain attributes and one generator."""
 
 
 class Gym(Environment):
@@ -49,3 +55,22 @@ class Gym(Environment):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
         # A rollout keeps its observations, and some environments write each into the same array.
         return gymnasium.wrappers.TransformObservation(env, np.array, env.observation_space)
+
+    def state(self, env: gymnasium.Env[Any, Any]) -> Tree | None:
+        if not type(env.unwrapped).__module__.startswith(PLAIN):
+            return None
+        random = env.unwrapped.np_random.bit_generator.state
+        return {"layers": [plain_attributes(layer) for layer in _layers(env)], "random": random}
+
+    def restore(self, env: gymnasium.Env[Any, Any], state: Tree) -> None:
+        for layer, attributes in zip(_layers(env), state["layers"], strict=True):
+            set_attributes(layer, attributes)
+        env.unwrapped.np_random.bit_generator.state = state["random"]
+
+
+def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
+    """The wrappers of an environment, from the outermost, and itself."""
+    yield env
+    while isinstance(env, gymnasium.Wrapper):
+        env = env.env
+        yield env

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Environment
+from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
+from a3crepro.plain import Tree
 from a3crepro.settings import Fraction
 
 Game = Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
@@ -61,6 +62,17 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
             self._last_action = self.actions[action]
         reward, terminated = self.game.act(self._last_action)
         return self._observation(), float(reward), bool(terminated), False, {}
+
+    def get_state(self) -> Tree:
+        """The game's variables, its generator (which is this wrapper's, too), and the action that may stick."""
+        random = self.game.random.get_state(legacy=False)
+        return {"game": plain_attributes(self.game), "random": random, "last_action": self._last_action}
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there."""
+        set_attributes(self.game, state["game"])
+        self.game.random.set_state(state["random"])
+        self._last_action = state["last_action"]
 
     def _observation(self) -> np.ndarray:
         return np.ascontiguousarray(self.game.state().transpose(2, 0, 1)).view(np.uint8)

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Environment
+from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
+from a3crepro.plain import Tree
 
 
 class Toy(Environment):
@@ -37,6 +38,15 @@ class ToyEnv(gym.Env[np.ndarray, Any]):
 
     def _observation(self) -> np.ndarray:
         raise NotImplementedError
+
+    def get_state(self) -> Tree:
+        """The task's variables and its generator."""
+        return {"attributes": plain_attributes(self), "random": self.np_random.bit_generator.state}
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there."""
+        set_attributes(self, state["attributes"])
+        self.np_random.bit_generator.state = state["random"]
 
     def render(self) -> Any:
         if self.render_mode != "rgb_array":

@@ -58,8 +58,7 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
     learner = ActorLearner(config, shared, thread, start, outbox.add)
     try:
         while not shared.stopping and shared.frames() < config.frames:
-            for _ in learner.segment():
-                pass
+            learner.segment()
             outbox.send_if_due()
     finally:
         outbox.send()
