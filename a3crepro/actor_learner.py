@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
@@ -15,6 +16,7 @@ from a3crepro.config import Config
 from a3crepro.model import Model, Sizes, make_model
 from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
+from a3crepro.plain import Tree
 from a3crepro.shared_state import FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, SharedState
 
 PERSISTENT = 100
@@ -70,6 +72,45 @@ class Rollout:
         return len(self.actions) * self.frames_per_step
 
 
+class Models(NamedTuple):
+    """The networks of an actor-learner; several of one process can share what is no gradient."""
+
+    model: Model
+    """At θ' or, for a method without a thread copy, at the shared θ."""
+    target: Model | None
+    """At θ⁻."""
+
+    def siblings(self) -> Models:
+        """Models of another actor-learner of this process."""
+        return Models(self.model.sibling(), self.target)
+
+    def get_state(self) -> Tree:
+        """What siblings share, beside the parameters."""
+        return [None if model is None else model.get_shared_state() for model in self]
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there, where the parameters are as they were."""
+        for model, part in zip(self, state, strict=True):
+            if model is not None:
+                model.set_shared_state(part)
+
+
+def make_models(config: Config, shared: SharedState) -> Models:
+    """The networks of one actor-learner."""
+    network, algo, (observation_space, actions) = config.network, config.algo, config.env.spaces()
+    heads, steps = algo.heads(actions), algo.max_steps
+
+    def model(theta: Tensor, version: Callable[[], int] | None, sizes: Sizes) -> Model:
+        module = seeded(network, observation_space, heads, config.seed)
+        return make_model(module, observation_space, theta, version, sizes, network.implementation)
+
+    version = None if algo.uses_thread_copy else shared.updates
+    learnt = model(shared.parameters, version, Sizes(steps + 1, steps))
+    if algo.target_interval is None:
+        return Models(learnt, None)
+    return Models(learnt, model(shared.target, shared.target_version, Sizes(8, 0)))
+
+
 class ActorLearner:
     """One of the paper's threads: an environment, a copy θ' of the parameters, and a gradient.
 
@@ -80,46 +121,53 @@ class ActorLearner:
       start: how often the run was started before; a run that goes on plays new games.
       report: takes an `Episode` at the end of each game and a `Snapshot` when T crosses a multiple of
         `evaluation.every` by this actor-learner's update.
+      models: its networks; made here, unless it shares them with others of this process.
     """
 
-    def __init__(self, config: Config, shared: SharedState, thread: int, start: int, report: Report) -> None:
+    def __init__(
+        self,
+        config: Config,
+        shared: SharedState,
+        thread: int,
+        start: int,
+        report: Report,
+        models: Models | None = None,
+    ) -> None:
         self.algo, self.optimizer, self.shared = config.algo, config.optimizer, shared
         self.config, self.thread, self.seed, self.report = config, thread, config.seed, report
         self.env = config.env.make(training=True)
         self.rng = np.random.default_rng([config.seed, thread, start])
         self._env_seed: int | None = int(self.rng.integers(2**31))
-        self._build_models()
+        self.models = models or make_models(config, shared)
+        self.model = self.models.model
+        self.global_frames = 0
         self.counters = shared.counters[thread].numpy()
         self.monitors = shared.monitors.numpy()
         self.statistics = shared.statistics[0 if self.optimizer.shares_statistics else thread].numpy()
+        self.staleness = shared.staleness[thread].numpy()
+        self._read_at: list[int] = []
         self._not_finite_in_a_row = 0
         self._decision: tuple[int, Any] | None = None
         self._start_episode()
 
-    def _build_models(self) -> None:
-        observation_space: Any = self.env.observation_space
-        action_space: Any = self.env.action_space
-        heads = self.algo.heads(int(action_space.n))
-        network, shared, steps = self.config.network, self.shared, self.algo.max_steps
-
-        def model(theta: Tensor, version: Callable[[], int] | None, slots: int, steps: int) -> Model:
-            module = seeded(network, observation_space, heads, self.seed)
-            return make_model(module, observation_space, theta, version, Sizes(slots, steps), network.implementation)
-
-        version = None if self.algo.uses_thread_copy else shared.updates
-        self.model = model(shared.parameters, version, steps + 1, steps)
-        if self.algo.target_interval is not None:
-            self.target = model(shared.target, shared.target_version, 8, 0)
-
     # ---- What the pseudocode says ------------------------------------------------------------------------------------
 
+    def compute(self) -> Rollout:
+        """The first half of the loop's body: see `Algorithm.compute`."""
+        return self.algo.compute(self)
+
+    def write(self, rollout: Rollout) -> None:
+        """The other half: see `Algorithm.write`."""
+        self.algo.write(self, rollout)
+
     def segment(self) -> None:
-        """Once through the body of the method's loop: see `Algorithm.compute` and `Algorithm.write`."""
-        self.algo.write(self, self.algo.compute(self))
+        """Once through the body of the method's loop."""
+        self.write(self.compute())
 
     def synchronise(self) -> None:
         """Reads T and, for a method with a thread copy, θ' ← θ."""
         self.global_frames = self.shared.frames()
+        self._read_at.append(self.shared.updates())
         self.model.synchronise()
 
     def roll_out(self, steps: int, choose: Choose) -> Rollout:
@@ -144,7 +192,8 @@ class ActorLearner:
 
     def target_outputs(self) -> Outputs:
         """The target network's outputs for the current state, at θ⁻ (and, with LSTM cells, in the state of θ')."""
-        return self.target.outputs(self.observation, self.state)[0]
+        assert self.models.target is not None
+        return self.models.target.outputs(self.observation, self.state)[0]
 
     def accumulate(self, rollout: Rollout, returns: np.ndarray) -> dict[str, np.ndarray]:
         """dθ ← dθ + ∂loss/∂θ', for these returns of the rollout's states; returns the network's outputs there."""
@@ -160,12 +209,14 @@ class ActorLearner:
         if math.isfinite(norm):
             rate = annealed(self.optimizer.lr, self.global_frames, self.config.anneal_frames)
             clip = min(1.0, self.algo.max_gradient_norm / norm) if norm else 1.0
+            self._count_staleness()
             self.model.update(self.optimizer, self.statistics, rate, clip)
             self.counters[UPDATES] += 1
             self._not_finite_in_a_row = 0
         else:
             self._refuse()
         self.model.clear_gradient()
+        self._read_at.clear()
         self._snapshot()
 
     def update_target(self) -> None:
@@ -219,6 +270,12 @@ class ActorLearner:
             self.report(Episode(self.shared.frames(), self.thread, self._score, self._game_frames))
             self._score, self._game_frames = 0.0, 0
 
+    def _count_staleness(self) -> None:
+        """For each gradient of an update: how many updates θ has had since it was read."""
+        now, last = self.shared.updates(), len(self.staleness) - 1
+        for then in self._read_at:
+            self.staleness[min(now - then, last)] += 1
+
     def _refuse(self) -> None:
         self.counters[NOT_FINITE] += 1
         self._not_finite_in_a_row += 1
@@ -232,3 +289,44 @@ class ActorLearner:
         frames = self.shared.crossed(SNAPSHOT, every)
         if frames is not None and frames < self.config.frames:  # the final evaluation is everybody's
             self.report(Snapshot(frames, self.shared.parameters.numpy().copy()))
+
+    # ---- To go on later, exactly -------------------------------------------------------------------------------------
+
+    def get_state(self) -> Tree:
+        """Everything that is not shared, between two halves of the loop's body."""
+        return {
+            "env": self.config.env.state(self.env),
+            "env_seed": self._env_seed,
+            "random": self.rng.bit_generator.state,
+            "observation": self.observation,
+            "state": _plain(self.state),
+            "decision": None if self._decision is None else (self._decision[0], _plain(self._decision[1])),
+            "gradient": self.model.get_state(),
+            "numbers": {name: getattr(self, name) for name in self.NUMBERS},
+        }
+
+    NUMBERS = ("global_frames", "_read_at", "_score", "_game_frames", "_episode_ended", "_not_finite_in_a_row")
+
+    def set_state(self, tree: Tree) -> None:
+        """Goes on from there; where the environment could not tell its state, with a new game."""
+        self.rng.bit_generator.state = tree["random"]
+        self.model.set_state(tree["gradient"])
+        for name, value in tree["numbers"].items():
+            setattr(self, name, value)
+        if tree["env"] is None:
+            self._env_seed = int(self.rng.integers(2**31))
+            self._start_episode()
+            return
+        self.config.env.restore(self.env, tree["env"])
+        self._env_seed, self.observation = tree["env_seed"], tree["observation"]
+        self.state = self._recurrent(tree["state"])
+        decision = tree["decision"]
+        self._decision = None if decision is None else (decision[0], self._recurrent(decision[1]))
+
+    def _recurrent(self, state: np.ndarray | None) -> Any:
+        """A recurrent state as this network has it."""
+        return torch.from_numpy(state) if isinstance(self.model.initial_state(), Tensor) else state
+
+
+def _plain(state: Any) -> np.ndarray | None:
+    return None if state is None else np.array(torch.as_tensor(state).numpy())

@@ -17,6 +17,7 @@ from typing import Any
 
 from a3crepro.cli import run_command
 from a3crepro.config import Config, compose
+from a3crepro.execution._execution import Origin
 from a3crepro.kernels import compile_all
 from a3crepro.processes import Child, wait_for_messages
 from a3crepro.settings import UserError
@@ -93,7 +94,7 @@ def measure_training(config: Config, seconds: float) -> dict[str, Any]:
     first_update = start = None
     steps, peak = 0, 0
     last_look = 0.0
-    for _ in config.execution.run(config, shared, 0, 0.0):
+    for _ in config.execution.run(config, shared, Origin()):
         now = time.monotonic()
         if first_update is None and shared.updates():
             first_update = now

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -115,19 +114,17 @@ def evaluate(config: Config, policy: Policy, seed: int, frames: int, episodes: i
 
 
 class Evaluator:
-    """The process that scores snapshots of θ from files, one after another, the one of fewest frames first."""
+    """The process that scores snapshots of θ, one after another, the one of fewest frames first."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._child: Child | None = None
-        self._waiting: list[tuple[int, Path]] = []
-        self._current: tuple[int, Path] | None = None
+        self._waiting: dict[int, np.ndarray] = {}
+        self._current: int | None = None
 
-    def submit(self, frames: int, snapshot: Path) -> None:
-        """Queues the parameters in this file, those at so many frames, if they are not queued yet."""
-        if (frames, snapshot) not in (*self._waiting, self._current):
-            self._waiting.append((frames, snapshot))
-            self._waiting.sort()
+    def submit(self, frames: int, parameters: np.ndarray) -> None:
+        """Queues the parameters at so many frames."""
+        self._waiting[frames] = parameters
 
     @property
     def busy(self) -> bool:
@@ -151,8 +148,8 @@ class Evaluator:
         if self._current is None and self._waiting:
             if self._child is None:
                 self._child = Child("the evaluator", _score_snapshots, self.config)
-            self._current = self._waiting.pop(0)
-            self._child.connection.send(self._current)
+            self._current = min(self._waiting)
+            self._child.connection.send((self._current, self._waiting.pop(self._current)))
 
     def end(self) -> None:
         if self._child is not None:
@@ -162,8 +159,7 @@ class Evaluator:
 
 def _score_snapshots(connection: Connection, config: Config) -> None:
     while True:
-        frames, path = connection.recv()
-        with np.load(path, allow_pickle=False) as snapshot:
-            policy = NetworkPolicy(config, snapshot["parameters"])
+        frames, parameters = connection.recv()
+        policy = NetworkPolicy(config, parameters)
         scores = list(evaluate(config, policy, config.seed, frames, config.evaluation.episodes))
         connection.send(Scores(frames, scores))

@@ -6,6 +6,7 @@ the networks that it knows.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from a3crepro.networks._network import view_as_parameters
 from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.plain import Tree
 
 if TYPE_CHECKING:
     from a3crepro.algorithms._algorithm import Algorithm
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 class Model(Protocol):
     """What an actor-learner needs of a network."""
+
+    def sibling(self) -> Model:
+        """A model at the same parameters, with a gradient of its own, for another actor-learner of this process.
+
+        Siblings share θ': each may use it from a `synchronise` to the gradient of what it was asked for since.
+        """
 
     def initial_state(self) -> Any:
         """The recurrent state at the start of an episode, or None."""
@@ -69,6 +77,18 @@ class Model(Protocol):
     def clear_gradient(self) -> None:
         """dθ ← 0."""
 
+    def get_state(self) -> Tree:
+        """The gradient."""
+
+    def set_state(self, state: Tree) -> None:
+        """Takes over what `get_state` told."""
+
+    def get_shared_state(self) -> Tree:
+        """What it shares with its siblings, beside θ, and what later outputs depend on."""
+
+    def set_shared_state(self, state: Tree) -> None:
+        """Takes over what `get_shared_state` told, where θ is as it was."""
+
 
 class ModuleModel:
     """A module whose parameters are views of a flat vector, and whose gradient is summed into another.
@@ -80,16 +100,21 @@ class ModuleModel:
     """
 
     def __init__(self, module: nn.Module, theta: Tensor, copy: bool) -> None:
-        self.module, self.theta, self.copy = module, theta, copy
+        self.module, self.theta, self.has_copy = module, theta, copy
         self.parameters = theta.clone() if copy else theta
         self.gradient = torch.zeros_like(theta)
         view_as_parameters(module, self.parameters, self.gradient)
+
+    def sibling(self) -> ModuleModel:
+        sibling = copy.copy(self)
+        sibling.gradient = torch.zeros_like(self.theta)
+        return sibling
 
     def initial_state(self) -> Tensor | None:
         return self.module.initial_state()  # type: ignore[operator, no-any-return]
 
     def synchronise(self) -> None:
-        if self.copy:
+        if self.has_copy:
             self.parameters.copy_(self.theta)
 
     @torch.no_grad()
@@ -105,6 +130,9 @@ class ModuleModel:
         state: Tensor | None,
         algo: Algorithm,
     ) -> dict[str, np.ndarray]:
+        first = next(self.module.parameters()).grad
+        if first is None or first.data_ptr() != self.gradient.data_ptr():  # the module's gradient is a sibling's
+            view_as_parameters(self.module, self.parameters, self.gradient)
         outputs, _ = self.module(torch.from_numpy(np.stack(observations)), state)
         algo.loss(outputs, torch.tensor(actions), torch.from_numpy(returns)).backward()  # type: ignore[no-untyped-call]
         return {name: output.detach().numpy() for name, output in outputs.items()}
@@ -122,6 +150,18 @@ class ModuleModel:
 
     def clear_gradient(self) -> None:
         self.gradient.zero_()
+
+    def get_state(self) -> Tree:
+        return self.gradient.numpy()
+
+    def set_state(self, state: Tree) -> None:
+        self.gradient.copy_(torch.from_numpy(state))
+
+    def get_shared_state(self) -> Tree:
+        return None
+
+    def set_shared_state(self, state: Tree) -> None:
+        pass
 
 
 class Sizes(NamedTuple):
@@ -145,10 +185,10 @@ def make_model(
 
     `version` is a number that changes whenever θ does, for a model at the shared θ; None for one at a copy θ'.
     """
-    from a3crepro.fast.model import FastModel
+    from a3crepro.fast.model import FastModel, Place
     from a3crepro.fast.spec import spec_of
 
     spec = spec_of(module, observation_space) if implementation == "fast" else None
     if spec is None:
         return ModuleModel(module, theta, copy=version is None)
-    return FastModel(spec, theta.numpy(), version, sizes)
+    return FastModel(Place(spec, theta.numpy(), version, sizes.slots), sizes.steps)

@@ -23,12 +23,13 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import yaml
 
 from a3crepro.config import Config, build
+from a3crepro.plain import Tree, from_arrays, to_arrays
 from a3crepro.settings import UserError
 
 EPISODES = ("frames", "seconds", "thread", "score", "episode_frames", "real_seconds")
@@ -80,7 +81,11 @@ class Table:
         self.path, self.columns = path, columns
         if not path.exists():
             write_text(path, ",".join(columns) + "\n")
-        self._file = open(path, "ab", buffering=0)
+        self._open()
+
+    def _open(self) -> None:
+        self._file = open(self.path, "ab", buffering=0)
+        self.rows = self.path.read_bytes().count(b"\n") - 1
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Adds a row; where the disk is full, no part of it stays."""
@@ -94,19 +99,20 @@ class Table:
         except OSError:
             os.ftruncate(self._file.fileno(), size)
             raise
+        self.rows += 1
 
-    def drop_after(self, frames: int) -> None:
-        """Drops the rows past a restored checkpoint, whose frames will be played again, and a last, incomplete row."""
-        lines = self.path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines[1:] if line.endswith("\n") and int(line.split(",", 1)[0]) <= frames]
+    def truncate(self, rows: int) -> None:
+        """Keeps so many rows; the others belong to steps past a restored checkpoint, which will be taken again."""
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines[1 : rows + 1] if line.endswith(b"\n")]
         if len(kept) < len(lines) - 1:
             self.close()
-            write_text(self.path, lines[0] + "".join(kept))
-            self._file = open(self.path, "ab", buffering=0)
+            write_atomically(self.path, lambda file: file.write(b"".join([lines[0], *kept])))
+            self._open()
 
-    def frames(self) -> set[int]:
-        """The frames of all rows."""
-        return {int(line.split(",", 1)[0]) for line in self.path.read_text().splitlines()[1:]}
+    def last_frames(self) -> int:
+        """The frames of the last row, 0 where there is none."""
+        return int(self.path.read_text().splitlines()[-1].split(",", 1)[0]) if self.rows else 0
 
     def close(self) -> None:
         self._file.close()
@@ -115,36 +121,61 @@ class Table:
 # ---- Checkpoints ---------------------------------------------------------------------------------------------------
 
 
+class Waiting(NamedTuple):
+    """θ that waits for its evaluation."""
+
+    parameters: np.ndarray
+    seconds: float
+    real_seconds: float
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Everything needed to go on: arrays of numbers, and a few numbers about them."""
 
     arrays: Mapping[str, np.ndarray]
-    seconds: float
-    """Since the start of training, over all its starts together; virtual where the execution's time is."""
-    real_seconds: float
-    """The same on a clock on the wall."""
-    start: int
-    """How often the run had been started before it was written."""
+    """Of the shared state."""
+    tree: Tree
+    """Of the actor-learners and the execution; None: they begin anew."""
+    waiting: Mapping[int, Waiting]
+    """Evaluations that have not been recorded, by their frames."""
+    numbers: Numbers
 
     @property
     def frames(self) -> int:
         return int(self.arrays["counters"][:, 0].sum())
 
 
+class Numbers(NamedTuple):
+    """The numbers of a checkpoint."""
+
+    seconds: float
+    """Since the start of training, over all its starts together; virtual where the execution's time is."""
+    real_seconds: float
+    """The same on a clock on the wall."""
+    start: int
+    """How often the run had been started before it was written."""
+    episodes: int
+    """Rows of the table of this name."""
+    evaluations: int
+    """Rows of the table of this name."""
+
+
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
     """Writes `checkpoint.npz` and keeps the one before as `checkpoint_before.npz`; at any moment one is whole."""
     current, before = directory / "checkpoint.npz", directory / "checkpoint_before.npz"
-    numbers = {
-        "seconds": np.float64(checkpoint.seconds),
-        "real_seconds": np.float64(checkpoint.real_seconds),
-        "start": np.int64(checkpoint.start),
-    }
+    waiting = {str(frames): tuple(what) for frames, what in checkpoint.waiting.items()}
+    others = to_arrays({"tree": checkpoint.tree, "waiting": waiting, "numbers": tuple(checkpoint.numbers)})
+    arrays = {**checkpoint.arrays, **{f"{OTHERS}{name}": array for name, array in others.items()}}
     new = directory / "checkpoint_new.npz"
-    write_atomically(new, lambda file: np.savez(file, **checkpoint.arrays, **numbers))  # type: ignore[arg-type]
+    write_atomically(new, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     if current.exists():
         os.replace(current, before)
     os.replace(new, current)
+
+
+OTHERS = "other."
+"""How the names of a checkpoint's arrays begin that are not of the shared state."""
 
 
 def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -176,8 +207,10 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
 def _read_checkpoint(path: Path) -> Checkpoint:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    seconds, real_seconds, start = (float(arrays.pop(name)) for name in ("seconds", "real_seconds", "start"))
-    return Checkpoint(arrays, seconds, real_seconds, int(start))
+    names = [name for name in arrays if name.startswith(OTHERS)]
+    others = from_arrays({name.removeprefix(OTHERS): arrays.pop(name) for name in names})
+    waiting = {int(frames): Waiting(*what) for frames, what in others["waiting"].items()}
+    return Checkpoint(arrays, others["tree"], waiting, Numbers(*others["numbers"]))
 
 
 # ---- The directory -------------------------------------------------------------------------------------------------
@@ -243,7 +276,6 @@ class RunDirectory:
         if not (self.path / "config.yaml").exists():
             self._write_config()
         self._write_manifest()
-        (self.path / "snapshots").mkdir(exist_ok=True)
         self.episodes = Table(self.path / "episodes.csv", EPISODES)
         self.evaluations = Table(self.path / "evaluations.csv", EVALUATIONS)
 
@@ -258,50 +290,19 @@ class RunDirectory:
             write_text(path, json.dumps(manifest, indent=2) + "\n")
 
     def restore(self, warn: Callable[[str], None]) -> Checkpoint | None:
-        """The checkpoint to go on from; rows and snapshots past it are dropped, for they will be made again."""
+        """The checkpoint to go on from; rows past it are dropped, for they will be made again."""
         damaged: list[str] = []
         checkpoint = load_checkpoint(self.path, damaged.append)
         for description in damaged:
             warn(description)
             # A damaged one must not become "the one before", which is whole.
             os.replace(self.path / "checkpoint.npz", self.path / "checkpoint_damaged.npz")
-        frames = checkpoint.frames if checkpoint else -1
-        for table in (self.episodes, self.evaluations):
-            table.drop_after(frames)
-        recorded = self.evaluations.frames()
-        for path in (self.path / "snapshots").glob("*.npz"):
-            if int(path.stem) > frames or int(path.stem) in recorded:
-                path.unlink()
+        self.episodes.truncate(checkpoint.numbers.episodes if checkpoint else 0)
+        self.evaluations.truncate(checkpoint.numbers.evaluations if checkpoint else 0)
         return checkpoint
 
     def save(self, checkpoint: Checkpoint) -> None:
         save_checkpoint(self.path, checkpoint)
-
-    # Snapshots of θ wait here for their evaluation, so that a run that is stopped loses none.
-
-    def save_snapshot(self, frames: int, parameters: np.ndarray, seconds: float, real_seconds: float) -> Path:
-        path = self.path / "snapshots" / f"{frames:012d}.npz"
-        times = {"seconds": np.float64(seconds), "real_seconds": np.float64(real_seconds)}
-        write_atomically(path, lambda file: np.savez(file, parameters=parameters, **times))  # type: ignore[arg-type]
-        return path
-
-    def last_evaluation(self) -> int:
-        """The frames of the last evaluation that is recorded or waits; 0 where there is none."""
-        return max([0, *self.evaluations.frames(), *(frames for frames, _ in self.waiting_snapshots())])
-
-    def waiting_snapshots(self) -> list[tuple[int, Path]]:
-        return sorted((int(path.stem), path) for path in (self.path / "snapshots").glob("*.npz"))
-
-    def record_evaluation(self, frames: int, scores: Mapping[str, float | int]) -> None:
-        """Writes the row of an evaluation and removes its snapshot."""
-        path = self.path / "snapshots" / f"{frames:012d}.npz"
-        with np.load(path, allow_pickle=False) as snapshot:
-            times = {
-                "seconds": round(float(snapshot["seconds"]), 3),
-                "real_seconds": round(float(snapshot["real_seconds"]), 3),
-            }
-        self.evaluations.append({"frames": frames, **scores, **times})
-        path.unlink()
 
     def summary(self) -> dict[str, Any] | None:
         """The summary of a finished run, None before."""
@@ -310,8 +311,6 @@ class RunDirectory:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes the summary: the mark of a finished run."""
-        with contextlib.suppress(OSError):
-            (self.path / "snapshots").rmdir()
         write_text(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 

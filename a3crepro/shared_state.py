@@ -19,11 +19,17 @@ ROW = 8
 # Entries of `marks`: the last multiple of an interval that somebody has dealt with; how often θ⁻ was written.
 TARGET, SNAPSHOT, TARGET_VERSION = range(3)
 
+# Entries of `flags`: whether to stop; how often the actor-learners' states were asked for.
+STOP, SAVE = range(2)
+
+STALENESS = 512
+"""Columns of `staleness`; the last one counts everything from there on."""
+
 
 class _Views(NamedTuple):
     counters: np.ndarray
     marks: np.ndarray
-    stop_flag: np.ndarray
+    flags: np.ndarray
 
 
 class SharedState:
@@ -34,10 +40,13 @@ class SharedState:
       target: θ⁻, float32 [n], or of length 0 where no target network is used.
       statistics: of the optimizer, float32 [1 or threads, n].
       counters: frames, updates and refused gradients of each actor-learner, int64 [threads, 8].
+      staleness: how many gradients of each actor-learner were applied to a θ that had had 0, 1, 2, … updates since they
+        read it, int64 [threads, 512].
+      marks: what was done at multiples of T, int64 [3].
       monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].
     """
 
-    ARRAYS = ("parameters", "target", "statistics", "counters", "monitors")
+    ARRAYS = ("parameters", "target", "statistics", "counters", "staleness", "marks", "monitors")
 
     def __init__(self, initial: Tensor, *, target: bool, statistics_rows: int, threads: int) -> None:
         n = initial.numel()
@@ -45,14 +54,15 @@ class SharedState:
         self.target = initial.clone() if target else torch.zeros(0)
         self.statistics = torch.zeros(statistics_rows, n)
         self.counters = torch.zeros(threads, ROW, dtype=torch.int64)
+        self.staleness = torch.zeros(threads, STALENESS, dtype=torch.int64)
         self.monitors = torch.zeros(threads, dtype=torch.float64)
         self.marks = torch.zeros(3, dtype=torch.int64)
-        self.stop_flag = torch.zeros(1, dtype=torch.int64)
+        self.flags = torch.zeros(2, dtype=torch.int64)
         self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
 
     def share(self, lock: AbstractContextManager[Any]) -> None:
         """Moves everything into shared memory; the lock is that of rare events (`crossed`), never of an update."""
-        for tensor in (*map(self.__getattribute__, self.ARRAYS), self.marks, self.stop_flag):
+        for tensor in (*map(self.__getattribute__, self.ARRAYS), self.flags):
             tensor.share_memory_()
         self.__dict__.pop("_cached", None)
         self.lock = lock
@@ -95,18 +105,27 @@ class SharedState:
 
     def request_stop(self) -> None:
         """Asks all actor-learners to stop at their next segment."""
-        self.stop_flag.fill_(1)
+        self.flags[STOP] = 1
+
+    def request_states(self) -> None:
+        """Asks all actor-learners for their states at their next segment, for a checkpoint."""
+        self.flags[SAVE] += 1
+
+    @property
+    def states_requested(self) -> int:
+        """How often they were asked."""
+        return int(self._views.flags[SAVE])
 
     @property
     def stopping(self) -> bool:
-        return bool(self._views.stop_flag[0])
+        return bool(self._views.flags[STOP])
 
     @property
     def _views(self) -> _Views:
         """The small tensors as arrays, which are read in a tenth of the time; made in each process for itself."""
         views: _Views | None = self.__dict__.get("_cached")
         if views is None:
-            views = _Views(self.counters.numpy(), self.marks.numpy(), self.stop_flag.numpy())
+            views = _Views(self.counters.numpy(), self.marks.numpy(), self.flags.numpy())
             self.__dict__["_cached"] = views
         return views
 

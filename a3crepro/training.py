@@ -13,18 +13,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
 from a3crepro.actor_learner import Episode, Snapshot
 from a3crepro.config import Config, build
 from a3crepro.evaluation import Evaluator, NetworkPolicy
-from a3crepro.execution._execution import Event
+from a3crepro.execution._execution import Origin, States
 from a3crepro.kernels import compile_all
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.processes import wait_for_messages
 from a3crepro.progress import Progress
-from a3crepro.run_directory import Checkpoint, RunDirectory, RunError, load_checkpoint, stored_config
-from a3crepro.shared_state import SNAPSHOT, TARGET, SharedState
+from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting, load_checkpoint, stored_config
+from a3crepro.shared_state import SNAPSHOT, SharedState
 
 
 class Stopped(KeyboardInterrupt):
@@ -109,13 +110,14 @@ class Training:
     def __init__(self, config: Config, run: RunDirectory) -> None:
         self.config, self.run_directory = config, run
         self.shared = initial_state(config)
-        self.start, self.seconds, self.real_seconds = 0, 0.0, 0.0
+        self.origin, self.waiting = Origin(), dict[int, Waiting]()
         checkpoint = run.restore(print)
         if checkpoint:
             self._restore(checkpoint)
+        self.seconds, self.real_seconds = self.origin.seconds, self.origin.real_seconds
         self.evaluator = Evaluator(config)
-        for frames, path in run.waiting_snapshots():
-            self.evaluator.submit(frames, path)
+        for frames, what in self.waiting.items():
+            self.evaluator.submit(frames, what.parameters)
         self._saved = time.monotonic()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -123,13 +125,12 @@ class Training:
             self.shared.restore(checkpoint.arrays)
         except (KeyError, ValueError) as error:
             raise RunError(f"the checkpoint in {self.run_directory.path} is of another kind of run: {error}") from error
-        self.start = checkpoint.start + 1
-        self.seconds, self.real_seconds = checkpoint.seconds, checkpoint.real_seconds
-        if self.config.algo.target_interval is not None:
-            self.shared.marks[TARGET] = self.shared.frames() // self.config.algo.target_interval
-        # From what is recorded, not from T: a snapshot may have been on its way when the run was killed.
-        last = self.run_directory.last_evaluation()
-        self.shared.marks[SNAPSHOT] = last // (self.config.evaluation.every or 1)
+        numbers = checkpoint.numbers
+        self.origin = Origin(numbers.start + 1, numbers.seconds, numbers.real_seconds, checkpoint.tree)
+        self.waiting = dict(checkpoint.waiting)
+        if checkpoint.tree is None:  # a run that failed: what was on its way then is lost
+            last = max([self.run_directory.evaluations.last_frames(), *self.waiting])
+            self.shared.marks[SNAPSHOT] = last // (self.config.evaluation.every or 1)
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates, writes the summary."""
@@ -137,7 +138,6 @@ class Training:
         with Progress(self.config, self.shared, self.run_directory.path) as self.progress, stop_signals() as self.stop:
             try:
                 self._train()
-                self._save()
                 self._stop_if_asked()
                 scores = self._evaluate_finally()
                 self._stop_if_asked()
@@ -154,41 +154,49 @@ class Training:
     def _train(self) -> None:
         if self.shared.frames() >= self.config.frames:
             return
-        events = self.config.execution.run(self.config, self.shared, self.start, self.seconds)
+        events = self.config.execution.run(self.config, self.shared, self.origin)
         with contextlib.closing(events):  # whatever happens here, no process goes on
             for event in events:
                 self.seconds, self.real_seconds = event.seconds, event.real_seconds
                 if event.report is not None:
-                    self._record(event)
+                    self._record(event.report)
                     continue
                 self._record_evaluations()
                 self.progress.update()
                 if time.monotonic() - self._saved > self.config.checkpoint.every_seconds:
-                    self._save()
+                    self.shared.request_states()
+                    self._saved = time.monotonic()
                 if self.stop:
                     self.shared.request_stop()
 
-    def _record(self, event: Event) -> None:
-        report, seconds, real = event.report, event.seconds, event.real_seconds
+    def _record(self, report: Episode | Snapshot | States) -> None:
         if isinstance(report, Episode):
             self.run_directory.episodes.append(
                 {
                     "frames": report.frames,
-                    "seconds": round(seconds, 3),
+                    "seconds": round(self.seconds, 3),
                     "thread": report.thread,
                     "score": report.score,
                     "episode_frames": report.episode_frames,
-                    "real_seconds": round(real, 3),
+                    "real_seconds": round(self.real_seconds, 3),
                 }
             )
             self.progress.game(report.frames, report.score)
         elif isinstance(report, Snapshot):
-            path = self.run_directory.save_snapshot(report.frames, report.parameters, seconds, real)
-            self.evaluator.submit(report.frames, path)
+            self._evaluate(report.frames, report.parameters)
+        else:
+            self._save(report)
+
+    def _evaluate(self, frames: int, parameters: np.ndarray) -> None:
+        self.waiting[frames] = Waiting(parameters, self.seconds, self.real_seconds)
+        self.evaluator.submit(frames, parameters)
 
     def _record_evaluations(self) -> None:
         for scores in self.evaluator.poll():
-            self.run_directory.record_evaluation(scores.frames, scores.summary())
+            waiting = self.waiting[scores.frames]
+            times = {"seconds": round(waiting.seconds, 3), "real_seconds": round(waiting.real_seconds, 3)}
+            self.run_directory.evaluations.append({"frames": scores.frames, **scores.summary(), **times})
+            del self.waiting[scores.frames]
             self.progress.evaluated(scores)
 
     def _evaluate_finally(self) -> dict[str, Any]:
@@ -196,10 +204,7 @@ class Training:
         nothing = {"score_mean": None, "score_median": None, "episodes": 0}
         if not self.config.evaluation.episodes:
             return nothing
-        frames = self.shared.frames()
-        self.run_directory.evaluations.drop_after(frames - 1)  # of a start that ended before it wrote the summary
-        path = self.run_directory.save_snapshot(frames, self.shared.parameters.numpy(), self.seconds, self.real_seconds)
-        self.evaluator.submit(frames, path)
+        self._evaluate(self.shared.frames(), self.shared.parameters.numpy())
         while self.evaluator.busy and not self.stop:
             self._record_evaluations()
             self.progress.update()
@@ -225,16 +230,17 @@ class Training:
                 f"stopped by {self.stop[0].name} at {self.shared.frames():,} frames; the same command goes on"
             )
 
-    def _save(self) -> None:
-        self.run_directory.save(Checkpoint(self.shared.arrays(), self.seconds, self.real_seconds, self.start))
-        self._saved = time.monotonic()
+    def _save(self, states: States) -> None:
+        rows = self.run_directory.episodes.rows, self.run_directory.evaluations.rows
+        numbers = Numbers(self.seconds, self.real_seconds, self.origin.start, *rows)
+        self.run_directory.save(Checkpoint(states.arrays, states.tree, self.waiting, numbers))
 
     def _save_after(self, error: BaseException) -> None:
-        """Saves what there is when a run fails; where the disk is full, the last checkpoint stays as it is."""
-        if isinstance(error, Stopped):
+        """Saves θ when a run fails that is not repeatable anyway; where the disk is full, the last checkpoint stays."""
+        if isinstance(error, Stopped) or self.config.execution.is_exact(self.config):
             return
         with contextlib.suppress(OSError):
-            self._save()
+            self._save(States(self.shared.arrays(), None))
 
 
 @contextlib.contextmanager

@@ -233,7 +233,7 @@ def whole_checkpoint(directory: Path) -> Checkpoint:
     checkpoint = load_checkpoint(directory, damaged.append)
     assert checkpoint is not None, f"{directory} holds no checkpoint"
     assert not damaged
-    assert math.isfinite(checkpoint.seconds)
+    assert math.isfinite(checkpoint.numbers.seconds)
     assert all(np.isfinite(checkpoint.arrays[name]).all() for name in ("parameters", "target", "statistics"))
     return checkpoint
 

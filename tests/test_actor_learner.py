@@ -67,7 +67,7 @@ def test_shared_vectors_are_written_never_bound_anew(bench, algo):
 
 def test_actor_learners_share_what_they_must_and_nothing_else(bench):
     a, b = bench("algo=n_step_q", "env=toy/catch", "threads=2", "optimizer=rmsprop").learners
-    assert address(a.target.theta) == address(b.target.theta) == address(a.shared.target)
+    assert address(a.models.target.theta) == address(b.models.target.theta) == address(a.shared.target)
     assert address(a.model.parameters) != address(b.model.parameters)
     assert address(a.model.gradient) != address(b.model.gradient)
     assert a.env is not b.env and a.rng is not b.rng

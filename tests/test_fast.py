@@ -80,14 +80,16 @@ def test_outputs_gradients_and_updates_are_the_modules(algo, network):
             norm, gradient = model.gradient_norm(), model.full_gradient().copy()
             model.update(config.optimizer, g, 0.05, min(1.0, 0.5 / norm))
             model.clear_gradient()
-            results.append((np.stack(outputs), gradient, np.array([norm]), np.asarray(model.theta), g))
+            results.append(
+                (np.stack(outputs), gradient, np.array([norm]), np.asarray(getattr(model, "place", model).theta), g)
+            )
         for fast, module in zip(*results, strict=True):
             close(fast, module)
         bounds = models[0].spec.bounds
         for start_, end in pairwise(bounds):  # each parameter by itself, not only the largest
             close(results[0][1][start_:end], results[1][1][start_:end], 1e-4)
-        models[0].theta[:] = models[1].theta.numpy()
-        models[0]._synchronised = False
+        models[0].place.theta[:] = models[1].theta.numpy()
+        models[0].place._synchronised = False
 
 
 def run(bench, implementation, algo, env, segments, *overrides):

@@ -14,9 +14,11 @@ from a3crepro.config import Config, build
 from a3crepro.evaluation import NetworkPolicy, evaluate
 from a3crepro.run_directory import (
     Checkpoint,
+    Numbers,
     RunDirectory,
     RunError,
     Table,
+    Waiting,
     load_checkpoint,
     save_checkpoint,
     stored_config,
@@ -31,12 +33,13 @@ def config(*overrides: str) -> Config:
     return compose("env=toy/catch", "threads=2", "frames=0", "logging.tensorboard=false", *overrides)
 
 
-def checkpoint(number: int) -> Checkpoint:
+def checkpoint(number: int, rows: int = 0) -> Checkpoint:
     counters = np.zeros((2, 8), np.int64)
     counters[:, 0] = number
-    return Checkpoint(
-        {"parameters": np.full(1000, number, np.float32), "counters": counters}, 0.5 * number, 0.5 * number, number
-    )
+    arrays = {"parameters": np.full(1000, number, np.float32), "counters": counters}
+    waiting = {7 * number: Waiting(np.arange(3, dtype=np.float32), 1.0, 2.0)}
+    numbers = Numbers(0.5 * number, 0.25 * number, number, rows, rows)
+    return Checkpoint(arrays, {"learners": [np.full(3, number), None]}, waiting, numbers)
 
 
 def damage(path: Path, how: str) -> None:
@@ -71,17 +74,19 @@ def test_a_table_drops_rows_past_a_checkpoint_and_a_row_that_is_incomplete(tmp_p
     path = tmp_path / "episodes.csv"
     path.write_text("frames,score\n10,1\n30,3\n20,2\n21,2\n2")
     table = Table(path, ("frames", "score"))
-    table.drop_after(20)
+    table.truncate(3)
     table.append({"frames": 25, "score": 4})
     table.close()
-    assert path.read_text() == "frames,score\n10,1\n20,2\n25,4\n"
+    assert path.read_text() == "frames,score\n10,1\n30,3\n20,2\n25,4\n"
 
 
 def test_a_table_with_nothing_to_drop_stays_as_it_is(tmp_path):
     path = tmp_path / "episodes.csv"
     path.write_text("frames,score\n10,1\n")
     table = Table(path, ("frames", "score"))
-    table.drop_after(10)
+    table.truncate(1)
+    assert table.rows == 1
+    table.truncate(5)
     table.close()
     assert path.read_text() == "frames,score\n10,1\n"
 
@@ -130,7 +135,9 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path):
     for number in range(3):
         save_checkpoint(tmp_path, checkpoint(number))
     loaded = load_checkpoint(tmp_path, pytest.fail)
-    assert (loaded.frames, loaded.seconds, loaded.start) == (4, 1.0, 2)
+    assert (loaded.frames, loaded.numbers) == (4, (1.0, 0.5, 2, 0, 0))
+    np.testing.assert_equal(loaded.tree, {"learners": [np.full(3, 2), None]})
+    np.testing.assert_equal(dict(loaded.waiting), dict(checkpoint(2).waiting))
     for name, array in checkpoint(2).arrays.items():
         np.testing.assert_array_equal(loaded.arrays[name], array, strict=True)
 
@@ -141,7 +148,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, how)
         save_checkpoint(tmp_path, checkpoint(number))
     damage(tmp_path / "checkpoint.npz", how)
     said = []
-    assert load_checkpoint(tmp_path, said.append).start == 1
+    assert load_checkpoint(tmp_path, said.append).numbers.start == 1
     assert len(said) == 1 and str(tmp_path / "checkpoint.npz") in said[0]
 
 
@@ -163,7 +170,7 @@ def test_a_damaged_checkpoint_does_not_replace_the_whole_one_before_it(tmp_path)
     with RunDirectory(tmp_path, config()) as run:
         run.save(run.restore(lambda _: None))
     (tmp_path / "checkpoint.npz").unlink()  # as where a kill came between the two renames
-    assert load_checkpoint(tmp_path, pytest.fail).start == 1
+    assert load_checkpoint(tmp_path, pytest.fail).numbers.start == 1
 
 
 @pytest.mark.parametrize("step", [0, 1])
@@ -181,7 +188,7 @@ def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(tmp_path, monk
     monkeypatch.setattr(a3crepro.run_directory.os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path, checkpoint(3))
-    assert load_checkpoint(tmp_path, pytest.fail).start == 2
+    assert load_checkpoint(tmp_path, pytest.fail).numbers.start == 2
 
 
 class Bomb:
@@ -193,7 +200,9 @@ class Bomb:
 def test_a_pickle_in_a_checkpoint_is_refused_and_not_executed(tmp_path, monkeypatch, as_array):
     monkeypatch.chdir(tmp_path)
     if as_array:
-        arrays = dict(checkpoint(2).arrays, seconds=np.float64(1), start=np.int64(2))
+        save_checkpoint(tmp_path, checkpoint(2))
+        with np.load(tmp_path / "checkpoint.npz") as stored:
+            arrays = dict(stored)
         np.savez(tmp_path / "checkpoint.npz", **arrays, bomb=np.array([Bomb()], dtype=object), allow_pickle=True)
     else:
         (tmp_path / "checkpoint.npz").write_bytes(pickle.dumps(Bomb()))
@@ -289,53 +298,37 @@ def test_a_directory_in_use_is_refused_until_it_is_released(tmp_path):
 def test_leftovers_of_a_killed_write_are_removed(tmp_path):
     RunDirectory(tmp_path, config()).__exit__()
     (tmp_path / "checkpoint_new.npz.tmp").write_bytes(b"half")
-    (tmp_path / "snapshots" / "000000000100.npz.tmp").write_bytes(b"half")
-    with RunDirectory(tmp_path, config()) as run:
-        assert run.waiting_snapshots() == []
+    RunDirectory(tmp_path, config()).__exit__()
     assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_what_is_past_the_checkpoint_is_dropped(tmp_path):
     with RunDirectory(tmp_path, config()) as run:
-        run.save(checkpoint(10))
-        for at in (15, 20, 25):
+        for at in (15, 25, 20):
+            if at == 20:
+                run.save(checkpoint(10, rows=2))
             run.episodes.append({**dict.fromkeys(run.episodes.columns, 0), "frames": at})
             run.evaluations.append({**dict.fromkeys(run.evaluations.columns, 0), "frames": at})
-            run.save_snapshot(at + 1, np.zeros(3, np.float32), 0.0, 0.0)
     with RunDirectory(tmp_path, config()) as run:
         assert run.restore(pytest.fail).frames == 20
-        assert [at for at, _ in run.waiting_snapshots()] == [16]
-    assert frames(tmp_path) == frames(tmp_path, "evaluations.csv") == [15, 20]
+        assert run.episodes.rows == run.evaluations.rows == 2
+    assert frames(tmp_path) == frames(tmp_path, "evaluations.csv") == [15, 25]
 
 
-def test_an_evaluation_that_was_recorded_is_not_made_again(tmp_path):
-    scores = {"score_mean": 1.0, "score_median": 1.0, "score_std": 0.0, "episodes": 1}
-    with RunDirectory(tmp_path, config()) as run:
-        run.save(checkpoint(100))
-        run.save_snapshot(100, np.zeros(3, np.float32), 1.0, 1.0)
-        run.record_evaluation(100, scores)
-        run.save_snapshot(100, np.zeros(3, np.float32), 1.0, 1.0)  # as where a kill came before it was removed
-    with RunDirectory(tmp_path, config()) as run:
-        run.restore(pytest.fail)
-        assert run.waiting_snapshots() == []
-
-
-def test_snapshots_that_wait_survive_a_stop_and_are_evaluated_after_it(tmp_path):
+def test_evaluations_that_wait_survive_a_stop_and_are_made_after_it(tmp_path):
     mine = config("evaluation.episodes=3")
     state = initial_state(mine)
     state.counters[:, 0] = 150
-    parameters = np.zeros_like(state.parameters)
+    parameters = np.zeros(state.parameters.shape, np.float32)
+    waiting = {at: Waiting(parameters, at / 100, at / 50) for at in (200, 100)}
     with RunDirectory(tmp_path, mine) as run:
-        run.save(Checkpoint(state.arrays(), 9.0, 9.0, 0))
-        for at in (200, 100):
-            run.save_snapshot(at, parameters, at / 100, at / 50)
+        run.save(Checkpoint(state.arrays(), None, waiting, Numbers(9.0, 9.0, 0, 0, 0)))
     train(mine, tmp_path)
     found = rows(tmp_path, "evaluations.csv")
     assert [row["frames"] for row in found] == ["100", "200", "300"]
     assert [(float(row["seconds"]), float(row["real_seconds"])) for row in found[:2]] == [(1, 2), (2, 4)]
     again = list(evaluate(mine, NetworkPolicy(mine, parameters), mine.seed, 100, 3))
     assert float(found[0]["score_mean"]) == pytest.approx(np.mean(again))
-    assert not (tmp_path / "snapshots").exists()
 
 
 def test_a_run_killed_between_its_final_evaluation_and_its_summary_has_one_row_of_it(tmp_path, monkeypatch):

@@ -74,11 +74,11 @@ def goes_on(cwd: Path) -> None:
         assert run.wait() == 0, run.stderr
     found = summary(run.directory)
     assert BUDGET <= found["frames"] < BUDGET + 2 * 5
-    assert found["seconds"] > stopped.seconds > 0
-    assert whole_checkpoint(run.directory).start == 1
+    assert found["seconds"] > stopped.numbers.seconds > 0
+    assert whole_checkpoint(run.directory).numbers.start == 1
     assert (run.directory / "episodes.csv").read_text().startswith(before)
     assert min(frames(run.directory)[games:]) >= stopped.frames
-    assert min(float(row["seconds"]) for row in rows(run.directory)[games:]) >= stopped.seconds
+    assert min(float(row["seconds"]) for row in rows(run.directory)[games:]) >= stopped.numbers.seconds
     games_are_in_order(run.directory)
     assert frames(run.directory, "evaluations.csv") == [*range(500, BUDGET, 500), found["frames"]]
 
@@ -163,8 +163,7 @@ def test_a_worker_that_hangs_does_not_keep_ctrl_c_from_ending_the_run(tmp_path):
 
 def test_a_final_evaluation_that_is_stopped_is_made_once_afterwards(tmp_path):
     config = compose("env=toy/catch", "frames=100", *TINY, "evaluation.every=0", "evaluation.episodes=3000")
-    snapshots = tmp_path / "snapshots"
-    with meanwhile(lambda: stop_in_process(lambda: any(snapshots.glob("*.npz")))), pytest.raises(Stopped):
+    with meanwhile(lambda: stop_in_process(lambda: finished_training(tmp_path))), pytest.raises(Stopped):
         train(config, tmp_path)
     assert rows(tmp_path, "evaluations.csv") == []
     found = train(config, tmp_path)
@@ -172,6 +171,11 @@ def test_a_final_evaluation_that_is_stopped_is_made_once_afterwards(tmp_path):
     assert int(row["frames"]) == found["frames"]
     assert float(row["score_mean"]) == found["score_mean"]
     assert found["episodes"] == 3000
+
+
+def finished_training(directory: Path) -> bool:
+    checkpoint = load_checkpoint(directory, pytest.fail)
+    return checkpoint is not None and checkpoint.frames >= 100
 
 
 # ---- Killed --------------------------------------------------------------------------------------------------------

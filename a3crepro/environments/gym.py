@@ -13,7 +13,6 @@ from pydantic import field_validator
 from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
 from a3crepro.plain import Tree
 
-
 PLAIN = ("gymnasium.envs.classic_control", "gymnasium.envs.toy_text")
 """Packages whose environments hold their state in plain attributes and one generator."""
 

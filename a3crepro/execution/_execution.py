@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from a3crepro.plain import Tree
 from a3crepro.settings import Component
 
 if TYPE_CHECKING:
@@ -16,28 +19,55 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class States:
+    """Everything needed to go on, as it was at one moment."""
+
+    arrays: Mapping[str, np.ndarray]
+    """Of the shared state."""
+    tree: Tree
+    """Of the actor-learners and of the execution itself."""
+
+
+@dataclass(frozen=True)
 class Event:
-    """Something that an actor-learner reported, or nothing for a while (`report` is None)."""
+    """Something that was reported, or nothing for a while (`report` is None)."""
 
     seconds: float
     """Since the start of training, over all its starts together; virtual where the execution's time is."""
     real_seconds: float
     """The same, by a clock on the wall."""
-    report: Episode | Snapshot | None = None
+    report: Episode | Snapshot | States | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run goes on from."""
+
+    start: int = 0
+    """How often it was started before."""
+    seconds: float = 0.0
+    real_seconds: float = 0.0
+    tree: Tree = None
+    """What `States` told; None: from the beginning."""
 
 
 class Execution(Component, ABC):
     """Runs `threads` actor-learners until T reaches `frames` or `shared.request_stop()` is called."""
 
     @abstractmethod
-    def run(self, config: Config, shared: SharedState, start: int, seconds: float) -> Generator[Event, None, None]:
+    def is_exact(self, config: Config) -> bool:
+        """Whether a run is repeatable to the bit, also when it is stopped and goes on."""
+
+    @abstractmethod
+    def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         """Starts the actor-learners and yields what they report, and an event without a report at least once a second.
+
+        It reports `States` soon after each `shared.request_states()`, and at the end.
 
         Args:
           config: the run's configuration.
-          shared: parameters and counters, as they are at the start.
-          start: how often the run was started before.
-          seconds: the time at which it goes on.
+          shared: parameters and counters, as they are where it goes on.
+          origin: where it goes on.
 
         Raises:
           ProcessDied: an actor-learner raised an exception or was killed; all others have been ended.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+
+import numpy as np
 
 from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution
+from a3crepro.execution._execution import Event, Execution, Origin, States
+from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT, Child, wait_for_messages
 from a3crepro.scheduling import ask_for_long_time_slices
 from a3crepro.shared_state import SharedState
@@ -22,44 +26,110 @@ GRACE = 5.0
 class Hogwild(Execution):
     """Each actor-learner is a process that goes as fast as it can."""
 
-    def run(self, config: Config, shared: SharedState, start: int, seconds: float) -> Generator[Event, None, None]:
+    def is_exact(self, config: Config) -> bool:
+        return config.threads == 1
+
+    def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         shared.share(CONTEXT.Lock())
         children: list[Child] = []
+        states = Collection(config, shared)
+        trees = origin.tree or [None] * config.threads
         deadline: float | None = None
         try:
             for thread in range(config.threads):
-                children.append(Child(f"actor-learner {thread}", work, config, shared, thread, start))
-                yield Event(seconds, seconds)
-            began = time.monotonic() - seconds  # not before: imports are no training
+                children.append(
+                    Child(f"actor-learner {thread}", work, config, shared, thread, origin.start, trees[thread])
+                )
+                yield Event(origin.seconds, origin.real_seconds)
+            began = time.monotonic() - origin.real_seconds  # not before: imports are no training
             while not all(child.finished for child in children):
                 wait_for_messages(children, timeout=0.2)
-                now = time.monotonic()
+                now = time.monotonic() - began
                 for child in children:
                     for reports in child.receive():
                         for moment, report in reports:
-                            then = max(seconds, moment - began)
-                            yield Event(then, then, report)
-                yield Event(now - began, now - began)
+                            then = max(origin.seconds, moment - began)
+                            if not isinstance(report, State):
+                                yield Event(then, then, report)
+                            elif whole := states.add(report):
+                                yield Event(then, then, whole)
+                yield Event(now, now)
                 if shared.stopping:
                     deadline = deadline or now + GRACE
                     if now > deadline:
                         break  # whoever hangs is killed below
+            yield Event(now, now, states.last())
         finally:
             shared.request_stop()
-            deadline = time.monotonic() + (0.0 if deadline else GRACE / 2)
+            grace = time.monotonic() + (0.0 if deadline else GRACE / 2)
             for child in children:
-                child.end(grace=max(0.0, deadline - time.monotonic()))
+                child.end(grace=max(0.0, grace - time.monotonic()))
 
 
-def work(connection: Connection, config: Config, shared: SharedState, thread: int, start: int) -> None:
+@dataclass(frozen=True)
+class State:
+    """The state of one actor-learner, on its way to the main process."""
+
+    thread: int
+    request: int
+    """The request that it answers; LAST at the end of the process."""
+    tree: Tree
+    arrays: dict[str, np.ndarray] | None
+    """The shared state at the same moment, from an actor-learner that is alone: it does not wait for the others."""
+
+
+LAST = -1
+
+
+class Collection:
+    """The actor-learners' states, until they are complete."""
+
+    def __init__(self, config: Config, shared: SharedState) -> None:
+        self.config, self.shared = config, shared
+        self._of: dict[int, dict[int, Tree]] = {}
+        self._arrays: dict[str, np.ndarray] | None = None
+
+    def add(self, state: State) -> States | None:
+        """All states that answer the same request, where this one is the last of them."""
+        answers = self._of.setdefault(state.request, {})
+        answers[state.thread], self._arrays = state.tree, state.arrays
+        if len(answers) < self.config.threads or state.request == LAST:
+            return None
+        del self._of[state.request]
+        return self._states(answers)
+
+    def last(self) -> States:
+        """Those at the end; without that of a process that had to be killed."""
+        return self._states(self._of.get(LAST, {}))
+
+    def _states(self, answers: dict[int, Tree]) -> States:
+        arrays = self._arrays or self.shared.arrays()
+        return States(arrays, [answers.get(thread) for thread in range(self.config.threads)])
+
+
+def work(connection: Connection, config: Config, shared: SharedState, thread: int, start: int, tree: Tree) -> None:
     """The process of one actor-learner."""
     ask_for_long_time_slices()
     outbox = Outbox(connection)
     learner = ActorLearner(config, shared, thread, start, outbox.add)
+    alone = config.threads == 1
+    if tree is not None:
+        learner.models.set_state(tree["models"])
+        learner.set_state(tree["learner"])
+    answered = shared.states_requested
+
+    def send_state(request: int) -> None:
+        tree = {"learner": learner.get_state(), "models": learner.models.get_state()}
+        outbox.add(State(thread, request, tree, shared.arrays() if alone else None))
+
     try:
         while not shared.stopping and shared.frames() < config.frames:
             learner.segment()
             outbox.send_if_due()
+            if shared.states_requested != answered:
+                answered = shared.states_requested
+                send_state(answered)
+        send_state(LAST)
     finally:
         outbox.send()
 
@@ -69,16 +139,16 @@ class Outbox:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.reports: list[tuple[float, Episode | Snapshot]] = []
+        self.reports: list[tuple[float, Episode | Snapshot | State]] = []
         self.sent = time.monotonic()
 
-    def add(self, report: Episode | Snapshot) -> None:
+    def add(self, report: Episode | Snapshot | State) -> None:
         """Keeps a report, with the time at which it was made (on a clock that all processes share)."""
         self.reports.append((time.monotonic(), report))
-        if isinstance(report, Snapshot):
-            self.send()  # evaluations are to come in the order of their frames
-        else:
+        if isinstance(report, Episode):
             self.send_if_due()
+        else:
+            self.send()  # evaluations are to come in the order of their frames
 
     def send_if_due(self) -> None:
         """Sends what there is, if the last time was long enough ago."""

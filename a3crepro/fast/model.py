@@ -7,43 +7,33 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from a3crepro.algorithms._algorithm import Algorithm
-from a3crepro.fast.network import FastNetwork
+from a3crepro.fast.network import FastNetwork, Gradient
 from a3crepro.fast.spec import Spec
-from a3crepro.model import Sizes
 from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.optimizers.rmsprop import RMSProp
+from a3crepro.plain import Tree
 
 State = np.ndarray | None
 
 
-class FastModel:
-    """A network at the flat vector `theta`, through a copy in the kernels' own layout.
+class Place:
+    """Where the fast models of one process are evaluated: at a copy of θ, in slots that keep what was computed there.
 
     Args:
       spec: what the network looks like.
       theta: the parameters, float32 [n].
-      version: a number that changes whenever θ does: then the copy is renewed before it is used. None for a thread's
-        own θ', which is renewed by `synchronise` alone.
-      sizes: its `slots` are observations of one θ' in a row, of which all but the first are computed from what moved;
-        with a thread's own θ' those of a rollout, and one to bootstrap from.
+      version: a number that changes whenever θ does: then the copy is renewed before it is used. None for θ', which is
+        renewed by `synchronise` alone.
+      slots: observations at one copy, of which all but the first are computed from what moved.
     """
 
-    def __init__(self, spec: Spec, theta: np.ndarray, version: Callable[[], int] | None, sizes: Sizes) -> None:
-        self.spec, self.theta, self.version, self.slots = spec, theta, version, sizes.slots
-        self.network = FastNetwork(spec, sizes.slots, sizes.steps)
-        self._columns = {}
-        column = 0
-        for name, width in spec.heads:
-            self._columns[name] = slice(column, column + width)
-            column += width
-        self._held: list[np.ndarray] = []  # the observations whose activations the slots hold
+    def __init__(self, spec: Spec, theta: np.ndarray, version: Callable[[], int] | None, slots: int) -> None:
+        self.theta, self.version, self.slots = theta, version, slots
+        self.network = FastNetwork(spec, slots)
+        self._held: list[tuple[np.ndarray, State]] = []  # observations, and states before them, that the slots hold
         self._copied, self._synchronised = -1, False
         if version is None:
             self.synchronise()
-
-    def initial_state(self) -> State:
-        """Zero activations h and cells c, [2, cells]."""
-        return np.zeros((2, self.spec.lstm), np.float32) if self.spec.lstm else None
 
     def synchronise(self) -> None:
         """θ' ← θ, unless the update has just written it; a new rollout begins."""
@@ -60,8 +50,8 @@ class FastModel:
                 self.network.synchronise(self.theta)
                 self._copied, self._held = version, []
 
-    def outputs(self, observation: np.ndarray, state: State) -> tuple[dict[str, np.ndarray], State]:
-        """The vector of each head for one observation, and the recurrent state after it."""
+    def forward(self, observation: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """The outputs of all heads for one observation, and the recurrent state after it."""
         self._renew()
         if len(self._held) == self.slots:
             self._held = []
@@ -69,9 +59,75 @@ class FastModel:
         if state is not None:
             network.h[slot], network.c[slot] = state
         outputs = network.forward(slot, observation)
+        self._held.append((observation, state))
         if state is not None:
             state = np.stack((network.h[slot + 1], network.c[slot + 1]))
-        self._held.append(observation)
+        return outputs, state
+
+    def slot_of(self, observation: np.ndarray, state: State) -> int:
+        """The slot that holds an observation's activations; at a shared θ that has changed they are computed again."""
+        if self.version is None:
+            return 0  # of a rollout's first state
+        self._renew()
+        for slot, (held, before) in enumerate(self._held):
+            if np.array_equal(held, observation) and (before is None or state is None or np.array_equal(before, state)):
+                return slot
+        self._held = []
+        self.forward(observation, state)
+        return 0
+
+    def apply_rmsprop(self, gradient: Gradient, g: np.ndarray, scale: float, rate: float, how: RMSProp) -> None:
+        """RMSProp on θ and g, and θ' ← θ."""
+        version = self.version() if self.version else 0
+        self.network.apply_rmsprop(gradient, self.theta, g, scale, rate, how)
+        self._synchronised, self._held = True, []
+        self._copied = version + 1  # what it will be if nobody else writes θ
+
+    def get_state(self) -> Tree:
+        """What the slots hold; nothing, where it would not be used again."""
+        current = self.version is not None and self.version() == self._copied
+        return self._held if current else []
+
+    def set_state(self, state: Tree) -> None:
+        """Computes again, in the same order, what the slots held: the sums then have the same rounding errors."""
+        self._copied, self._synchronised, self._held = -1, False, []
+        for observation, before in state:
+            self.forward(observation, before)
+
+
+class FastModel:
+    """A network at the flat vector θ of its place, and a gradient of its own.
+
+    Args:
+      place: where it is evaluated, together with others of the same process.
+      steps: gradients of so many states are summed at most.
+    """
+
+    def __init__(self, place: Place, steps: int) -> None:
+        self.place, self.steps = place, steps
+        self.spec = place.network.spec
+        self.gradient = Gradient(self.spec, steps)
+        self._columns = {}
+        column = 0
+        for name, width in self.spec.heads:
+            self._columns[name] = slice(column, column + width)
+            column += width
+
+    def sibling(self) -> FastModel:
+        """One at the same parameters, with a gradient of its own."""
+        return FastModel(self.place, self.steps)
+
+    def initial_state(self) -> State:
+        """Zero activations h and cells c, [2, cells]."""
+        return np.zeros((2, self.spec.lstm), np.float32) if self.spec.lstm else None
+
+    def synchronise(self) -> None:
+        """θ' ← θ."""
+        self.place.synchronise()
+
+    def outputs(self, observation: np.ndarray, state: State) -> tuple[dict[str, np.ndarray], State]:
+        """The vector of each head for one observation, and the recurrent state after it."""
+        outputs, state = self.place.forward(observation, state)
         return {name: outputs[columns] for name, columns in self._columns.items()}, state
 
     def accumulate(
@@ -86,42 +142,46 @@ class FastModel:
 
         θ' has not changed since they were acted in, so nothing is computed twice; where a shared θ has, the state is.
         """
-        first = 0 if self.version is None else self._slot_of(observations[0], state)
-        slots = slice(first, first + len(actions))
-        outputs = {name: self.network.outputs[slots, columns] for name, columns in self._columns.items()}
+        first = self.place.slot_of(observations[0], state)
+        network, slots = self.place.network, slice(first, first + len(actions))
+        outputs = {name: network.outputs[slots, columns] for name, columns in self._columns.items()}
         with np.errstate(all="ignore"):  # what is not finite is seen in the norm, and refused
             gradients = algo.output_gradient(outputs, np.asarray(actions), returns)
-            self.network.backward(np.concatenate([gradients[name] for name in self._columns], axis=1), first)
+            d_outputs = np.concatenate([gradients[name] for name in self._columns], axis=1)
+            network.backward(d_outputs, self.gradient, first)
         return outputs
-
-    def _slot_of(self, observation: np.ndarray, state: State) -> int:
-        """The slot that holds an observation's activations at the shared θ as it is now."""
-        self._renew()
-        for slot, held in enumerate(self._held):
-            if held is observation:
-                return slot
-        self._held = []
-        self.outputs(observation, state)
-        return 0
 
     def gradient_norm(self) -> float:
         """L2 norm of the gradient."""
-        return self.network.gradient_norm()
+        return self.gradient.norm()
 
     def full_gradient(self) -> np.ndarray:
-        """The gradient as a flat vector."""
-        return self.network.full_gradient()
+        """The gradient as a new flat vector."""
+        return self.gradient.full()
 
     def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
         """One step of the optimizer on θ with the gradient times `scale`."""
         if isinstance(optimizer, RMSProp) and type(optimizer).update is RMSProp.update:
-            version = self.version() if self.version else 0
-            self.network.apply_rmsprop(self.theta, statistics, scale, rate, optimizer.alpha, optimizer.epsilon)
-            self._synchronised, self._held = True, []
-            self._copied = version + 1  # what it will be if nobody else writes θ
+            self.place.apply_rmsprop(self.gradient, statistics, scale, rate, optimizer)
         else:
-            optimizer.update(self.theta, scale * self.full_gradient(), statistics, rate)
+            optimizer.update(self.place.theta, scale * self.full_gradient(), statistics, rate)
 
     def clear_gradient(self) -> None:
         """dθ ← 0."""
-        self.network.clear_gradient()
+        self.gradient.clear()
+
+    def get_state(self) -> Tree:
+        """The gradient."""
+        return self.gradient.get_state()
+
+    def set_state(self, state: Tree) -> None:
+        """Takes over what `get_state` told."""
+        self.gradient.set_state(state)
+
+    def get_shared_state(self) -> Tree:
+        """What it shares with its siblings, beside θ."""
+        return self.place.get_state()
+
+    def set_shared_state(self, state: Tree) -> None:
+        """Takes over what `get_shared_state` told, where θ is as it was."""
+        self.place.set_state(state)

@@ -1,4 +1,4 @@
-"""A network without autograd, for one actor-learner: a copy of the parameters, and the activations of one rollout.
+"""A network without autograd: a copy of the parameters, the activations of one rollout, and gradients apart from both.
 
 θ' stands still within a rollout and successive pictures barely differ, so only what moved is computed: a convolution
 keeps one row for each *distinct* patch of its input, and the hidden layer adds to its sums what the changed positions
@@ -11,13 +11,16 @@ Notation: a *slot* holds the activations of one state, a *row* those of one dist
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from a3crepro.fast import kernels as k
 from a3crepro.fast.spec import Spec
-from a3crepro.optimizers.rmsprop import rmsprop_update
+from a3crepro.optimizers.rmsprop import RMSProp, rmsprop_update
+from a3crepro.plain import Tree
 
 UNROLLED = 5
 """`kernels.rmsprop_outer` takes so many factors at once, and needs at least as many."""
@@ -79,38 +82,93 @@ class Convolution:
         k.add(self.d_weight.reshape(-1), self.order, weight)
 
 
+class Factor(NamedTuple):
+    """A large weight's gradient, δᵀ inputs, of which only the factors are kept; rows that are not in use are 0."""
+
+    number: int
+    """Of the weight among the parameters."""
+    delta: np.ndarray
+    inputs: np.ndarray
+
+
+class Gradient:
+    """The summed gradient of up to `steps` states: those of large weights in their factors, the others written."""
+
+    def __init__(self, spec: Spec, steps: int) -> None:
+        self.spec, self.steps = spec, 0
+        n, rows = spec.hidden_number, max(steps, UNROLLED)
+        self.vector = zeros(spec.bounds[-1])  # memory that is never written is never taken
+        shapes = {n: spec.shapes[n], **({i: spec.shapes[i] for i in (n + 2, n + 3)} if spec.lstm else {})}
+        self.factors = [Factor(i, zeros(rows, outputs), zeros(rows, inputs)) for i, (outputs, inputs) in shapes.items()]
+        self.written = spec.between([*shapes])
+
+    def part(self, number: int) -> np.ndarray:
+        """The written gradient of a parameter."""
+        return self.spec.parameter(self.vector, number)
+
+    def norm(self) -> float:
+        """L2 norm of the whole gradient."""
+        total = sum(k.square_norm(self.vector[part]) for part in self.written)
+        for _, delta, inputs in self.factors:
+            square = k.outer_square_norm(delta[: self.steps], inputs[: self.steps])
+            total += 0.0 if square < 0 else square  # factors that cancel leave a rounding error; NaN stays NaN
+        return float(np.sqrt(total))
+
+    def full(self) -> np.ndarray:
+        """The whole gradient as a new flat vector."""
+        full: np.ndarray = np.array(self.vector)
+        for number, delta, inputs in self.factors:
+            k.add_outer(delta[: self.steps], inputs[: self.steps], self.spec.parameter(full, number))
+        return full
+
+    def clear(self) -> None:
+        """Sets the gradient to 0."""
+        for part in self.written:
+            self.vector[part] = 0
+        for factor in self.factors:
+            factor.delta[:] = 0
+            factor.inputs[: self.steps] = 0  # also what was not finite: 0 times it would be no 0
+        self.steps = 0
+
+    def get_state(self) -> Tree:
+        """What it is made of."""
+        factors = [(delta, inputs[: self.steps]) for _, delta, inputs in self.factors]
+        return {"steps": self.steps, "written": [self.vector[part] for part in self.written], "factors": factors}
+
+    def set_state(self, state: Tree) -> None:
+        """Takes over what `get_state` told."""
+        self.steps = state["steps"]
+        for part, values in zip(self.written, state["written"], strict=True):
+            self.vector[part] = values
+        for factor, (delta, inputs) in zip(self.factors, state["factors"], strict=True):
+            factor.delta[:], factor.inputs[: self.steps] = delta, inputs
+
+
 class FastNetwork:
     """A network at its own copy of the parameters.
 
     Args:
       spec: what it looks like.
       slots: states whose activations are kept; slot 0 is computed as a whole, the later ones from what moved.
-      steps: gradients of at most so many states are summed before they are applied.
     """
 
-    def __init__(self, spec: Spec, slots: int, steps: int) -> None:
-        self.spec, self.bounds = spec, spec.bounds
-        self.local, self.gradient = zeros(self.bounds[-1]), zeros(self.bounds[-1])
+    def __init__(self, spec: Spec, slots: int) -> None:
+        self.spec = spec
+        self.local = zeros(spec.bounds[-1])
         self._build_convolutions(slots)
-        self.hidden_number = 2 * len(self.convolutions)  # of the hidden layer's weight among the parameters
+        self.hidden_number = spec.hidden_number
         rows = self.convolutions[-1].rows
         positions, channels, hidden = rows.index.shape[1], rows.values.shape[1], spec.hidden
         self.blocks = zeros(positions, hidden, channels)
-        n = self.hidden_number
-        self.kept = self._between([n])  # the parts of θ' that `local` holds; the hidden layer's weight is in `blocks`
-        # The parts whose gradients are written; those of large weights stay in their factors.
-        self.written = self._between([n, n + 2, n + 3] if spec.lstm else [n])
+        # The parts of θ' that `local` holds; the hidden layer's weight is in `blocks`.
+        self.kept = spec.between([self.hidden_number])
         self.sums, self.features = zeros(slots, hidden), zeros(slots, hidden)
         units = spec.lstm or hidden
         width = sum(width for _, width in spec.heads)
         self.outputs = zeros(slots, width)
         self.head_weight, self.head_bias = zeros(width, units), zeros(width)
-        self.steps, factors = 0, max(steps, UNROLLED)
-        self.inputs, self.d_hidden = zeros(factors, positions * channels), zeros(factors, hidden)
         if spec.lstm:
             self.h, self.c, self.gates = zeros(slots + 1, units), zeros(slots + 1, units), zeros(slots, 4, units)
-            self.inputs_x, self.inputs_h = zeros(factors, hidden), zeros(factors, units)
-            self.d_gates = zeros(factors, 4, units)
 
     def _build_convolutions(self, slots: int) -> None:
         spec = self.spec
@@ -124,42 +182,32 @@ class FastNetwork:
             self.convolutions.append(Convolution(below, shape, stride, block))
             below, block = self.convolutions[-1].rows, 1
 
-    def _between(self, numbers: list[int]) -> list[slice]:
-        """The parts of the flat vector between these parameters."""
-        edges = [0, *(self.bounds[j] for i in numbers for j in (i, i + 1)), self.bounds[-1]]
-        return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
-
-    def parameter(self, flat: np.ndarray, number: int) -> np.ndarray:
-        """The part of a flat vector that belongs to one of the module's parameters."""
-        return flat[self.bounds[number] : self.bounds[number + 1]]
-
     # ---- Parameters --------------------------------------------------------------------------------------------------
 
     def synchronise(self, theta: np.ndarray) -> None:
         """θ' ← θ."""
         for part in self.kept:
             self.local[part] = theta[part]
-        weight = self.parameter(theta, self.hidden_number).reshape(self.spec.hidden, len(self.blocks), -1)
+        weight = self.spec.parameter(theta, self.hidden_number).reshape(self.spec.hidden, len(self.blocks), -1)
         self.blocks[...] = weight.transpose(1, 0, 2)
         self._spread()
 
     def _spread(self) -> None:
         """Brings the small layers' working copies up to date with the local vector."""
-        local, n = self.local, self.hidden_number
+        part, n = partial(self.spec.parameter, self.local), self.hidden_number
         for i, layer in enumerate(self.convolutions):
-            layer.synchronise(self.parameter(local, 2 * i), self.parameter(local, 2 * i + 1))
+            layer.synchronise(part(2 * i), part(2 * i + 1))
         for number, columns in self._heads():
-            self.head_weight[columns].reshape(-1)[...] = self.parameter(local, number)
-            self.head_bias[columns] = self.parameter(local, number + 1)
-        self.bias = self.parameter(local, n + 1)
+            self.head_weight[columns].reshape(-1)[...] = part(number)
+            self.head_bias[columns] = part(number + 1)
+        self.bias = part(n + 1)
         if self.spec.lstm:
-            self.weight_x = self.parameter(local, n + 2).reshape(4 * self.spec.lstm, -1)
-            self.weight_h = self.parameter(local, n + 3).reshape(4 * self.spec.lstm, -1)
-            self.lstm_bias = local[self.bounds[n + 4] : self.bounds[n + 6]].reshape(2, -1)
+            self.weight_x, self.weight_h = (part(i).reshape(4 * self.spec.lstm, -1) for i in (n + 2, n + 3))
+            self.lstm_bias = np.stack((part(n + 4), part(n + 5)))
 
     def _heads(self) -> Iterator[tuple[int, slice]]:
         """The number of each head's weight among the parameters, and its columns of the outputs."""
-        column, number = 0, len(self.bounds) - 1 - 2 * len(self.spec.heads)
+        column, number = 0, len(self.spec.shapes) - 2 * len(self.spec.heads)
         for _, width in self.spec.heads:
             yield number, slice(column, column + width)
             column, number = column + width, number + 2
@@ -185,92 +233,61 @@ class FastNetwork:
 
     # ---- Backward ----------------------------------------------------------------------------------------------------
 
-    def backward(self, d_outputs: np.ndarray, slot: int = 0) -> None:
+    def backward(self, d_outputs: np.ndarray, gradient: Gradient, slot: int = 0) -> None:
         """Adds the gradient for ∂loss/∂outputs [T, width] of the T slots from this one on."""
         T, n = len(d_outputs), self.hidden_number
-        now, slots = slice(self.steps, self.steps + T), slice(slot, slot + T)
-        self.steps += T
-        delta = self.d_hidden[now]
-        self._heads_backward(d_outputs, now, slots)
+        now, slots = slice(gradient.steps, gradient.steps + T), slice(slot, slot + T)
+        gradient.steps += T
+        hidden = gradient.factors[0]
+        delta = hidden.delta[now]
+        delta[...] = self._heads_backward(d_outputs, gradient, now, slots)
         k.rectify_gradient(delta, self.features[slots])
-        self.parameter(self.gradient, n + 1)[...] += delta.sum(0)
+        gradient.part(n + 1)[...] += delta.sum(0)
         last = self.convolutions[-1]
         index = last.rows.index[slots]
-        k.gather_states(index, last.rows.values, self.inputs[now])
+        k.gather_states(index, last.rows.values, hidden.inputs[now])
         if slot:
             last.d_rows[: last.rows.counts[slots.stop]] = 0  # rows that only earlier slots have
         k.dense_backward(index, delta, self.blocks, last.d_rows)
         for i in reversed(range(len(self.convolutions))):
             layer, below = self.convolutions[i], self.convolutions[i - 1]
             d_below = below.d_rows[: below.rows.counts[slots.stop]] if i else zeros(0, 0)
-            weight, bias = self.parameter(self.gradient, 2 * i), self.parameter(self.gradient, 2 * i + 1)
-            layer.backward(layer.rows.counts[slots.stop], d_below, weight, bias)
+            layer.backward(layer.rows.counts[slots.stop], d_below, gradient.part(2 * i), gradient.part(2 * i + 1))
 
-    def _heads_backward(self, d_outputs: np.ndarray, now: slice, slots: slice) -> None:
+    def _heads_backward(self, d_outputs: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
+        """Through heads and LSTM cells; the gradient of the rectified hidden units, [T, hidden]."""
         units = self.h[slots.start + 1 : slots.stop + 1] if self.spec.lstm else self.features[slots]
         for number, columns in self._heads():
             delta = np.ascontiguousarray(d_outputs[:, columns])
-            k.add_outer(delta, units, self.parameter(self.gradient, number))
-            self.parameter(self.gradient, number + 1)[...] += delta.sum(0)
-        d_units = np.dot(d_outputs, self.head_weight)
-        if self.spec.lstm:
-            self._lstm_backward(d_units, now, slots)
-        else:
-            self.d_hidden[now] = d_units
+            k.add_outer(delta, units, gradient.part(number))
+            gradient.part(number + 1)[...] += delta.sum(0)
+        d_units: np.ndarray = np.dot(d_outputs, self.head_weight)
+        return self._lstm_backward(d_units, gradient, now, slots) if self.spec.lstm else d_units
 
-    def _lstm_backward(self, d_units: np.ndarray, now: slice, slots: slice) -> None:
-        T, n, d_gates = len(d_units), self.hidden_number, self.d_gates[now]
-        gates, c = self.gates[slots], self.c[slots.start :]
-        k.lstm_backward(self.weight_x, self.weight_h, gates, c, d_units, d_gates, self.d_hidden[now])
-        self.inputs_x[now], self.inputs_h[now] = self.features[slots], self.h[slots]
-        d_bias = d_gates.reshape(T, -1).sum(0)
+    def _lstm_backward(self, d_units: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
+        T, n = len(d_units), self.hidden_number
+        _, from_x, from_h = gradient.factors
+        d_gates, d_x = zeros(T, 4, self.spec.lstm), zeros(T, self.spec.hidden)
+        k.lstm_backward(self.weight_x, self.weight_h, self.gates[slots], self.c[slots.start :], d_units, d_gates, d_x)
+        from_x.delta[now] = from_h.delta[now] = d_gates.reshape(T, -1)
+        from_x.inputs[now], from_h.inputs[now] = self.features[slots], self.h[slots]
         for number in (n + 4, n + 5):
-            self.parameter(self.gradient, number)[...] += d_bias
-
-    def _factors(self, steps: int) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-        """Parameter, δ, inputs and working copy of each weight whose gradient is δᵀ inputs; δ is 0 where unused."""
-        n = self.hidden_number
-        yield n, self.d_hidden[:steps], self.inputs[:steps], self.blocks
-        if self.spec.lstm:
-            d_gates = self.d_gates[:steps].reshape(steps, 4 * self.spec.lstm)
-            yield n + 2, d_gates, self.inputs_x[:steps], self.weight_x[None]
-            yield n + 3, d_gates, self.inputs_h[:steps], self.weight_h[None]
-
-    def gradient_norm(self) -> float:
-        """L2 norm of the whole gradient."""
-        total = sum(k.square_norm(self.gradient[part]) for part in self.written)
-        for _, delta, inputs, _ in self._factors(self.steps):
-            square = k.outer_square_norm(delta, inputs)
-            total += 0.0 if square < 0 else square  # factors that cancel leave a rounding error; NaN stays NaN
-        return float(np.sqrt(total))
-
-    def full_gradient(self) -> np.ndarray:
-        """The whole gradient as a new flat vector."""
-        full: np.ndarray = np.array(self.gradient)
-        for number, delta, inputs, _ in self._factors(self.steps):
-            k.add_outer(delta, inputs, self.parameter(full, number))
-        return full
-
-    def clear_gradient(self) -> None:
-        """Sets the gradient to 0."""
-        for part in self.written:
-            self.gradient[part] = 0
-        self.d_hidden[:] = 0
-        if self.spec.lstm:
-            self.d_gates[:] = 0
-        self.steps = 0
+            gradient.part(number)[...] += d_gates.reshape(T, -1).sum(0)
+        return d_x
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 
     def apply_rmsprop(
-        self, theta: np.ndarray, g: np.ndarray, scale: float, rate: float, alpha: float, epsilon: float
+        self, gradient: Gradient, theta: np.ndarray, g: np.ndarray, scale: float, rate: float, how: RMSProp
     ) -> None:
         """RMSProp on the shared θ and g with the gradient times `scale`, and θ' ← θ, in one pass."""
-        for part in self.written:
-            self.gradient[part] *= scale
-            rmsprop_update(theta[part], self.gradient[part], g[part], rate, alpha, epsilon)
+        numbers = rate, how.alpha, how.epsilon
+        for part in gradient.written:
+            gradient.vector[part] *= scale
+            rmsprop_update(theta[part], gradient.vector[part], g[part], *numbers)
             self.local[part] = theta[part]
-        for number, delta, inputs, copy in self._factors(len(self.d_hidden)):
-            weight, g_weight = self.parameter(theta, number), self.parameter(g, number)
-            k.rmsprop_outer(weight, g_weight, delta, inputs, copy, scale, rate, alpha, epsilon)
+        copies = [self.blocks, *((self.weight_x[None], self.weight_h[None]) if self.spec.lstm else ())]
+        for (number, delta, inputs), copy in zip(gradient.factors, copies, strict=True):
+            weight, g_weight = self.spec.parameter(theta, number), self.spec.parameter(g, number)
+            k.rmsprop_outer(weight, g_weight, delta, inputs, copy, scale, *numbers)
         self._spread()

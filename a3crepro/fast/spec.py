@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -30,7 +31,7 @@ class Spec:
     scale: float
     """Factor of the observations."""
 
-    @property
+    @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the parameters, in the order of `module.parameters()`."""
         (channels, side, _), shapes = self.observation, list[tuple[int, ...]]()
@@ -45,10 +46,24 @@ class Spec:
             shapes += [(width, self.lstm or self.hidden), (width,)]
         return shapes
 
-    @property
+    @cached_property
     def bounds(self) -> list[int]:
         """Where each parameter begins in the flat vector, and where the last one ends."""
         return list(accumulate(map(prod, self.shapes), initial=0))
+
+    @property
+    def hidden_number(self) -> int:
+        """Of the hidden layer's weight among the parameters."""
+        return 2 * len(self.convolutions)
+
+    def parameter(self, flat: np.ndarray, number: int) -> np.ndarray:
+        """The part of a flat vector that belongs to one of the parameters."""
+        return flat[self.bounds[number] : self.bounds[number + 1]]
+
+    def between(self, numbers: list[int]) -> list[slice]:
+        """The parts of a flat vector between these parameters."""
+        edges = [0, *(self.bounds[j] for i in numbers for j in (i, i + 1)), self.bounds[-1]]
+        return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
 
 
 def spec_of(module: nn.Module, observation_space: gym.spaces.Box) -> Spec | None:

@@ -1,0 +1,329 @@
+"""What is promised to the bit: environments' states, actor-learners' states, whole runs that are stopped and go on."""
+
+import contextlib
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import Run
+
+from a3crepro.actor_learner import ActorLearner
+from a3crepro.config import choices, compose
+from a3crepro.execution._execution import Origin, States
+from a3crepro.execution.virtual_time import Clock
+from a3crepro.plain import from_arrays, to_arrays
+from a3crepro.run_directory import load_checkpoint
+from a3crepro.training import initial_state, train
+
+METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
+GAMES = [name for name in choices("env") if "/" not in name and name != "gym"]
+
+
+def stored(tree):
+    """A tree as it comes back from a checkpoint."""
+    return from_arrays(to_arrays(tree))
+
+
+# ---- Environments ----------------------------------------------------------------------------------------------------
+
+
+def play(env, actions, steps, rng):
+    """So many random steps, over ends of games, and everything that was seen."""
+    seen = []
+    for _ in range(steps):
+        observation, reward, terminated, truncated, info = env.step(int(rng.integers(actions)))
+        seen.append((observation.tobytes(), float(reward), terminated, truncated, sorted(info.items())))
+        if terminated or truncated:
+            seen.append(env.reset()[0].tobytes())
+    return seen
+
+
+def check_restored(overrides, before, after):
+    settings = compose(*overrides).env
+    env, other = settings.make(training=True), settings.make(training=True)
+    actions = int(env.action_space.n)
+    env.reset(seed=1)
+    other.reset(seed=2)  # another game, in the middle of which it is brought to the first one's state
+    play(other, actions, 7, np.random.default_rng(5))
+    for moment in before:
+        play(env, actions, moment, np.random.default_rng(moment))
+        settings.restore(other, stored(settings.state(env)))
+        assert play(other, actions, after, np.random.default_rng(3)) == play(
+            env, actions, after, np.random.default_rng(3)
+        )
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        "toy/catch",
+        "toy/chain",
+        "toy/cue_memory",
+        *(f"minatar/{game}" for game in ("asterix", "breakout", "freeway", "seaquest", "space_invaders")),
+        *("breakout", "qbert", "seaquest", "montezuma_revenge"),
+    ],
+)
+def test_a_restored_environment_goes_on_as_the_first_one(env):
+    check_restored([f"env={env}"], (1, 30, 400), 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("sticky", [0.0, 0.25])
+def test_every_atari_game_is_restored(game, sticky):
+    check_restored([f"env={game}", f"env.repeat_action_probability={sticky}"], (1, 200, 1500), 600)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1", "FrozenLake-v1", "Taxi-v4"])
+def test_classic_tasks_are_restored(name):
+    check_restored(["env=gym", f"env.id={name}"], (1, 30, 150), 150)
+
+
+# ---- Virtual time ----------------------------------------------------------------------------------------------------
+
+CASES = [
+    *((algo, "toy/chain", network) for algo in METHODS for network in ("mlp", "mlp_lstm")),
+    *((algo, "minatar/breakout", "minatar") for algo in METHODS),
+    ("a3c", "breakout", "mnih2013"),
+    ("n_step_q", "breakout", "mnih2013"),
+    ("one_step_sarsa", "breakout", "mnih2013"),
+    ("a3c", "pong", "mnih2013_lstm"),
+    ("one_step_q", "pong", "mnih2013_lstm"),
+]
+FRAMES = {"toy": 1500, "minatar": 1500}
+
+
+def virtual(algo, env, network, *overrides):
+    frames = FRAMES.get(env.partition("/")[0], 2400)
+    return compose(
+        "execution=virtual_time", f"algo={algo}", f"env={env}", f"network={network}", "threads=3", f"frames={frames}",
+        "evaluation.every=500", *overrides,
+    )  # fmt: skip
+
+
+def run(config, stops=()):
+    """What a run reports, and its end; it is stopped, stored and gone on with after these numbers of rollouts."""
+    reports, origin, shared = [], Origin(), initial_state(config)
+    for number, stop in enumerate([*stops, None]):
+        rollouts = 0
+        for event in config.execution.run(config, shared, origin):
+            if isinstance(event.report, States):
+                states, seconds = event.report, event.seconds
+            elif event.report is not None:
+                reports.append((event.seconds, event.report))
+            else:
+                rollouts += 1
+                if rollouts == stop:
+                    shared.request_stop()
+        if stop is not None:
+            shared = initial_state(config)
+            shared.restore(stored(dict(states.arrays)))
+            origin = Origin(number + 1, seconds, 0.0, stored(states.tree))
+    return reports, states
+
+
+@pytest.fixture
+def each_rollout_is_an_event(monkeypatch):
+    monkeypatch.setattr("a3crepro.execution.virtual_time.HEARTBEAT", -1.0)
+
+
+def assert_equal(one, other):
+    assert [(moment, vars(report).keys()) for moment, report in one[0]] == [
+        (moment, vars(report).keys()) for moment, report in other[0]
+    ]
+    for (_, a), (_, b) in zip(one[0], other[0], strict=True):
+        for name, value in vars(a).items():
+            np.testing.assert_array_equal(value, vars(b)[name], name)
+    arrays = [{**states.arrays, **to_arrays(states.tree)} for _, states in (one, other)]
+    assert arrays[0].keys() == arrays[1].keys()
+    for name, array in arrays[0].items():
+        np.testing.assert_array_equal(array, arrays[1][name], name)
+
+
+@pytest.mark.parametrize(("algo", "env", "network"), CASES)
+def test_a_run_is_repeated_to_the_bit_and_another_seed_differs(each_rollout_is_an_event, algo, env, network):
+    first = run(virtual(algo, env, network))
+    assert_equal(first, run(virtual(algo, env, network)))
+    _, other = run(virtual(algo, env, network, "seed=1"))
+    assert not np.array_equal(other.arrays["parameters"], first[1].arrays["parameters"])
+
+
+@pytest.mark.parametrize(("algo", "env", "network"), CASES)
+def test_a_run_that_is_stopped_at_any_moments_is_the_unbroken_one(each_rollout_is_an_event, algo, env, network):
+    stops = np.random.default_rng(len(algo)).integers(1, 40, size=4).tolist()
+    assert_equal(run(virtual(algo, env, network)), run(virtual(algo, env, network), stops))
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd"])
+def test_so_it_is_with_other_optimizers_and_by_autograd(each_rollout_is_an_event, optimizer):
+    how = f"optimizer={optimizer}", "network.implementation=module"
+    config = virtual("a3c", "minatar/breakout", "minatar", *how)
+    assert_equal(run(config), run(config, [3, 17, 60]))
+
+
+@pytest.mark.parametrize("algo", METHODS)
+def test_one_thread_in_virtual_time_is_one_process(tmp_path, algo):
+    found = []
+    for execution in ("virtual_time", "hogwild"):
+        config = compose(
+            f"execution={execution}", f"algo={algo}", "env=minatar/breakout", "threads=1", "frames=3000",
+            "evaluation.every=1000", "evaluation.episodes=2", "logging.tensorboard=false",
+        )  # fmt: skip
+        directory = tmp_path / execution
+        train(config, directory)
+        arrays = load_checkpoint(directory, print).arrays
+        games = [(row["frames"], row["score"], row["episode_frames"]) for row in rows(directory / "episodes.csv")]
+        scores = [(row["frames"], row["score_mean"]) for row in rows(directory / "evaluations.csv")]
+        found.append((games, scores, arrays))
+    (games, scores, arrays), (games_, scores_, arrays_) = found
+    assert games == games_ and len(games) > 10
+    assert scores == scores_ and len(scores) == 3
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, arrays_[name], name)
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_schedule_worked_by_hand(monkeypatch):
+    """Three actor-learners whose rollouts last 2, 3 and 5 seconds."""
+    config = virtual("a3c", "toy/chain", "mlp", "algo.t_max=1")
+    shared = initial_state(config)
+    clock = Clock(config.execution, config, shared, Origin())
+    costs, threads = (2.0, 3.0, 5.0), []
+    copied, order = {}, []
+    for thread, learner in enumerate(clock.learners):
+
+        def compute(thread=thread, compute=learner.compute):
+            threads.append(thread)
+            copied[thread] = shared.updates()
+            assert not shared.updates() or np.array_equal(shared.parameters.numpy(), after[-1])
+            return compute()
+
+        monkeypatch.setattr(learner, "compute", compute)
+    monkeypatch.setattr(type(config.execution), "duration", lambda self, steps, rng: costs[threads[-1]])
+    after = []
+    for _ in range(9):
+        clock.advance()
+        (thread,) = clock.idle
+        order.append((clock.now, thread, copied[thread]))
+        after.append(shared.parameters.numpy().copy())
+    # (moment, thread, updates that θ had had when it was copied); at equal moments the lower thread is first
+    assert order == [
+        (2.0, 0, 0), (3.0, 1, 0), (4.0, 0, 1), (5.0, 2, 0), (6.0, 0, 3), (6.0, 1, 2), (8.0, 0, 5), (9.0, 1, 6),
+        (10.0, 0, 7),
+    ]  # fmt: skip
+    # The same by hand: each gradient at the θ of its copy, applied in that order.
+    again = initial_state(config)
+    learners = [ActorLearner(config, again, thread, 0, lambda report: None) for thread in range(3)]
+    history = [again.parameters.numpy().copy()]
+    for number, (_, thread, copy) in enumerate(order):
+        now = history[-1].copy()
+        again.parameters.numpy()[:] = history[copy]
+        rollout = learners[thread].compute()
+        learners[thread].global_frames = copy  # one a rollout, for the learning rate
+        again.parameters.numpy()[:] = now
+        learners[thread].write(rollout)
+        history.append(again.parameters.numpy().copy())
+        np.testing.assert_array_equal(history[-1], after[number])
+
+
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_staleness_is_n_minus_1_for_rollouts_of_equal_length(threads):
+    config = compose(
+        "execution=virtual_time", "execution.spread=0", "algo=a3c", "algo.t_max=1", "env=toy/chain",
+        f"threads={threads}", "frames=2000",
+    )  # fmt: skip
+    _, states = run(config)
+    counts = states.arrays["staleness"].sum(0)
+    assert counts.sum() == 2000
+    assert counts[threads - 1] >= 2000 - threads and not counts[threads:].any()
+
+
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_staleness_of_one_step_methods_is_three_fifths_of_it(threads):
+    """Of five steps between two updates, the k-th reads θ at its beginning and is applied at the end of the fifth.
+
+    In these 6 - k steps each of the n - 1 others makes (6 - k) / 5 updates: 3 / 5 (n - 1) on average.
+    """
+    config = compose(
+        "execution=virtual_time", "algo=one_step_q", "env=minatar/freeway", f"threads={threads}", "frames=12000",
+    )  # fmt: skip
+    _, states = run(config)
+    counts = states.arrays["staleness"].sum(0)
+    mean = (counts * np.arange(counts.size)).sum() / counts.sum()
+    assert mean == pytest.approx(0.6 * (threads - 1), rel=0.05, abs=0.01)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 1.0])
+def test_the_cost_of_steps_has_the_mean_and_spread_that_were_asked_for(spread):
+    execution = compose("execution=virtual_time", f"execution.spread={spread}", "execution.step_seconds=2").execution
+    rng = np.random.default_rng(0)
+    durations = np.array([execution.duration(5, rng) for _ in range(20_000)])
+    assert durations.mean() == pytest.approx(10.0, rel=0.02)
+    assert durations.std() == pytest.approx(2 * spread * np.sqrt(5), rel=0.05, abs=1e-9)
+
+
+def test_one_hour_of_the_paper_s_machine():
+    execution = compose("execution=virtual_time", "algo=a3c", "execution.spread=0").execution
+    frames = 4 * 3600 / execution.duration(1, np.random.default_rng(0))
+    assert frames == pytest.approx(0.97e6, rel=1e-3)
+
+
+# ---- Commands that are killed ----------------------------------------------------------------------------------------
+
+
+def told(directory: Path):
+    """What a run leaves, but for real time."""
+    tables = [
+        [[value for key, value in row.items() if key != "real_seconds"] for row in rows(directory / name)]
+        for name in ("episodes.csv", "evaluations.csv")
+    ]
+    checkpoint = load_checkpoint(directory, print)
+    return tables, {name: array.tobytes() for name, array in checkpoint.arrays.items()}
+
+
+COMMANDS = {
+    "virtual_time": ["execution=virtual_time", "threads=3"],
+    "hogwild": ["execution=hogwild", "threads=1"],
+}
+
+
+@pytest.mark.parametrize("execution", COMMANDS)
+@pytest.mark.parametrize(
+    ("kills", "words"),
+    [
+        (2, ["algo=one_step_sarsa", "env=minatar/breakout", "frames=20_000"]),
+        pytest.param(20, ["algo=a3c", "env=minatar/breakout", "frames=300_000"], marks=pytest.mark.slow),
+        pytest.param(20, ["algo=one_step_q", "env=pong", "frames=40_000"], marks=pytest.mark.slow),
+        pytest.param(20, ["algo=n_step_q", "network=mnih2013_lstm", "frames=60_000"], marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_a_run_that_is_killed_at_random_moments_is_the_unbroken_one(tmp_path, execution, kills, words):
+    words = [*COMMANDS[execution], *words, "evaluation.episodes=2", "checkpoint.every_seconds=0.3"]
+    words += [f"evaluation.every={frames_of(words) // 4}"]
+    found = []
+    for name, number in (("unbroken", 0), ("killed", kills)):
+        (tmp_path / name).mkdir()
+        command = [*words, "hydra.run.dir=run", "logging.tensorboard=false"]
+        rng = np.random.default_rng(7)
+        for _ in range(number):
+            started = Run(tmp_path / name, *command)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                started.process.wait(timeout=3 + 5 * rng.random())
+            started.process.kill()
+            started.process.wait()
+        last = Run(tmp_path / name, *command, env={"PYTHONHASHSEED": str(number + 1)})
+        assert last.process.wait(timeout=600) == 0, last.stderr
+        found.append(told(tmp_path / name / "run"))
+        assert json.loads((tmp_path / name / "run" / "summary.json").read_text())["score_mean"] is not None
+    assert found[0] == found[1]
+
+
+def frames_of(words):
+    return int(next(word for word in words if word.startswith("frames=")).partition("=")[2].replace("_", ""))
