@@ -95,8 +95,8 @@ class Models(NamedTuple):
                 model.set_shared_state(part)
 
 
-def make_models(config: Config, shared: SharedState) -> Models:
-    """The networks of one actor-learner."""
+def make_models(config: Config, shared: SharedState, learners: int = 1) -> Models:
+    """The networks of one actor-learner, or of so many whose rollouts' gradients are summed."""
     network, algo, (observation_space, actions) = config.network, config.algo, config.env.spaces()
     heads, steps = algo.heads(actions), algo.max_steps
 
@@ -105,7 +105,7 @@ def make_models(config: Config, shared: SharedState) -> Models:
         return make_model(module, observation_space, theta, version, sizes, network.implementation)
 
     version = None if algo.uses_thread_copy else shared.updates
-    learnt = model(shared.parameters, version, Sizes(steps + 1, steps))
+    learnt = model(shared.parameters, version, Sizes(steps + 1, steps * learners))
     if algo.target_interval is None:
         return Models(learnt, None)
     return Models(learnt, model(shared.target, shared.target_version, Sizes(8, 0)))

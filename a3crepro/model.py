@@ -38,6 +38,9 @@ class Model(Protocol):
     def synchronise(self) -> None:
         """θ' ← θ, where the model has a copy of its own."""
 
+    def begin_rollout(self) -> None:
+        """Another rollout begins at θ' as it is since the last `synchronise`."""
+
     def outputs(self, observation: np.ndarray, state: Any) -> tuple[dict[str, np.ndarray], Any]:
         """The vector of each head for one observation, and the recurrent state after it.
 
@@ -116,6 +119,9 @@ class ModuleModel:
     def synchronise(self) -> None:
         if self.has_copy:
             self.parameters.copy_(self.theta)
+
+    def begin_rollout(self) -> None:
+        pass
 
     @torch.no_grad()
     def outputs(self, observation: np.ndarray, state: Tensor | None) -> tuple[dict[str, np.ndarray], Tensor | None]:

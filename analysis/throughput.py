@@ -1,4 +1,7 @@
-"""Tables and a plot of throughput from `results/throughput/*.jsonl`: `table.csv`, `threads.csv`, `threads.png`."""
+"""Tables and a plot of throughput from `results/throughput/*.jsonl`: `table.csv`, `threads.csv`, `threads.png`.
+
+Prints the README's tables.
+"""
 
 import matplotlib
 
@@ -22,6 +25,35 @@ def summarise(calls: pd.DataFrame) -> pd.DataFrame:
         values = grouped[figure]
         table[figure], table[f"{figure}_low"], table[f"{figure}_high"] = values.median(), values.min(), values.max()
     return table.reset_index()
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """The cases with and without autograd, side by side, as Markdown."""
+    by_case = table.set_index("case")
+    print(
+        "| case | steps/s, median (range) | by autograd | of the emulator alone | memory, MiB | first update after, s |"
+    )
+    print("|---|---|---|---|---|---|")
+    for case, row in by_case.iterrows():
+        if str(case).endswith(", by autograd"):
+            continue
+        before = by_case["steps_per_second"].get(f"{case}, by autograd", float("nan"))
+        cells = [f"{row.fraction_of_emulator:.2f}", f"{row.peak_pss_bytes / 2**20:,.0f}"]
+        words = [str(case), spread(row), f"{before:,.0f}", *cells, f"{row.seconds_to_first_update:.1f}"]
+        print("|", " | ".join("" if word == "nan" else word for word in words), "|")
+
+
+def spread(row: pd.Series, figure: str = "steps_per_second") -> str:
+    """Median and range of a figure."""
+    return f"{row[figure]:,.0f} ({row[f'{figure}_low']:,.0f} to {row[f'{figure}_high']:,.0f})"
+
+
+def print_threads(table: pd.DataFrame) -> None:
+    """Steps a second against threads, as Markdown."""
+    print("| case | steps/s, median (range) | emulator alone | fraction |\n|---|---|---|---|")
+    for _, row in table.iterrows():
+        emulator = f"{row.emulator_steps_per_second:,.0f}"
+        print(f"| {row.case} | {spread(row)} | {emulator} | {row.fraction_of_emulator:.2f} |")
 
 
 def draw_threads(calls: pd.DataFrame) -> None:
@@ -51,9 +83,11 @@ def main() -> None:
         calls = pd.read_json(path, lines=True)
         table = summarise(calls)
         table.to_csv(DIRECTORY / f"{part}.csv", index=False)
-        print(table[["case", "calls", *FIGURES]].to_string(index=False))
         if part == "threads":
+            print_threads(table)
             draw_threads(calls)
+        else:
+            print_table(table)
 
 
 if __name__ == "__main__":

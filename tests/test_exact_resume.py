@@ -278,10 +278,11 @@ def test_one_hour_of_the_paper_s_machine():
 # ---- Commands that are killed ----------------------------------------------------------------------------------------
 
 
-def told(directory: Path):
+def told(directory: Path, execution: str):
     """What a run leaves, but for real time."""
+    real = {"real_seconds"} if execution == "virtual_time" else {"seconds", "real_seconds"}
     tables = [
-        [[value for key, value in row.items() if key != "real_seconds"] for row in rows(directory / name)]
+        [[value for key, value in row.items() if key not in real] for row in rows(directory / name)]
         for name in ("episodes.csv", "evaluations.csv")
     ]
     checkpoint = load_checkpoint(directory, print)
@@ -320,10 +321,93 @@ def test_a_run_that_is_killed_at_random_moments_is_the_unbroken_one(tmp_path, ex
             started.process.wait()
         last = Run(tmp_path / name, *command, env={"PYTHONHASHSEED": str(number + 1)})
         assert last.process.wait(timeout=600) == 0, last.stderr
-        found.append(told(tmp_path / name / "run"))
+        found.append(told(tmp_path / name / "run", execution))
         assert json.loads((tmp_path / name / "run" / "summary.json").read_text())["score_mean"] is not None
     assert found[0] == found[1]
 
 
 def frames_of(words):
     return int(next(word for word in words if word.startswith("frames=")).partition("=")[2].replace("_", ""))
+
+
+# ---- The synchronous mode --------------------------------------------------------------------------------------------
+
+
+def synchronous(algo, env, network, processes, *overrides):
+    frames = FRAMES.get(env.partition("/")[0], 1200)
+    return compose(
+        "execution=synchronous", f"execution.processes={processes}", f"algo={algo}", f"env={env}", f"network={network}",
+        "threads=5", f"frames={frames}", "evaluation.every=500", *overrides,
+    )  # fmt: skip
+
+
+def end(config, asked_after=None):
+    """Games without their moments, and the final state of a run that is stopped and gone on with after so many."""
+    games, origin, shared = [], Origin(), initial_state(config)
+    while True:
+        for event in config.execution.run(config, shared, origin):
+            if isinstance(event.report, States):
+                states = event.report
+            elif event.report is not None:
+                games.append((0.0, event.report))
+                if len(games) == asked_after:
+                    shared.request_stop()
+        if int(states.arrays["counters"][:, 0].sum()) >= config.frames:
+            return games, states
+        shared, asked_after = initial_state(config), None
+        shared.restore(stored(dict(states.arrays)))
+        origin = Origin(1, 0.0, 0.0, stored(states.tree))
+
+
+SOME = [(algo, "minatar/breakout", "minatar") for algo in METHODS] + [("a3c", "pong", "mnih2013_lstm")]
+
+
+@pytest.mark.parametrize(("algo", "env", "network"), SOME)
+def test_a_synchronous_run_is_repeated_and_gone_on_with_to_the_bit(algo, env, network):
+    config = synchronous(algo, env, network, 2)
+    once = end(config)
+    assert_equal(once, end(config))
+    if env != "pong":
+        assert_equal(once, end(config, asked_after=20))
+
+
+@pytest.mark.parametrize("algo", METHODS)
+@pytest.mark.parametrize("network", ["minatar", "mlp_lstm"])
+def test_one_synchronous_actor_learner_is_one_in_virtual_time(algo, network):
+    words = f"algo={algo}", "env=minatar/breakout", f"network={network}", "threads=1", "frames=1500", "seed=4"
+    (games, one), (games_, other) = (
+        end(compose(f"execution={how}", *words)) for how in ("synchronous", "virtual_time")
+    )
+    assert [repr(game) for game in games] == [repr(game) for game in games_]
+    for name, array in one.arrays.items():
+        np.testing.assert_array_equal(array, other.arrays[name], name)
+
+
+@pytest.mark.parametrize("algo", METHODS)
+def test_an_update_is_the_same_for_any_number_of_processes(algo):
+    ends = [end(synchronous(algo, "minatar/breakout", "minatar", processes, "frames=20"))[1] for processes in (1, 2, 5)]
+    start = initial_state(synchronous(algo, "minatar/breakout", "minatar", 1)).parameters.numpy()
+    moved = [states.arrays["parameters"] - start for states in ends]
+    for other in moved[1:]:
+        assert np.abs(other - moved[0]).max() <= 1e-5 * np.abs(moved[0]).max()
+        assert np.abs(other).max() > 0
+
+
+def test_a_resumed_run_keeps_its_number_of_processes(monkeypatch):
+    config = synchronous("a3c", "toy/catch", "mlp", 2)
+    whole = end(config)
+    shared = initial_state(config)
+    states = None
+    for event in config.execution.run(config, shared, Origin()):
+        if isinstance(event.report, States):
+            states = event.report
+        elif event.report is not None:
+            shared.request_stop()
+    again = initial_state(config)
+    again.restore(stored(dict(states.arrays)))
+    other = config.model_copy(update={"execution": config.execution.model_copy(update={"processes": 5})})
+    last = None
+    for event in other.execution.run(other, again, Origin(1, 0.0, 0.0, stored(states.tree))):
+        last = event.report if isinstance(event.report, States) else last
+    assert len(last.tree) == 2
+    np.testing.assert_array_equal(last.arrays["parameters"], whole[1].arrays["parameters"])

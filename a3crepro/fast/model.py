@@ -42,6 +42,11 @@ class Place:
                 self.network.synchronise(self.theta)
             self._synchronised, self._held = False, []
 
+    def begin_rollout(self) -> None:
+        """Forgets what the slots hold, and stays where it is."""
+        if self.version is None:
+            self._held = []
+
     def _renew(self) -> None:
         """Renews the copy of a shared θ that somebody has written since."""
         if self.version is not None:
@@ -124,6 +129,10 @@ class FastModel:
     def synchronise(self) -> None:
         """θ' ← θ."""
         self.place.synchronise()
+
+    def begin_rollout(self) -> None:
+        """Another rollout begins at θ' as it is."""
+        self.place.begin_rollout()
 
     def outputs(self, observation: np.ndarray, state: State) -> tuple[dict[str, np.ndarray], State]:
         """The vector of each head for one observation, and the recurrent state after it."""

@@ -82,6 +82,10 @@ class Convolution:
         k.add(self.d_weight.reshape(-1), self.order, weight)
 
 
+FEW = 2 * UNROLLED
+"""Up to so many states it pays to keep a large weight's gradient in its factors."""
+
+
 class Factor(NamedTuple):
     """A large weight's gradient, δᵀ inputs, of which only the factors are kept; rows that are not in use are 0."""
 
@@ -98,9 +102,17 @@ class Gradient:
         self.spec, self.steps = spec, 0
         n, rows = spec.hidden_number, max(steps, UNROLLED)
         self.vector = zeros(spec.bounds[-1])  # memory that is never written is never taken
+        self.whole = False  # everything is written, the large weights', too
         shapes = {n: spec.shapes[n], **({i: spec.shapes[i] for i in (n + 2, n + 3)} if spec.lstm else {})}
         self.factors = [Factor(i, zeros(rows, outputs), zeros(rows, inputs)) for i, (outputs, inputs) in shapes.items()]
         self.written = spec.between([*shapes])
+
+    def expand(self) -> None:
+        """Writes the products of the factors: cheaper than to work with them, where there are many."""
+        for number, delta, inputs in self.factors:
+            product = self.part(number).reshape(delta.shape[1], -1)
+            np.dot(delta[: self.steps].T, inputs[: self.steps], out=product)
+        self.whole = True
 
     def part(self, number: int) -> np.ndarray:
         """The written gradient of a parameter."""
@@ -108,6 +120,9 @@ class Gradient:
 
     def norm(self) -> float:
         """L2 norm of the whole gradient."""
+        if self.steps > FEW:
+            self.expand()
+            return float(np.sqrt(k.square_norm(self.vector)))
         total = sum(k.square_norm(self.vector[part]) for part in self.written)
         for _, delta, inputs in self.factors:
             square = k.outer_square_norm(delta[: self.steps], inputs[: self.steps])
@@ -115,7 +130,10 @@ class Gradient:
         return float(np.sqrt(total))
 
     def full(self) -> np.ndarray:
-        """The whole gradient as a new flat vector."""
+        """The whole gradient as a flat vector, which is good until the next change."""
+        if self.steps > FEW:
+            self.expand()
+            return self.vector
         full: np.ndarray = np.array(self.vector)
         for number, delta, inputs in self.factors:
             k.add_outer(delta[: self.steps], inputs[: self.steps], self.spec.parameter(full, number))
@@ -123,8 +141,9 @@ class Gradient:
 
     def clear(self) -> None:
         """Sets the gradient to 0."""
-        for part in self.written:
+        for part in [slice(None)] if self.whole else self.written:
             self.vector[part] = 0
+        self.whole = False
         for factor in self.factors:
             factor.delta[:] = 0
             factor.inputs[: self.steps] = 0  # also what was not finite: 0 times it would be no 0
@@ -282,6 +301,11 @@ class FastNetwork:
     ) -> None:
         """RMSProp on the shared θ and g with the gradient times `scale`, and θ' ← θ, in one pass."""
         numbers = rate, how.alpha, how.epsilon
+        if gradient.whole:
+            gradient.vector *= np.float32(scale)
+            rmsprop_update(theta, gradient.vector, g, *numbers)
+            self.synchronise(theta)
+            return
         for part in gradient.written:
             gradient.vector[part] *= scale
             rmsprop_update(theta[part], gradient.vector[part], g[part], *numbers)
