@@ -76,7 +76,7 @@ def main() -> None:
     sns.set_theme(style="whitegrid", context="paper")
     directory = RESULTS / "first_runs"
     training, evaluations = pd.read_csv(directory / "training.csv"), pd.read_csv(directory / "evaluations.csv")
-    figure, all_axes = plt.subplots(2, 3, figsize=(10, 6), layout="constrained")
+    figure, all_axes = plt.subplots(2, 3, figsize=(12, 7), layout="tight")
     panels = list(all_axes.flat)
     for axes, (algo, label) in zip(panels, METHODS.items(), strict=False):
         here = [

@@ -98,7 +98,7 @@ def run(bench, implementation, algo, env, segments, *overrides):
     taken = []
     step = case.learner.env.step
     case.learner.env.step = lambda action: taken.append(action) or step(action)
-    for _ in range(segments):
+    while case.shared.updates() < segments:
         case.learner.segment()
     return case, taken
 

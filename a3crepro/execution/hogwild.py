@@ -53,7 +53,7 @@ class Hogwild(Execution):
                                 yield Event(then, then, report)
                             elif whole := states.add(report):
                                 yield Event(then, then, whole)
-                yield Event(now, now)
+                yield Event(now, now, states.overdue())
                 if shared.stopping:
                     deadline = deadline or now + GRACE
                     if now > deadline:
@@ -87,6 +87,7 @@ class Collection:
     def __init__(self, config: Config, shared: SharedState) -> None:
         self.config, self.shared = config, shared
         self._of: dict[int, dict[int, Tree]] = {}
+        self._answered = shared.states_requested
         self._arrays: dict[str, np.ndarray] | None = None
 
     def add(self, state: State) -> States | None:
@@ -96,7 +97,16 @@ class Collection:
         if len(answers) < self.config.threads or state.request == LAST:
             return None
         del self._of[state.request]
+        self._answered = state.request
         return self._states(answers)
+
+    def overdue(self) -> States | None:
+        """The answers to a request before the last one: whoever has not answered yet hangs, and will begin anew."""
+        request = self.shared.states_requested - 1
+        if request <= self._answered:
+            return None
+        self._answered = request
+        return self._states(self._of.pop(request, {}))
 
     def last(self) -> States:
         """Those at the end; without that of a process that had to be killed."""
