@@ -76,7 +76,7 @@ def main() -> None:
     sns.set_theme(style="whitegrid", context="paper")
     directory = RESULTS / "first_runs"
     training, evaluations = pd.read_csv(directory / "training.csv"), pd.read_csv(directory / "evaluations.csv")
-    figure, all_axes = plt.subplots(2, 3, figsize=(12, 7), layout="tight")
+    figure, all_axes = plt.subplots(2, 3, figsize=(12, 7))
     panels = list(all_axes.flat)
     for axes, (algo, label) in zip(panels, METHODS.items(), strict=False):
         here = [
@@ -92,6 +92,7 @@ def main() -> None:
         axes.legend(fontsize=7, loc="upper left")
     for axes in all_axes[:, 0]:
         axes.set_ylabel("score")
+    figure.subplots_adjust(left=0.05, right=0.98, top=0.95, bottom=0.08, hspace=0.3, wspace=0.15)
     figure.savefig(directory / "first_runs.png", dpi=150)
     print_table(pd.read_csv(directory / "runs.csv"))
 
