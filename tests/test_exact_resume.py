@@ -93,6 +93,7 @@ CASES = [
     ("a3c", "pong", "mnih2013_lstm"),
     ("one_step_q", "pong", "mnih2013_lstm"),
 ]
+MANY = [case if number % 3 == 0 else pytest.param(*case, marks=pytest.mark.slow) for number, case in enumerate(CASES)]
 FRAMES = {"toy": 1500, "minatar": 1500}
 
 
@@ -143,7 +144,7 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(array, arrays[1][name], name)
 
 
-@pytest.mark.parametrize(("algo", "env", "network"), CASES)
+@pytest.mark.parametrize(("algo", "env", "network"), MANY)
 def test_a_run_is_repeated_to_the_bit_and_another_seed_differs(each_rollout_is_an_event, algo, env, network):
     first = run(virtual(algo, env, network))
     assert_equal(first, run(virtual(algo, env, network)))
@@ -151,7 +152,7 @@ def test_a_run_is_repeated_to_the_bit_and_another_seed_differs(each_rollout_is_a
     assert not np.array_equal(other.arrays["parameters"], first[1].arrays["parameters"])
 
 
-@pytest.mark.parametrize(("algo", "env", "network"), CASES)
+@pytest.mark.parametrize(("algo", "env", "network"), MANY)
 def test_a_run_that_is_stopped_at_any_moments_is_the_unbroken_one(each_rollout_is_an_event, algo, env, network):
     stops = np.random.default_rng(len(algo)).integers(1, 40, size=4).tolist()
     assert_equal(run(virtual(algo, env, network)), run(virtual(algo, env, network), stops))
