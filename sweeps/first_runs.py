@@ -3,7 +3,7 @@
   python sweeps/first_runs.py [scale=smoke|laptop] [part=minatar|atari|all] [overrides]
 
 Runs what is missing, one run after another, in `runs/`; a run that was stopped goes on. At the scale `laptop`, on two
-cores, MinAtar takes some three hours (24 runs of 2M frames) and Atari an hour and a half (2 runs of 20M frames). Then
+cores, MinAtar takes an hour and a half (24 runs of 1M frames) and Atari an hour and a half (2 runs of 20M frames). Then
 `python analysis/collect.py results/first_runs runs` makes the tables and `python analysis/first_runs.py` the figure.
 """
 
@@ -26,7 +26,7 @@ ATARI = [[f"env={game}", "algo=a3c", "threads=16", "seed=0", *SCHEDULE] for game
 PARTS = {"minatar": MINATAR, "atari": ATARI}
 FRAMES = {
     "smoke": {"minatar": 20_000, "atari": 20_000},
-    "laptop": {"minatar": 2_000_000, "atari": 20_000_000},
+    "laptop": {"minatar": 1_000_000, "atari": 20_000_000},
 }
 
 
