@@ -13,6 +13,7 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.config import Config
+from a3crepro.environments._environment import Spaces, spaces_of
 from a3crepro.model import Model, Sizes, make_model
 from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
@@ -95,9 +96,9 @@ class Models(NamedTuple):
                 model.set_shared_state(part)
 
 
-def make_models(config: Config, shared: SharedState, learners: int = 1) -> Models:
+def make_models(config: Config, shared: SharedState, spaces: Spaces, learners: int = 1) -> Models:
     """The networks of one actor-learner, or of so many whose rollouts' gradients are summed."""
-    network, algo, (observation_space, actions) = config.network, config.algo, config.env.spaces()
+    network, algo, (observation_space, actions) = config.network, config.algo, spaces
     heads, steps = algo.heads(actions), algo.max_steps
 
     def model(theta: Tensor, version: Callable[[], int] | None, sizes: Sizes) -> Model:
@@ -109,6 +110,12 @@ def make_models(config: Config, shared: SharedState, learners: int = 1) -> Model
     if algo.target_interval is None:
         return Models(learnt, None)
     return Models(learnt, model(shared.target, shared.target_version, Sizes(8, 0)))
+
+
+def step_size(config: Config, frames: int, norm: float) -> tuple[float, float]:
+    """The learning rate at T, and the factor that a gradient of this norm is clipped with."""
+    rate = annealed(config.optimizer.lr, frames, config.anneal_frames)
+    return rate, min(1.0, config.algo.max_gradient_norm / norm) if norm else 1.0
 
 
 class ActorLearner:
@@ -138,7 +145,7 @@ class ActorLearner:
         self.env = config.env.make(training=True)
         self.rng = np.random.default_rng([config.seed, thread, start])
         self._env_seed: int | None = int(self.rng.integers(2**31))
-        self.models = models or make_models(config, shared)
+        self.models = models or make_models(config, shared, spaces_of(self.env))
         self.model = self.models.model
         self.global_frames = 0
         self.counters = shared.counters[thread].numpy()
@@ -206,18 +213,12 @@ class ActorLearner:
     def apply(self) -> None:
         """Asynchronous update of θ with dθ, clipped; then dθ ← 0. What is not finite is counted and never applied."""
         norm = self.model.gradient_norm()
+        self.count_staleness()
         if math.isfinite(norm):
-            rate = annealed(self.optimizer.lr, self.global_frames, self.config.anneal_frames)
-            clip = min(1.0, self.algo.max_gradient_norm / norm) if norm else 1.0
-            self._count_staleness()
-            self.model.update(self.optimizer, self.statistics, rate, clip)
-            self.counters[UPDATES] += 1
-            self._not_finite_in_a_row = 0
-        else:
-            self._refuse()
+            self.model.update(self.optimizer, self.statistics, *step_size(self.config, self.global_frames, norm))
+        self.count_update(math.isfinite(norm))
         self.model.clear_gradient()
-        self._read_at.clear()
-        self._snapshot()
+        self.snapshot()
 
     def update_target(self) -> None:
         """θ⁻ ← θ where T has crossed a multiple of I_target."""
@@ -270,19 +271,26 @@ class ActorLearner:
             self.report(Episode(self.shared.frames(), self.thread, self._score, self._game_frames))
             self._score, self._game_frames = 0.0, 0
 
-    def _count_staleness(self) -> None:
-        """For each gradient of an update: how many updates θ has had since it was read."""
+    def count_staleness(self) -> None:
+        """For each gradient of the update that comes: how many updates θ has had since it was read."""
         now, last = self.shared.updates(), len(self.staleness) - 1
         for then in self._read_at:
             self.staleness[min(now - then, last)] += 1
+        self._read_at.clear()
 
-    def _refuse(self) -> None:
-        self.counters[NOT_FINITE] += 1
-        self._not_finite_in_a_row += 1
+    def count_update(self, finite: bool) -> None:
+        """Counts an update, or one that was refused.
+
+        Raises:
+          FloatingPointError: too many in a row were refused.
+        """
+        self.counters[UPDATES if finite else NOT_FINITE] += 1
+        self._not_finite_in_a_row = 0 if finite else self._not_finite_in_a_row + 1
         if self._not_finite_in_a_row >= PERSISTENT:
             raise FloatingPointError(f"{PERSISTENT} gradients in a row were not finite; none of them was applied")
 
-    def _snapshot(self) -> None:
+    def snapshot(self) -> None:
+        """Reports θ where T has crossed a multiple of `evaluation.every`."""
         every = self.config.evaluation.every
         if not every or not self.config.evaluation.episodes:
             return

@@ -40,7 +40,7 @@ class SharedState:
       target: θ⁻, float32 [n], or of length 0 where no target network is used.
       statistics: of the optimizer, float32 [1 or threads, n].
       counters: frames, updates and refused gradients of each actor-learner, int64 [threads, 8].
-      staleness: how many gradients of each actor-learner were applied to a θ that had had 0, 1, 2, … updates since they
+      staleness: how many gradients of each actor-learner came to a θ that had had 0, 1, 2, … updates since they
         read it, int64 [threads, 512].
       marks: what was done at multiples of T, int64 [3].
       monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].

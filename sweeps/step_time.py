@@ -78,7 +78,7 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
     ):
         stopwatch.watch(part, learner.model, name)
     if learner.algo.target_interval is not None:
-        stopwatch.watch("target network", learner.target, "outputs")
+        stopwatch.watch("target network", learner.models.target, "outputs")
     started, began, steps = time.monotonic(), None, None
     while not shared.stopping:
         learner.segment()

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from a3crepro.algorithms._algorithm import ValueBased
-from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.settings import PositiveCount
+from a3crepro.algorithms._one_step import OneStep
 
 if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner, Rollout
+    from a3crepro.actor_learner import ActorLearner
 
 
-class OneStepQ(ValueBased):
-    """y = r + γ max_a' Q(s', a'; θ⁻), gradients at the shared θ, applied every I_AsyncUpdate steps."""
+class OneStepQ(OneStep):
+    """y = r + γ max_a' Q(s', a'; θ⁻)."""
 
-    uses_thread_copy: ClassVar[bool] = False
-
-    update_steps: PositiveCount
-    """I_AsyncUpdate: an update sums the gradients since the last one, where t mod this = 0 or a state is terminal."""
-
-    @property
-    def max_steps(self) -> int:
-        return self.update_steps
-
-    def compute(self, learner: ActorLearner) -> Rollout:
-        learner.synchronise()  # reads T; θ is the shared one
-        step = learner.roll_out(1, self.epsilon_greedy)
-        best = 0.0 if step.terminal else learner.target_outputs()["q"].max()
-        y = n_step_returns(step.rewards, step.discounts, best)
-        learner.accumulate(step, y)
-        return step
-
-    def write(self, learner: ActorLearner, step: Rollout) -> None:
-        learner.count(step.frames)  # T ← T + 1, t ← t + 1
-        learner.update_target()
-        if learner.own_steps % self.update_steps == 0 or step.episode_ended:
-            learner.apply()
+    def following(self, learner: ActorLearner) -> float:
+        return float(learner.target_outputs()["q"].max())

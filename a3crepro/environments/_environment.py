@@ -12,6 +12,9 @@ import numpy as np
 from a3crepro.plain import Tree, is_plain
 from a3crepro.settings import Component, Count, PositiveCount, PositiveFloat, Settings
 
+Spaces = tuple[gym.spaces.Box, int]
+"""Of the observations, and the number of actions."""
+
 
 class Schedule(Settings):
     """How long things take in this environment, in environment frames over all actor-learners."""
@@ -67,13 +70,11 @@ class Environment(Component, ABC):
         """Brings an environment to a state that `state` told of one with the same settings."""
         env.set_state(state)  # type: ignore[attr-defined]
 
-    def spaces(self) -> tuple[gym.spaces.Box, int]:
-        """The space of the observations and the number of actions."""
+    def spaces(self) -> Spaces:
+        """The space of the observations and the number of actions, of an environment made for this."""
         env = self.make(training=False)
         try:
-            assert isinstance(env.observation_space, gym.spaces.Box)
-            assert isinstance(env.action_space, gym.spaces.Discrete)
-            return env.observation_space, int(env.action_space.n)
+            return spaces_of(env)
         finally:
             env.close()
 
@@ -82,8 +83,7 @@ class Environment(Component, ABC):
         env = self.make(training=False)
         rng = np.random.default_rng(seed)
         env.reset(seed=seed)
-        assert isinstance(env.action_space, gym.spaces.Discrete)
-        actions = int(env.action_space.n)
+        _, actions = spaces_of(env)
 
         def step() -> None:
             _, _, terminated, truncated, _ = env.step(int(rng.integers(actions)))
@@ -91,6 +91,13 @@ class Environment(Component, ABC):
                 env.reset()
 
         return step
+
+
+def spaces_of(env: gym.Env[np.ndarray, Any]) -> Spaces:
+    """The space of an environment's observations and the number of its actions."""
+    assert isinstance(env.observation_space, gym.spaces.Box)
+    assert isinstance(env.action_space, gym.spaces.Discrete)
+    return env.observation_space, int(env.action_space.n)
 
 
 def plain_attributes(owner: object) -> dict[str, Tree]:

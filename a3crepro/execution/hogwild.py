@@ -35,10 +35,20 @@ class Hogwild(Execution):
         states = Collection(config, shared)
         trees = origin.tree or [None] * config.threads
         deadline: float | None = None
+        exact = self.is_exact(config)  # without its state it would not go on as it would have gone on
         try:
             for thread in range(config.threads):
                 children.append(
-                    Child(f"actor-learner {thread}", work, config, shared, thread, origin.start, trees[thread])
+                    Child(
+                        f"actor-learner {thread}",
+                        work,
+                        config,
+                        shared,
+                        thread,
+                        origin.start,
+                        trees[thread],
+                        states.answered,
+                    )
                 )
                 yield Event(origin.seconds, origin.real_seconds)
             began = time.monotonic() - origin.real_seconds  # not before: imports are no training
@@ -53,12 +63,13 @@ class Hogwild(Execution):
                                 yield Event(then, then, report)
                             elif whole := states.add(report):
                                 yield Event(then, then, whole)
-                yield Event(now, now, states.overdue())
+                yield Event(now, now, None if exact else states.overdue())
                 if shared.stopping:
                     deadline = deadline or now + GRACE
                     if now > deadline:
                         break  # whoever hangs is killed below
-            yield Event(now, now, states.last())
+            if not exact or states.complete:
+                yield Event(now, now, states.last())
         finally:
             shared.request_stop()
             grace = time.monotonic() + (0.0 if deadline else GRACE / 2)
@@ -87,7 +98,7 @@ class Collection:
     def __init__(self, config: Config, shared: SharedState) -> None:
         self.config, self.shared = config, shared
         self._of: dict[int, dict[int, Tree]] = {}
-        self._answered = shared.states_requested
+        self.answered = shared.states_requested
         self._arrays: dict[str, np.ndarray] | None = None
 
     def add(self, state: State) -> States | None:
@@ -97,16 +108,21 @@ class Collection:
         if len(answers) < self.config.threads or state.request == LAST:
             return None
         del self._of[state.request]
-        self._answered = state.request
+        self.answered = state.request
         return self._states(answers)
 
     def overdue(self) -> States | None:
         """The answers to a request before the last one: whoever has not answered yet hangs, and will begin anew."""
         request = self.shared.states_requested - 1
-        if request <= self._answered:
+        if request <= self.answered:
             return None
-        self._answered = request
+        self.answered = request
         return self._states(self._of.pop(request, {}))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all have told their last state."""
+        return len(self._of.get(LAST, {})) == self.config.threads
 
     def last(self) -> States:
         """Those at the end; without that of a process that had to be killed."""
@@ -117,8 +133,10 @@ class Collection:
         return States(arrays, [answers.get(thread) for thread in range(self.config.threads)])
 
 
-def work(connection: Connection, config: Config, shared: SharedState, thread: int, start: int, tree: Tree) -> None:
-    """The process of one actor-learner."""
+def work(
+    connection: Connection, config: Config, shared: SharedState, thread: int, start: int, tree: Tree, answered: int
+) -> None:
+    """The process of one actor-learner; `answered`: requests for its state that were made before this start."""
     ask_for_long_time_slices()
     outbox = Outbox(connection)
     learner = ActorLearner(config, shared, thread, start, outbox.add)
@@ -126,7 +144,6 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
     if tree is not None:
         learner.models.set_state(tree["models"])
         learner.set_state(tree["learner"])
-    answered = shared.states_requested
 
     def send_state(request: int) -> None:
         tree = {"learner": learner.get_state(), "models": learner.models.get_state()}

@@ -21,16 +21,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from a3crepro.actor_learner import ActorLearner, Episode, Models, Snapshot, make_models
+from a3crepro.actor_learner import ActorLearner, Episode, Models, Snapshot, make_models, step_size
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution.hogwild import GRACE, LETTERS
 from a3crepro.model import Model
-from a3crepro.optimizers._optimizer import annealed
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT, Child, wait_for_messages
 from a3crepro.settings import PositiveCount
-from a3crepro.shared_state import TARGET, TARGET_VERSION, UPDATES, SharedState
+from a3crepro.shared_state import TARGET, TARGET_VERSION, SharedState
 
 
 class Synchronous(Execution):
@@ -116,7 +115,7 @@ class Meeting:
 
     def __init__(self, processes: int, shared: SharedState) -> None:
         n = shared.parameters.numel()
-        self.processes = processes
+        self.processes, self.answered = processes, shared.states_requested
         self.barrier = CONTEXT.Barrier(processes)
         self.gradients = torch.zeros(processes, n)
         self.squares = torch.zeros(processes, dtype=torch.float64)
@@ -167,11 +166,11 @@ class Team:
     def __init__(self, config: Config, shared: SharedState, meeting: Meeting, part: int, start: int) -> None:
         self.config, self.shared, self.meeting, self.part = config, shared, meeting, part
         self.reports: list[Report] = []
-        self.rounds, self.answered, self.posted = 0, shared.states_requested, time.monotonic()
+        self.rounds, self.answered, self.posted = 0, meeting.answered, time.monotonic()
         self.frames = shared.frames()
         self.synchronised = False
         threads = range(config.threads)[part :: meeting.processes]
-        self.models = make_models(config, shared, len(threads))
+        self.models = make_models(config, shared, config.env.spaces(), len(threads))
         # Where a rollout is an update, one gradient is summed for all; else some may have to wait for theirs.
         self.together = config.algo.uses_thread_copy
         self.members = [Member(config, shared, thread, start, self._report, self._models()) for thread in threads]
@@ -205,8 +204,7 @@ class Team:
         """As the asynchronous methods do it."""
         lead = due[0]
         for member in due[1:]:
-            lead._read_at += member._read_at
-            member._read_at.clear()
+            member.count_staleness()
         if lead.target_first:
             ActorLearner.update_target(lead)
         ActorLearner.apply(lead)
@@ -221,8 +219,7 @@ class Team:
             row += model.full_gradient()
             model.clear_gradient()
         for member in due:
-            member._count_staleness()
-            member._read_at.clear()
+            member.count_staleness()
         meeting.due[part] = len(due)
         meeting.wait()
         gradient = meeting.gradients[:, self.slice].numpy().sum(0)
@@ -241,22 +238,13 @@ class Team:
         if self.meeting.due.any():
             norm = math.sqrt(float(self.meeting.squares.sum()))
             if math.isfinite(norm):
-                rate = annealed(config.optimizer.lr, self.frames, config.anneal_frames)
-                clip = min(1.0, config.algo.max_gradient_norm / norm) if norm else 1.0
+                rate, clip = step_size(config, self.frames, norm)
                 statistics = shared.statistics[0].numpy()[self.slice]
                 config.optimizer.update(theta, np.float32(clip) * gradient, statistics, rate)
             if self.part == 0:
-                self._count_update(math.isfinite(norm))
+                self.members[0].count_update(math.isfinite(norm))
         if crossed and not target_first:
             shared.target.numpy()[self.slice] = theta
-
-    def _count_update(self, finite: bool) -> None:
-        lead = self.members[0]
-        if finite:
-            lead.counters[UPDATES] += 1
-            lead._not_finite_in_a_row = 0
-        else:
-            lead._refuse()
 
     def decide(self) -> None:
         """What the first process does between two rounds, while the others wait."""
@@ -264,7 +252,7 @@ class Team:
         interval = config.algo.target_interval
         if interval is not None and shared.crossed(TARGET, interval) is not None:
             shared.marks[TARGET_VERSION] += 1
-        self.members[0]._snapshot()
+        self.members[0].snapshot()
         orders[STOP] = shared.stopping or shared.frames() >= config.frames
         orders[SAVE] = orders[STOP] or shared.states_requested != self.answered
         self.answered = shared.states_requested

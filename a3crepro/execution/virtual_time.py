@@ -72,7 +72,7 @@ class Clock:
     def __init__(self, settings: VirtualTime, config: Config, shared: SharedState, origin: Origin) -> None:
         self.settings, self.shared, self.now = settings, shared, origin.seconds
         self.rng = np.random.default_rng([config.seed, 2**32 - 1])
-        self.models = make_models(config, shared)
+        self.models = make_models(config, shared, config.env.spaces())
         self.learners = [
             ActorLearner(config, shared, thread, origin.start, self._report, self.models.siblings())
             for thread in range(config.threads)
