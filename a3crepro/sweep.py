@@ -1,0 +1,84 @@
+"""What sweeps have in common: the words of their own in a command line, and what a measurement was made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from a3crepro.run_directory import git_state
+from a3crepro.settings import UserError
+
+
+def own_words(
+    arguments: Sequence[str], defaults: Mapping[str, str], allowed: Mapping[str, Collection[str]]
+) -> tuple[dict[str, str], list[str]]:
+    """Parts a sweep's own `key=value` words from the overrides of its runs.
+
+    Args:
+      arguments: of the command line.
+      defaults: of the sweep's own keys.
+      allowed: values of those keys that have a choice.
+
+    Raises:
+      UserError: a value that is not allowed.
+    """
+    own, overrides = dict(defaults), []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in own:
+            own[key] = value
+        else:
+            overrides.append(argument)
+    for key, values in allowed.items():
+        if own[key] not in values:
+            raise UserError(f"{key}: allowed: {', '.join(values)}; got {own[key]!r}")
+    return own, overrides
+
+
+def positive_number(key: str, text: str) -> float:
+    """The number that a word of the command line gives.
+
+    Raises:
+      UserError: it is none, or not greater than 0.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise UserError(f"{key}: should be a number greater than 0, got {text!r}")
+    return number
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on, beside the code."""
+    with open("/proc/cpuinfo") as file:
+        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
+    return {"cpu": model, "usable_cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+
+
+def circumstances() -> dict[str, Any]:
+    """Commit, date, load and machine of a measurement that is made now."""
+    state = git_state()
+    return {
+        "commit": state["git_commit"],
+        "clean": state["git_clean"],
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "load": os.getloadavg()[0],
+        **machine(),
+    }
+
+
+def train_in_turn(runs: Sequence[Sequence[str]]) -> None:
+    """Training runs, each in a process of its own; those that are finished say so, and one that fails ends the sweep."""
+    for overrides in runs:
+        command = ["-m", "a3crepro", *overrides]
+        print("python", *command, flush=True)
+        status = subprocess.run([sys.executable, *command]).returncode
+        if status:
+            raise SystemExit(status)

@@ -1,0 +1,39 @@
+"""The same learning with and without autograd: four methods on MinAtar Breakout, three seeds each, on both paths.
+
+  python sweeps/implementations.py [scale=smoke|laptop] [overrides]
+
+Runs what is missing, one run after another, in `runs/`; a run that was stopped goes on. At the scale `laptop` these are
+24 runs of 500,000 frames with 8 actor-learners: some forty minutes on two cores. Then
+`python analysis/collect.py results/implementations runs` makes the tables and `python analysis/implementations.py` the
+figure.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from a3crepro.cli import run_command
+from a3crepro.sweep import own_words, train_in_turn
+
+METHODS = ("a3c", "n_step_q", "one_step_q", "one_step_sarsa")
+FRAMES = {"smoke": 20_000, "laptop": 500_000}
+
+
+def main() -> None:
+    """Runs the experiment as the command line says."""
+    own, overrides = own_words(sys.argv[1:], {"scale": "laptop"}, {"scale": FRAMES})
+    frames = FRAMES[own["scale"]]
+    common = ["env=minatar/breakout", "threads=8", f"frames={frames}", f"evaluation.every={frames // 5}"]
+    train_in_turn(
+        [
+            [f"algo={algo}", *common, "evaluation.episodes=30", f"network.implementation={path}", f"seed={seed}"]
+            + overrides
+            for seed in (0, 1, 2)
+            for path in ("fast", "module")
+            for algo in METHODS
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
