@@ -20,7 +20,7 @@ from a3crepro.config import Config, compose
 from a3crepro.execution._execution import Origin
 from a3crepro.kernels import compile_all
 from a3crepro.processes import Child, wait_for_messages
-from a3crepro.settings import UserError
+from a3crepro.sweep import own_words, positive_number
 from a3crepro.training import initial_state
 
 WARM_UP = 3.0
@@ -42,13 +42,8 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
       arguments: overrides of the configuration, and `seconds=` for each of the two emulator measurements together and
         for the training.
     """
-    seconds = 20.0
-    overrides = []
-    for argument in arguments:
-        if argument.startswith("seconds="):
-            seconds = _seconds(argument.partition("=")[2])
-        else:
-            overrides.append(argument)
+    own, overrides = own_words(arguments, {"seconds": "20"}, {})
+    seconds = positive_number("seconds", own["seconds"])
     quiet = ("evaluation.every=0", "evaluation.episodes=0", "logging.tensorboard=false")
     config = compose(*overrides, *quiet)
     before = emulator_speed(config, seconds / 2)
@@ -70,16 +65,6 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
         "peak_pss_bytes": training["peak_pss_bytes"],
         "seconds_to_first_update": round(training["seconds_to_first_update"], 2),
     }
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e6:
-        raise UserError(f"seconds: should be a number greater than 0, got {text!r}")
-    return seconds
 
 
 # ---- Training --------------------------------------------------------------------------------------------------------
@@ -126,9 +111,12 @@ def _process_start() -> float:
     return ticks / os.sysconf("SC_CLK_TCK") - (time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
 
 
-def pss_of_tree(root: int) -> int:
-    """Proportional set size, in bytes, of a process and all its descendants: shared pages are counted once."""
-    return sum(map(_pss, _tree(root)))
+def pss_of_tree(root: int, part: str = "Pss") -> int:
+    """Proportional set size, in bytes, of a process and all its descendants: shared pages are counted once.
+
+    `part`: a line of `/proc/PID/smaps_rollup`; `Pss_Anon` leaves out files, which other processes may share, too.
+    """
+    return sum(_pss(pid, part) for pid in _tree(root))
 
 
 def _tree(root: int) -> Iterator[int]:
@@ -141,10 +129,10 @@ def _tree(root: int) -> Iterator[int]:
         return
 
 
-def _pss(pid: int) -> int:
+def _pss(pid: int, part: str) -> int:
     try:
         with open(f"/proc/{pid}/smaps_rollup") as rollup:
-            return next(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Pss:"))
+            return next(int(line.split()[1]) * 1024 for line in rollup if line.startswith(f"{part}:"))
     except OSError:
         return 0
 

@@ -75,7 +75,7 @@ def circumstances() -> dict[str, Any]:
 
 
 def train_in_turn(runs: Sequence[Sequence[str]]) -> None:
-    """Training runs, each in a process of its own; those that are finished say so, and one that fails ends the sweep."""
+    """Training runs, each in a process of its own. Those that are finished say so; one that fails ends the sweep."""
     for overrides in runs:
         command = ["-m", "a3crepro", *overrides]
         print("python", *command, flush=True)

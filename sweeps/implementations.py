@@ -23,16 +23,20 @@ def main() -> None:
     """Runs the experiment as the command line says."""
     own, overrides = own_words(sys.argv[1:], {"scale": "laptop"}, {"scale": FRAMES})
     frames = FRAMES[own["scale"]]
-    common = ["env=minatar/breakout", "threads=8", f"frames={frames}", f"evaluation.every={frames // 5}"]
-    train_in_turn(
-        [
-            [f"algo={algo}", *common, "evaluation.episodes=30", f"network.implementation={path}", f"seed={seed}"]
-            + overrides
-            for seed in (0, 1, 2)
-            for path in ("fast", "module")
-            for algo in METHODS
-        ]
-    )
+    common = [
+        "env=minatar/breakout",
+        "threads=8",
+        f"frames={frames}",
+        f"evaluation.every={frames // 5}",
+        "evaluation.episodes=30",
+    ]
+    runs = [
+        [f"algo={algo}", f"network.implementation={path}", f"seed={seed}"]
+        for seed in (0, 1, 2)
+        for path in ("fast", "module")
+        for algo in METHODS
+    ]
+    train_in_turn([[*run, *common, *overrides] for run in runs])
 
 
 if __name__ == "__main__":

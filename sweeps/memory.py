@@ -2,7 +2,8 @@
 
   python -m a3crepro env=breakout threads=16 & python sweeps/memory.py $! [minutes=30]
 
-Writes a row every half minute to `results/throughput/memory.csv`, until the time is over or the run is.
+Writes a row every half minute to `results/throughput/memory.csv`, until the time is over or the run is. The anonymous
+part leaves out files, libraries above all, whose share falls and rises with other processes that use them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from a3crepro.benchmark import pss_of_tree
 from a3crepro.cli import run_command
 from a3crepro.results import RESULTS
 from a3crepro.settings import UserError
+from a3crepro.sweep import own_words, positive_number
 
 EVERY = 30.0
 """Seconds between two rows."""
@@ -25,15 +27,15 @@ def main() -> None:
     """Watches the process that the command line names."""
     if len(sys.argv) < 2 or not Path("/proc", sys.argv[1], "stat").exists():
         raise UserError("usage: python sweeps/memory.py PID [minutes=30], PID being that of a running training")
-    pid, minutes = int(sys.argv[1]), 30.0
-    if len(sys.argv) > 2:
-        minutes = float(sys.argv[2].removeprefix("minutes="))
+    pid, (own, _) = int(sys.argv[1]), own_words(sys.argv[2:], {"minutes": "30"}, {})
+    minutes = positive_number("minutes", own["minutes"])
     began = time.monotonic()
     with open(RESULTS / "throughput" / "memory.csv", "w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["minutes", "pss_mib"])
+        table.writerow(["minutes", "pss_mib", "anonymous_mib"])
         while (passed := time.monotonic() - began) <= 60 * minutes and (pss := pss_of_tree(pid)):
-            table.writerow([f"{passed / 60:.2f}", f"{pss / 2**20:.1f}"])
+            anonymous = pss_of_tree(pid, "Pss_Anon")
+            table.writerow([f"{passed / 60:.2f}", f"{pss / 2**20:.1f}", f"{anonymous / 2**20:.1f}"])
             file.flush()
             time.sleep(EVERY)
 

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from throughput import machine
-
 from a3crepro.actor_learner import ActorLearner
 from a3crepro.benchmark import gather
 from a3crepro.cli import run_command
@@ -23,8 +21,8 @@ from a3crepro.config import Config, compose
 from a3crepro.kernels import compile_all
 from a3crepro.processes import CONTEXT, Child
 from a3crepro.results import RESULTS
-from a3crepro.run_directory import git_state
 from a3crepro.shared_state import SharedState
+from a3crepro.sweep import circumstances, own_words, positive_number
 from a3crepro.training import initial_state
 
 WARM_UP = 3.0
@@ -109,18 +107,14 @@ def measure(config: Config, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     """Measures as the command line says."""
-    words = [word for word in sys.argv[1:] if not word.startswith("seconds=")]
-    seconds = float(next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("seconds=")), "10"))
+    own, words = own_words(sys.argv[1:], {"seconds": "10"}, {})
+    seconds = positive_number("seconds", own["seconds"])
     config = compose(*words, "evaluation.every=0", "evaluation.episodes=0")
     parts = measure(config, seconds)
-    state = git_state()
     line = {
         "command": " ".join(["python", "sweeps/step_time.py", *sys.argv[1:]]),
         "microseconds": {part: round(value, 1) for part, value in parts.items()},
-        "commit": state["git_commit"],
-        "clean": state["git_clean"],
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        **machine(),
+        **circumstances(),
     }
     with open(RESULTS / "throughput" / "step_time.jsonl", "a") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")

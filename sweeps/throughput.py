@@ -12,18 +12,14 @@ PFRL is installed (`pfrl_throughput.py` says how), the table's rounds measure PF
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 from a3crepro.cli import run_command
 from a3crepro.results import RESULTS
 from a3crepro.run_directory import git_state
-from a3crepro.settings import UserError
+from a3crepro.sweep import circumstances, machine, own_words
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls of each case, and seconds of each call."""
@@ -55,17 +51,9 @@ PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for proc
 
 def main() -> None:
     """Measures as the command line says."""
-    own = {"scale": "laptop", "part": "table", "pfrl": ""}
-    overrides = []
-    for argument in sys.argv[1:]:
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        else:
-            overrides.append(argument)
-    for key, allowed in (("scale", SCALES), ("part", PARTS)):
-        if own[key] not in allowed:
-            raise UserError(f"{key}: allowed: {', '.join(allowed)}; got {own[key]!r}")
+    own, overrides = own_words(
+        sys.argv[1:], {"scale": "laptop", "part": "table", "pfrl": ""}, {"scale": SCALES, "part": PARTS}
+    )
     calls, seconds = SCALES[own["scale"]]
     path = RESULTS / "throughput" / f"{own['part']}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,13 +65,6 @@ def main() -> None:
             if not is_measured(path, case, call):
                 script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
                 measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on, beside the code."""
-    with open("/proc/cpuinfo") as file:
-        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
-    return {"cpu": model, "usable_cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
 
 
 def is_measured(path: Path, case: str, call: int) -> bool:
@@ -100,17 +81,12 @@ def measure(path: Path, case: str, call: int, arguments: list[str], python: str 
     if done.returncode:
         sys.stderr.write(done.stderr)
         raise SystemExit(done.returncode)
-    state, loads = git_state(), os.getloadavg()
     line = {
         "case": case,
         "call": call,
         **json.loads(done.stdout.splitlines()[-1]),
-        "commit": state["git_commit"],
-        "clean": state["git_clean"],
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "load": loads[0],
         "command": " ".join(["python", *arguments]),
-        **machine(),
+        **circumstances(),
     }
     with open(path, "a") as file:
         file.write(json.dumps(line) + "\n")
