@@ -141,8 +141,9 @@ def _pss(pid: int, part: str) -> int:
 
 
 def emulator_speed(config: Config, seconds: float) -> float:
-    """Agent steps a second of `threads` processes that do nothing but random actions."""
-    children = [Child(f"emulator {thread}", _emulate, config, thread) for thread in range(config.threads)]
+    """Agent steps a second of as many processes as train, doing nothing but random actions."""
+    processes = config.execution.process_count(config)
+    children = [Child(f"emulator {number}", _emulate, config, number) for number in range(processes)]
     try:
         gather(children)  # all have made their environments
         until = time.monotonic() + seconds

@@ -31,6 +31,7 @@ def describe(directory: Path) -> dict[str, Any]:
         "implementation": config.network.implementation,
         "optimizer": config.optimizer.name,
         "execution": config.execution.name,
+        "lr": config.optimizer.lr,
         "threads": config.threads,
         "seed": config.seed,
     }

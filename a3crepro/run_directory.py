@@ -230,6 +230,7 @@ class RunDirectory:
 
     def __init__(self, path: Path, config: Config) -> None:
         self.path, self.config = path, config
+        self.is_exact = config.execution.is_exact(config) and config.env.tells_its_state()
         path.mkdir(parents=True, exist_ok=True)
         self._lock = open(path / "lock", "w")
         try:
@@ -286,7 +287,7 @@ class RunDirectory:
         path = self.path / "manifest.json"
         manifest = json.loads(path.read_text()) if path.exists() else {"starts": []}
         if self.summary() is None:
-            manifest["starts"].append(this_start())
+            manifest["starts"].append({**this_start(), "exact_resume": self.is_exact})
             write_text(path, json.dumps(manifest, indent=2) + "\n")
 
     def restore(self, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -309,8 +310,15 @@ class RunDirectory:
         path = self.path / "summary.json"
         return json.loads(path.read_text()) if path.exists() else None
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Writes the summary: the mark of a finished run."""
+    def finish(self, summary: Mapping[str, Any], staleness: np.ndarray) -> None:
+        """Writes how stale gradients were, then the summary: the mark of a finished run.
+
+        Args:
+          summary: what `summary.json` holds.
+          staleness: how many gradients came to a θ that had had 0, 1, 2, … updates since they read it, [n].
+        """
+        rows = "".join(f"{updates},{staleness[updates]}\n" for updates in np.flatnonzero(staleness))
+        write_text(self.path / "staleness.csv", "updates,gradients\n" + rows)
         write_text(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 

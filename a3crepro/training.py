@@ -134,6 +134,9 @@ class Training:
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates, writes the summary."""
+        if self.config.execution.is_exact(self.config) and not self.run_directory.is_exact:
+            title = self.config.env.title
+            print(f"{title} cannot save its state: a run that is stopped goes on with new games, and not to the bit")
         compile_all()  # here, where Ctrl-C still ends the process at once
         with Progress(self.config, self.shared, self.run_directory.path) as self.progress, stop_signals() as self.stop:
             try:
@@ -147,7 +150,7 @@ class Training:
             finally:
                 self.evaluator.end()
             summary = self._summary(scores)
-            self.run_directory.finish(summary)
+            self.run_directory.finish(summary, self.shared.staleness.numpy().sum(0))
         self.progress.say(f"{self.run_directory.path} is finished: {told(summary)}")
         return summary
 

@@ -3,9 +3,11 @@
 import contextlib
 import csv
 import json
+import signal
 import subprocess
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from helpers import Run
@@ -80,6 +82,33 @@ def test_every_atari_game_is_restored(game, sticky):
 @pytest.mark.parametrize("name", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1", "FrozenLake-v1", "CliffWalking-v1"])
 def test_classic_tasks_are_restored(name):
     check_restored(["env=gym", f"env.id={name}"], (1, 30, 150), 150)
+
+
+class TellsNothing(gymnasium.Env):
+    """An environment with a state that nobody can read."""
+
+    observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), float(action), self.np_random.random() < 0.2, False, {}
+
+
+def test_a_run_says_where_its_resume_is_not_exact(tmp_path, capsys):
+    gymnasium.register("a3crepro-tests/TellsNothing-v0", TellsNothing)
+    words = ("execution=virtual_time", "threads=2", "frames=200", "network=mlp", "evaluation.episodes=0")
+    for env, exact in (("a3crepro-tests/TellsNothing-v0", False), ("CartPole-v1", True)):
+        directory = tmp_path / env.partition("/")[2]
+        train(compose("env=gym", f"env.id={env}", *words), directory)
+        assert ("cannot save its state" in capsys.readouterr().out) != exact
+        assert json.loads((directory / "manifest.json").read_text())["starts"][0]["exact_resume"] == exact
 
 
 # ---- Virtual time ----------------------------------------------------------------------------------------------------
@@ -293,6 +322,7 @@ def told(directory: Path, execution: str):
 COMMANDS = {
     "virtual_time": ["execution=virtual_time", "threads=3"],
     "hogwild": ["execution=hogwild", "threads=1"],
+    "synchronous": ["execution=synchronous", "threads=5", "execution.processes=2"],
 }
 
 
@@ -306,7 +336,7 @@ COMMANDS = {
         pytest.param(20, ["algo=n_step_q", "network=mnih2013_lstm", "frames=60_000"], marks=pytest.mark.slow),
     ],
 )  # fmt: skip
-def test_a_run_that_is_killed_at_random_moments_is_the_unbroken_one(tmp_path, execution, kills, words):
+def test_a_run_that_is_killed_or_stopped_at_random_moments_is_the_unbroken_one(tmp_path, execution, kills, words):
     words = [*COMMANDS[execution], *words, "evaluation.episodes=2", "checkpoint.every_seconds=0.3"]
     words += [f"evaluation.every={frames_of(words) // 4}"]
     found = []
@@ -318,7 +348,7 @@ def test_a_run_that_is_killed_at_random_moments_is_the_unbroken_one(tmp_path, ex
             started = Run(tmp_path / name, *command)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 started.process.wait(timeout=3 + 5 * rng.random())
-            started.process.kill()
+            started.process.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
             started.process.wait()
         last = Run(tmp_path / name, *command, env={"PYTHONHASHSEED": str(number + 1)})
         assert last.process.wait(timeout=600) == 0, last.stderr

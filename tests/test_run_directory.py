@@ -347,3 +347,11 @@ def test_a_run_killed_between_its_final_evaluation_and_its_summary_has_one_row_o
     assert again | {"real_seconds": ""} == row | {"real_seconds": ""}
     assert summary["score_mean"] == pytest.approx(float(row["score_mean"]))
     assert summary["episodes"] == 3
+
+
+def test_how_stale_gradients_were_is_told_at_the_end(tmp_path):
+    words = ("execution=virtual_time", "execution.spread=0", "algo.t_max=1", "threads=3", "evaluation.episodes=0")
+    summary = train(compose("env=toy/chain", "algo=a3c", "frames=300", *words), tmp_path)
+    told = {int(row["updates"]): int(row["gradients"]) for row in rows(tmp_path, "staleness.csv")}
+    assert sum(told.values()) == summary["updates"]
+    assert told == {0: 1, 1: 1, 2: 298}  # n - 1 updates of the others, but for the first ones

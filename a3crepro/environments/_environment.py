@@ -66,6 +66,15 @@ class Environment(Component, ABC):
         tree: Tree = env.get_state() if hasattr(env, "get_state") else None
         return tree
 
+    def tells_its_state(self) -> bool:
+        """Whether a run can go on in the middle of a game."""
+        env = self.make(training=True)
+        try:
+            env.reset(seed=0)
+            return self.state(env) is not None
+        finally:
+            env.close()
+
     def restore(self, env: gym.Env[np.ndarray, Any], state: Tree) -> None:
         """Brings an environment to a state that `state` told of one with the same settings."""
         env.set_state(state)  # type: ignore[attr-defined]

@@ -56,7 +56,14 @@ class Execution(Component, ABC):
 
     @abstractmethod
     def is_exact(self, config: Config) -> bool:
-        """Whether a run is repeatable to the bit, also when it is stopped and goes on."""
+        """Whether a run is repeatable to the bit, also when it is stopped and goes on.
+
+        The latter where the environment can tell its state, too: see `Environment.tells_its_state`.
+        """
+
+    @abstractmethod
+    def process_count(self, config: Config) -> int:
+        """Processes that the actor-learners are run in."""
 
     @abstractmethod
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:

@@ -29,6 +29,9 @@ class Hogwild(Execution):
     def is_exact(self, config: Config) -> bool:
         return config.threads == 1
 
+    def process_count(self, config: Config) -> int:
+        return config.threads
+
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         shared.share(CONTEXT.Lock())
         children: list[Child] = []

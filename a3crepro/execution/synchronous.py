@@ -41,9 +41,12 @@ class Synchronous(Execution):
     def is_exact(self, config: Config) -> bool:
         return True
 
+    def process_count(self, config: Config) -> int:
+        return min(self.processes or len(os.sched_getaffinity(0)), config.threads)
+
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         shared.share(CONTEXT.Lock())
-        trees = origin.tree or [None] * min(self.processes or len(os.sched_getaffinity(0)), config.threads)
+        trees = origin.tree or [None] * self.process_count(config)
         meeting = Meeting(len(trees), shared)
         children: list[Child] = []
         try:

@@ -40,6 +40,9 @@ class VirtualTime(Execution):
     def is_exact(self, config: Config) -> bool:
         return True
 
+    def process_count(self, config: Config) -> int:
+        return 1
+
     def duration(self, steps: int, rng: np.random.Generator) -> float:
         """Seconds that so many steps last: a sum of gamma-distributed ones, which is gamma-distributed itself."""
         if self.spread == 0:
