@@ -14,7 +14,7 @@ from torch import Tensor
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.config import Config
 from a3crepro.environments._environment import Spaces, spaces_of
-from a3crepro.model import Model, Sizes, make_model
+from a3crepro.model import Answer, Model, Sizes, make_model
 from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
 from a3crepro.plain import Tree
@@ -46,8 +46,6 @@ class Snapshot:
 
 
 Report = Callable[[Episode | Snapshot], None]
-Choose = Callable[[Outputs, "ActorLearner"], int]
-"""From the network's outputs for a state to an action."""
 
 
 @dataclass
@@ -71,6 +69,10 @@ class Rollout:
     @property
     def frames(self) -> int:
         return len(self.actions) * self.frames_per_step
+
+    def is_complete(self, steps: int) -> bool:
+        """Whether it has so many steps, or the episode has ended."""
+        return self.episode_ended or len(self.actions) >= steps
 
 
 class Models(NamedTuple):
@@ -96,8 +98,8 @@ class Models(NamedTuple):
                 model.set_shared_state(part)
 
 
-def make_models(config: Config, shared: SharedState, spaces: Spaces, learners: int = 1) -> Models:
-    """The networks of one actor-learner, or of so many whose rollouts' gradients are summed."""
+def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int = 0) -> Models:
+    """The networks of one actor-learner, or of so many that act together, where there are lanes."""
     network, algo, (observation_space, actions) = config.network, config.algo, spaces
     heads, steps = algo.heads(actions), algo.max_steps
 
@@ -106,10 +108,10 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, learners: i
         return make_model(module, observation_space, theta, version, sizes, network.implementation)
 
     version = None if algo.uses_thread_copy else shared.updates
-    learnt = model(shared.parameters, version, Sizes(steps + 1, steps * learners))
+    learnt = model(shared.parameters, version, Sizes(steps + 1, steps * max(1, lanes), lanes))
     if algo.target_interval is None:
         return Models(learnt, None)
-    return Models(learnt, model(shared.target, shared.target_version, Sizes(8, 0)))
+    return Models(learnt, model(shared.target, shared.target_version, Sizes(8, 0, lanes)))
 
 
 def step_size(config: Config, frames: int, norm: float) -> tuple[float, float]:
@@ -177,30 +179,43 @@ class ActorLearner:
         self._read_at.append(self.shared.updates())
         self.model.synchronise()
 
-    def roll_out(self, steps: int, choose: Choose) -> Rollout:
+    def roll_out(self, steps: int) -> Rollout:
         """Acts for this many steps, or to the end of the episode."""
-        if self._episode_ended:
-            self._start_episode()
-        rollout = Rollout(self.state, self.config.env.frames_per_step)
-        while len(rollout.actions) < steps and not rollout.episode_ended:
-            self._step(self.decide(choose), rollout)
+        rollout = self.begin()
+        while not rollout.is_complete(steps):
+            self.decide()
+            self.step(rollout)
         return rollout
 
-    def decide(self, choose: Choose) -> int:
+    def begin(self) -> Rollout:
+        """A rollout without a step yet; in a new episode, where the last one ended."""
+        if self._episode_ended:
+            self._start_episode()
+        return Rollout(self.state, self.config.env.frames_per_step)
+
+    def decide(self) -> int:
         """The action in the current state: chosen once, and taken by the next step."""
         if self._decision is None:
-            outputs, state = self.model.outputs(self.observation, self.state)
-            self._decision = choose(outputs, self), state
+            self.decide_from(*self.ask(self.model))
+        assert self._decision is not None
         return self._decision[0]
+
+    def decide_from(self, outputs: Outputs, state: Any) -> None:
+        """Chooses from the network's outputs for the current state; `state` is the recurrent one after it."""
+        self._decision = self.algo.choose(outputs, self), state
 
     def outputs(self) -> Outputs:
         """The network's outputs for the current state, at θ'."""
-        return self.model.outputs(self.observation, self.state)[0]
+        return self.ask(self.model)[0]
 
     def target_outputs(self) -> Outputs:
         """The target network's outputs for the current state, at θ⁻ (and, with LSTM cells, in the state of θ')."""
         assert self.models.target is not None
-        return self.models.target.outputs(self.observation, self.state)[0]
+        return self.ask(self.models.target)[0]
+
+    def ask(self, model: Model) -> Answer:
+        """A model's outputs for the current state, and the recurrent state after it."""
+        return model.outputs(self.observation, self.state)
 
     def accumulate(self, rollout: Rollout, returns: np.ndarray) -> dict[str, np.ndarray]:
         """dθ ← dθ + ∂loss/∂θ', for these returns of the rollout's states; returns the network's outputs there."""
@@ -251,9 +266,11 @@ class ActorLearner:
         self._decision = None
         self._episode_ended = False
 
-    def _step(self, action: int, rollout: Rollout) -> None:
-        observation, reward, terminated, truncated, info = self.env.step(action)
+    def step(self, rollout: Rollout) -> None:
+        """Takes the action that was decided on."""
         assert self._decision is not None
+        action, state = self._decision
+        observation, reward, terminated, truncated, info = self.env.step(action)
         clip = self.config.env.reward_clip
         rollout.observations.append(self.observation)
         rollout.actions.append(action)
@@ -261,7 +278,7 @@ class ActorLearner:
         rollout.discounts.append(0.0 if terminated else self.algo.gamma)
         rollout.terminal = terminated
         rollout.episode_ended = self._episode_ended = terminated or truncated
-        self.observation, self.state, self._decision = observation, self._decision[1], None
+        self.observation, self.state, self._decision = observation, state, None
         self._keep_score(float(reward), info.get("game_over", terminated or truncated))
 
     def _keep_score(self, reward: float, game_over: bool) -> None:

@@ -5,6 +5,7 @@ Given θ, an evaluation depends on the run's seed and the frame count alone.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -163,3 +164,5 @@ def _score_snapshots(connection: Connection, config: Config) -> None:
         policy = NetworkPolicy(config, parameters)
         scores = list(evaluate(config, policy, config.seed, frames, config.evaluation.episodes))
         connection.send(Scores(frames, scores))
+        del policy
+        gc.collect()  # an environment and its wrappers hold each other: until then, those of each evaluation pile up

@@ -7,7 +7,7 @@ the networks that it knows.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -20,7 +20,12 @@ from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.plain import Tree
 
 if TYPE_CHECKING:
+    from a3crepro.actor_learner import Rollout
     from a3crepro.algorithms._algorithm import Algorithm
+
+
+Answer = tuple[dict[str, np.ndarray], Any]
+"""The vector of each head for an observation, and the recurrent state after it."""
 
 
 class Model(Protocol):
@@ -41,11 +46,8 @@ class Model(Protocol):
     def begin_rollout(self) -> None:
         """Another rollout begins at θ' as it is since the last `synchronise`."""
 
-    def outputs(self, observation: np.ndarray, state: Any) -> tuple[dict[str, np.ndarray], Any]:
-        """The vector of each head for one observation, and the recurrent state after it.
-
-        The vectors are good until the next call.
-        """
+    def outputs(self, observation: np.ndarray, state: Any) -> Answer:
+        """The answer for one observation; its vectors are good until the next call."""
 
     def accumulate(
         self,
@@ -91,6 +93,19 @@ class Model(Protocol):
 
     def set_shared_state(self, state: Tree) -> None:
         """Takes over what `get_shared_state` told, where θ is as it was."""
+
+
+class Batch(Model, Protocol):
+    """A model for many actor-learners of a process that act together at the same θ': each has a lane."""
+
+    def outputs_of(self, asked: Mapping[int, tuple[np.ndarray, Any]]) -> dict[int, Answer]:
+        """Outputs for observations and recurrent states of the lanes that ask; all do after `synchronise`.
+
+        The vectors are good until the next `synchronise`.
+        """
+
+    def accumulate_all(self, rollouts: Sequence[Rollout], returns: Sequence[np.ndarray], algo: Algorithm) -> None:
+        """dθ ← dθ + ∂loss/∂θ' of a rollout of each lane, of whose states `outputs_of` was asked since `synchronise`."""
 
 
 class ModuleModel:
@@ -170,6 +185,28 @@ class ModuleModel:
         pass
 
 
+class ModuleBatch(ModuleModel):
+    """The same for many actor-learners; a recurrent module is asked for one after another."""
+
+    def outputs_of(self, asked: Mapping[int, tuple[np.ndarray, Any]]) -> dict[int, Answer]:
+        if any(state is not None for _, state in asked.values()):
+            return {lane: self.outputs(*question) for lane, question in asked.items()}
+        with torch.no_grad():
+            outputs, _ = self.module(torch.from_numpy(np.stack([observation for observation, _ in asked.values()])))
+        return {
+            lane: ({name: output[i].numpy() for name, output in outputs.items()}, None) for i, lane in enumerate(asked)
+        }
+
+    def accumulate_all(self, rollouts: Sequence[Rollout], returns: Sequence[np.ndarray], algo: Algorithm) -> None:
+        if any(rollout.state is not None for rollout in rollouts):
+            for rollout, theirs in zip(rollouts, returns, strict=True):
+                self.accumulate(rollout.observations, rollout.actions, theirs, rollout.state, algo)
+            return
+        observations = [observation for rollout in rollouts for observation in rollout.observations]
+        actions = [action for rollout in rollouts for action in rollout.actions]
+        self.accumulate(observations, actions, np.concatenate(returns), None, algo)
+
+
 class Sizes(NamedTuple):
     """How much a model is asked for between two changes of its parameters."""
 
@@ -177,6 +214,8 @@ class Sizes(NamedTuple):
     """Observations whose outputs are asked for, one after another."""
     steps: int
     """States whose gradients are summed; 0: none."""
+    lanes: int = 0
+    """Actor-learners that act together; 0: one after another."""
 
 
 def make_model(
@@ -187,14 +226,15 @@ def make_model(
     sizes: Sizes,
     implementation: str,
 ) -> Model:
-    """The fast path where it is asked for and knows the network, else the module itself.
+    """The fast path where it is asked for and knows the network, else the module itself; a `Batch`, where it has lanes.
 
     `version` is a number that changes whenever θ does, for a model at the shared θ; None for one at a copy θ'.
     """
-    from a3crepro.fast.model import FastModel, Place
+    from a3crepro.fast.model import FastBatch, FastModel, Place
     from a3crepro.fast.spec import spec_of
 
     spec = spec_of(module, observation_space) if implementation == "fast" else None
     if spec is None:
-        return ModuleModel(module, theta, copy=version is None)
-    return FastModel(Place(spec, theta.numpy(), version, sizes.slots), sizes.steps)
+        return (ModuleBatch if sizes.lanes else ModuleModel)(module, theta, copy=version is None)
+    place = Place(spec, theta.numpy(), version, sizes.slots, max(1, sizes.lanes))
+    return (FastBatch if sizes.lanes else FastModel)(place, sizes.steps)

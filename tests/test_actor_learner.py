@@ -38,7 +38,7 @@ def test_two_identical_rollouts_give_the_same_gradient(bench, algo):
 def test_the_gradient_of_a_rollout_is_the_sum_over_its_steps(bench):
     learner = bench("algo=a3c", "env=toy/catch", "threads=1").learner
     learner.synchronise()
-    rollout = learner.roll_out(5, learner.algo.sample)
+    rollout = learner.roll_out(5)
     returns = np.linspace(-1, 1, 5, dtype=np.float32)
     learner.accumulate(rollout, returns)
     whole, total = learner.model.gradient.clone(), torch.zeros_like(learner.model.gradient)
@@ -133,7 +133,7 @@ def test_a_truncated_episode_does_not_keep_the_action_of_its_target(bench):
     for _ in range(3000):
         run_segments(learner, 1)
         if learner._episode_ended and learner._decision is not None:
-            learner.roll_out(1, learner.algo.epsilon_greedy)
+            learner.roll_out(1)
             assert learner.observation is not None and learner.env.unwrapped.steps == 1
             return
     pytest.fail("no episode was truncated")
@@ -183,7 +183,7 @@ def test_rewards_are_clipped_for_the_learner_and_scores_are_not(bench):
     run_segments(case.learner, 30)
     games = [report for report in case.reports if isinstance(report, Episode)]
     assert games and all(abs(game.score) == 1.0 and game.episode_frames == 5 for game in games)
-    rollout = case.learner.roll_out(5, case.learner.algo.sample)
+    rollout = case.learner.roll_out(5)
     assert abs(rollout.rewards[-1]) == 0.25
 
 
@@ -258,7 +258,7 @@ def test_lstm_state_is_carried_across_rollouts_and_reset_at_the_end_of_an_episod
     for _ in range(4):  # episodes of five steps: rollouts of 2, 2, 1 steps, then a new episode
         state = learner.state
         learner.synchronise()
-        rollout = learner.roll_out(2, learner.algo.sample)
+        rollout = learner.roll_out(2)
         assert rollout.state is state or rollout.state.count_nonzero() == 0
         states.append((rollout.state.clone(), len(rollout.actions)))
     assert [length for _, length in states] == [2, 2, 1, 2]

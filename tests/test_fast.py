@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from a3crepro.actor_learner import Rollout
 from a3crepro.config import compose
-from a3crepro.fast.model import FastModel
-from a3crepro.model import ModuleModel, Sizes, make_model
+from a3crepro.fast.model import FastBatch, FastModel
+from a3crepro.model import ModuleBatch, ModuleModel, Sizes, make_model
 from a3crepro.networks._network import flatten, parameter_count, seeded
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
@@ -92,6 +93,59 @@ def test_outputs_gradients_and_updates_are_the_modules(algo, network):
         models[0].place._synchronised = False
 
 
+@pytest.mark.parametrize("algo", ["a3c", "n_step_q"])
+@pytest.mark.parametrize("network", CASES)
+def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, network):
+    """Four lanes with rollouts of 5, 2, 5 and 1 steps, by both implementations, beside a module for one alone."""
+    config, space, actions, (_, alone) = pair(algo, network, CASES[network])
+    lengths, rng = [5, 2, 5, 1], np.random.default_rng(1)
+    cells = config.network.lstm_cells
+    sizes = Sizes(T_MAX + 1, T_MAX * len(lengths), len(lengths))
+    batches = [
+        make_model(alone.module, space, alone.theta.clone(), None, sizes, implementation)
+        for implementation in ("fast", "module")
+    ]
+    for _ in range(3):  # the second time, what is unchanged since the first is not cut into blocks again
+        games = [list(game(space, T_MAX + 1, rng)) for _ in lengths]
+        starts = [0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None for _ in lengths]
+        taken = [rng.integers(actions, size=T).tolist() for T in lengths]
+        returns = [rng.normal(size=T).astype(np.float32) for T in lengths]
+        expected, found = [], []
+        alone.synchronise()
+        alone.clear_gradient()
+        for T, observations, start, chosen, theirs in zip(lengths, games, starts, taken, returns, strict=True):
+            state = as_state(start, alone)
+            for observation in observations[: T + 1]:
+                outputs, state = alone.outputs(observation, state)
+                expected.append(np.concatenate([v.copy() for v in outputs.values()]))
+            alone.accumulate(observations[:T], chosen, theirs, as_state(start, alone), config.algo)
+        for batch in batches:
+            batch.synchronise()
+            batch.clear_gradient()
+            states, outputs = {lane: as_state(start, batch) for lane, start in enumerate(starts)}, {}
+            for t in range(
+                T_MAX + 1
+            ):  # a lane that is done waits, and asks with the others again at last
+                asked = {
+                    lane: (games[lane][min(t, T)], states[lane])
+                    for lane, T in enumerate(lengths)
+                    if t < T or t == T_MAX
+                }
+                for lane, (answer, state) in batch.outputs_of(asked).items():
+                    outputs[lane, min(t, lengths[lane])] = np.concatenate([v.copy() for v in answer.values()])
+                    states[lane] = state
+            rollouts = [
+                Rollout(as_state(start, batch), 1, observations[:T], chosen)
+                for T, observations, start, chosen in zip(lengths, games, starts, taken, strict=True)
+            ]
+            batch.accumulate_all(rollouts, returns, config.algo)
+            found.append(np.stack([outputs[key] for key in sorted(outputs)]))
+            close(found[-1], np.stack(expected))
+            for start, end in pairwise(batches[0].spec.bounds):
+                close(batch.full_gradient()[start:end], alone.full_gradient()[start:end], 1e-4)
+        assert isinstance(batches[0], FastBatch) and isinstance(batches[1], ModuleBatch)
+
+
 def run(bench, implementation, algo, env, segments, *overrides):
     case = bench(f"algo={algo}", f"env={env}", "threads=1", f"network.implementation={implementation}", *overrides)
     assert isinstance(case.learner.model, FastModel if implementation == "fast" else ModuleModel)
@@ -164,12 +218,12 @@ def test_a_gradient_that_is_not_finite_is_seen(bench, bad):
         case = bench("algo=a3c", "env=minatar/breakout", "threads=1", *cells)
         learner, before = case.learner, case.shared.parameters.clone()
         learner.synchronise()
-        rollout = learner.roll_out(3, learner.algo.sample)
+        rollout = learner.roll_out(3)
         learner.accumulate(rollout, np.array([0.0, bad, 0.0], np.float32)[: len(rollout.actions)])
         learner.apply()
         assert torch.equal(case.shared.parameters, before)
         assert case.shared.refused() == 1 and case.shared.updates() == 0
         learner.synchronise()
-        learner.accumulate(learner.roll_out(3, learner.algo.sample), np.zeros(3, np.float32))
+        learner.accumulate(learner.roll_out(3), np.zeros(3, np.float32))
         learner.apply()
         assert case.shared.updates() == 1 and bool(torch.isfinite(case.shared.parameters).all())

@@ -63,6 +63,10 @@ class Algorithm(Component, ABC):
         """Counts the rollout's frames, and updates θ and θ⁻ where the method does."""
 
     @abstractmethod
+    def choose(self, outputs: Outputs, learner: ActorLearner) -> int:
+        """The action that an actor-learner takes, from the network's outputs for a state."""
+
+    @abstractmethod
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         """The summed loss of a rollout.
 
@@ -132,7 +136,7 @@ class ValueBased(Algorithm):
         final = final_epsilon(learner.seed, learner.thread, draw, tuple(how.final_values), tuple(how.probabilities))
         return epsilon(learner.global_frames, how.anneal_frames, final)
 
-    def epsilon_greedy(self, outputs: Outputs, learner: ActorLearner) -> int:
+    def choose(self, outputs: Outputs, learner: ActorLearner) -> int:
         """a ε-greedy with respect to Q(s, ·; θ)."""
         now = self.epsilon(learner)
         learner.monitor(now)

@@ -31,7 +31,7 @@ class OneStep(ValueBased):
 
     def compute(self, learner: ActorLearner) -> Rollout:
         learner.synchronise()  # reads T; θ is the shared one
-        step = learner.roll_out(1, self.epsilon_greedy)
+        step = learner.roll_out(1)
         following = 0.0 if step.terminal else self.following(learner)
         y = n_step_returns(step.rewards, step.discounts, following)
         learner.accumulate(step, y)

@@ -39,13 +39,13 @@ class A3C(Algorithm):
     def heads(self, actions: int) -> dict[str, int]:
         return {"logits": actions, "value": 1}
 
-    def sample(self, outputs: Outputs, learner: ActorLearner) -> int:
+    def choose(self, outputs: Outputs, learner: ActorLearner) -> int:
         """a drawn from π(·|s; θ')."""
         return sample_softmax(outputs["logits"], learner.rng)
 
     def compute(self, learner: ActorLearner) -> Rollout:
         learner.synchronise()  # θ' ← θ
-        rollout = learner.roll_out(self.t_max, self.sample)
+        rollout = learner.roll_out(self.t_max)
         value = 0.0 if rollout.terminal else learner.outputs()["value"].item()  # V(s_t; θ'_v)
         returns = n_step_returns(rollout.rewards, rollout.discounts, value)
         outputs = learner.accumulate(rollout, returns)

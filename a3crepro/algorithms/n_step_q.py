@@ -24,7 +24,7 @@ class NStepQ(ValueBased):
 
     def compute(self, learner: ActorLearner) -> Rollout:
         learner.synchronise()  # θ' ← θ
-        rollout = learner.roll_out(self.t_max, self.epsilon_greedy)
+        rollout = learner.roll_out(self.t_max)
         best = 0.0 if rollout.terminal else learner.target_outputs()["q"].max()
         returns = n_step_returns(rollout.rewards, rollout.discounts, best)
         learner.accumulate(rollout, returns)

@@ -14,5 +14,5 @@ class OneStepSarsa(OneStep):
     """y = r + γ Q(s', a'; θ⁻) with the action a' that is then taken in s'."""
 
     def following(self, learner: ActorLearner) -> float:
-        action = learner.decide(self.epsilon_greedy)  # a', kept: the next step takes it
+        action = learner.decide()  # a', kept: the next step takes it
         return float(learner.target_outputs()["q"][action])

@@ -1,8 +1,9 @@
 """No asynchrony: all actor-learners roll out from the same θ, and the sum of their gradients makes one update (A2C).
 
-It shows what asynchrony itself contributes, and is the fastest way to use a few cores: the parameters of a round are
-read by many actor-learners one after another, and written once for all of them. A process a core has its share of
-the actor-learners and of θ; the processes meet four times a round.
+It shows what asynchrony itself contributes, and is the fastest way to use a few cores: the actor-learners of a process
+take their steps together, so that each weight is read once for all of them, and written once a round. A process a core
+has its share of the actor-learners and of θ; the processes meet four times a round. Actor-learners of the one-step
+methods act one after another: their gradients come due in different rounds.
 
 The learning rate is that of one update, as in the asynchronous methods: a round of n actor-learners makes one step with
 the sum of n gradients where these make n steps with one each. The clip of the gradient's norm acts on the sum.
@@ -13,19 +14,20 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from a3crepro.actor_learner import ActorLearner, Episode, Models, Snapshot, make_models, step_size
+from a3crepro.actor_learner import ActorLearner, Episode, Models, Rollout, Snapshot, make_models, step_size
+from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution.hogwild import GRACE, LETTERS
-from a3crepro.model import Model
+from a3crepro.model import Answer, Model
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT, Child, wait_for_messages
 from a3crepro.settings import PositiveCount
@@ -163,20 +165,58 @@ class Member(ActorLearner):
         self.target_first = not self.due
 
 
+class Lane(Member):
+    """One that takes its steps together with the others of its team: what it asks for, they all have asked for."""
+
+    lane = 0
+
+    def begin(self) -> Rollout:
+        self.acted: list[Outputs] = []
+        self.rollout = super().begin()
+        return self.rollout
+
+    def act(self, outputs: Outputs, state: Any) -> None:
+        """Takes a step, with the network's outputs for the current state."""
+        self.acted.append(outputs)
+        self.decide_from(outputs, state)
+        self.step(self.rollout)
+
+    def roll_out(self, steps: int) -> Rollout:
+        assert steps == self.algo.max_steps
+        return self.rollout
+
+    def ask(self, model: Model) -> Answer:
+        return self.team.answers(model)[self.lane]
+
+    def accumulate(self, rollout: Rollout, returns: np.ndarray) -> dict[str, np.ndarray]:
+        self.returns = returns
+        return {name: np.stack([outputs[name] for outputs in self.acted]) for name in self.acted[0]}
+
+
 class Team:
     """The actor-learners of one process."""
 
     def __init__(self, config: Config, shared: SharedState, meeting: Meeting, part: int, start: int) -> None:
-        self.config, self.shared, self.meeting, self.part = config, shared, meeting, part
+        self.config, self.algo, self.shared, self.meeting, self.part = config, config.algo, shared, meeting, part
         self.reports: list[Report] = []
         self.rounds, self.answered, self.posted = 0, meeting.answered, time.monotonic()
         self.frames = shared.frames()
         self.synchronised = False
         threads = range(config.threads)[part :: meeting.processes]
-        self.models = make_models(config, shared, config.env.spaces(), len(threads))
         # Where a rollout is an update, one gradient is summed for all; else some may have to wait for theirs.
         self.together = config.algo.uses_thread_copy
-        self.members = [Member(config, shared, thread, start, self._report, self._models()) for thread in threads]
+        self.lanes: list[Lane] = []
+        self._answers: dict[int, dict[int, Answer]] = {}
+        if self.together and len(threads) > 1:
+            self.models = make_models(config, shared, config.env.spaces(), len(threads))
+            self.lanes = [Lane(config, shared, thread, start, self._report, self.models) for thread in threads]
+            for number, lane in enumerate(self.lanes):
+                lane.lane = number
+        else:
+            self.models = make_models(config, shared, config.env.spaces())
+        self.members: Sequence[Member] = self.lanes or [
+            Member(config, shared, thread, start, self._report, self._models()) for thread in threads
+        ]
         for member in self.members:
             member.team = self
         self.slice = slice(*meeting.edges[part : part + 2])
@@ -193,15 +233,47 @@ class Team:
         """All roll out from the same θ, which then is updated with the sum of the gradients that are due."""
         self.rounds += 1
         self.synchronised = False
+        if self.lanes:
+            self._roll_out()
         for member in self.members:
             member.due = False
-            self.config.algo.write(member, member.compute())
+            member.write(member.compute())
+        if self.lanes:
+            batch: Any = self.models.model
+            batch.accumulate_all(
+                [lane.rollout for lane in self.lanes], [lane.returns for lane in self.lanes], self.algo
+            )
         due = [member for member in self.members if member.due]
         models = [self.models.model] if self.together else [member.model for member in due]
         if self.meeting.processes == 1 and len(models) == 1:
             self._update_alone(due)
         else:
             self._update_with_others(due, models)
+
+    def _roll_out(self) -> None:
+        """All lanes act, step by step together, each to the end of its rollout."""
+        batch: Any = self.models.model
+        batch.synchronise()
+        self.synchronised = True
+        self._answers.clear()
+        for lane in self.lanes:
+            lane.begin()
+        going = self.lanes
+        while going:
+            answers = batch.outputs_of({lane.lane: (lane.observation, lane.state) for lane in going})
+            for lane in going:
+                lane.act(*answers[lane.lane])
+            going = [lane for lane in going if not lane.rollout.is_complete(self.algo.max_steps)]
+
+    def answers(self, model: Model) -> dict[int, Answer]:
+        """What a model says of the states that the lanes have come to, where these are not terminal."""
+        if id(model) not in self._answers:
+            batch: Any = model
+            if model is self.models.target:
+                batch.synchronise()
+            asked = {lane.lane: (lane.observation, lane.state) for lane in self.lanes if not lane.rollout.terminal}
+            self._answers[id(model)] = batch.outputs_of(asked)
+        return self._answers[id(model)]
 
     def _update_alone(self, due: list[Member]) -> None:
         """As the asynchronous methods do it."""

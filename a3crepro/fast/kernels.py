@@ -3,6 +3,9 @@
 A convolution keeps one row per *distinct* patch of its input. While the parameters stand still, an output position
 whose patch did not change since the state before keeps its row, so only what moved on the screen is computed, forward
 and backward. `index[t, p]` is the row of position p in state t; state t's new rows are counts[t] to counts[t + 1].
+
+Several actor-learners may act together: each has a *lane*, t counts their steps, and the positions of the lanes follow
+one another, in `changed` one below the other. A matrix is then read once for all of them.
 """
 
 # The loops are compiled: annotations would say nothing that the signatures do not.
@@ -14,7 +17,7 @@ import numpy as np
 
 from a3crepro.kernels import kernel
 
-F1, F2, F3 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]"
+F1, F2, F3, F4 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]", "float32[:,:,:,::1]"
 I1, I2 = "int32[::1]", "int32[:,::1]"
 U2, U3 = "uint8[:,::1]", "uint8[:,:,::1]"
 
@@ -48,19 +51,22 @@ def block_to_row(now, top, left, size, scale, row):
                 i += 1
 
 
-@kernel(f"void(int64, {U3}, {U3}, int64, float32, {I2}, {I1}, {I1}, {U2}, {F2})")
-def observe(t, now, before, size, scale, index, latest, counts, changed, rows):
+@kernel(f"void(int64, int64, {U3}, {U3}, int64, float32, {I2}, {I1}, {I1}, {U2}, {F2})")
+def observe(t, lane, now, before, size, scale, index, latest, counts, changed, rows):
     """Cuts pixels [channels, height, width] into blocks of size x size; a block that changed gets a new row of floats.
 
-    latest holds the rows of the state before, also across rollouts; state 0 has block p in row p.
+    latest holds the rows of the state before, also across rollouts; state 0 has block p of all lanes' in row p.
+    counts[t + 1] goes on from lane to lane.
     """
-    mark_changes(now, before, size, changed)
-    row, width = counts[t], changed.shape[1]
-    for p in range(latest.size):
-        y, x = p // width, p % width
+    width = changed.shape[1]
+    marks = changed[lane * width : (lane + 1) * width]
+    mark_changes(now, before, size, marks)
+    row, first = counts[t + 1], lane * width * width
+    for p in range(first, first + width * width):
+        y, x = (p - first) // width, (p - first) % width
         if t == 0:
             row = p
-        if changed[y, x]:
+        if marks[y, x]:
             block_to_row(now, y * size, x * size, size, scale, rows[row])
             latest[p] = row
             row += 1
@@ -69,8 +75,8 @@ def observe(t, now, before, size, scale, index, latest, counts, changed, rows):
             latest[p] = p
         index[t, p] = latest[p]
     if t == 0:
-        changed[:] = 1
-        row = latest.size
+        marks[:] = 1
+        row = first + width * width
     counts[t + 1] = row
 
 
@@ -87,11 +93,12 @@ def window_changed(changed, top, left, size):
 @kernel(f"void(int64, {U2}, int64, int64, {I2}, {I1}, {U2})")
 def assign_rows(t, changed_in, size, stride, index, counts, changed):
     """A position whose window changed gets a new row, any other keeps its row of state t - 1."""
-    row, height, width = counts[t], changed.shape[0], changed.shape[1]
+    row, height, width, width_in = counts[t], changed.shape[0], changed.shape[1], changed_in.shape[1]
     for y in range(height):
+        top = (y // width) * width_in + (y % width) * stride
         for x in range(width):
             p = y * width + x
-            changed[y, x] = t == 0 or window_changed(changed_in, y * stride, x * stride, size)
+            changed[y, x] = t == 0 or window_changed(changed_in, top, x * stride, size)
             if changed[y, x]:
                 index[t, p] = row
                 row += 1
@@ -112,7 +119,8 @@ def convolve(
     for p in range(index.shape[1]):
         if index[t, p] < first:
             continue
-        corner = (p // width) * stride * width_in + (p % width) * stride
+        lane, y, x = p // (width * width), p // width % width, p % width
+        corner = (lane * width_in + y * stride) * width_in + x * stride
         for k in range(size * size):
             r = index_in[t, corner + (k // size) * width_in + k % size]
             source[row, k] = r
@@ -166,67 +174,83 @@ def rectify_gradient(d_rows, rows):
                 d_rows[r, c] = 0
 
 
-@kernel(f"void(int64, {U2}, {I2}, {F2}, {F3}, {F1}, {F2}, {F2})")
+@kernel(f"void(int64, {U2}, {I2}, {F2}, {F3}, {F1}, {F3}, {F3})")
 def dense(t, changed, index, rows, blocks, bias, before, after):
     """Rectified linear layer on the last convolution: state t's sum is state t - 1's plus what the changed rows add.
 
-    blocks [positions, outputs, channels]; before holds the sums, after the rectified sums.
+    blocks [positions, outputs, channels]; before holds the sums, after the rectified sums, [states, lanes, outputs].
     """
-    flat, channels = changed.reshape(-1), rows.shape[1]
-    difference = np.empty(channels, np.float32)
-    part = np.empty(bias.size, np.float32)
-    before[t] = bias if t == 0 else before[t - 1]
-    for p in range(flat.size):
-        if not flat[p]:
-            continue
-        total = np.float32(0)
-        for c in range(channels):
-            old = rows[index[t - 1, p], c] if t > 0 else np.float32(0)
-            difference[c] = rows[index[t, p], c] - old
-            total += abs(difference[c])
-        if total > 0:
-            np.dot(blocks[p], difference, part)
+    flat, channels, positions, lanes = changed.reshape(-1), rows.shape[1], blocks.shape[0], before.shape[1]
+    differences, parts = np.empty((lanes, channels), np.float32), np.empty((lanes, bias.size), np.float32)
+    moved = np.empty(lanes, np.int64)
+    for lane in range(lanes):
+        before[t, lane] = bias if t == 0 else before[t - 1, lane]
+    for p in range(positions):
+        n = 0
+        for lane in range(lanes):
+            place = lane * positions + p
+            if not flat[place]:
+                continue
+            total = np.float32(0)
+            for c in range(channels):
+                old = rows[index[t - 1, place], c] if t > 0 else np.float32(0)
+                differences[n, c] = rows[index[t, place], c] - old
+                total += abs(differences[n, c])
+            if total > 0:
+                moved[n] = lane
+                n += 1
+        if n == 1:
+            np.dot(blocks[p], differences[0], parts[0])
+        elif n > 1:
+            np.dot(differences[:n], blocks[p].T, parts[:n])
+        for i in range(n):
             for o in range(bias.size):
-                before[t, o] += part[o]
-    for o in range(bias.size):
-        after[t, o] = max(before[t, o], np.float32(0))
+                before[t, moved[i], o] += parts[i, o]
+    for lane in range(lanes):
+        for o in range(bias.size):
+            after[t, lane, o] = max(before[t, lane, o], np.float32(0))
 
 
 @kernel(f"void({I2}, {F2}, {F3}, {F2})")
 def dense_backward(index, delta, blocks, d_rows):
-    """Gradient of the last convolution's rows; delta [T, outputs] is that of the linear layer's sums.
+    """Gradient of the last convolution's rows; delta [T * lanes, outputs] is that of the linear layer's sums.
 
     A row that served several states gets the sum of their gradients, so it is the sum of delta that is multiplied.
     """
-    steps, outputs = delta.shape
-    sums, parts = np.empty((steps, outputs), np.float32), np.empty((steps, d_rows.shape[1]), np.float32)
-    for p in range(index.shape[1]):
+    (steps, width), outputs, positions = index.shape, delta.shape[1], blocks.shape[0]
+    lanes, channels = width // positions, d_rows.shape[1]
+    sums, parts = np.empty((steps * lanes, outputs), np.float32), np.empty((steps * lanes, channels), np.float32)
+    row_of = np.empty(steps * lanes, np.int32)
+    for p in range(positions):
         n = 0
-        for t in range(steps):
-            if t == 0 or index[t, p] != index[t - 1, p]:
-                n += 1
-                for o in range(outputs):
-                    sums[n - 1, o] = delta[t, o]
-            else:
-                for o in range(outputs):
-                    sums[n - 1, o] += delta[t, o]
+        for lane in range(lanes):
+            place = lane * positions + p
+            for t in range(steps):
+                if t == 0 or index[t, place] != index[t - 1, place]:
+                    row_of[n] = index[t, place]
+                    n += 1
+                    for o in range(outputs):
+                        sums[n - 1, o] = delta[t * lanes + lane, o]
+                else:
+                    for o in range(outputs):
+                        sums[n - 1, o] += delta[t * lanes + lane, o]
         np.dot(sums[:n], blocks[p], parts[:n])
-        n = 0
-        for t in range(steps):
-            if t == 0 or index[t, p] != index[t - 1, p]:
-                for c in range(d_rows.shape[1]):
-                    d_rows[index[t, p], c] = parts[n, c]
-                n += 1
+        for i in range(n):
+            for c in range(channels):
+                d_rows[row_of[i], c] = parts[i, c]
 
 
 @kernel(f"void({I2}, {F2}, {F2})")
 def gather_states(index, rows, states):
-    """The linear layer's inputs [T, positions * channels] from rows."""
+    """The linear layer's inputs [T * lanes, positions * channels] from rows; index [T, lanes * positions]."""
     channels = rows.shape[1]
-    for t in range(states.shape[0]):
-        for p in range(index.shape[1]):
+    positions = states.shape[1] // channels
+    lanes = index.shape[1] // positions
+    for state in range(states.shape[0]):
+        t, first = state // lanes, state % lanes * positions
+        for p in range(positions):
             for c in range(channels):
-                states[t, p * channels + c] = rows[index[t, p], c]
+                states[state, p * channels + c] = rows[index[t, first + p], c]
 
 
 @kernel(f"void({F2}, {F2}, {F1})")
@@ -309,46 +333,71 @@ def sigmoid(x):
     return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
-@kernel(f"void({F2}, {F1}, {F2}, {F2}, {F2}, {F1}, {F1}, {F1}, {F1})")
+@kernel(f"void({F2}, {F2}, {F2})")
+def times_transposed(x, weight, y):
+    """y = x weightᵀ; BLAS has a faster way where x is a single vector."""
+    if len(x) == 1:
+        np.dot(weight, x[0], y[0])
+    else:
+        np.dot(x, weight.T, y)
+
+
+@kernel(f"void({F2}, {F2}, {F2})")
+def times(x, weight, y):
+    """y = x weight."""
+    if len(x) == 1:
+        y[0] = np.dot(x[0], weight)
+    else:
+        np.dot(x, weight, y)
+
+
+@kernel(f"void({F2}, {F2}, {F2}, {F2}, {F3}, {F2}, {F2}, {F2}, {F2})")
 def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
-    """One step of nn.LSTM; gates [4, units] leaves with i, f, g, o after their nonlinearities."""
-    flat, units = gates.reshape(-1), h.size
-    flat[:] = np.dot(weight_x, x) + np.dot(weight_h, h) + bias[0] + bias[1]
-    for u in range(units):
-        i, f, o = sigmoid(gates[0, u]), sigmoid(gates[1, u]), sigmoid(gates[3, u])
-        g = np.tanh(gates[2, u])
-        gates[0, u], gates[1, u], gates[2, u], gates[3, u] = i, f, g, o
-        c_next[u] = f * c[u] + i * g
-        h_next[u] = o * np.tanh(c_next[u])
+    """One step of nn.LSTM in each lane; gates [lanes, 4, units] leaves with i, f, g, o after their nonlinearities."""
+    lanes, units = h.shape
+    from_x, from_h = np.empty((lanes, 4 * units), np.float32), np.empty((lanes, 4 * units), np.float32)
+    times_transposed(x, weight_x, from_x)
+    times_transposed(h, weight_h, from_h)
+    for lane in range(lanes):
+        for u in range(units):
+            for k in range(4):
+                j = k * units + u
+                z = from_x[lane, j] + from_h[lane, j] + bias[0, j] + bias[1, j]
+                gates[lane, k, u] = np.tanh(z) if k == 2 else sigmoid(z)
+            c_next[lane, u] = gates[lane, 1, u] * c[lane, u] + gates[lane, 0, u] * gates[lane, 2, u]
+            h_next[lane, u] = gates[lane, 3, u] * np.tanh(c_next[lane, u])
 
 
-@kernel(f"void({F2}, {F2}, {F3}, {F2}, {F2}, {F3}, {F2})")
+@kernel(f"void({F2}, {F2}, {F4}, {F3}, {F3}, {F4}, {F3})")
 def lstm_backward(weight_x, weight_h, gates, c, d_h, d_gates, d_x):
-    """Back through time: d_h [T, units] in, d_gates [T, 4, units] (of the sums) and d_x [T, inputs] out."""
-    steps, units = d_h.shape
-    d_c = np.zeros(units, np.float32)
+    """Back through time: d_h [T, lanes, units] in, d_gates [T, lanes, 4, units] (of the sums) and d_x out."""
+    steps, lanes, units = d_h.shape
+    d_c, from_after = np.zeros((lanes, units), np.float32), np.empty((lanes, units), np.float32)
     one = np.float32(1)
     for t in range(steps - 1, -1, -1):
-        for u in range(units):
-            i, f, g, o = gates[t, 0, u], gates[t, 1, u], gates[t, 2, u], gates[t, 3, u]
-            tanh_c = np.tanh(c[t + 1, u])
-            d_c[u] += d_h[t, u] * o * (one - tanh_c * tanh_c)
-            d_gates[t, 0, u] = d_c[u] * g * i * (one - i)
-            d_gates[t, 1, u] = d_c[u] * c[t, u] * f * (one - f)
-            d_gates[t, 2, u] = d_c[u] * i * (one - g * g)
-            d_gates[t, 3, u] = d_h[t, u] * tanh_c * o * (one - o)
-            d_c[u] *= f
-        flat = d_gates[t].reshape(-1)
-        d_x[t] = np.dot(flat, weight_x)
+        for lane in range(lanes):
+            for u in range(units):
+                i, f, g, o = gates[t, lane, 0, u], gates[t, lane, 1, u], gates[t, lane, 2, u], gates[t, lane, 3, u]
+                tanh_c = np.tanh(c[t + 1, lane, u])
+                d_c[lane, u] += d_h[t, lane, u] * o * (one - tanh_c * tanh_c)
+                d_gates[t, lane, 0, u] = d_c[lane, u] * g * i * (one - i)
+                d_gates[t, lane, 1, u] = d_c[lane, u] * c[t, lane, u] * f * (one - f)
+                d_gates[t, lane, 2, u] = d_c[lane, u] * i * (one - g * g)
+                d_gates[t, lane, 3, u] = d_h[t, lane, u] * tanh_c * o * (one - o)
+                d_c[lane, u] *= f
+        flat = d_gates[t].reshape(lanes, 4 * units)
+        times(flat, weight_x, d_x[t])
         if t > 0:
-            d_h[t - 1] += np.dot(flat, weight_h)
+            times(flat, weight_h, from_after)
+            d_h[t - 1] += from_after
 
 
-@kernel(f"void({F2}, {F1}, {F1}, {F1})")
+@kernel(f"void({F2}, {F2}, {F1}, {F2})")
 def linear(weight, x, bias, out):
-    """out = weight x + bias."""
-    for o in range(bias.size):
-        total = bias[o]
-        for i in range(x.size):
-            total += weight[o, i] * x[i]
-        out[o] = total
+    """out = x weightᵀ + bias, for few outputs."""
+    for lane in range(x.shape[0]):
+        for o in range(bias.size):
+            total = bias[o]
+            for i in range(x.shape[1]):
+                total += weight[o, i] * x[lane, i]
+            out[lane, o] = total

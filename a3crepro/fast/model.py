@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,10 @@ from a3crepro.fast.spec import Spec
 from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.optimizers.rmsprop import RMSProp
 from a3crepro.plain import Tree
+
+if TYPE_CHECKING:
+    from a3crepro.actor_learner import Rollout
+    from a3crepro.model import Answer
 
 State = np.ndarray | None
 
@@ -25,11 +30,14 @@ class Place:
       version: a number that changes whenever θ does: then the copy is renewed before it is used. None for θ', which is
         renewed by `synchronise` alone.
       slots: observations at one copy, of which all but the first are computed from what moved.
+      lanes: actor-learners that act together.
     """
 
-    def __init__(self, spec: Spec, theta: np.ndarray, version: Callable[[], int] | None, slots: int) -> None:
+    def __init__(
+        self, spec: Spec, theta: np.ndarray, version: Callable[[], int] | None, slots: int, lanes: int = 1
+    ) -> None:
         self.theta, self.version, self.slots = theta, version, slots
-        self.network = FastNetwork(spec, slots)
+        self.network = FastNetwork(spec, slots, lanes)
         self._held: list[tuple[np.ndarray, State]] = []  # observations, and states before them, that the slots hold
         self._copied, self._synchronised = -1, False
         if version is None:
@@ -47,7 +55,7 @@ class Place:
         if self.version is None:
             self._held = []
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """Renews the copy of a shared θ that somebody has written since."""
         if self.version is not None:
             version = self.version()
@@ -57,23 +65,23 @@ class Place:
 
     def forward(self, observation: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         """The outputs of all heads for one observation, and the recurrent state after it."""
-        self._renew()
+        self.renew()
         if len(self._held) == self.slots:
             self._held = []
         network, slot = self.network, len(self._held)
         if state is not None:
-            network.h[slot], network.c[slot] = state
-        outputs = network.forward(slot, observation)
+            network.h[slot, 0], network.c[slot, 0] = state
+        outputs: np.ndarray = network.forward(slot, [observation])[0]
         self._held.append((observation, state))
         if state is not None:
-            state = np.stack((network.h[slot + 1], network.c[slot + 1]))
+            state = np.stack((network.h[slot + 1, 0], network.c[slot + 1, 0]))
         return outputs, state
 
     def slot_of(self, observation: np.ndarray, state: State) -> int:
         """The slot that holds an observation's activations; at a shared θ that has changed they are computed again."""
         if self.version is None:
             return 0  # of a rollout's first state
-        self._renew()
+        self.renew()
         for slot, (held, before) in enumerate(self._held):
             if np.array_equal(held, observation) and (before is None or state is None or np.array_equal(before, state)):
                 return slot
@@ -134,10 +142,14 @@ class FastModel:
         """Another rollout begins at θ' as it is."""
         self.place.begin_rollout()
 
+    def _heads(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs [..., width] of all heads, by their names."""
+        return {name: outputs[..., columns] for name, columns in self._columns.items()}
+
     def outputs(self, observation: np.ndarray, state: State) -> tuple[dict[str, np.ndarray], State]:
         """The vector of each head for one observation, and the recurrent state after it."""
         outputs, state = self.place.forward(observation, state)
-        return {name: outputs[columns] for name, columns in self._columns.items()}, state
+        return self._heads(outputs), state
 
     def accumulate(
         self,
@@ -153,12 +165,18 @@ class FastModel:
         """
         first = self.place.slot_of(observations[0], state)
         network, slots = self.place.network, slice(first, first + len(actions))
-        outputs = {name: network.outputs[slots, columns] for name, columns in self._columns.items()}
+        outputs = self._heads(network.outputs[slots, 0])
         with np.errstate(all="ignore"):  # what is not finite is seen in the norm, and refused
-            gradients = algo.output_gradient(outputs, np.asarray(actions), returns)
-            d_outputs = np.concatenate([gradients[name] for name in self._columns], axis=1)
-            network.backward(d_outputs, self.gradient, first)
+            d_outputs = self._output_gradient(algo, outputs, actions, returns)
+            network.backward(d_outputs[:, None], self.gradient, first)
         return outputs
+
+    def _output_gradient(
+        self, algo: Algorithm, outputs: dict[str, np.ndarray], actions: Sequence[int], returns: np.ndarray
+    ) -> np.ndarray:
+        """∂loss/∂outputs, [T, width of all heads]."""
+        gradients = algo.output_gradient(outputs, np.asarray(actions), returns)
+        return np.concatenate([gradients[name] for name in self._columns], axis=1)
 
     def gradient_norm(self) -> float:
         """L2 norm of the gradient."""
@@ -194,3 +212,46 @@ class FastModel:
     def set_shared_state(self, state: Tree) -> None:
         """Takes over what `get_shared_state` told, where θ is as it was."""
         self.place.set_state(state)
+
+
+class FastBatch(FastModel):
+    """The same for many actor-learners that act together, a lane each: weights are read once for all of them."""
+
+    def __init__(self, place: Place, steps: int) -> None:
+        super().__init__(place, steps)
+        self._slot = 0
+
+    def synchronise(self) -> None:
+        """θ' ← θ; new rollouts begin."""
+        self.place.synchronise()
+        self.place.renew()
+        self._slot = 0
+
+    def outputs_of(self, asked: Mapping[int, tuple[np.ndarray, State]]) -> dict[int, Answer]:
+        """Outputs for an observation of each lane that asks, and its recurrent state after it."""
+        network, slot = self.place.network, self._slot
+        self._slot += 1
+        observations: list[np.ndarray | None] = [None] * network.lanes
+        for lane, (observation, state) in asked.items():
+            observations[lane] = observation
+            if state is not None:
+                network.h[slot, lane], network.c[slot, lane] = state
+        outputs = network.forward(slot, observations)
+        return {
+            lane: (
+                self._heads(outputs[lane]),
+                None if state is None else np.stack((network.h[slot + 1, lane], network.c[slot + 1, lane])),
+            )
+            for lane, (_, state) in asked.items()
+        }
+
+    def accumulate_all(self, rollouts: Sequence[Rollout], returns: Sequence[np.ndarray], algo: Algorithm) -> None:
+        """Adds the gradients of the losses of all lanes' rollouts, whose first states were asked for at once."""
+        network = self.place.network
+        steps = [len(rollout.actions) for rollout in rollouts]
+        d_outputs = np.zeros((max(steps), *network.outputs.shape[1:]), np.float32)
+        with np.errstate(all="ignore"):
+            for lane, (rollout, theirs, T) in enumerate(zip(rollouts, returns, steps, strict=True)):
+                outputs = self._heads(network.outputs[:T, lane])
+                d_outputs[:T, lane] = self._output_gradient(algo, outputs, rollout.actions, theirs)
+            network.backward(d_outputs, self.gradient)

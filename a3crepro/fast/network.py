@@ -6,11 +6,12 @@ change. The weights of large layers have gradients of rank T: they stay in their
 matrices, and clipping, RMSProp and the copy of θ to θ' are one pass in which no gradient is written.
 
 Notation: a *slot* holds the activations of one state, a *row* those of one distinct patch. Arrays end in channels.
+Where several actor-learners act together at the same θ', each has a *lane*, and a slot holds one state of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
 from typing import NamedTuple
@@ -31,14 +32,20 @@ def zeros(*shape: int) -> np.ndarray:
     return np.zeros(shape, np.float32)
 
 
+def flat(array: np.ndarray) -> np.ndarray:
+    """[T, lanes, width] as [T * lanes, width]."""
+    return array.reshape(-1, array.shape[-1])
+
+
 class Rows:
     """Rows of one layer over the slots: which row each position has in each slot, and what is in it."""
 
-    def __init__(self, side: int, channels: int, slots: int) -> None:
-        self.index = np.zeros((slots, side * side), np.int32)
+    def __init__(self, side: int, channels: int, slots: int, lanes: int) -> None:
+        self.lanes = lanes
+        self.index = np.zeros((slots, lanes * side * side), np.int32)
         self.counts = np.zeros(slots + 1, np.int32)
-        self.changed = np.zeros((side, side), np.uint8)
-        self.values = zeros(slots * side * side, channels)
+        self.changed = np.zeros((lanes * side, side), np.uint8)
+        self.values = zeros(slots * lanes * side * side, channels)
 
 
 class Convolution:
@@ -51,9 +58,9 @@ class Convolution:
         out, channels = shape[:2]
         size, slots = shape[2] // block, len(below.index)
         self.below, self.size, self.stride = below, size, stride // block
-        side = (below.changed.shape[0] - size) // self.stride + 1
-        self.rows = Rows(side, out, slots)
-        rows, width = slots * side * side, prod(shape[1:])
+        side = (below.changed.shape[1] - size) // self.stride + 1
+        self.rows = Rows(side, out, slots, below.lanes)
+        rows, width = len(self.rows.values), prod(shape[1:])
         self.weight, self.bias = zeros(width, out), zeros(out)
         # order[i]: where PyTorch keeps number i of ours, [y, x, in, y in block, x in block, out]
         places = np.arange(prod(shape), dtype=np.int32).reshape(out, channels, size, block, size, block)
@@ -169,32 +176,34 @@ class FastNetwork:
     Args:
       spec: what it looks like.
       slots: states whose activations are kept; slot 0 is computed as a whole, the later ones from what moved.
+      lanes: actor-learners that act together.
     """
 
-    def __init__(self, spec: Spec, slots: int) -> None:
-        self.spec = spec
+    def __init__(self, spec: Spec, slots: int, lanes: int = 1) -> None:
+        self.spec, self.lanes = spec, lanes
         self.local = zeros(spec.bounds[-1])
         self._build_convolutions(slots)
         self.hidden_number = spec.hidden_number
         rows = self.convolutions[-1].rows
-        positions, channels, hidden = rows.index.shape[1], rows.values.shape[1], spec.hidden
+        positions, channels, hidden = rows.index.shape[1] // lanes, rows.values.shape[1], spec.hidden
         self.blocks = zeros(positions, hidden, channels)
         # The parts of θ' that `local` holds; the hidden layer's weight is in `blocks`.
         self.kept = spec.between([self.hidden_number])
-        self.sums, self.features = zeros(slots, hidden), zeros(slots, hidden)
+        self.sums, self.features = zeros(slots, lanes, hidden), zeros(slots, lanes, hidden)
         units = spec.lstm or hidden
         width = sum(width for _, width in spec.heads)
-        self.outputs = zeros(slots, width)
+        self.outputs = zeros(slots, lanes, width)
         self.head_weight, self.head_bias = zeros(width, units), zeros(width)
         if spec.lstm:
-            self.h, self.c, self.gates = zeros(slots + 1, units), zeros(slots + 1, units), zeros(slots, 4, units)
+            self.h, self.c = zeros(slots + 1, lanes, units), zeros(slots + 1, lanes, units)
+            self.gates = zeros(slots, lanes, 4, units)
 
     def _build_convolutions(self, slots: int) -> None:
         spec = self.spec
         channels, height, _ = spec.observation
         block = self.block = spec.convolutions[0][2]
-        below = self.pixels = Rows(height // block, channels * block * block, slots)
-        self.previous = np.zeros(spec.observation, np.uint8)
+        below = self.pixels = Rows(height // block, channels * block * block, slots, self.lanes)
+        self.previous = np.zeros((self.lanes, *spec.observation), np.uint8)
         self.latest = np.arange(below.index.shape[1], dtype=np.int32)
         self.convolutions: list[Convolution] = []
         for shape, (_, _, stride) in zip(spec.shapes[::2], spec.convolutions, strict=False):
@@ -233,11 +242,18 @@ class FastNetwork:
 
     # ---- Forward -----------------------------------------------------------------------------------------------------
 
-    def forward(self, slot: int, observation: np.ndarray) -> np.ndarray:
-        """Outputs for an observation, uint8 [channels, height, width]; the slots before it belong to earlier ones."""
+    def forward(self, slot: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
+        """Outputs [lanes, width] for each lane's observation, uint8 [channels, height, width].
+
+        The slots before it belong to earlier ones. None: a lane that is not asked; its outputs mean nothing.
+        """
         pixels, last = self.pixels, self.convolutions[-1].rows
-        k.observe(slot, observation, self.previous, self.block, self.spec.scale, pixels.index, self.latest,
-                  pixels.counts, pixels.changed, pixels.values)  # fmt: skip
+        pixels.counts[slot + 1] = pixels.counts[slot]
+        for lane, observation in enumerate(observations):
+            previous = self.previous[lane]
+            now = previous if observation is None else observation
+            k.observe(slot, lane, now, previous, self.block, self.spec.scale, pixels.index, self.latest,
+                      pixels.counts, pixels.changed, pixels.values)  # fmt: skip
         for layer in self.convolutions:
             layer.forward(slot)
         k.dense(slot, last.changed, last.index, last.values, self.blocks, self.bias, self.sums, self.features)
@@ -253,14 +269,14 @@ class FastNetwork:
     # ---- Backward ----------------------------------------------------------------------------------------------------
 
     def backward(self, d_outputs: np.ndarray, gradient: Gradient, slot: int = 0) -> None:
-        """Adds the gradient for ∂loss/∂outputs [T, width] of the T slots from this one on."""
+        """Adds the gradient for ∂loss/∂outputs [T, lanes, width] of the T slots from this one on."""
         T, n = len(d_outputs), self.hidden_number
-        now, slots = slice(gradient.steps, gradient.steps + T), slice(slot, slot + T)
-        gradient.steps += T
+        now, slots = slice(gradient.steps, gradient.steps + T * self.lanes), slice(slot, slot + T)
+        gradient.steps = now.stop
         hidden = gradient.factors[0]
         delta = hidden.delta[now]
         delta[...] = self._heads_backward(d_outputs, gradient, now, slots)
-        k.rectify_gradient(delta, self.features[slots])
+        k.rectify_gradient(delta, flat(self.features[slots]))
         gradient.part(n + 1)[...] += delta.sum(0)
         last = self.convolutions[-1]
         index = last.rows.index[slots]
@@ -274,8 +290,9 @@ class FastNetwork:
             layer.backward(layer.rows.counts[slots.stop], d_below, gradient.part(2 * i), gradient.part(2 * i + 1))
 
     def _heads_backward(self, d_outputs: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
-        """Through heads and LSTM cells; the gradient of the rectified hidden units, [T, hidden]."""
-        units = self.h[slots.start + 1 : slots.stop + 1] if self.spec.lstm else self.features[slots]
+        """Through heads and LSTM cells; the gradient of the rectified hidden units, [T * lanes, hidden]."""
+        units = flat(self.h[slots.start + 1 : slots.stop + 1] if self.spec.lstm else self.features[slots])
+        d_outputs = flat(d_outputs)
         for number, columns in self._heads():
             delta = np.ascontiguousarray(d_outputs[:, columns])
             k.add_outer(delta, units, gradient.part(number))
@@ -284,15 +301,16 @@ class FastNetwork:
         return self._lstm_backward(d_units, gradient, now, slots) if self.spec.lstm else d_units
 
     def _lstm_backward(self, d_units: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
-        T, n = len(d_units), self.hidden_number
+        units, lanes, n = self.spec.lstm, self.lanes, self.hidden_number
         _, from_x, from_h = gradient.factors
-        d_gates, d_x = zeros(T, 4, self.spec.lstm), zeros(T, self.spec.hidden)
-        k.lstm_backward(self.weight_x, self.weight_h, self.gates[slots], self.c[slots.start :], d_units, d_gates, d_x)
-        from_x.delta[now] = from_h.delta[now] = d_gates.reshape(T, -1)
-        from_x.inputs[now], from_h.inputs[now] = self.features[slots], self.h[slots]
+        d_h = d_units.reshape(-1, lanes, units)
+        d_gates, d_x = zeros(len(d_h), lanes, 4, units), zeros(len(d_h), lanes, self.spec.hidden)
+        k.lstm_backward(self.weight_x, self.weight_h, self.gates[slots], self.c[slots.start :], d_h, d_gates, d_x)
+        from_x.delta[now] = from_h.delta[now] = d_gates.reshape(-1, 4 * units)
+        from_x.inputs[now], from_h.inputs[now] = flat(self.features[slots]), flat(self.h[slots])
         for number in (n + 4, n + 5):
-            gradient.part(number)[...] += d_gates.reshape(T, -1).sum(0)
-        return d_x
+            gradient.part(number)[...] += d_gates.reshape(-1, 4 * units).sum(0)
+        return flat(d_x)
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 
