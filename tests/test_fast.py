@@ -123,9 +123,7 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
             batch.synchronise()
             batch.clear_gradient()
             states, outputs = {lane: as_state(start, batch) for lane, start in enumerate(starts)}, {}
-            for t in range(
-                T_MAX + 1
-            ):  # a lane that is done waits, and asks with the others again at last
+            for t in range(T_MAX + 1):  # a lane that is done waits, and asks with the others again at last
                 asked = {
                     lane: (games[lane][min(t, T)], states[lane])
                     for lane, T in enumerate(lengths)
