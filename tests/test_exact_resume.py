@@ -390,7 +390,11 @@ def end(config, asked_after=None):
         origin = Origin(1, 0.0, 0.0, stored(states.tree))
 
 
-SOME = [(algo, "minatar/breakout", "minatar") for algo in METHODS] + [("a3c", "pong", "mnih2013_lstm")]
+SOME = [(algo, "minatar/breakout", "minatar") for algo in METHODS] + [
+    ("a3c", "pong", "mnih2013_lstm"),
+    ("a3c", "toy/catch", "mlp"),
+    ("n_step_q", "toy/catch", "mlp_lstm"),
+]
 
 
 @pytest.mark.parametrize(("algo", "env", "network"), SOME)
@@ -415,9 +419,12 @@ def test_one_synchronous_actor_learner_is_one_in_virtual_time(algo, network):
 
 
 @pytest.mark.parametrize("algo", METHODS)
-def test_an_update_is_the_same_for_any_number_of_processes(algo):
-    ends = [end(synchronous(algo, "minatar/breakout", "minatar", processes, "frames=25"))[1] for processes in (1, 2, 5)]
-    start = initial_state(synchronous(algo, "minatar/breakout", "minatar", 1)).parameters.numpy()
+@pytest.mark.parametrize("network", ["minatar", "mlp_lstm"])
+def test_an_update_is_the_same_for_any_number_of_processes(algo, network):
+    """With 5 processes each actor-learner is alone; with 1 and 2 several act together."""
+    env = "minatar/breakout"
+    ends = [end(synchronous(algo, env, network, processes, "frames=25"))[1] for processes in (1, 2, 5)]
+    start = initial_state(synchronous(algo, env, network, 1)).parameters.numpy()
     moved = [states.arrays["parameters"] - start for states in ends]
     for other in moved[1:]:
         assert np.abs(other - moved[0]).max() <= 1e-5 * np.abs(moved[0]).max()

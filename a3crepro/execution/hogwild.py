@@ -11,16 +11,11 @@ import numpy as np
 
 from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, Origin, States
+from a3crepro.execution._execution import GRACE, LETTERS, Event, Execution, Origin, States
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT, Child, wait_for_messages
 from a3crepro.scheduling import ask_for_long_time_slices
 from a3crepro.shared_state import SharedState
-
-LETTERS = 0.25
-"""Seconds between two letters of an actor-learner with what it has to report."""
-GRACE = 5.0
-"""Seconds that actor-learners have to stop by themselves once they are asked to."""
 
 
 class Hogwild(Execution):
