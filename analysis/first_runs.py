@@ -17,9 +17,15 @@ METHODS = {
     "one_step_q": "one-step Q",
     "one_step_sarsa": "one-step Sarsa",
 }
-PATHS = {"fast": "without autograd", "module": "by autograd"}
 GAMES = {"breakout": (0, 10), "pong": (-21.5, -5)}
 EPOCH = 4_000_000
+
+
+def of(table: pd.DataFrame, chosen: dict[str, str]) -> pd.DataFrame:
+    """The rows with these values."""
+    for key, value in chosen.items():
+        table = table[table[key] == value]
+    return table
 
 
 def smoothed(games: pd.DataFrame, parts: int) -> pd.Series:
@@ -28,47 +34,28 @@ def smoothed(games: pd.DataFrame, parts: int) -> pd.Series:
     return total / games["games"].rolling(parts, min_periods=1).sum()
 
 
-def draw_method(axes: Axes, training: pd.DataFrame, evaluations: pd.DataFrame) -> None:
-    """One method on MinAtar: a line for each seed's training games, a colour for each path, final scores as points."""
-    for color, (path, label) in zip(sns.color_palette("colorblind"), PATHS.items(), strict=False):
-        here = training[training["implementation"] == path]
-        for number, (_, games) in enumerate(here.groupby("seed")):
-            name = f"{label}, {here['seed'].nunique()} seeds" if number == 0 else None
-            axes.plot(games["frames"] / 1e6, smoothed(games, 8), color=color, label=name, linewidth=1)
-        final = evaluations[evaluations["implementation"] == path]
-        axes.plot(final["frames"] / 1e6, final["score_mean"], "o", color=color, markersize=4, clip_on=False)
-
-
-def draw_game(axes: Axes, game: str, training: pd.DataFrame, evaluations: pd.DataFrame) -> None:
-    """A3C on Atari, beside the paper's with 16 threads (Figure 3)."""
+def draw(axes: Axes, training: pd.DataFrame, evaluations: pd.DataFrame, parts: int) -> None:
+    """The training games, smoothed over so many parts of the budget, and the evaluations."""
     blue = sns.color_palette("colorblind")[0]
-    for number, (_, games) in enumerate(training.groupby("seed")):
-        label = "training games" if number == 0 else None
-        axes.plot(games["frames"] / 1e6, smoothed(games, 4), color=blue, label=label, linewidth=1)
-    axes.plot(
-        evaluations["frames"] / 1e6, evaluations["score_mean"], "o", color=blue, markersize=3, label="evaluations"
-    )
+    axes.plot(training["frames"] / 1e6, smoothed(training, parts), color=blue, label="training games", linewidth=1)
+    scores = evaluations["score_mean"]
+    axes.plot(evaluations["frames"] / 1e6, scores, "o", color=blue, markersize=3, label="evaluations", clip_on=False)
+
+
+def draw_paper(axes: Axes, game: str, frames: int) -> None:
+    """The paper's A3C with 16 threads (Figure 3), over so many frames."""
     paper = pd.read_csv(RESULTS / "paper" / "fig3_s9_data_efficiency.csv")
     curve = paper[(paper["game"] == game) & (paper["method"] == "a3c") & (paper["threads"] == 16)]
-    curve = curve[curve["epoch"] <= -(-training["frames"].max() // EPOCH)]
+    curve = curve[curve["epoch"] <= -(-frames // EPOCH)]
     axes.plot(curve["epoch"] * EPOCH / 1e6, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
 
 
 def print_table(runs: pd.DataFrame) -> None:
-    """The final evaluations, as Markdown: MinAtar's as means of the seeds."""
-    print("| environment | method | threads | frames | path | final scores, by seed | mean |")
-    print("|---|---|---|---|---|---|---|")
-    order = runs.assign(order=runs["algo"].map({algo: i for i, algo in enumerate(METHODS)}))
-    for (env, _, path), here in order.sort_values("seed").groupby(["env", "order", "implementation"]):
-        first, scores = here.iloc[0], here["score_mean"]
-        words = [
-            f"`{env}`",
-            METHODS[first["algo"]],
-            str(first["threads"]),
-            f"{first['frames'] / 1e6:.0f}M",
-            PATHS[path],
-        ]
-        print("|", " | ".join([*words, ", ".join(f"{s:.1f}" for s in scores), f"{scores.mean():.1f}"]), "|")
+    """The final evaluations, as Markdown."""
+    print("| environment | method | threads | frames | final score, mean of games |\n|---|---|---|---|---|")
+    for _, run in runs.sort_values(["env", "algo"]).iterrows():
+        words = [f"`{run['env']}`", METHODS[run["algo"]], run["threads"], f"{run['frames'] / 1e6:.0f}M"]
+        print("|", " | ".join(map(str, [*words, f"{run['score_mean']:.1f}"])), "|")
 
 
 def main() -> None:
@@ -79,13 +66,13 @@ def main() -> None:
     figure, all_axes = plt.subplots(2, 3, figsize=(12, 7))
     panels = list(all_axes.flat)
     for axes, (algo, label) in zip(panels, METHODS.items(), strict=False):
-        here = [
-            table[(table["env"] == "minatar/breakout") & (table["algo"] == algo)] for table in (training, evaluations)
-        ]
-        draw_method(axes, *here)
+        chosen = {"env": "minatar/breakout", "algo": algo}
+        draw(axes, of(training, chosen), of(evaluations, chosen), parts=8)
         axes.set(title=f"MinAtar Breakout, {label}, 8 threads", ylim=(0, 14))
     for axes, (game, limits) in zip(panels[len(METHODS) :], GAMES.items(), strict=True):
-        draw_game(axes, game, *(table[table["env"] == f"atari/{game}"] for table in (training, evaluations)))
+        games = of(training, {"env": f"atari/{game}"})
+        draw(axes, games, of(evaluations, {"env": f"atari/{game}"}), parts=4)
+        draw_paper(axes, game, games["frames"].max())
         axes.set(title=f"Atari {game.capitalize()}, A3C, 16 threads", ylim=limits)
     for axes in panels:
         axes.set_xlabel("million frames")
