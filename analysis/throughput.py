@@ -48,12 +48,13 @@ def spread(row: pd.Series, figure: str = "steps_per_second") -> str:
     return f"{row[figure]:,.0f} ({row[f'{figure}_low']:,.0f} to {row[f'{figure}_high']:,.0f})"
 
 
-def print_threads(table: pd.DataFrame) -> None:
-    """Steps a second against threads, as Markdown."""
-    print("| case | steps/s, median (range) | emulator alone | fraction |\n|---|---|---|---|")
+def print_fractions(table: pd.DataFrame) -> None:
+    """Steps a second beside the emulator alone, as Markdown."""
+    print("| case | steps/s, median (range) | emulator alone | of it | memory, MiB |\n|---|---|---|---|---|")
     for _, row in table.iterrows():
         emulator = f"{row.emulator_steps_per_second:,.0f}"
-        print(f"| {row.case} | {spread(row)} | {emulator} | {row.fraction_of_emulator:.2f} |")
+        memory = f"{row.peak_pss_bytes / 2**20:,.0f}"
+        print(f"| {row.case} | {spread(row)} | {emulator} | {row.fraction_of_emulator:.2f} | {memory} |")
 
 
 def draw_threads(calls: pd.DataFrame) -> None:
@@ -76,18 +77,19 @@ def draw_threads(calls: pd.DataFrame) -> None:
 
 def main() -> None:
     """Writes what there are measurements for, and prints the tables."""
-    for part in ("table", "threads"):
+    for part in ("table", "threads", "executions"):
         path = DIRECTORY / f"{part}.jsonl"
         if not path.exists():
             continue
         calls = pd.read_json(path, lines=True)
         table = summarise(calls)
         table.to_csv(DIRECTORY / f"{part}.csv", index=False)
-        if part == "threads":
-            print_threads(table)
-            draw_threads(calls)
-        else:
+        if part == "table":
             print_table(table)
+        else:
+            print_fractions(table)
+        if part == "threads":
+            draw_threads(calls)
 
 
 if __name__ == "__main__":

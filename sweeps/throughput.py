@@ -1,6 +1,6 @@
 """Measures throughput, memory and start-up time, case by case, in rounds, on whatever machine it runs on.
 
-  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads] [pfrl=PYTHON] [overrides]
+  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions] [pfrl=PYTHON] [overrides]
 
 Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
 the date and the machine. A round measures every case once, so that the cases are compared under the same conditions;
@@ -45,7 +45,16 @@ THREADS = {
     for env in ("breakout", "minatar/breakout")
     for threads in (1, 2, 4, 8, 16)
 }
-PARTS = {"table": {**TABLE, **MODULE}, "threads": THREADS}
+EXECUTIONS = {
+    "hogwild, 1 thread": ["env=breakout", "threads=1"],
+    "virtual_time, 1 thread": ["env=breakout", "threads=1", "execution=virtual_time"],
+    "virtual_time, 16 threads": ["env=breakout", "threads=16", "execution=virtual_time"],
+    "synchronous, 16 threads": ["env=breakout", "threads=16", "execution=synchronous"],
+    "synchronous, 16 threads, by autograd": [
+        *("env=breakout", "threads=16", "execution=synchronous", "network.implementation=module")
+    ],
+}
+PARTS = {"table": {**TABLE, **MODULE}, "threads": THREADS, "executions": EXECUTIONS}
 PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for processes in (2, 16)}
 
 
