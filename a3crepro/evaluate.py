@@ -22,7 +22,7 @@ from a3crepro.cli import run_command
 from a3crepro.config import Config, build, compose
 from a3crepro.evaluation import NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
 from a3crepro.processes import set_up_arithmetic
-from a3crepro.run_directory import load_checkpoint, stored_config
+from a3crepro.run_directory import last_checkpoint, stored_config
 from a3crepro.settings import UserError
 
 USAGE = "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random [episodes=30] [seed=…] [video=FILE] [overrides]"
@@ -79,9 +79,7 @@ def _is_path(argument: str) -> bool:
 
 def _from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int]:
     config = _with_overrides(stored_config(directory), overrides)
-    checkpoint = load_checkpoint(directory, lambda text: print(text, file=sys.stderr))
-    if checkpoint is None:
-        raise UserError(f"{directory} holds no checkpoint yet")
+    checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
     try:
         return config, NetworkPolicy(config, checkpoint.arrays["parameters"]), checkpoint.frames
     except ValueError as error:

@@ -204,6 +204,19 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
     return None
 
 
+def last_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint:
+    """The same, of a run that should have one.
+
+    Raises:
+      UserError: it has none yet.
+      RunError: all of them are damaged.
+    """
+    checkpoint = load_checkpoint(directory, warn)
+    if checkpoint is None:
+        raise UserError(f"{directory} holds no checkpoint yet")
+    return checkpoint
+
+
 def _read_checkpoint(path: Path) -> Checkpoint:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}

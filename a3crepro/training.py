@@ -24,7 +24,7 @@ from a3crepro.kernels import compile_all
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.processes import wait_for_messages
 from a3crepro.progress import Progress
-from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting, load_checkpoint, stored_config
+from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting, last_checkpoint, stored_config
 from a3crepro.shared_state import SNAPSHOT, SharedState
 
 
@@ -75,13 +75,15 @@ def default_directory(config: Config) -> Path:
 
 
 def load_policy(directory: str | Path) -> NetworkPolicy:
-    """The policy of a finished or interrupted run, as its evaluations score it."""
+    """The policy of a finished or interrupted run, as its evaluations score it.
+
+    Raises:
+      UserError: the directory is no run's, or the run has no checkpoint yet.
+      RunError: no checkpoint in it is whole.
+    """
     directory = Path(directory)
     config = stored_config(directory)
-    checkpoint = load_checkpoint(directory, print)
-    if checkpoint is None:
-        raise RunError(f"{directory} holds no checkpoint yet")
-    return NetworkPolicy(config, checkpoint.arrays["parameters"])
+    return NetworkPolicy(config, last_checkpoint(directory, print).arrays["parameters"])
 
 
 def initial_state(config: Config) -> SharedState:
