@@ -152,7 +152,7 @@ class ActorLearner:
         self.global_frames = 0
         self.counters = shared.counters[thread].numpy()
         self.monitors = shared.monitors.numpy()
-        self.statistics = shared.statistics[0 if self.optimizer.shares_statistics else thread].numpy()
+        self.statistics = shared.statistics[thread if len(shared.statistics) > 1 else 0].numpy()
         self.staleness = shared.staleness[thread].numpy()
         self._read_at: list[int] = []
         self._not_finite_in_a_row = 0
@@ -175,8 +175,7 @@ class ActorLearner:
 
     def synchronise(self) -> None:
         """Reads T and, for a method with a thread copy, θ' ← θ."""
-        self.global_frames = self.shared.frames()
-        self._read_at.append(self.shared.updates())
+        self.read_shared(self.shared.frames())
         self.model.synchronise()
 
     def roll_out(self, steps: int) -> Rollout:
@@ -252,6 +251,11 @@ class ActorLearner:
     def own_steps(self) -> int:
         """t: agent steps of this actor-learner alone."""
         return self.own_frames // self.config.env.frames_per_step
+
+    def read_shared(self, frames: int) -> None:
+        """Takes note of T, and of how many updates θ has had."""
+        self.global_frames = frames
+        self._read_at.append(self.shared.updates())
 
     def monitor(self, value: float) -> None:
         """Shows a number (the policy's entropy, ε) on the screen."""
@@ -335,7 +339,8 @@ class ActorLearner:
     def set_state(self, tree: Tree) -> None:
         """Goes on from there; where the environment could not tell its state, with a new game."""
         self.rng.bit_generator.state = tree["random"]
-        self.model.set_state(tree["gradient"])
+        if tree["gradient"] is not None:
+            self.model.set_state(tree["gradient"])
         for name, value in tree["numbers"].items():
             setattr(self, name, value)
         if tree["env"] is None:

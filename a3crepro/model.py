@@ -43,9 +43,6 @@ class Model(Protocol):
     def synchronise(self) -> None:
         """θ' ← θ, where the model has a copy of its own."""
 
-    def begin_rollout(self) -> None:
-        """Another rollout begins at θ' as it is since the last `synchronise`."""
-
     def outputs(self, observation: np.ndarray, state: Any) -> Answer:
         """The answer for one observation; its vectors are good until the next call."""
 
@@ -134,9 +131,6 @@ class ModuleModel:
     def synchronise(self) -> None:
         if self.has_copy:
             self.parameters.copy_(self.theta)
-
-    def begin_rollout(self) -> None:
-        pass
 
     @torch.no_grad()
     def outputs(self, observation: np.ndarray, state: Tensor | None) -> tuple[dict[str, np.ndarray], Tensor | None]:

@@ -74,10 +74,17 @@ def circumstances() -> dict[str, Any]:
     }
 
 
-def train_in_turn(runs: Sequence[Sequence[str]]) -> None:
-    """Training runs, each in a process of its own. Those that are finished say so; one that fails ends the sweep."""
-    for overrides in runs:
-        command = ["-m", "a3crepro", *overrides]
+def train_in_turn(root: str, runs: Sequence[Sequence[str]], common: Sequence[str]) -> None:
+    """Training runs, each in a process of its own. Those that are finished say so; one that fails ends the sweep.
+
+    Args:
+      root: a directory for this experiment alone, below which each run has one, named after its own words.
+      runs: the words in which each run differs from the others.
+      common: words of all runs.
+    """
+    for words in runs:
+        directory = f"{root}/{','.join(words).replace('/', '_')}"
+        command = ["-m", "a3crepro", *words, *common, f"hydra.run.dir={directory}"]
         print("python", *command, flush=True)
         status = subprocess.run([sys.executable, *command]).returncode
         if status:

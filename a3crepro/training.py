@@ -92,10 +92,11 @@ def initial_state(config: Config) -> SharedState:
     module = seeded(config.network, space, config.algo.heads(actions), config.seed)
     initial = torch.empty(parameter_count(module))
     flatten(module, initial)
+    one_row = config.optimizer.shares_statistics or config.execution.makes_one_update
     return SharedState(
         initial,
         target=config.algo.target_interval is not None,
-        statistics_rows=1 if config.optimizer.shares_statistics else config.threads,
+        statistics_rows=1 if one_row else config.threads,
         threads=config.threads,
     )
 

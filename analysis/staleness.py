@@ -27,6 +27,9 @@ def collect(roots: list[Path], directory: Path) -> None:
     """The table of these runs."""
     tables = []
     for run in find_runs(roots):
+        if not (run / "staleness.csv").exists():
+            print(f"{run} is not finished: left out")
+            continue
         table, (row,) = pd.read_csv(run / "staleness.csv"), runs_table([run]).to_dict("records")
         for position, key in enumerate(("algo", "env", "threads", "seed", "frames", "commit", "date", "command")):
             table.insert(position, key, row[key])

@@ -2,10 +2,11 @@
 
   python sweeps/executions.py [scale=smoke|laptop] [overrides]
 
-Two actor-learners in processes and in virtual time; sixteen in rounds (A2C), at the same learning rate and at four
-times that, since a round makes one step where sixteen actor-learners would make sixteen. Runs what is missing, one run
-after another, in `runs/`; a run that was stopped goes on. At the scale `laptop` these are 40 runs of 500,000 frames:
-half an hour on two cores. Then `python analysis/collect.py results/executions runs` makes the tables and
+Two actor-learners in processes and in virtual time; sixteen in virtual time and in rounds (A2C), the latter at the same
+learning rate and at four times that, since a round makes one step where sixteen actor-learners would make sixteen. Runs
+what is missing, one run after another, below `runs/executions`; a run that was stopped goes on. At the scale `laptop`
+these are 50 runs of 500,000 frames: forty minutes on two cores. Then
+`python analysis/collect.py results/executions runs/executions/laptop` makes the tables and
 `python analysis/executions.py` the figure.
 """
 
@@ -19,6 +20,7 @@ from a3crepro.sweep import own_words, train_in_turn
 CASES = [
     ["execution=hogwild", "threads=2"],
     ["execution=virtual_time", "threads=2"],
+    ["execution=virtual_time", "threads=16"],
     ["execution=synchronous", "threads=16"],
     ["execution=synchronous", "threads=16", "optimizer.lr=28e-4"],
 ]
@@ -31,13 +33,8 @@ def main() -> None:
     own, overrides = own_words(sys.argv[1:], {"scale": "laptop"}, {"scale": SCALES})
     seeds, frames = SCALES[own["scale"]]
     common = ["algo=a3c", "env=minatar/breakout", f"frames={frames}", f"evaluation.every={frames // 5}"]
-    train_in_turn(
-        [
-            [*case, *common, "evaluation.episodes=30", f"seed={seed}", *overrides]
-            for seed in range(seeds)
-            for case in CASES
-        ]
-    )
+    runs = [[*case, f"seed={seed}"] for seed in range(seeds) for case in CASES]
+    train_in_turn(f"runs/executions/{own['scale']}", runs, [*common, "evaluation.episodes=30", *overrides])
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
   python sweeps/first_runs.py [scale=smoke|laptop] [part=minatar|atari|all] [overrides]
 
-Runs what is missing, one run after another, in `runs/`; a run that was stopped goes on. At the scale `laptop`, on two
-cores, MinAtar takes some twenty minutes (4 runs of 2M frames) and Atari an hour and a half (2 runs of 20M frames). Then
-`python analysis/collect.py results/first_runs runs` makes the tables and `python analysis/first_runs.py` the figure.
+Runs what is missing, one run after another, below `runs/first_runs`; a run that was stopped goes on. At the scale
+`laptop`, on two cores, MinAtar takes some twenty minutes (4 runs of 2M frames) and Atari an hour and a half (2 runs
+of 20M frames). Then `python analysis/collect.py results/first_runs runs/first_runs/laptop` makes the tables and
+`python analysis/first_runs.py` the figure.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from a3crepro.cli import run_command
 from a3crepro.sweep import own_words, train_in_turn
 
 METHODS = ("a3c", "n_step_q", "one_step_q", "one_step_sarsa")
-MINATAR = [
-    [f"algo={algo}", "env=minatar/breakout", "threads=8", "evaluation.episodes=30", "seed=0"] for algo in METHODS
-]
-SCHEDULE = ["optimizer.anneal_frames=320_000_000", "evaluation.every=2_000_000"]
-ATARI = [["algo=a3c", f"env={game}", "threads=16", "seed=0", *SCHEDULE] for game in ("breakout", "pong")]
+MINATAR = [[f"algo={algo}", "env=minatar/breakout", "threads=8", "seed=0"] for algo in METHODS]
+ATARI = [["algo=a3c", f"env={game}", "threads=16", "seed=0"] for game in ("breakout", "pong")]
 PARTS = {"minatar": MINATAR, "atari": ATARI}
+COMMON = {
+    "minatar": ["evaluation.episodes=30"],
+    "atari": ["optimizer.anneal_frames=320_000_000", "evaluation.every=2_000_000"],
+}
 FRAMES = {
     "smoke": {"minatar": 20_000, "atari": 20_000},
     "laptop": {"minatar": 2_000_000, "atari": 20_000_000},
@@ -34,7 +36,8 @@ def main() -> None:
     )
     for part in PARTS if own["part"] == "all" else (own["part"],):
         frames = FRAMES[own["scale"]][part]
-        train_in_turn([[*run, f"frames={frames}", *overrides] for run in PARTS[part]])
+        common = [*COMMON[part], f"frames={frames}", *overrides]
+        train_in_turn(f"runs/first_runs/{own['scale']}", PARTS[part], common)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
   python sweeps/implementations.py [scale=smoke|laptop] [overrides]
 
-Runs what is missing, one run after another, in `runs/`; a run that was stopped goes on. At the scale `laptop` these are
-24 runs of 500,000 frames with 8 actor-learners: some forty minutes on two cores. Then
-`python analysis/collect.py results/implementations runs` makes the tables and `python analysis/implementations.py` the
-figure.
+Runs what is missing, one run after another, below `runs/implementations`; a run that was stopped goes on. At the
+scale `laptop` these are 24 runs of 500,000 frames with 8 actor-learners: some forty minutes on two cores. Then
+`python analysis/collect.py results/implementations runs/implementations/laptop` makes the tables and `python
+analysis/implementations.py` the figure.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
         for path in ("fast", "module")
         for algo in METHODS
     ]
-    train_in_turn([[*run, *common, *overrides] for run in runs])
+    train_in_turn(f"runs/implementations/{own['scale']}", runs, [*common, *overrides])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
   python sweeps/staleness.py [scale=smoke|laptop] [overrides]
 
-Runs what is missing, one run after another, in `runs/`: at the scale `laptop` 14 runs of 30,000 frames on MinAtar
-Breakout, some three minutes. Then `python analysis/staleness.py runs` makes the table and the figure.
+Runs what is missing, one run after another, below `runs/staleness`: at the scale `laptop` 14 runs of 30,000 frames on
+MinAtar Breakout, some three minutes. Then `python analysis/staleness.py runs/staleness/laptop` makes the table and
+the figure.
 """
 
 from __future__ import annotations
@@ -21,13 +22,8 @@ def main() -> None:
     """Runs the experiment as the command line says."""
     own, overrides = own_words(sys.argv[1:], {"scale": "laptop"}, {"scale": FRAMES})
     common = ["env=minatar/breakout", "execution=virtual_time", f"frames={FRAMES[own['scale']]}"]
-    train_in_turn(
-        [
-            [f"algo={algo}", *common, f"threads={threads}", "evaluation.episodes=0", *overrides]
-            for algo in ("a3c", "one_step_q")
-            for threads in THREADS
-        ]
-    )
+    runs = [[f"algo={algo}", f"threads={threads}"] for algo in ("a3c", "one_step_q") for threads in THREADS]
+    train_in_turn(f"runs/staleness/{own['scale']}", runs, [*common, "evaluation.episodes=0", *overrides])
 
 
 if __name__ == "__main__":

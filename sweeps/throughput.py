@@ -68,24 +68,28 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for call in range(calls):
         for case, words in PARTS[own["part"]].items():
-            if not is_measured(path, case, call):
-                measure(path, case, call, ["-m", "a3crepro.benchmark", *words, *overrides, f"seconds={seconds}"])
+            measure(path, case, call, ["-m", "a3crepro.benchmark", *words, *overrides, f"seconds={seconds}"])
         for case, words in PFRL.items() if own["pfrl"] and own["part"] == "table" else ():
-            if not is_measured(path, case, call):
-                script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
-                measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])
+            script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
+            measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])
 
 
-def is_measured(path: Path, case: str, call: int) -> bool:
-    """Whether a call of a case is there already, for this commit and machine."""
+def is_measured(path: Path, call: int, command: str) -> bool:
+    """Whether a call of a command is there already, for this commit and machine."""
     if not path.exists():
         return False
-    here = {"case": case, "call": call, "commit": git_state()["git_commit"], **machine()}
+    here = {"call": call, "command": command, "commit": git_state()["git_commit"], **machine()}
     return any(here.items() <= json.loads(line).items() for line in path.read_text().splitlines())
 
 
 def measure(path: Path, case: str, call: int, arguments: list[str], python: str = sys.executable) -> None:
-    """One call of a benchmark, added to the file as a line: the JSON object that it prints last, and what it ran on."""
+    """One call of a benchmark, added to the file as a line: the JSON object that it prints last, and what it ran on.
+
+    Nothing, where that line is there already.
+    """
+    command = " ".join(["python", *arguments])
+    if is_measured(path, call, command):
+        return
     done = subprocess.run([python, *arguments], capture_output=True, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr)
@@ -94,7 +98,7 @@ def measure(path: Path, case: str, call: int, arguments: list[str], python: str 
         "case": case,
         "call": call,
         **json.loads(done.stdout.splitlines()[-1]),
-        "command": " ".join(["python", *arguments]),
+        "command": command,
         **circumstances(),
     }
     with open(path, "a") as file:

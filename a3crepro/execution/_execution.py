@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -59,6 +59,9 @@ class Origin:
 
 class Execution(Component, ABC):
     """Runs `threads` actor-learners until T reaches `frames` or `shared.request_stop()` is called."""
+
+    makes_one_update: ClassVar[bool] = False
+    """Whether the gradients of all actor-learners make one update: an optimizer then needs one set of statistics."""
 
     @abstractmethod
     def is_exact(self, config: Config) -> bool:

@@ -76,13 +76,8 @@ class Member(ActorLearner):
     """The method sets θ⁻ before it updates θ."""
 
     def synchronise(self) -> None:
-        self.global_frames = self.team.frames
-        self._read_at.append(self.shared.updates())
-        if self.team.synchronised:
-            self.model.begin_rollout()
-        else:
-            self.model.synchronise()
-            self.team.synchronised = True
+        self.read_shared(self.team.frames)
+        self.model.synchronise()
 
     def apply(self) -> None:
         self.due = True
@@ -99,9 +94,13 @@ class Lane(Member):
     """Among the lanes."""
 
     def begin(self) -> Rollout:
+        self.read_shared(self.team.frames)
         self.acted: list[Outputs] = []
         self.rollout = super().begin()
         return self.rollout
+
+    def synchronise(self) -> None:
+        """All have done so together, before their rollouts."""
 
     def act(self, outputs: Outputs, state: Any) -> None:
         """Takes a step, with the network's outputs for the current state."""
@@ -115,6 +114,9 @@ class Lane(Member):
 
     def ask(self, model: Model) -> Answer:
         return self.lanes.answers(model)[self.number]
+
+    def get_state(self) -> Tree:
+        return {**super().get_state(), "gradient": None}  # that of all lanes, and 0 between two rounds
 
     def accumulate(self, rollout: Rollout, returns: np.ndarray) -> dict[str, np.ndarray]:
         self.returns = returns
@@ -145,12 +147,11 @@ class Lanes:
             going = [lane for lane in going if not lane.rollout.is_complete(lane.algo.max_steps)]
 
     def answers(self, model: Model) -> dict[int, Answer]:
-        """What a model says of the states that the lanes have come to, where these are not terminal."""
+        """What a model says of the states that the lanes have come to; of terminal ones it means nothing."""
         if id(model) not in self._answers:
             if model is self.target:
                 model.synchronise()
-            going = [lane for lane in self.lanes if not lane.rollout.terminal]
-            self._answers[id(model)] = self._ask(cast(Batch, model), going)
+            self._answers[id(model)] = self._ask(cast(Batch, model), self.lanes)
         return self._answers[id(model)]
 
     def _ask(self, batch: Batch, lanes: list[Lane]) -> dict[int, Answer]:
@@ -169,7 +170,7 @@ class Team:
         self.reports: list[Report] = []
         self.rounds, self.answered, self.posted = 0, meeting.answered, time.monotonic()
         self.frames = shared.frames()
-        self.synchronised = False
+        self.arrays: dict[str, np.ndarray] | None = None
         # Where a rollout is an update, one gradient is summed for all; else some may have to wait for theirs.
         self.together = config.algo.uses_thread_copy
         self._make_members(range(config.threads)[part :: meeting.processes], start)
@@ -191,7 +192,6 @@ class Team:
             ]
         for member in self.members:
             member.team = self
-            member.statistics = shared.statistics[0].numpy()  # one update, one row
 
     def _report(self, what: Episode | Snapshot) -> None:
         if isinstance(what, Episode):
@@ -201,10 +201,8 @@ class Team:
     def round(self) -> None:
         """All roll out from the same θ, which then is updated with the sum of the gradients that are due."""
         self.rounds += 1
-        self.synchronised = False
         if self.lanes:
             self.lanes.roll_out()
-            self.synchronised = True
         for member in self.members:
             member.due = False
             member.write(member.compute())
@@ -271,8 +269,10 @@ class Team:
             shared.marks[TARGET_VERSION] += 1
         self.members[0].snapshot()
         orders[STOP] = shared.stopping or shared.frames() >= config.frames
-        orders[SAVE] = orders[STOP] or shared.states_requested != self.answered
-        self.answered = shared.states_requested
+        requested = shared.states_requested
+        orders[SAVE] = orders[STOP] or requested != self.answered
+        self.answered = requested
+        self.arrays = shared.arrays() if orders[SAVE] else None  # now, for nobody writes
         orders[POST] = orders[SAVE] or time.monotonic() - self.posted > LETTERS
 
     def letter(self, save: bool) -> Letter:
@@ -280,7 +280,7 @@ class Team:
         reports, self.reports, self.posted = self.reports, [], time.monotonic()
         if not save:
             return Letter(reports, None, None)
-        return Letter(reports, self.state(), self.shared.arrays() if self.part == 0 else None)
+        return Letter(reports, self.state(), self.arrays)
 
     def state(self) -> Tree:
         """Everything of this process that is not shared."""

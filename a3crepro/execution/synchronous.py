@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Generator
 from multiprocessing.connection import Connection
+from typing import ClassVar
 
 from a3crepro.config import Config
 from a3crepro.execution._execution import GRACE, Event, Execution, Origin, States
@@ -27,6 +28,8 @@ from a3crepro.shared_state import SharedState
 
 class Synchronous(Execution):
     """Rounds of all actor-learners with a barrier between them."""
+
+    makes_one_update: ClassVar[bool] = True
 
     processes: PositiveCount | None
     """Processes that share the actor-learners; null: one a core. A run keeps the number that it began with."""

@@ -15,10 +15,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from a3crepro.actor_learner import ActorLearner, Episode, Rollout, Snapshot, make_models
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.plain import Tree
+from a3crepro.processes import set_up_arithmetic
 from a3crepro.settings import NonNegativeFloat, PositiveFloat
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ class VirtualTime(Execution):
         return float(rng.gamma(steps / self.spread**2, self.step_seconds * self.spread**2))
 
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
+        set_up_arithmetic()
+        with threadpool_limits(1):  # sums in the same order, however many cores there are
+            yield from self._run(config, shared, origin)
+
+    def _run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         clock = Clock(self, config, shared, origin)
         began = last = time.monotonic()
         asked = shared.states_requested

@@ -50,11 +50,6 @@ class Place:
                 self.network.synchronise(self.theta)
             self._synchronised, self._held = False, []
 
-    def begin_rollout(self) -> None:
-        """Forgets what the slots hold, and stays where it is."""
-        if self.version is None:
-            self._held = []
-
     def renew(self) -> None:
         """Renews the copy of a shared θ that somebody has written since."""
         if self.version is not None:
@@ -137,10 +132,6 @@ class FastModel:
     def synchronise(self) -> None:
         """θ' ← θ."""
         self.place.synchronise()
-
-    def begin_rollout(self) -> None:
-        """Another rollout begins at θ' as it is."""
-        self.place.begin_rollout()
 
     def _heads(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs [..., width] of all heads, by their names."""
