@@ -5,7 +5,9 @@ import csv
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
+from threading import Thread
 
 import gymnasium
 import numpy as np
@@ -15,6 +17,8 @@ from helpers import Run
 from a3crepro.actor_learner import ActorLearner
 from a3crepro.config import choices, compose
 from a3crepro.execution._execution import Origin, States
+from a3crepro.execution._team import Meeting, Team
+from a3crepro.execution.synchronous import work
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.plain import from_arrays, to_arrays
 from a3crepro.run_directory import load_checkpoint
@@ -449,3 +453,61 @@ def test_a_resumed_run_keeps_its_number_of_processes(monkeypatch):
         last = event.report if isinstance(event.report, States) else last
     assert len(last.tree) == 2
     np.testing.assert_array_equal(last.arrays["parameters"], whole[1].arrays["parameters"])
+
+
+class Letterbox:
+    """The end of a connection that keeps what is sent."""
+
+    def __init__(self):
+        self.letters = []
+
+    def send(self, letter):
+        self.letters.append(letter)
+
+
+def test_a_checkpoint_of_several_processes_is_of_one_moment(monkeypatch):
+    """Here processes are threads, and the first one takes long to tell its state while the other could go on."""
+    config = compose(
+        "execution=synchronous", "threads=2", "algo=a3c", "algo.t_max=1", "env=toy/catch", "network=mlp", "frames=400"
+    )
+    shared = initial_state(config)
+    meeting, boxes = Meeting(2, shared), [Letterbox(), Letterbox()]
+    state = Team.state
+
+    def slow_state(team):
+        if team.part == 0:
+            time.sleep(0.1)
+            shared.request_states()
+        return state(team)
+
+    monkeypatch.setattr(Team, "state", slow_state)
+    shared.request_states()
+    threads = [
+        Thread(target=work, args=(box, config, shared, meeting, part, 0, None)) for part, box in enumerate(boxes)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    saved = [letter.arrays["counters"][:, 0] for letter in boxes[0].letters if letter.arrays is not None]
+    assert len(saved) > 5
+    for first, second in saved:
+        assert first == second  # each round is a step of each
+
+
+def test_actor_learners_that_act_together_know_t_at_the_beginning_of_their_round(monkeypatch):
+    config = synchronous("n_step_q", "toy/catch", "mlp", 1)
+    shared = initial_state(config)
+    team, seen = Team(config, shared, Meeting(1, shared), 0, 0), []
+    assert len(team.lanes.lanes) == 5
+    choose = type(config.algo).choose
+    monkeypatch.setattr(
+        type(config.algo),
+        "choose",
+        lambda self, outputs, lane: seen.append(lane.global_frames) or choose(self, outputs, lane),
+    )
+    for _ in range(3):
+        team.frames = shared.frames()
+        seen.clear()
+        team.round()
+        assert seen and set(seen) == {team.frames}
