@@ -468,7 +468,7 @@ class Letterbox:
 def test_a_checkpoint_of_several_processes_is_of_one_moment(monkeypatch):
     """Here processes are threads, and the first one takes long to tell its state while the other could go on."""
     config = compose(
-        "execution=synchronous", "threads=2", "algo=a3c", "algo.t_max=1", "env=toy/catch", "network=mlp", "frames=400"
+        "execution=synchronous", "threads=2", "algo=a3c", "algo.t_max=1", "env=toy/catch", "network=mlp", "frames=60"
     )
     shared = initial_state(config)
     meeting, boxes = Meeting(2, shared), [Letterbox(), Letterbox()]
