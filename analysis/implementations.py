@@ -1,4 +1,7 @@
-"""Draws `results/implementations/implementations.png`: learning with and without autograd, three seeds each."""
+"""Draws `results/implementations/implementations.png`: learning with and without autograd, three seeds each.
+
+Lines are training games, points evaluations.
+"""
 
 import matplotlib
 
@@ -35,7 +38,7 @@ def main() -> None:
         print("|", " | ".join(words), "|")
         axes.set(title=title, xlabel="thousand frames")
         axes.legend(fontsize=7, loc="upper left")
-    panels[0].set_ylabel("score (lines: training games; points: evaluations)")
+    panels[0].set_ylabel("score")
     figure.tight_layout()
     figure.savefig(directory / "implementations.png", dpi=150)
 
