@@ -84,7 +84,7 @@ def train_in_turn(root: str, runs: Sequence[Sequence[str]], common: Sequence[str
     """
     for words in runs:
         directory = f"{root}/{','.join(words).replace('/', '_')}"
-        command = ["-m", "a3crepro", *words, *common, f"hydra.run.dir={directory}"]
+        command = ["-m", "a3crepro", *words, *common, f"hydra.run.dir='{directory}'"]
         print("python", *command, flush=True)
         status = subprocess.run([sys.executable, *command]).returncode
         if status:
