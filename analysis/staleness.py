@@ -52,7 +52,7 @@ def draw(table: pd.DataFrame, directory: Path) -> None:
             axes.plot(counts["updates"] + 1, share, "o-", color=color, markersize=2, linewidth=1, label=label)
         axes.set(title=title, xscale="log", xlabel="updates since θ was read, plus 1")
         axes.set_xticks(2 ** np.arange(8), [str(2**i) for i in range(8)])
-        axes.legend(title="actor-learners: mean (expected)", fontsize=7, title_fontsize=7)
+        axes.legend(title="actor-learners: mean (if no game ended)", fontsize=7, title_fontsize=7)
     panels[0].set_ylabel("share of gradients")
     figure.tight_layout()
     figure.savefig(directory / "staleness.png", dpi=150)
