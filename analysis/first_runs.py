@@ -35,11 +35,12 @@ def smoothed(games: pd.DataFrame, parts: int) -> pd.Series:
 
 
 def draw(axes: Axes, training: pd.DataFrame, evaluations: pd.DataFrame, parts: int) -> None:
-    """The training games, smoothed over so many parts of the budget, and the evaluations."""
-    blue = sns.color_palette("colorblind")[0]
-    axes.plot(training["frames"] / 1e6, smoothed(training, parts), color=blue, label="training games", linewidth=1)
-    scores = evaluations["score_mean"]
-    axes.plot(evaluations["frames"] / 1e6, scores, "o", color=blue, markersize=3, label="evaluations", clip_on=False)
+    """Each rate's training games, smoothed over so many parts of the budget, and its evaluations."""
+    for color, (lr, games) in zip(sns.color_palette("colorblind"), training.groupby("lr"), strict=False):
+        label = f"training games, {lr:g}"
+        axes.plot(games["frames"] / 1e6, smoothed(games, parts), color=color, label=label, linewidth=1)
+        scored = evaluations[evaluations["lr"] == lr]
+        axes.plot(scored["frames"] / 1e6, scored["score_mean"], "o", color=color, markersize=3, label="evaluations")
 
 
 def draw_paper(axes: Axes, game: str, frames: int) -> None:
@@ -52,9 +53,9 @@ def draw_paper(axes: Axes, game: str, frames: int) -> None:
 
 def print_table(runs: pd.DataFrame) -> None:
     """The final evaluations, as Markdown."""
-    print("| environment | method | threads | frames | final score, mean of games |\n|---|---|---|---|---|")
-    for _, run in runs.sort_values(["env", "algo"]).iterrows():
-        words = [f"`{run['env']}`", METHODS[run["algo"]], run["threads"], f"{run['frames'] / 1e6:.0f}M"]
+    print("| environment | method | threads | rate | frames | final score, mean of games |\n|---|---|---|---|---|---|")
+    for _, run in runs.sort_values(["env", "algo", "lr"]).iterrows():
+        words = [f"`{run['env']}`", METHODS[run["algo"]], run["threads"], run["lr"], f"{run['frames'] / 1e6:.0f}M"]
         print("|", " | ".join(map(str, [*words, f"{run['score_mean']:.1f}"])), "|")
 
 

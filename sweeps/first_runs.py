@@ -3,7 +3,7 @@
   python sweeps/first_runs.py [scale=smoke|laptop] [part=minatar|atari|all] [overrides]
 
 Runs what is missing, one run after another, below `runs/first_runs`; a run that was stopped goes on. At the scale
-`laptop`, on two cores, MinAtar takes some twenty minutes (4 runs of 2M frames) and Atari an hour and a half (2 runs
+`laptop`, on two cores, MinAtar takes some twenty minutes (4 runs of 2M frames) and Atari two hours (3 runs
 of 20M frames). Then `python analysis/collect.py results/first_runs runs/first_runs/laptop` makes the tables and
 `python analysis/first_runs.py` the figure.
 """
@@ -17,7 +17,16 @@ from a3crepro.sweep import own_words, train_in_turn
 
 METHODS = ("a3c", "n_step_q", "one_step_q", "one_step_sarsa")
 MINATAR = [[f"algo={algo}", "env=minatar/breakout", "threads=8", "seed=0"] for algo in METHODS]
-ATARI = [["algo=a3c", f"env={game}", "threads=16", "seed=0"] for game in ("breakout", "pong")]
+ATARI = [
+    *(["algo=a3c", f"env={game}", "threads=16", "seed=0"] for game in ("breakout", "pong")),
+    [
+        "algo=a3c",
+        "env=breakout",
+        "threads=16",
+        "seed=0",
+        "optimizer.lr=12e-4",
+    ],  # the paper's best (Figure 2)
+]
 PARTS = {"minatar": MINATAR, "atari": ATARI}
 COMMON = {
     "minatar": ["evaluation.episodes=30"],

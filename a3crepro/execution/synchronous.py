@@ -1,12 +1,12 @@
 """No asynchrony: all actor-learners roll out from the same θ, and the sum of their gradients makes one update (A2C).
 
-It shows what asynchrony itself contributes, and is the fastest way to use a few cores: the actor-learners of a process
-take their steps together, so that each weight is read once for all of them, and written once a round. A process a core
-has its share of the actor-learners and of θ; the processes meet four times a round. Actor-learners of the one-step
-methods act one after another: their gradients come due in different rounds.
+It shows what asynchrony itself contributes. The actor-learners of a process take their steps together, so that each
+weight is read once for all of them, and written once a round. A process a core has its share of the actor-learners
+and of θ; the processes meet four times a round. Actor-learners of the one-step methods act one after another: their
+gradients come due in different rounds.
 
-The learning rate is that of one update, as in the asynchronous methods: a round of n actor-learners makes one step with
-the sum of n gradients where these make n steps with one each. The clip of the gradient's norm acts on the sum.
+The learning rate is that of one update, as in the asynchronous methods: a round of n actor-learners makes one step
+with the sum of n gradients where these make n steps with one each. The clip of the gradient's norm acts on the sum.
 """
 
 from __future__ import annotations
