@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from a3crepro.results import RESULTS
 
@@ -70,6 +71,8 @@ def draw_threads(calls: pd.DataFrame) -> None:
         threads = sorted(here["threads"].unique())
         axes.set_xticks(threads, threads)
         axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     all_axes[0].set_ylabel("agent steps a second")
     all_axes[0].legend()
     figure.savefig(DIRECTORY / "threads.png", dpi=150)
