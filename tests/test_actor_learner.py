@@ -108,8 +108,8 @@ def test_sarsa_takes_the_action_of_its_target(bench):
     targets, taken = [], []
     decide, step = learner.decide, learner.env.step
 
-    def spy_decide(choose):
-        targets.append(decide(choose))
+    def spy_decide():
+        targets.append(decide())
         return targets[-1]
 
     def spy_step(action):
