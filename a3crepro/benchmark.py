@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from a3crepro.cli import run_command
+from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.config import Config, compose
 from a3crepro.execution._execution import Origin
 from a3crepro.kernels import compile_all
 from a3crepro.processes import Child, wait_for_messages
-from a3crepro.sweep import own_words, positive_number
 from a3crepro.training import initial_state
 
 WARM_UP = 3.0

@@ -10,10 +10,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from a3crepro.settings import UserError
+
+Default = TypeVar("Default", str, None)
+"""What a word that is not in the command stands for."""
 
 
 def main() -> None:
@@ -44,6 +47,48 @@ def run_command(command: Callable[[], None]) -> None:
         _end(str(error), 1)
     except OSError as error:
         _end(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+
+
+def own_words(
+    arguments: Sequence[str], defaults: Mapping[str, Default], allowed: Mapping[str, Collection[str]]
+) -> tuple[dict[str, str | Default], list[str]]:
+    """Parts a command's own `key=value` words from the overrides of the configuration; of several, the last one counts.
+
+    Args:
+      arguments: of the command line.
+      defaults: of the command's own keys.
+      allowed: values of those keys that have a choice.
+
+    Raises:
+      UserError: a value that is not allowed.
+    """
+    own: dict[str, str | Default] = {**defaults}
+    overrides = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in own:
+            own[key] = value
+        else:
+            overrides.append(argument)
+    for key, values in allowed.items():
+        if own[key] not in values:
+            raise UserError(f"{key}: allowed: {', '.join(values)}; got {own[key]!r}")
+    return own, overrides
+
+
+def positive_number(key: str, text: str) -> float:
+    """The number that a word of the command line gives.
+
+    Raises:
+      UserError: it is none, or not greater than 0.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise UserError(f"{key}: should be a number greater than 0, got {text!r}")
+    return number
 
 
 def _end_at_once(number: int, _: object) -> NoReturn:

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from a3crepro.cli import run_command
+from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, build, compose
 from a3crepro.evaluation import NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
 from a3crepro.processes import set_up_arithmetic
@@ -45,8 +45,8 @@ def evaluate_command(arguments: list[str]) -> None:
       UserError: a mistake in the command; the line names the key.
     """
     directories = [argument for argument in arguments if _is_path(argument)]
-    overrides = [argument for argument in arguments if argument not in directories]
-    own = {key: _take(overrides, key) for key in OWN_KEYS}
+    words = [argument for argument in arguments if argument not in directories]
+    own, overrides = own_words(words, dict.fromkeys(OWN_KEYS), {})
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key.partition(".")[0] not in Config.model_fields:
@@ -93,15 +93,6 @@ def _without_run(overrides: list[str], policy: str | None) -> tuple[Config, Poli
         raise UserError(f"policy: allowed without a run's directory: random; got {policy!r}")
     config = compose(*overrides)
     return config, RandomPolicy(config.env.spaces()[1]), 0
-
-
-def _take(overrides: list[str], key: str) -> str | None:
-    """The value of this command's own `key=value`, removed from the overrides; the last one counts."""
-    value = None
-    for override in [override for override in overrides if override.startswith(f"{key}=")]:
-        overrides.remove(override)
-        value = override.partition("=")[2]
-    return value
 
 
 def _whole(key: str, text: str, least: int) -> int:

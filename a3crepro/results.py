@@ -91,6 +91,13 @@ def _with_run(directory: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def select(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
+    """The rows with these values in the columns of these names."""
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table
+
+
 def collect(directories: Iterable[Path], into: Path) -> None:
     """Writes `runs.csv`, `evaluations.csv` and `training.csv` of these runs.
 

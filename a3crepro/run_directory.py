@@ -22,6 +22,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -243,7 +244,6 @@ class RunDirectory:
 
     def __init__(self, path: Path, config: Config) -> None:
         self.path, self.config = path, config
-        self.is_exact = config.execution.is_exact(config) and config.env.tells_its_state()
         path.mkdir(parents=True, exist_ok=True)
         self._lock = open(path / "lock", "w")
         try:
@@ -257,6 +257,11 @@ class RunDirectory:
         except BaseException:
             self._lock.close()
             raise
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Whether the run, stopped and gone on with, is to the bit what it would have been."""
+        return self.config.execution.is_exact(self.config) and self.config.env.tells_its_state()
 
     def __enter__(self) -> RunDirectory:
         return self

@@ -84,14 +84,18 @@ class SharedState:
 
         T jumps over multiples, so that `T mod interval = 0` would miss nearly all of them.
         """
-        multiple = self.frames() // interval
-        if multiple <= self._views.marks[mark]:
+        if not self.is_due(mark, interval):
             return None
         with self.lock:
-            if multiple <= int(self.marks[mark]):
+            if not self.is_due(mark, interval):
                 return None
+            multiple = self.frames() // interval
             self.marks[mark] = multiple
             return multiple * interval
+
+    def is_due(self, mark: int, interval: int) -> bool:
+        """Whether T has crossed a multiple of `interval` that nobody has asked about."""
+        return self.frames() // interval > int(self._views.marks[mark])
 
     def update_target(self) -> None:
         """θ⁻ ← θ: the values change, the tensor stays."""

@@ -1,4 +1,4 @@
-"""What sweeps have in common: the words of their own in a command line, and what a measurement was made with."""
+"""What sweeps have in common: training runs one after another, and what a measurement was made with."""
 
 from __future__ import annotations
 
@@ -7,52 +7,10 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from a3crepro.run_directory import git_state
-from a3crepro.settings import UserError
-
-
-def own_words(
-    arguments: Sequence[str], defaults: Mapping[str, str], allowed: Mapping[str, Collection[str]]
-) -> tuple[dict[str, str], list[str]]:
-    """Parts a sweep's own `key=value` words from the overrides of its runs.
-
-    Args:
-      arguments: of the command line.
-      defaults: of the sweep's own keys.
-      allowed: values of those keys that have a choice.
-
-    Raises:
-      UserError: a value that is not allowed.
-    """
-    own, overrides = dict(defaults), []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        else:
-            overrides.append(argument)
-    for key, values in allowed.items():
-        if own[key] not in values:
-            raise UserError(f"{key}: allowed: {', '.join(values)}; got {own[key]!r}")
-    return own, overrides
-
-
-def positive_number(key: str, text: str) -> float:
-    """The number that a word of the command line gives.
-
-    Raises:
-      UserError: it is none, or not greater than 0.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e6:
-        raise UserError(f"{key}: should be a number greater than 0, got {text!r}")
-    return number
 
 
 def machine() -> dict[str, Any]:

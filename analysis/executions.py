@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.results import RESULTS
+from a3crepro.results import RESULTS, select
 
 CASES = {
     ("hogwild", 2, 7e-4): "hogwild, 2 processes",
@@ -48,9 +48,7 @@ def draw(axes: Axes, training: pd.DataFrame, budget: int) -> dict[str, np.ndarra
     """All curves; returns them by their labels."""
     found = {}
     for color, ((execution, threads, lr), label) in zip(sns.color_palette("colorblind"), CASES.items(), strict=False):
-        here = training[
-            (training["execution"] == execution) & (training["threads"] == threads) & np.isclose(training["lr"], lr)
-        ]
+        here = select(training, execution=execution, threads=threads, lr=lr)
         values = found[label] = curves(here, budget)
         x = (np.arange(PARTS) + 0.5) * budget / PARTS / 1e3
         axes.plot(x, values.mean(0), color=color, label=f"{label}, {len(values)} seeds")
@@ -75,7 +73,7 @@ def main() -> None:
     for (execution, threads, lr), label in CASES.items():
         last = found[label][:, -PARTS // 10 :].mean(1)
         low, high = interval(last)
-        here = runs[(runs["execution"] == execution) & (runs["threads"] == threads) & np.isclose(runs["lr"], lr)]
+        here = select(runs, execution=execution, threads=threads, lr=lr)
         print(
             f"| {label} | {len(last)} | {last.mean():.2f} | {low:.2f} to {high:.2f} | {here['score_mean'].mean():.2f} |"
         )

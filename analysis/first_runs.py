@@ -9,7 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.results import RESULTS
+from a3crepro.results import RESULTS, select
 
 METHODS = {
     "a3c": "A3C",
@@ -19,13 +19,6 @@ METHODS = {
 }
 GAMES = {"breakout": (0, 10), "pong": (-21.5, -5)}
 EPOCH = 4_000_000
-
-
-def of(table: pd.DataFrame, chosen: dict[str, str]) -> pd.DataFrame:
-    """The rows with these values."""
-    for key, value in chosen.items():
-        table = table[table[key] == value]
-    return table
 
 
 def smoothed(games: pd.DataFrame, parts: int) -> pd.Series:
@@ -39,14 +32,14 @@ def draw(axes: Axes, training: pd.DataFrame, evaluations: pd.DataFrame, parts: i
     for color, (lr, games) in zip(sns.color_palette("colorblind"), training.groupby("lr"), strict=False):
         label = f"training games, {lr:g}"
         axes.plot(games["frames"] / 1e6, smoothed(games, parts), color=color, label=label, linewidth=1)
-        scored = evaluations[evaluations["lr"] == lr]
+        scored = select(evaluations, lr=lr)
         axes.plot(scored["frames"] / 1e6, scored["score_mean"], "o", color=color, markersize=3, label="evaluations")
 
 
 def draw_paper(axes: Axes, game: str, frames: int) -> None:
     """The paper's A3C with 16 threads (Figure 3), over so many frames."""
     paper = pd.read_csv(RESULTS / "paper" / "fig3_s9_data_efficiency.csv")
-    curve = paper[(paper["game"] == game) & (paper["method"] == "a3c") & (paper["threads"] == 16)]
+    curve = select(paper, game=game, method="a3c", threads=16)
     curve = curve[curve["epoch"] <= -(-frames // EPOCH)]
     axes.plot(curve["epoch"] * EPOCH / 1e6, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
 
@@ -67,12 +60,12 @@ def main() -> None:
     figure, all_axes = plt.subplots(2, 3, figsize=(12, 7))
     panels = list(all_axes.flat)
     for axes, (algo, label) in zip(panels, METHODS.items(), strict=False):
-        chosen = {"env": "minatar/breakout", "algo": algo}
-        draw(axes, of(training, chosen), of(evaluations, chosen), parts=8)
+        of_method = [select(table, env="minatar/breakout", algo=algo) for table in (training, evaluations)]
+        draw(axes, *of_method, parts=8)
         axes.set(title=f"MinAtar Breakout, {label}, 8 threads", ylim=(0, 14))
     for axes, (game, limits) in zip(panels[len(METHODS) :], GAMES.items(), strict=True):
-        games = of(training, {"env": f"atari/{game}"})
-        draw(axes, games, of(evaluations, {"env": f"atari/{game}"}), parts=4)
+        games, scored = (select(table, env=f"atari/{game}") for table in (training, evaluations))
+        draw(axes, games, scored, parts=4)
         draw_paper(axes, game, games["frames"].max())
         axes.set(title=f"Atari {game.capitalize()}, A3C, 16 threads", ylim=limits)
     for axes in panels:

@@ -12,7 +12,7 @@ import pandas as pd
 import seaborn as sns
 from first_runs import METHODS, smoothed
 
-from a3crepro.results import RESULTS
+from a3crepro.results import RESULTS, select
 
 PATHS = {"fast": "without autograd", "module": "by autograd"}
 
@@ -27,8 +27,7 @@ def main() -> None:
     for axes, (algo, title) in zip(panels, METHODS.items(), strict=True):
         words = [title]
         for color, (path, label) in zip(sns.color_palette("colorblind"), PATHS.items(), strict=False):
-            games = training[(training["algo"] == algo) & (training["implementation"] == path)]
-            scored = evaluations[(evaluations["algo"] == algo) & (evaluations["implementation"] == path)]
+            games, scored = (select(table, algo=algo, implementation=path) for table in (training, evaluations))
             for number, (_, of_seed) in enumerate(games.groupby("seed")):
                 name = label if number == 0 else None
                 axes.plot(of_seed["frames"] / 1e3, smoothed(of_seed, 8), color=color, label=name, linewidth=1)

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import sys
 
-from a3crepro.cli import run_command
-from a3crepro.sweep import own_words, train_in_turn
+from a3crepro.cli import own_words, run_command
+from a3crepro.sweep import train_in_turn
 
 CASES = [
     ["execution=hogwild", "threads=2"],

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import sys
 
-from a3crepro.cli import run_command
-from a3crepro.sweep import own_words, train_in_turn
+from a3crepro.cli import own_words, run_command
+from a3crepro.config import choices
+from a3crepro.sweep import train_in_turn
 
-METHODS = ("a3c", "n_step_q", "one_step_q", "one_step_sarsa")
-MINATAR = [[f"algo={algo}", "env=minatar/breakout", "threads=8", "seed=0"] for algo in METHODS]
+MINATAR = [[f"algo={algo}", "env=minatar/breakout", "threads=8", "seed=0"] for algo in choices("algo")]
 ATARI = [
     *(["algo=a3c", f"env={game}", "threads=16", "seed=0"] for game in ("breakout", "pong")),
     [

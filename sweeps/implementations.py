@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import sys
 
-from a3crepro.cli import run_command
-from a3crepro.sweep import own_words, train_in_turn
+from a3crepro.cli import own_words, run_command
+from a3crepro.config import choices
+from a3crepro.sweep import train_in_turn
 
-METHODS = ("a3c", "n_step_q", "one_step_q", "one_step_sarsa")
 FRAMES = {"smoke": 20_000, "laptop": 500_000}
 
 
@@ -34,7 +34,7 @@ def main() -> None:
         [f"algo={algo}", f"network.implementation={path}", f"seed={seed}"]
         for seed in (0, 1, 2)
         for path in ("fast", "module")
-        for algo in METHODS
+        for algo in choices("algo")
     ]
     train_in_turn(f"runs/implementations/{own['scale']}", runs, [*common, *overrides])
 

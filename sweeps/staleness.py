@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import sys
 
-from a3crepro.cli import run_command
-from a3crepro.sweep import own_words, train_in_turn
+from a3crepro.cli import own_words, run_command
+from a3crepro.sweep import train_in_turn
 
 THREADS = (1, 2, 4, 8, 16, 32, 64)
 FRAMES = {"smoke": 2_000, "laptop": 30_000}

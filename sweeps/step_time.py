@@ -16,13 +16,13 @@ from typing import Any
 
 from a3crepro.actor_learner import ActorLearner
 from a3crepro.benchmark import gather
-from a3crepro.cli import run_command
+from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.config import Config, compose
 from a3crepro.kernels import compile_all
 from a3crepro.processes import CONTEXT, Child
 from a3crepro.results import RESULTS
 from a3crepro.shared_state import SharedState
-from a3crepro.sweep import circumstances, own_words, positive_number
+from a3crepro.sweep import circumstances
 from a3crepro.training import initial_state
 
 WARM_UP = 3.0

@@ -16,10 +16,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from a3crepro.cli import run_command
+from a3crepro.cli import own_words, run_command
 from a3crepro.results import RESULTS
 from a3crepro.run_directory import git_state
-from a3crepro.sweep import circumstances, machine, own_words
+from a3crepro.sweep import circumstances, machine
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls of each case, and seconds of each call."""
@@ -45,14 +45,13 @@ THREADS = {
     for env in ("breakout", "minatar/breakout")
     for threads in (1, 2, 4, 8, 16)
 }
+SYNCHRONOUS = ["env=breakout", "threads=16", "execution=synchronous"]
 EXECUTIONS = {
     "hogwild, 1 thread": ["env=breakout", "threads=1"],
     "virtual_time, 1 thread": ["env=breakout", "threads=1", "execution=virtual_time"],
     "virtual_time, 16 threads": ["env=breakout", "threads=16", "execution=virtual_time"],
-    "synchronous, 16 threads": ["env=breakout", "threads=16", "execution=synchronous"],
-    "synchronous, 16 threads, by autograd": [
-        *("env=breakout", "threads=16", "execution=synchronous", "network.implementation=module")
-    ],
+    "synchronous, 16 threads": SYNCHRONOUS,
+    "synchronous, 16 threads, by autograd": [*SYNCHRONOUS, "network.implementation=module"],
 }
 PARTS = {"table": {**TABLE, **MODULE}, "threads": THREADS, "executions": EXECUTIONS}
 PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for processes in (2, 16)}

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from a3crepro.cli import own_words, positive_number
 from a3crepro.config import compose
 from a3crepro.settings import UserError
-from a3crepro.sweep import circumstances, own_words, positive_number
+from a3crepro.sweep import circumstances
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 TRAINING = {"executions": 50, "first_runs": 7, "implementations": 24, "staleness": 14}

@@ -246,7 +246,7 @@ class Team:
         """θ⁻ and θ, as far as they are this process's."""
         shared, config = self.shared, self.config
         theta, interval = shared.parameters.numpy()[self.slice], config.algo.target_interval
-        crossed = interval is not None and shared.frames() // interval > int(shared.marks[TARGET])
+        crossed = interval is not None and shared.is_due(TARGET, interval)
         target_first = self.members[0].target_first
         if crossed and target_first:
             shared.target.numpy()[self.slice] = theta
