@@ -286,3 +286,25 @@ class Faulty(gym.Env[np.ndarray, int]):
 
 for _fault in ("Raises", "Exits", "Hangs", "NanReward", "InfiniteReward", "NanObservation", "SometimesNan"):
     gym.register(f"{_fault}-v0", lambda fault=_fault, **options: Faulty(fault, **options), disable_env_checker=True)
+
+
+class TellsNothing(gym.Env[np.ndarray, int]):
+    """An environment with a state that nobody can read."""
+
+    observation_space = gym.spaces.Box(0.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        return np.zeros(1, np.float32), float(action), self.np_random.random() < 0.2, False, {}
+
+
+gym.register("a3crepro-tests/TellsNothing-v0", TellsNothing)

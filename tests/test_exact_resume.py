@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from threading import Thread
 
-import gymnasium
 import numpy as np
 import pytest
 from helpers import Run
@@ -88,28 +87,10 @@ def test_classic_tasks_are_restored(name):
     check_restored(["env=gym", f"env.id={name}"], (1, 30, 150), 150)
 
 
-class TellsNothing(gymnasium.Env):
-    """An environment with a state that nobody can read."""
-
-    observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-
-    def __init__(self, render_mode=None):
-        self.render_mode = render_mode
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return np.zeros(1, np.float32), {}
-
-    def step(self, action):
-        return np.zeros(1, np.float32), float(action), self.np_random.random() < 0.2, False, {}
-
-
 def test_a_run_says_where_its_resume_is_not_exact(tmp_path, capsys):
-    gymnasium.register("a3crepro-tests/TellsNothing-v0", TellsNothing)
     words = ("execution=virtual_time", "threads=2", "frames=200", "network=mlp", "evaluation.episodes=0")
-    for env, exact in (("a3crepro-tests/TellsNothing-v0", False), ("CartPole-v1", True)):
-        directory = tmp_path / env.partition("/")[2]
+    for env, exact in (("helpers:a3crepro-tests/TellsNothing-v0", False), ("CartPole-v1", True)):
+        directory = tmp_path / env.rpartition("/")[2]
         train(compose("env=gym", f"env.id={env}", *words), directory)
         assert ("cannot save its state" in capsys.readouterr().out) != exact
         assert json.loads((directory / "manifest.json").read_text())["starts"][0]["exact_resume"] == exact
@@ -142,26 +123,15 @@ def run(config, stops=()):
     """What a run reports, and its end; it is stopped, stored and gone on with after these numbers of rollouts."""
     reports, origin, shared = [], Origin(), initial_state(config)
     for number, stop in enumerate([*stops, None]):
-        rollouts = 0
-        for event in config.execution.run(config, shared, origin):
-            if isinstance(event.report, States):
-                states, seconds = event.report, event.seconds
-            elif event.report is not None:
-                reports.append((event.seconds, event.report))
-            else:
-                rollouts += 1
-                if rollouts == stop:
-                    shared.request_stop()
-        if stop is not None:
-            shared = initial_state(config)
-            shared.restore(stored(dict(states.arrays)))
-            origin = Origin(number + 1, seconds, 0.0, stored(states.tree))
+        clock, rollouts = Clock(config.execution, config, shared, origin), 0
+        while shared.frames() < config.frames and rollouts != stop:
+            reports += [(clock.now, report) for report in clock.advance()]
+            rollouts += 1
+        states = clock.states()
+        shared = initial_state(config)
+        shared.restore(stored(dict(states.arrays)))
+        origin = Origin(number + 1, clock.now, 0.0, stored(states.tree))
     return reports, states
-
-
-@pytest.fixture
-def each_rollout_is_an_event(monkeypatch):
-    monkeypatch.setattr("a3crepro.execution.virtual_time.HEARTBEAT", -1.0)
 
 
 def assert_equal(one, other):
@@ -178,7 +148,7 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize(("algo", "env", "network"), MANY)
-def test_a_run_is_repeated_to_the_bit_and_another_seed_differs(each_rollout_is_an_event, algo, env, network):
+def test_a_run_is_repeated_to_the_bit_and_another_seed_differs(algo, env, network):
     first = run(virtual(algo, env, network))
     assert_equal(first, run(virtual(algo, env, network)))
     _, other = run(virtual(algo, env, network, "seed=1"))
@@ -186,13 +156,13 @@ def test_a_run_is_repeated_to_the_bit_and_another_seed_differs(each_rollout_is_a
 
 
 @pytest.mark.parametrize(("algo", "env", "network"), MANY)
-def test_a_run_that_is_stopped_at_any_moments_is_the_unbroken_one(each_rollout_is_an_event, algo, env, network):
+def test_a_run_that_is_stopped_at_any_moments_is_the_unbroken_one(algo, env, network):
     stops = np.random.default_rng(len(algo)).integers(1, 40, size=4).tolist()
     assert_equal(run(virtual(algo, env, network)), run(virtual(algo, env, network), stops))
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd"])
-def test_so_it_is_with_other_optimizers_and_by_autograd(each_rollout_is_an_event, optimizer):
+def test_so_it_is_with_other_optimizers_and_by_autograd(optimizer):
     how = f"optimizer={optimizer}", "network.implementation=module"
     config = virtual("a3c", "minatar/breakout", "minatar", *how)
     assert_equal(run(config), run(config, [3, 17, 60]))

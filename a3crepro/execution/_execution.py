@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from a3crepro.shared_state import SharedState
 
 
-LETTERS = 0.25
-"""Seconds between two letters of a process with what it has to report."""
-GRACE = 5.0
-"""Seconds that processes have to stop by themselves once they are asked to."""
-
-
 @dataclass(frozen=True)
 class States:
     """Everything needed to go on, as it was at one moment."""

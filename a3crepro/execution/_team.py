@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,20 +14,11 @@ import torch
 from a3crepro.actor_learner import ActorLearner, Episode, Models, Rollout, Snapshot, make_models, step_size
 from a3crepro.algorithms._algorithm import Algorithm, Outputs
 from a3crepro.config import Config
-from a3crepro.execution._execution import LETTERS
+from a3crepro.execution._post import LETTERS, Report
 from a3crepro.model import Answer, Batch, Model
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT
 from a3crepro.shared_state import TARGET, TARGET_VERSION, SharedState
-
-
-class Report(NamedTuple):
-    """Something to report, and when it happened."""
-
-    round: int
-    moment: float
-    """On a clock that all processes share."""
-    what: Episode | Snapshot
 
 
 @dataclass(frozen=True)
@@ -196,7 +187,7 @@ class Team:
     def _report(self, what: Episode | Snapshot) -> None:
         if isinstance(what, Episode):
             what = replace(what, frames=self.frames)  # T as it is in the whole round
-        self.reports.append(Report(self.rounds, time.monotonic(), what))
+        self.reports.append(Report(time.monotonic(), self.rounds, what))
 
     def round(self) -> None:
         """All roll out from the same θ, which then is updated with the sum of the gradients that are due."""
@@ -229,9 +220,10 @@ class Team:
     def _update_with_others(self, due: list[Member], models: list[Model]) -> None:
         meeting, part = self.meeting, self.part
         row = meeting.gradients[part].numpy()
-        row[:] = 0
-        for model in models:
+        row[:] = models[0].full_gradient() if models else 0
+        for model in models[1:]:
             row += model.full_gradient()
+        for model in models:
             model.clear_gradient()
         for member in due:
             member.count_staleness()

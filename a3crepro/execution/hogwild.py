@@ -9,11 +9,12 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
+from a3crepro.actor_learner import ActorLearner
 from a3crepro.config import Config
-from a3crepro.execution._execution import GRACE, LETTERS, Event, Execution, Origin, States
+from a3crepro.execution._execution import Event, Execution, Origin, States
+from a3crepro.execution._post import GRACE, Outbox, listen
 from a3crepro.plain import Tree
-from a3crepro.processes import CONTEXT, Child, wait_for_messages
+from a3crepro.processes import CONTEXT, Child
 from a3crepro.scheduling import ask_for_long_time_slices
 from a3crepro.shared_state import SharedState
 
@@ -32,47 +33,35 @@ class Hogwild(Execution):
         children: list[Child] = []
         states = Collection(config, shared)
         trees = origin.tree or [None] * config.threads
-        deadline: float | None = None
-        exact = self.is_exact(config)  # without its state it would not go on as it would have gone on
         try:
-            for thread in range(config.threads):
-                children.append(
-                    Child(
-                        f"actor-learner {thread}",
-                        work,
-                        config,
-                        shared,
-                        thread,
-                        origin.start,
-                        trees[thread],
-                        states.answered,
-                    )
-                )
+            for thread, tree in enumerate(trees):
+                name = f"actor-learner {thread}"
+                children.append(Child(name, work, config, shared, thread, origin.start, tree, states.answered))
                 yield Event(origin.seconds, origin.real_seconds)
-            began = time.monotonic() - origin.real_seconds  # not before: imports are no training
-            while not all(child.finished for child in children):
-                wait_for_messages(children, timeout=0.2)
-                now = time.monotonic() - began
-                for child in children:
-                    for reports in child.receive():
-                        for moment, report in reports:
-                            then = max(origin.seconds, moment - began)
-                            if not isinstance(report, State):
-                                yield Event(then, then, report)
-                            elif whole := states.add(report):
-                                yield Event(then, then, whole)
-                yield Event(now, now, None if exact else states.overdue())
-                if shared.stopping:
-                    deadline = deadline or now + GRACE
-                    if now > deadline:
-                        break  # whoever hangs is killed below
-            if not exact or states.complete:
-                yield Event(now, now, states.last())
+            yield from self._events(config, shared, origin, children, states)
         finally:
+            grace = time.monotonic() + (0.0 if shared.stopping else GRACE / 2)
             shared.request_stop()
-            grace = time.monotonic() + (0.0 if deadline else GRACE / 2)
             for child in children:
                 child.end(grace=max(0.0, grace - time.monotonic()))
+
+    def _events(
+        self, config: Config, shared: SharedState, origin: Origin, children: list[Child], states: Collection
+    ) -> Generator[Event, None, None]:
+        now = time.monotonic()  # not before: imports are no training
+        began = now - origin.real_seconds
+        exact = self.is_exact(config)  # without its state it would not go on as it would have gone on
+        for now, _, reports in listen(children, shared):
+            for report in reports or ():
+                then = max(origin.seconds, report.moment - began)
+                if not isinstance(report.what, State):
+                    yield Event(then, then, report.what)
+                elif whole := states.add(report.what):
+                    yield Event(then, then, whole)
+            if reports is None:
+                yield Event(now - began, now - began, None if exact else states.overdue())
+        if not exact or states.complete:
+            yield Event(now - began, now - began, states.last())
 
 
 @dataclass(frozen=True)
@@ -157,30 +146,3 @@ def work(
         send_state(LAST)
     finally:
         outbox.send()
-
-
-class Outbox:
-    """Reports on their way to the main process: together where there are many, for each letter wakes it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.reports: list[tuple[float, Episode | Snapshot | State]] = []
-        self.sent = time.monotonic()
-
-    def add(self, report: Episode | Snapshot | State) -> None:
-        """Keeps a report, with the time at which it was made (on a clock that all processes share)."""
-        self.reports.append((time.monotonic(), report))
-        if isinstance(report, Episode):
-            self.send_if_due()
-        else:
-            self.send()  # evaluations are to come in the order of their frames
-
-    def send_if_due(self) -> None:
-        """Sends what there is, if the last time was long enough ago."""
-        if self.reports and time.monotonic() - self.sent > LETTERS:
-            self.send()
-
-    def send(self) -> None:
-        """Sends what there is."""
-        self.connection.send(self.reports)
-        self.reports, self.sent = [], time.monotonic()

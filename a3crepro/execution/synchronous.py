@@ -18,10 +18,11 @@ from multiprocessing.connection import Connection
 from typing import ClassVar
 
 from a3crepro.config import Config
-from a3crepro.execution._execution import GRACE, Event, Execution, Origin, States
+from a3crepro.execution._execution import Event, Execution, Origin, States
+from a3crepro.execution._post import listen
 from a3crepro.execution._team import Letter, Meeting, Team
 from a3crepro.plain import Tree
-from a3crepro.processes import CONTEXT, Child, wait_for_messages
+from a3crepro.processes import CONTEXT, Child
 from a3crepro.settings import PositiveCount
 from a3crepro.shared_state import SharedState
 
@@ -49,44 +50,33 @@ class Synchronous(Execution):
             for part, tree in enumerate(trees):
                 children.append(Child(f"process {part}", work, config, shared, meeting, part, origin.start, tree))
                 yield Event(origin.seconds, origin.real_seconds)
-            yield from Listener(children, shared, time.monotonic() - origin.real_seconds).events()
+            yield from events(children, shared, time.monotonic() - origin.real_seconds)
         finally:
             shared.request_stop()
             for child in children:
                 child.end(grace=0.0)
 
 
-class Listener:
-    """Puts the letters of all processes together, by rounds and processes: tables do not depend on who was first."""
+def events(children: list[Child], shared: SharedState, began: float) -> Generator[Event, None, None]:
+    """What is reported, in the order of rounds and processes: tables do not depend on who was first."""
+    unread: list[list[Letter]] = [[] for _ in children]
+    for now, number, letter in listen(children, shared):
+        if number is None:
+            yield Event(now - began, now - began)
+            continue
+        unread[number].append(letter)
+        if all(unread):
+            yield from _put_together([letters.pop(0) for letters in unread], began, now)
 
-    def __init__(self, children: list[Child], shared: SharedState, began: float) -> None:
-        self.children, self.shared, self.began = children, shared, began
-        self.letters: list[list[Letter]] = [[] for _ in children]
 
-    def events(self) -> Generator[Event, None, None]:
-        """What is reported, until the last round."""
-        deadline = None
-        while not all(child.finished for child in self.children):
-            wait_for_messages(self.children, timeout=0.2)
-            now = time.monotonic() - self.began
-            for letters, child in zip(self.letters, self.children, strict=True):
-                letters.extend(child.receive())
-            while all(self.letters):
-                yield from self._put_together([letters.pop(0) for letters in self.letters], now)
-            yield Event(now, now)
-            if self.shared.stopping:
-                deadline = deadline or now + GRACE
-                if now > deadline:
-                    return  # whoever hangs is killed; what was saved before is whole
-
-    def _put_together(self, letters: list[Letter], now: float) -> Generator[Event, None, None]:
-        reports = [report for letter in letters for report in letter.reports]
-        for report in sorted(reports, key=lambda report: report.round):
-            then = report.moment - self.began
-            yield Event(then, then, report.what)
-        arrays = letters[0].arrays
-        if arrays is not None:
-            yield Event(now, now, States(arrays, [letter.tree for letter in letters]))
+def _put_together(letters: list[Letter], began: float, now: float) -> Generator[Event, None, None]:
+    reports = [report for letter in letters for report in letter.reports]
+    for report in sorted(reports, key=lambda report: report.now):
+        then = report.moment - began
+        yield Event(then, then, report.what)
+    arrays = letters[0].arrays
+    if arrays is not None:
+        yield Event(now - began, now - began, States(arrays, [letter.tree for letter in letters]))
 
 
 def work(

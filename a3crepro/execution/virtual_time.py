@@ -12,23 +12,22 @@ import heapq
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from a3crepro.actor_learner import ActorLearner, Episode, Rollout, Snapshot, make_models
 from a3crepro.execution._execution import Event, Execution, Origin, States
+from a3crepro.execution._post import Outbox, listen
 from a3crepro.plain import Tree
-from a3crepro.processes import set_up_arithmetic
+from a3crepro.processes import CONTEXT, Child
+from a3crepro.scheduling import ask_for_long_time_slices
 from a3crepro.settings import NonNegativeFloat, PositiveFloat
 
 if TYPE_CHECKING:
     from a3crepro.config import Config
     from a3crepro.shared_state import SharedState
-
-HEARTBEAT = 0.2
-"""Real seconds between two events without a report."""
 
 
 class VirtualTime(Execution):
@@ -52,28 +51,36 @@ class VirtualTime(Execution):
         return float(rng.gamma(steps / self.spread**2, self.step_seconds * self.spread**2))
 
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
-        set_up_arithmetic()
-        with threadpool_limits(1):  # sums in the same order, however many cores there are
-            yield from self._run(config, shared, origin)
+        shared.share(CONTEXT.Lock())
+        child = Child("the actor-learners' process", work, self, config, shared, origin)
+        try:
+            began, virtual = time.monotonic() - origin.real_seconds, origin.seconds
+            for now, _, reports in listen([child], shared):
+                for report in reports or ():
+                    virtual = report.now
+                    yield Event(virtual, max(origin.real_seconds, report.moment - began), report.what)
+                yield Event(virtual, now - began)
+        finally:
+            shared.request_stop()
+            child.end(grace=0.0)
 
-    def _run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
-        clock = Clock(self, config, shared, origin)
-        began = last = time.monotonic()
-        asked = shared.states_requested
 
-        def event(report: Episode | Snapshot | States | None = None) -> Event:
-            return Event(clock.now, origin.real_seconds + time.monotonic() - began, report)
-
+def work(connection: Connection, settings: VirtualTime, config: Config, shared: SharedState, origin: Origin) -> None:
+    """The process: one rollout after another, until all frames are there."""
+    ask_for_long_time_slices()
+    clock, outbox = Clock(settings, config, shared, origin), Outbox(connection)
+    answered = shared.states_requested
+    try:
         while not shared.stopping and shared.frames() < config.frames:
             for report in clock.advance():
-                yield event(report)
-            if shared.states_requested != asked:
-                asked = shared.states_requested
-                yield event(clock.states())
-            if time.monotonic() - last > HEARTBEAT:
-                last = time.monotonic()
-                yield event()
-        yield event(clock.states())
+                outbox.add(report, clock.now)
+            outbox.send_if_due()
+            if shared.states_requested != answered:
+                answered = shared.states_requested
+                outbox.add(clock.states(), clock.now)
+        outbox.add(clock.states(), clock.now)
+    finally:
+        outbox.send()
 
 
 class Clock:

@@ -1,0 +1,80 @@
+"""How the processes of a run report, and how its main process listens to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+from a3crepro.actor_learner import Episode
+from a3crepro.processes import Child, wait_for_messages
+from a3crepro.shared_state import SharedState
+
+LETTERS = 0.25
+"""Seconds between two letters of a process with what it has to report."""
+GRACE = 5.0
+"""Seconds that processes have to stop by themselves once they are asked to."""
+
+
+class Report(NamedTuple):
+    """Something to report, and when it happened."""
+
+    moment: float
+    """On a clock that all processes share."""
+    now: float
+    """The same, in the execution's own time: virtual seconds, rounds."""
+    what: Any
+
+
+class Outbox:
+    """Reports on their way to the main process: together where there are many, for each letter wakes it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.reports: list[Report] = []
+        self.sent = time.monotonic()
+
+    def add(self, what: Any, now: float = 0.0) -> None:
+        """Keeps a report, with the time at which it was made."""
+        self.reports.append(Report(time.monotonic(), now, what))
+        if isinstance(what, Episode):
+            self.send_if_due()
+        else:
+            self.send()  # evaluations are to come in the order of their frames
+
+    def send_if_due(self) -> None:
+        """Sends what there is, if the last time was long enough ago."""
+        if self.reports and time.monotonic() - self.sent > LETTERS:
+            self.send()
+
+    def send(self) -> None:
+        """Sends what there is."""
+        self.connection.send(self.reports)
+        self.reports, self.sent = [], time.monotonic()
+
+
+Letter = tuple[float, int | None, Any]
+"""When it was read, the number of the process that sent it, and what it says; None, None: nothing for a while."""
+
+
+def listen(children: Sequence[Child], shared: SharedState) -> Generator[Letter, None, None]:
+    """The letters of these processes, as they come, until all have ended.
+
+    It also ends some seconds after they were asked to stop: who hangs then is to be killed.
+
+    Raises:
+      ProcessDied: a process raised an exception or was killed.
+    """
+    deadline = None
+    while not all(child.finished for child in children):
+        wait_for_messages(children, timeout=0.2)
+        now = time.monotonic()
+        for number, child in enumerate(children):
+            for letter in child.receive():
+                yield now, number, letter
+        yield now, None, None
+        if shared.stopping:
+            deadline = deadline or now + GRACE
+            if now > deadline:
+                return
