@@ -39,9 +39,11 @@ def pair(algo, network, env):
 
 
 def game(space, steps, rng):
-    """Observations of which each differs from the one before in some places."""
+    """Observations of which each differs from the one before in some places; on the right, lines of one colour."""
     low, high = 0, int(space.high.max()) + 1
     now = rng.integers(low, high, space.shape, dtype=np.uint8)
+    edge = space.shape[2] // 3
+    now[:, :, edge:] = now[:, :, edge : edge + 1]
     for _ in range(steps):
         yield now
         now = now.copy()
@@ -142,6 +144,20 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
             for start, end in pairwise(batches[0].spec.bounds):
                 close(batch.full_gradient()[start:end], alone.full_gradient()[start:end], 1e-4)
         assert isinstance(batches[0], FastBatch) and isinstance(batches[1], ModuleBatch)
+
+
+def test_a_background_is_computed_once_a_line():
+    *_, (fast, module) = pair("a3c", "mnih2013", "breakout")
+    picture = np.repeat(np.arange(84, dtype=np.uint8)[:, None], 84, axis=1) * np.ones((4, 1, 1), np.uint8)
+    for ball, distinct in ((None, 1), (40, 4)):  # a block belongs to two patches; to the right, the background again
+        if ball is not None:
+            picture = picture.copy()
+            picture[:, :, ball : ball + 2] = 255
+        fast.synchronise()
+        (outputs, _), (expected, _) = (model.outputs(picture, None) for model in (fast, module))
+        for name, values in expected.items():
+            close(outputs[name], values)
+        assert fast.place.network.convolutions[0].rows.counts[1] == 20 * distinct
 
 
 def run(bench, implementation, algo, env, segments, *overrides):

@@ -2,7 +2,9 @@
 
 A convolution keeps one row per *distinct* patch of its input. While the parameters stand still, an output position
 whose patch did not change since the state before keeps its row, so only what moved on the screen is computed, forward
-and backward. `index[t, p]` is the row of position p in state t; state t's new rows are counts[t] to counts[t + 1].
+and backward. In state 0, where all are new, a position with the patch of its left neighbour shares that one's row: the
+background is computed once a line. `index[t, p]` is the row of position p in state t; state t's new rows are counts[t]
+to counts[t + 1].
 
 Several actor-learners may act together: each has a *lane*, t counts their steps, and the positions of the lanes follow
 one another, in `changed` one below the other. A matrix is then read once for all of them.
@@ -40,6 +42,25 @@ def mark_changes(now, before, size, changed):
                 changed[y, x] |= difference[x * size + i] != 0
 
 
+@kernel(f"void({U3}, int64, {U2})")
+def mark_repeats(now, size, repeats):
+    """repeats[y, x] = whether the block of size x size at (y, x) equals the one on its left in all channels."""
+    width = now.shape[2]
+    difference = np.empty(width, np.uint8)
+    for y in range(repeats.shape[0]):
+        difference[:] = 0
+        for channel in range(now.shape[0]):
+            for line in range(y * size, (y + 1) * size):
+                left, right = now[channel, line, : width - size], now[channel, line, size:]
+                for x in range(width - size):
+                    difference[x] |= left[x] ^ right[x]
+        repeats[y, 0] = 0
+        for x in range(1, repeats.shape[1]):
+            repeats[y, x] = 1
+            for i in range(size):
+                repeats[y, x] &= difference[(x - 1) * size + i] == 0
+
+
 @kernel(f"void({U3}, int64, int64, int64, float32, {F1})")
 def block_to_row(now, top, left, size, scale, row):
     """One block of pixels [channels, height, width] as a row of floats."""
@@ -55,12 +76,14 @@ def block_to_row(now, top, left, size, scale, row):
 def observe(t, lane, now, before, size, scale, index, latest, counts, changed, rows):
     """Cuts pixels [channels, height, width] into blocks of size x size; a block that changed gets a new row of floats.
 
-    latest holds the rows of the state before, also across rollouts; state 0 has block p of all lanes' in row p.
-    counts[t + 1] goes on from lane to lane.
+    latest holds the rows of the state before, also across rollouts; state 0 has block p of all lanes' in row p, and in
+    its index the first of those alike, from left to right. counts[t + 1] goes on from lane to lane.
     """
     width = changed.shape[1]
-    marks = changed[lane * width : (lane + 1) * width]
+    marks, repeats = changed[lane * width : (lane + 1) * width], np.zeros((width, width), np.uint8)
     mark_changes(now, before, size, marks)
+    if t == 0:
+        mark_repeats(now, size, repeats)
     row, first = counts[t + 1], lane * width * width
     for p in range(first, first + width * width):
         y, x = (p - first) // width, (p - first) % width
@@ -73,7 +96,7 @@ def observe(t, lane, now, before, size, scale, index, latest, counts, changed, r
         elif t == 0 and latest[p] != p:
             rows[p] = rows[latest[p]]
             latest[p] = p
-        index[t, p] = latest[p]
+        index[t, p] = index[t, p - 1] if repeats[y, x] else latest[p]
     if t == 0:
         marks[:] = 1
         row = first + width * width
@@ -90,20 +113,35 @@ def window_changed(changed, top, left, size):
     return False
 
 
-@kernel(f"void(int64, {U2}, int64, int64, {I2}, {I1}, {U2})")
-def assign_rows(t, changed_in, size, stride, index, counts, changed):
-    """A position whose window changed gets a new row, any other keeps its row of state t - 1."""
+@kernel(f"boolean({I1}, int64, int64, int64, int64)")
+def window_repeats(rows, corner, width, size, stride):
+    """Whether a window of size x size, of so wide a line of positions, has the rows of the one on its left."""
+    for y in range(size):
+        for p in range(corner + y * width, corner + y * width + size):
+            if rows[p] != rows[p - stride]:
+                return False
+    return True
+
+
+@kernel(f"void(int64, {U2}, {I2}, int64, int64, {I2}, {I1}, {U2})")
+def assign_rows(t, changed_in, index_in, size, stride, index, counts, changed):
+    """A position whose window changed gets a new row, any other keeps its row of state t - 1.
+
+    In state 0 only those get one whose window differs from the one on the left.
+    """
     row, height, width, width_in = counts[t], changed.shape[0], changed.shape[1], changed_in.shape[1]
     for y in range(height):
         top = (y // width) * width_in + (y % width) * stride
         for x in range(width):
             p = y * width + x
             changed[y, x] = t == 0 or window_changed(changed_in, top, x * stride, size)
-            if changed[y, x]:
+            if not changed[y, x]:
+                index[t, p] = index[t - 1, p]
+            elif t == 0 and x > 0 and window_repeats(index_in[0], top * width_in + x * stride, width_in, size, stride):
+                index[t, p] = row - 1
+            else:
                 index[t, p] = row
                 row += 1
-            else:
-                index[t, p] = index[t - 1, p]
     counts[t + 1] = row
 
 
@@ -112,13 +150,13 @@ def convolve(
     t, changed_in, index_in, rows_in, size, stride, weight, bias, index, counts, changed, source, patches, rows
 ):
     """The new rows of state t: patches @ weight + bias, rectified."""
-    assign_rows(t, changed_in, size, stride, index, counts, changed)
+    assign_rows(t, changed_in, index_in, size, stride, index, counts, changed)
     first, last = counts[t], counts[t + 1]
     width_in, width, channels = changed_in.shape[1], changed.shape[1], rows_in.shape[1]
     row = first
     for p in range(index.shape[1]):
-        if index[t, p] < first:
-            continue
+        if index[t, p] != row:
+            continue  # it has the row of another position or state
         lane, y, x = p // (width * width), p // width % width, p % width
         corner = (lane * width_in + y * stride) * width_in + x * stride
         for k in range(size * size):
@@ -213,7 +251,7 @@ def dense(t, changed, index, rows, blocks, bias, before, after):
 
 @kernel(f"void({I2}, {F2}, {F3}, {F2})")
 def dense_backward(index, delta, blocks, d_rows):
-    """Gradient of the last convolution's rows; delta [T * lanes, outputs] is that of the linear layer's sums.
+    """Added gradient of the last convolution's rows; delta [T * lanes, outputs] is that of the linear layer's sums.
 
     A row that served several states gets the sum of their gradients, so it is the sum of delta that is multiplied.
     """
@@ -237,7 +275,7 @@ def dense_backward(index, delta, blocks, d_rows):
         np.dot(sums[:n], blocks[p], parts[:n])
         for i in range(n):
             for c in range(channels):
-                d_rows[row_of[i], c] = parts[i, c]
+                d_rows[row_of[i], c] += parts[i, c]
 
 
 @kernel(f"void({I2}, {F2}, {F2})")

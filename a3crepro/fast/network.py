@@ -281,8 +281,7 @@ class FastNetwork:
         last = self.convolutions[-1]
         index = last.rows.index[slots]
         k.gather_states(index, last.rows.values, hidden.inputs[now])
-        if slot:
-            last.d_rows[: last.rows.counts[slots.stop]] = 0  # rows that only earlier slots have
+        last.d_rows[: last.rows.counts[slots.stop]] = 0
         k.dense_backward(index, delta, self.blocks, last.d_rows)
         for i in reversed(range(len(self.convolutions))):
             layer, below = self.convolutions[i], self.convolutions[i - 1]
