@@ -69,6 +69,10 @@ class Atari(Environment):
         ale.setInt("max_num_frames_per_episode", self.max_episode_frames)
         return ale
 
+    def state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
+        """None with sticky actions: which action it holds, the emulator tells nobody, and with it a frame may change."""
+        return None if self.repeat_action_probability else super().state(env)
+
     def emulator(self, seed: int) -> Callable[[], None]:
         ale = self.load()
         ale.setInt("random_seed", seed)
