@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -309,8 +310,14 @@ def run_name(choices: Mapping[str, str], overrides: Iterable[str]) -> str:
         given.pop(key, None)
     words = ",".join(f"{key}={value}" for key, value in sorted(given.items()))
     env = choices["env"].replace("..", "_")
-    parts = (env, choices["algo"], _file_name(words), _file_name(f"seed={seed}"))
+    parts = (env, choices["algo"], file_name(words), file_name(f"seed={seed}"))
     return "/".join(part for part in parts if part)
+
+
+def runs_at_once(execution: str, threads: int) -> int:
+    """So many runs fill the cores of this machine."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, cores // (1 if execution == "virtual_time" else min(threads, cores)))
 
 
 def _key_and_value(override: str) -> tuple[str, str]:
@@ -327,13 +334,14 @@ def _key_and_value(override: str) -> tuple[str, str]:
     return parsed.key_or_group, str(getattr(value, "text", None) or parsed.get_value_element_as_str())
 
 
-def _file_name(words: str) -> str:
+def file_name(words: str) -> str:
     """A name that every file system takes, and that differs where the words do."""
     name = re.sub(r"[^\w.,=+:@-]", "_", re.sub("['\"]", "", words), flags=re.ASCII)
     return name if len(name) <= 150 else f"{name[:140]}-{zlib.crc32(words.encode()):08x}"
 
 
 def register_resolvers() -> None:
-    """Makes `log_uniform` and `run_name` known to the YAML files and the command line."""
+    """Makes `log_uniform`, `run_name` and `runs_at_once` known to the YAML files and the command line."""
     OmegaConf.register_new_resolver("log_uniform", log_uniform, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("runs_at_once", runs_at_once, replace=True)

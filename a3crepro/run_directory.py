@@ -52,6 +52,10 @@ class RunError(Exception):
     """A run cannot start or go on, through no mistake in the configuration (status 1)."""
 
 
+class InUse(RunError):
+    """Another process trains there."""
+
+
 # ---- Files ---------------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +242,7 @@ class RunDirectory:
       config: a directory that holds another configuration is refused.
 
     Raises:
-      RunError: another process holds the directory.
+      InUse: another process holds the directory.
       UserError: it holds another configuration; the line names the keys that differ.
     """
 
@@ -250,7 +254,7 @@ class RunDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise RunError(f"{path} is in use by another process") from None
+            raise InUse(f"{path} is in use by another process") from None
         try:
             self._check_config()
             self._open()
@@ -368,7 +372,7 @@ def _items(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def this_start() -> dict[str, Any]:
     """Command, versions, commit and machine: what a result depends on beside its configuration."""
     return {
-        "command": ["python", "-m", "a3crepro", *sys.argv[1:]],
+        "command": ["python", "-m", "a3crepro", *_words()],
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -376,6 +380,16 @@ def this_start() -> dict[str, Any]:
         "host": socket.gethostname(),
         "cores": len(os.sched_getaffinity(0)),
     }
+
+
+def _words() -> list[str]:
+    """What the command line of this run is, or would be, were it not one of several."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return list(HydraConfig.get().overrides.task)
+    return sys.argv[1:]
 
 
 def _version(package: str) -> str | None:

@@ -6,7 +6,7 @@ Two actor-learners in processes and in virtual time; sixteen in virtual time and
 learning rate and at four times that, since a round makes one step where sixteen actor-learners would make sixteen. Runs
 what is missing, one run after another, below `runs/executions`; a run that was stopped goes on. At the scale `laptop`
 these are 50 runs of 500,000 frames: forty minutes on two cores. Then
-`python analysis/collect.py results/executions runs/executions/laptop` makes the tables and
+`python analysis/collect_runs.py results/executions runs/executions/laptop` makes the tables and
 `python analysis/executions.py` the figure.
 """
 

@@ -4,7 +4,7 @@
 
 Runs what is missing, one run after another, below `runs/first_runs`; a run that was stopped goes on. At the scale
 `laptop`, on two cores, MinAtar takes some twenty minutes (4 runs of 2M frames) and Atari two hours (3 runs
-of 20M frames). Then `python analysis/collect.py results/first_runs runs/first_runs/laptop` makes the tables and
+of 20M frames). Then `python analysis/collect_runs.py results/first_runs runs/first_runs/laptop` makes the tables and
 `python analysis/first_runs.py` the figure.
 """
 

@@ -4,7 +4,7 @@
 
 Runs what is missing, one run after another, below `runs/implementations`; a run that was stopped goes on. At the
 scale `laptop` these are 24 runs of 500,000 frames with 8 actor-learners: some forty minutes on two cores. Then
-`python analysis/collect.py results/implementations runs/implementations/laptop` makes the tables and `python
+`python analysis/collect_runs.py results/implementations runs/implementations/laptop` makes the tables and `python
 analysis/implementations.py` the figure.
 """
 

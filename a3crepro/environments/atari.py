@@ -70,7 +70,7 @@ class Atari(Environment):
         return ale
 
     def state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
-        """None with sticky actions: which action it holds, the emulator tells nobody, and with it a frame may change."""
+        """None with sticky actions: the emulator tells nobody which action it holds, and the next frame may need it."""
         return None if self.repeat_action_probability else super().state(env)
 
     def emulator(self, seed: int) -> Callable[[], None]:

@@ -1,0 +1,141 @@
+"""What figures have in common: the paper's data and ours, colours, files, and the line that says what was run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from a3crepro.results import RESULTS
+from a3crepro.settings import UserError
+
+FIGURES = RESULTS.parent / "figures"
+METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
+GAMES = {"qbert": "Q*bert", "beam_rider": "Beamrider"}
+"""Where a game's title is not its key in words."""
+_COLORS = sns.color_palette("colorblind")
+COLORS = {method: _COLORS[number] for number, method in enumerate(METHODS)}
+COLORS["dqn"] = (0.35, 0.35, 0.35)
+DASHES = {"one_step_q": (4, 2), "one_step_sarsa": (1, 1), "n_step_q": (6, 1, 1, 1), "a3c": (), "dqn": (2, 3)}
+"""So that lines differ in print, too."""
+THREADS = (1, 2, 4, 8, 16)
+LEAST = {"pong": -21.0}
+"""The least score of a game, where that is not 0."""
+
+
+def title(env: str) -> str:
+    """A game's name, of its key or of an environment's title."""
+    family, _, game = env.rpartition("/")
+    name = GAMES.get(game, game.replace("_", " ").title())
+    return f"{name} (MinAtar)" if family == "minatar" else name
+
+
+def paper(name: str) -> pd.DataFrame:
+    """One of the tables of the paper's data."""
+    return pd.read_csv(RESULTS / "paper" / f"{name}.csv")
+
+
+class Ours(NamedTuple):
+    """The committed tables of a sweep."""
+
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+    notes: dict[str, Any]
+
+    def evaluations(self) -> pd.DataFrame:
+        """The scores of the policy, never of training, whose games carry each thread's own ε."""
+        return self.scores[self.scores["score_type"] != "training"]
+
+    def caption(self) -> str:
+        """What was run, in one line."""
+        runs = self.runs
+        frames = f"{runs['frames'].sum() / 1e6:,.0f}M frames"
+        seeds = f"{runs['seed'].nunique()} seeds"
+        commits = ", ".join(sorted({str(commit)[:7] for commit in runs["commit"]}))
+        hours = f"{runs['core_seconds'].sum() / 3600:.1f} core-hours"
+        missing = self.notes["planned"] - self.notes["runs"]
+        left = f", {missing} of {self.notes['planned']} runs missing" if missing else ""
+        return (
+            f"ours: {len(runs)} runs{left}, {frames}, {seeds}, execution {', '.join(runs['execution'].unique())}, "
+            f"commit {commits}, {runs['date'].min()[:10]} to {runs['date'].max()[:10]}, {hours}"
+        )
+
+
+def ours(sweep: str, scale: str) -> Ours | None:
+    """The tables of a sweep at a scale; None where there are none."""
+    directory = RESULTS / sweep / scale
+    if not (directory / "runs.csv").exists():
+        return None
+    tables = (pd.read_csv(directory / f"{name}.csv", dtype={"variant": str}) for name in ("runs", "scores"))
+    runs, scores = (table.fillna({"variant": ""}) for table in tables)
+    return Ours(runs, scores, json.loads((directory / "notes.json").read_text()))
+
+
+def scale_of(arguments: Sequence[str]) -> str:
+    """The scale that a script's command line names: `laptop` unless it says another.
+
+    Raises:
+      UserError: another word.
+    """
+    scale = "laptop"
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key != "scale" or value not in ("smoke", "laptop", "paper"):
+            raise UserError(f"{argument!r}: the only word is scale=smoke|laptop|paper")
+        scale = value
+    return scale
+
+
+def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float = 2.1) -> tuple[Figure, Any]:
+    """A figure of rows x columns axes."""
+    sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
+    return plt.subplots(rows, len(columns), figsize=(width * len(columns), height * rows), squeeze=False)
+
+
+def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> None:
+    """Writes the figure as PNG and SVG and its table as Markdown, and prints the table and what was run."""
+    FIGURES.mkdir(exist_ok=True)
+    stem = FIGURES / (name if scale == "laptop" else f"{name}-{scale}")
+    figure.tight_layout()
+    figure.savefig(stem.with_suffix(".png"), dpi=150)
+    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
+    plt.close(figure)
+    text = f"{table.rstrip()}\n\n{caption}\n"
+    stem.with_suffix(".md").write_text(text)
+    print(text)
+
+
+def markdown(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number in a table; nothing where there is none."""
+    return "–" if value != value else f"{value:.{digits}f}"
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 5) -> None:
+    """One legend for all panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncol=columns, frameon=False)
+
+
+NOTHING = "ours: nothing has been run at this scale"
+
+
+def path_of(name: str) -> Path:
+    """The PNG of a figure."""
+    return FIGURES / f"{name}.png"

@@ -1,0 +1,172 @@
+"""From the runs of an experiment to tidy tables that are committed: whole runs of one protocol, or a refusal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from a3crepro.config import Config, compose
+from a3crepro.run_directory import load_checkpoint, stored_config
+from a3crepro.settings import UserError
+from a3crepro.sweeping.command import Command
+from a3crepro.sweeping.experiment import Run
+from a3crepro.sweeping.state import MARK, State, real_seconds_of, state_of
+
+BINS = 20
+"""Rows of a run's training scores: its games in so many equal parts of the budget."""
+EPOCH = 1_000_000
+"""Agent steps, over all actor-learners: 4M frames on Atari (Figure 3)."""
+SHARED = ("env", "algo", "threads", "optimizer", "optimizer.lr", "optimizer.epsilon", "seed", "frames", "network")
+"""Keys that have columns of their own; a run's other words make its variant."""
+
+
+def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]:
+    """Writes `runs.csv`, a row a run, and `scores.csv`, a row an evaluation or a part of the training games.
+
+    Args:
+      command: the sweep with its scale and overrides.
+      into: a directory, made if it is not there.
+      unfinished: take what is done, and say what is missing.
+
+    Returns:
+      What readers of the tables must know: runs that are not in them, more than one version of the code.
+
+    Raises:
+      UserError: not all runs are done, or one of them has another configuration than its sweep says.
+    """
+    runs = command.runs()
+    states = {run: state_of(command.root / run.name) for run in runs}
+    done = [run for run in runs if states[run] is State.DONE]
+    warnings = [f"{states[run].value}: {run.name}" for run in runs if states[run] is not State.DONE]
+    if warnings and not unfinished:
+        raise UserError(
+            f"{command.title}: {len(warnings)} of {len(runs)} runs are not done ({warnings[0]}, ...); "
+            "with --unfinished the others are collected"
+        )
+    if not done:
+        raise UserError(f"{command.title}: no run is done")
+    for run in done:
+        _check_protocol(command, run)
+    table = pd.DataFrame(_run_row(command, run) for run in done)
+    commits = sorted(table["commit"].dropna().unique())
+    if len(commits) > 1:
+        warnings.append(f"made by {len(commits)} commits: {', '.join(commit[:7] for commit in commits)}")
+    if not table["clean"].all():
+        warnings.append(f"{(~table['clean'].astype(bool)).sum()} runs were started in a checkout with changes")
+    scores = pd.concat([_scores(command, run) for run in done])
+    into.mkdir(parents=True, exist_ok=True)
+    table.to_csv(into / "runs.csv", index=False)
+    scores.to_csv(into / "scores.csv", index=False)
+    notes = {"experiment": command.experiment.name, "figure": command.experiment.figure, "best": command.scale.best,
+             "planned": len(runs), "runs": len(done), "notes": warnings}  # fmt: skip
+    (into / "notes.json").write_text(json.dumps(notes, indent=2) + "\n")
+    return warnings
+
+
+def _check_protocol(command: Command, run: Run) -> None:
+    stored, meant = stored_config(command.root / run.name), compose(*command.words(run))
+    if stored.plain() != meant.plain():
+        raise UserError(f"{command.root / run.name} has another configuration than {command.title} says")
+
+
+def describe(run: Run, config: Config) -> dict[str, Any]:
+    """The columns that say what a run is."""
+    others = [word for word in run.words if word.partition("=")[0] not in SHARED]
+    return {
+        "method": config.algo.name,
+        "env": config.env.title,
+        "network": config.network.title
+        + ("_lstm" if config.network.lstm_cells and "lstm" not in config.network.title else ""),
+        "optimizer": config.optimizer.name,
+        "epsilon": getattr(config.optimizer, "epsilon", None),
+        "variant": " ".join(others),
+        "execution": config.execution.name,
+        "threads": config.threads,
+        "seed": config.seed,
+        "learning_rate": config.optimizer.lr,
+    }
+
+
+def policy_of(config: Config) -> str:
+    """What evaluations score: actions drawn from the policy, or all but ε of them the best."""
+    policy = getattr(config.algo, "evaluation_policy", None)
+    if policy is not None:
+        return {"sample": "sampled", "greedy": "greedy"}[policy]
+    return f"epsilon_greedy {getattr(config.algo, 'evaluation_epsilon', 0)}"
+
+
+def _run_row(command: Command, run: Run) -> dict[str, Any]:
+    directory = command.root / run.name
+    config = stored_config(directory)
+    summary = json.loads((directory / "summary.json").read_text())
+    greedy = json.loads((directory / MARK).read_text())["greedy"]
+    starts = json.loads((directory / "manifest.json").read_text())["starts"]
+    return {
+        "run": run.name,
+        **describe(run, config),
+        "frames": summary["frames"],
+        "updates": summary["updates"],
+        "seconds": summary["seconds"],
+        "core_seconds": round(real_seconds_of(directory) * command.cores(run), 1),
+        "score": summary["score_mean"],
+        "score_median": summary["score_median"],
+        "score_type": policy_of(config),
+        "greedy_score": None if greedy is None else float(np.mean(greedy)),
+        "episodes": summary["episodes"],
+        "share_g_above_epsilon": _share_above_epsilon(directory, config),
+        "starts": len(starts),
+        "date": starts[0]["date"],
+        "commit": starts[0]["git_commit"],
+        "clean": all(start["git_clean"] for start in starts),
+        "python": starts[0]["python"],
+        "versions": _versions(starts[0]),
+        "command": shlex.join(starts[0]["command"]),
+    }
+
+
+def _versions(start: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {start['packages'][name]}" for name in ("torch", "numpy", "numba") if name in start["packages"]
+    )
+
+
+def _share_above_epsilon(directory: Path, config: Config) -> float | None:
+    """Share of the statistics g, of all actor-learners, that exceed ε at the end; None: the optimizer has no ε."""
+    epsilon = getattr(config.optimizer, "epsilon", None)
+    checkpoint = load_checkpoint(directory, print)
+    if epsilon is None or checkpoint is None:
+        return None
+    return float((checkpoint.arrays["statistics"] > epsilon).mean())
+
+
+def _scores(command: Command, run: Run) -> pd.DataFrame:
+    directory = command.root / run.name
+    config = stored_config(directory)
+    start = json.loads((directory / "manifest.json").read_text())["starts"][0]
+    table = pd.DataFrame(_score_rows(directory, config))
+    table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(5)
+    for position, (key, value) in enumerate(describe(run, config).items()):
+        table.insert(position, key, value)
+    return table.assign(run=run.name, commit=start["git_commit"], versions=_versions(start))
+
+
+def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
+    evaluations = pd.read_csv(directory / "evaluations.csv")
+    for row in evaluations.itertuples():
+        yield {"frames": row.frames, "seconds": row.seconds, "score": row.score_mean, "score_type": policy_of(config)}
+    games = pd.read_csv(directory / "episodes.csv")
+    part = np.minimum(games["frames"] * BINS // max(1, config.frames), BINS - 1)
+    for row in games.groupby(part).agg({"frames": "max", "seconds": "max", "score": "mean"}).round(4).itertuples():
+        yield {"frames": row.frames, "seconds": row.seconds, "score": row.score, "score_type": "training"}
+
+
+def told(warnings: Iterable[str]) -> str:
+    """The first of many."""
+    warnings = list(warnings)
+    return "\n".join([*warnings[:10], *([f"and {len(warnings) - 10} more"] if len(warnings) > 10 else [])])

@@ -1,0 +1,185 @@
+"""The command line of a sweep: what is done, what is missing, what it costs; then it is run.
+
+  python sweeps/NAME.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=local|slurm] [overrides]
+
+`--dry-run` stops after telling what would be run; `--status` tells how a sweep that is running (or not) stands, with
+the runs that failed. Started again, it runs what is missing or has failed. Two sweeps at once share the work.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from a3crepro.cli import own_words, run_command
+from a3crepro.config import Config, compose
+from a3crepro.settings import UserError
+from a3crepro.sweeping.costs import committed_cost
+from a3crepro.sweeping.experiment import Experiment, Run
+from a3crepro.sweeping.launch import LOG, launch
+from a3crepro.sweeping.state import ERROR, Overview, State, failures, final_score, overview
+
+EVERY = 10.0
+"""Seconds between two looks at the runs."""
+
+
+def main(experiment: Experiment) -> None:
+    """Runs an experiment as the command line says."""
+    run_command(lambda: Command(experiment, sys.argv[1:]).run())
+
+
+class Command:
+    """One call of a sweep.
+
+    Raises:
+      UserError: a mistake in the words; the line names the key.
+    """
+
+    def __init__(self, experiment: Experiment, arguments: Sequence[str]) -> None:
+        flags = [argument for argument in arguments if argument.startswith("-")]
+        if set(flags) & {"-h", "--help"}:
+            print(f"{experiment.figure}.\n\n{__doc__}")
+            raise SystemExit(0)
+        if unknown := set(flags) - {"--dry-run", "--status"}:
+            raise UserError(f"{min(unknown)}: unknown; allowed: --dry-run, --status")
+        own, overrides = own_words(
+            [argument for argument in arguments if argument not in flags],
+            {"scale": "laptop"},
+            {"scale": experiment.scales},
+        )
+        self.experiment, self.flags, self.title = experiment, flags, f"{experiment.name} ({own['scale']})"
+        self.scale = experiment.scales[own["scale"]]
+        self.hydra = [word for word in overrides if word.lstrip("+~").startswith("hydra")]
+        self.overrides = [word for word in overrides if word not in self.hydra]
+        self.root = experiment.root(own["scale"], self.overrides)
+        self.configs: dict[tuple[str, ...], Config] = {}
+
+    # ---- What there is -----------------------------------------------------------------------------------------------
+
+    def runs(self) -> list[Run]:
+        """All runs that are known now."""
+        return list(dict.fromkeys(self.scale.runs(lambda run: final_score(self.root / run.name))))
+
+    def words(self, run: Run) -> list[str]:
+        """Overrides of a run."""
+        return [*self.scale.common, *run.words, *self.overrides]
+
+    def config(self, run: Run) -> Config:
+        """The configuration of a run, but for learning rate and seed."""
+        if run.kind not in self.configs:
+            self.configs[run.kind] = compose(*self.scale.common, *run.kind, *self.overrides)
+        return self.configs[run.kind]
+
+    def cores(self, run: Run) -> int:
+        """Cores that a run keeps busy."""
+        config = self.config(run)
+        return min(config.execution.process_count(config), len(os.sched_getaffinity(0)))
+
+    def overview(self) -> Overview:
+        """How far all runs are."""
+        return overview(
+            self.runs(), self.root, lambda run: self.config(run).frames, self.cores,
+            lambda run: committed_cost(self.config(run)),
+        )  # fmt: skip
+
+    # ---- What it does ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Tells, runs, tells."""
+        now = self.overview()
+        print(f"{self.title}, for {self.experiment.figure}: {now.told()}", flush=True)
+        if self.scale.later:
+            print(f"up to {self.scale.later} more runs follow from how these end", flush=True)
+        if "--status" in self.flags:
+            self._tell_failures()
+            return
+        if "--dry-run" in self.flags:
+            for run in now.states:
+                if now.states[run] is not State.DONE:
+                    print("python -m a3crepro", *self.words(run), f"hydra.run.dir='{self.root / run.name}'")
+            return
+        tried: set[Run] = set()
+        while todo := [run for run, state in now.states.items() if state is not State.DONE and run not in tried]:
+            tried.update(todo)
+            self._launch(todo)
+            now = self.overview()
+        print(f"{self.title}: {now.told()}", flush=True)
+        if self._tell_failures() or now.counts[State.DONE] < len(now.states):
+            raise SystemExit(1)
+
+    def _launch(self, runs: Iterable[Run]) -> None:
+        jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
+        with Watch(self), interruptible():
+            launch(jobs, [f"hydra.sweep.dir='{self.root}'", *self._for_the_launcher(), *self.hydra])
+
+    def _for_the_launcher(self) -> list[str]:
+        """Words of all runs from which a launcher can see how many of them the machine bears at once."""
+        return [word for word in self.scale.common if word.partition("=")[0] in ("execution", "threads")]
+
+    def _tell_failures(self) -> bool:
+        failed = failures(self.runs(), self.root)
+        for run, why in failed:
+            directory = self.root / run.name
+            print(f"failed: {run.name}: {why} (see {directory / ERROR}, {directory / LOG})", flush=True)
+        return bool(failed)
+
+
+class Watch:
+    """A line now and then on how far the runs are, while they run."""
+
+    def __init__(self, command: Command) -> None:
+        self.command, self.out, self.over = command, sys.stdout, threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+        if self.out.isatty():
+            print(file=self.out)
+
+    def _watch(self) -> None:
+        began, last = time.monotonic(), ""
+        first = self.command.overview()
+        while not self.over.wait(EVERY):
+            now = self.command.overview()
+            line = f"{self.command.title}: {now.told()}{_time_left(first, now, time.monotonic() - began)}"
+            if self.out.isatty():
+                print(f"\r{line:<{len(last)}}", end="", file=self.out, flush=True)
+            elif line != last:
+                print(line, file=self.out, flush=True)
+            last = line
+
+
+def _time_left(first: Overview, now: Overview, seconds: float) -> str:
+    done = sum(now.frames.values()) - sum(first.frames.values())
+    left = sum(now.budget.values()) - sum(now.frames.values())
+    if done <= 0:
+        return ""
+    minutes = int(seconds * left / done / 60)
+    return f", about {minutes // 60} h {minutes % 60:02d} min left"
+
+
+class interruptible:  # noqa: N801 - used as a function is
+    """Ctrl-C and SIGTERM as `KeyboardInterrupt`, so that launchers can end their processes."""
+
+    def __enter__(self) -> None:
+        self.before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _interrupt(number: int, _: FrameType | None) -> NoReturn:
+        from a3crepro.training import Stopped
+
+        raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")

@@ -1,0 +1,41 @@
+"""What runs cost that have not run here yet, from committed measurements of throughput."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from a3crepro.config import Config
+from a3crepro.results import RESULTS
+from a3crepro.sweeping.state import Cost
+
+MEASURED = RESULTS / "throughput" / "methods.jsonl"
+"""Made by `python sweeps/throughput.py part=methods`, each case in virtual time on one core."""
+
+
+def committed_cost(config: Config) -> Cost | None:
+    """Core-seconds per frame of the method and network in this family of environments; None: never measured.
+
+    Where a method was not measured with this network, the cost of A3C with it is taken.
+    """
+    family = config.env.title.partition("/")[0]
+    measured = _measured(MEASURED)
+    for algo in (config.algo.name, "a3c"):
+        if speeds := measured.get((family, algo, config.network.title)):
+            return Cost(len(speeds) / sum(speeds), str(MEASURED))
+    return None
+
+
+@cache
+def _measured(path: Path) -> dict[tuple[str, str, str], list[float]]:
+    """Frames a second of one core, call by call."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    if not path.exists():
+        return found
+    for text in path.read_text().splitlines():
+        line: dict[str, Any] = json.loads(text)
+        key = line["env"].partition("/")[0], line["algo"], line["network"]
+        found.setdefault(key, []).append(line["frames_per_second"])
+    return found

@@ -1,0 +1,74 @@
+"""An experiment as data: which runs, at which scale, for which figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from a3crepro.config import file_name
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run, by the overrides in which it differs from others of its scale; `env=` and `algo=` first.
+
+    Two experiments that name the same run share it.
+    """
+
+    words: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its directory below that of its scale."""
+        values = dict(word.split("=", 1) for word in self.words)
+        rest = ",".join(word for word in self.words if word.partition("=")[0] not in ("env", "algo"))
+        return f"{values['env']}/{values['algo']}/{file_name(rest)}"
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What its cost depends on: its words without learning rate and seed."""
+        return tuple(word for word in self.words if word.partition("=")[0] not in ("optimizer.lr", "seed"))
+
+
+def run(env: str, algo: str, **others: object) -> Run:
+    """A run; a key's dots are written `__`."""
+    rest = (f"{key.replace('__', '.')}={_text(value)}" for key, value in others.items() if value is not None)
+    return Run((f"env={env}", f"algo={algo}", *rest))
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+Scores = Callable[[Run], float | None]
+"""The mean score of a run's final evaluation; None before it is finished."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of an experiment."""
+
+    common: tuple[str, ...]
+    """Overrides of all runs."""
+    runs: Callable[[Scores], Iterable[Run]]
+    """All runs that are known, now that some may have been finished: the best learning rate's, say."""
+    best: int | None = None
+    """Figures show the mean of the so many best learning rates, as the paper's do, beside all of them; None: all."""
+    later: int = 0
+    """Runs that depend on how others end, at most."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of the paper."""
+
+    name: str
+    """Of its file in `sweeps/`, of its tables in `results/`."""
+    figure: str
+    """Of the paper: what it is for."""
+    scales: Mapping[str, Scale] = field(repr=False)
+
+    def root(self, scale: str, overrides: Iterable[str] = ()) -> Path:
+        """Where the runs of a scale are, of this experiment and of those that share runs with it."""
+        return Path("runs") / ",".join([scale, *(override.replace("/", "_") for override in overrides)])

@@ -1,0 +1,129 @@
+"""From a list of runs to Hydra's launcher, and one run of it in whatever process that starts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from a3crepro.sweeping.state import ERROR, MARK
+
+LOG = "log.txt"
+"""What a run printed, over all its starts."""
+
+
+def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
+    """Runs all jobs, wherever the launcher says.
+
+    Args:
+      jobs: overrides of each.
+      words: overrides of all, Hydra's own (`hydra/launcher=…`) among them.
+    """
+    import hydra
+    from hydra.core.plugins import Plugins
+
+    from a3crepro.config import conf_directory, register_resolvers
+    from hydra_plugins.a3crepro_listed import ListedSweeper
+
+    register_resolvers()
+    Plugins.instance().register(ListedSweeper)
+    ListedSweeper.jobs = jobs
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are
+    before, sys.argv = sys.argv, [sys.argv[0], "--multirun", "hydra/sweeper=listed", "hydra/hydra_logging=none", *words]
+    try:
+        hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(job)()
+    finally:
+        sys.argv = before
+
+
+def job(config: Any) -> None:
+    """One run. Its failure is written to its directory and stops no other; what another process trains is left to it.
+
+    Raises:
+      Stopped: Ctrl-C or SIGTERM, after saving.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    from a3crepro.config import register_resolvers
+    from a3crepro.run_directory import InUse
+
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        multiprocessing.set_start_method("forkserver", force=True)  # loky's own cannot start our processes
+        Parent.watched = Parent(os.getppid())
+    register_resolvers()
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with _printing_to(directory / LOG):
+            _train_and_score(config, directory)
+    except InUse:
+        return
+    except Exception as error:
+        with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
+            (directory / ERROR).write_text(f"{traceback.format_exc()}\n{error}\n")
+    finally:
+        if Parent.watched and Parent.watched.is_gone:
+            os._exit(1)  # nobody is there who could end this process
+
+
+def _train_and_score(config: Any, directory: Path) -> None:
+    from a3crepro.config import build
+    from a3crepro.run_directory import write_text
+    from a3crepro.training import train
+
+    (directory / ERROR).unlink(missing_ok=True)
+    built = build(config)
+    train(built, directory)
+    write_text(directory / MARK, json.dumps({"greedy": greedy_scores(built, directory)}) + "\n")
+
+
+def greedy_scores(config: Any, directory: Path) -> list[float] | None:
+    """Scores of the final policy's most probable actions, where it was trained and scored by drawing from them."""
+    from a3crepro.evaluation import NetworkPolicy, evaluate
+    from a3crepro.processes import set_up_arithmetic
+    from a3crepro.run_directory import last_checkpoint
+
+    if getattr(config.algo, "evaluation_policy", None) != "sample" or not config.evaluation.episodes:
+        return None
+    set_up_arithmetic()
+    checkpoint = last_checkpoint(directory, print)
+    algo = config.algo.model_copy(update={"evaluation_policy": "greedy"})
+    config = config.model_copy(update={"algo": algo})
+    policy = NetworkPolicy(config, np.asarray(checkpoint.arrays["parameters"]))
+    return list(evaluate(config, policy, config.seed, checkpoint.frames, config.evaluation.episodes))
+
+
+@contextlib.contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    with open(path, "a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield
+
+
+class Parent:
+    """The launcher's process, as one of its workers sees it: no launcher's death, by SIGKILL even, leaves an orphan."""
+
+    watched: ClassVar[Parent | None] = None
+
+    def __init__(self, pid: int) -> None:
+        self._handle = os.pidfd_open(pid)
+        threading.Thread(target=self._stop_with_it, daemon=True).start()
+
+    @property
+    def is_gone(self) -> bool:
+        return bool(wait([self._handle], timeout=0))
+
+    def _stop_with_it(self) -> None:
+        """A run in progress stops, as by SIGTERM, after saving; between two runs the process ends at once."""
+        wait([self._handle])
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,171 @@
+"""How far the runs of an experiment are, read off their directories, from any process."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from a3crepro.sweeping.experiment import Run
+
+MARK = "sweep.json"
+"""Written last, by the sweep: the run is finished and scored."""
+ERROR = "error.txt"
+"""Why a run failed, the last time it was tried."""
+
+
+class State(Enum):
+    """Of a run."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    MISSING = "missing"
+
+
+def state_of(directory: Path) -> State:
+    """The state of the run in a directory, which need not be there."""
+    if (directory / MARK).exists():
+        return State.DONE
+    if is_locked(directory):
+        return State.RUNNING
+    if (directory / ERROR).exists():
+        return State.FAILED
+    return State.STOPPED if (directory / "manifest.json").exists() else State.MISSING
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process holds the directory."""
+    try:
+        with open(directory / "lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def last_row(table: Path) -> Mapping[str, str]:
+    """The last whole row of a run's table; nothing where there is none."""
+    try:
+        with open(table, "rb") as file:
+            header = file.readline()
+            file.seek(max(len(header), file.seek(0, os.SEEK_END) - 4096))
+            lines = [line for line in file.readlines() if line.endswith(b"\n")]
+    except OSError:
+        return {}
+    return next(csv.DictReader([header.decode(), lines[-1].decode()]), {}) if lines else {}
+
+
+def frames_of(directory: Path) -> int:
+    """Frames that a run has trained for, but for the games that it is in the middle of."""
+    return int(last_row(directory / "episodes.csv").get("frames", 0))
+
+
+def real_seconds_of(directory: Path) -> float:
+    """Seconds on a clock on the wall that its training took so far."""
+    rows = (last_row(directory / name) for name in ("episodes.csv", "evaluations.csv"))
+    return max(float(row.get("real_seconds", 0)) for row in rows)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a kind of run costs, as it was measured."""
+
+    core_seconds_per_frame: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All runs of an experiment at one moment."""
+
+    states: Mapping[Run, State]
+    frames: Mapping[Run, int]
+    budget: Mapping[Run, int]
+    core_hours_done: float
+    core_hours_left: float | None
+    """None: there is nothing that an estimate could be made from."""
+
+    @property
+    def counts(self) -> Counter[State]:
+        return Counter(self.states.values())
+
+    def told(self) -> str:
+        """In one line."""
+        counts = self.counts
+        parts = [f"{counts[State.DONE]} of {len(self.states)} done"]
+        parts += [
+            f"{counts[state]} {state.value}"
+            for state in (State.RUNNING, State.FAILED, State.STOPPED, State.MISSING)
+            if counts[state]
+        ]
+        frames, budget = sum(self.frames.values()), sum(self.budget.values())
+        left = "unknown" if self.core_hours_left is None else f"{self.core_hours_left:.2f}"
+        parts.append(f"{frames / 1e6:,.1f}M of {budget / 1e6:,.1f}M frames")
+        parts.append(f"core-hours: {self.core_hours_done:.2f} used, {left} to go")
+        return ", ".join(parts)
+
+
+def overview(
+    runs: Sequence[Run],
+    root: Path,
+    budget: Callable[[Run], int],
+    cores: Callable[[Run], int],
+    fallback: Callable[[Run], Cost | None],
+) -> Overview:
+    """Reads all directories.
+
+    Args:
+      runs: of the experiment.
+      root: below which they are.
+      budget: frames of a run.
+      cores: that a run keeps busy.
+      fallback: what a kind of run costs of which none has run here.
+    """
+    states = {run: state_of(root / run.name) for run in runs}
+    frames = {
+        run: budget(run) if state is State.DONE else 0 if state is State.MISSING else frames_of(root / run.name)
+        for run, state in states.items()
+    }
+    used, spent = 0.0, defaultdict[tuple[str, ...], list[float]](lambda: [0.0, 0.0])
+    for run, state in states.items():
+        if state is not State.MISSING:
+            seconds = real_seconds_of(root / run.name) * cores(run)
+            used += seconds
+            spent[run.kind][0] += seconds
+            spent[run.kind][1] += frames[run]
+    left = 0.0
+    for run in runs:
+        seconds, done = spent[run.kind]
+        cost = seconds / done if done else getattr(fallback(run), "core_seconds_per_frame", None)
+        if cost is None:
+            return Overview(states, frames, {run: budget(run) for run in runs}, used / 3600, None)
+        left += cost * (budget(run) - frames[run])
+    return Overview(states, frames, {run: budget(run) for run in runs}, used / 3600, left / 3600)
+
+
+def final_score(directory: Path) -> float | None:
+    """The mean score of the final evaluation of a run that is done."""
+    if state_of(directory) is not State.DONE:
+        return None
+    score = json.loads((directory / "summary.json").read_text())["score_mean"]
+    return None if score is None else float(score)
+
+
+def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, str]]:
+    """Runs that failed, and the last line of why."""
+    found = []
+    for run in runs:
+        if state_of(root / run.name) is State.FAILED:
+            lines = (root / run.name / ERROR).read_text().strip().splitlines()
+            found.append((run, lines[-1] if lines else "no message"))
+    return found

@@ -1,0 +1,34 @@
+"""What the sweeps have in common: games, methods, learning rates, and the overrides of all runs of a scale.
+
+Runs of one scale have one budget and one horizon of annealing, so that experiments can share them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from a3crepro.results import RESULTS
+
+METHODS = ("one_step_q", "one_step_sarsa", "n_step_q", "a3c")
+PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
+"""Of Figures 1 to 4 and S9 to S11."""
+MINATAR_GAMES = tuple(f"minatar/{game}" for game in ("asterix", "breakout", "freeway", "seaquest", "space_invaders"))
+LAPTOP_GAME = "minatar/breakout"
+"""Where a laptop's experiment has one game."""
+PAPER_RATES = tuple(pd.read_csv(RESULTS / "paper" / "learning_rates_50.csv")["learning_rate"])
+"""The fifty of all the paper's runs, drawn from LogUniform(1e-4, 1e-2) (§8)."""
+FORTY = tuple(rate for number, rate in enumerate(PAPER_RATES) if number % 5 != 2)
+"""Four of each five, which are evenly spread."""
+EIGHT = FORTY[2::5]
+
+QUIET = ("logging.tensorboard=false",)
+SMOKE = (*QUIET, "execution=virtual_time", "frames=4_000", "evaluation.every=1_000", "evaluation.episodes=2")
+LAPTOP = (*QUIET, "execution=virtual_time", "frames=600_000", "evaluation.every=30_000", "evaluation.episodes=20")
+PAPER = (*QUIET, "execution=hogwild", "frames=200_000_000", "evaluation.every=4_000_000", "evaluation.episodes=30")
+"""The figures' fifty epochs of 4M frames."""
+
+
+def log_uniform(low: float, high: float, n: int) -> tuple[float, ...]:
+    """So many rates from low to high, with equal ratios."""
+    return tuple(float(rate) for rate in np.geomspace(low, high, n))

@@ -1,0 +1,57 @@
+"""Tables 1 and S3: A3C on all games at one learning rate: feed-forward for 1 day and for 4, and with LSTM cells.
+
+  python sweeps/atari_table.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
+
+laptop: the 5 games of MinAtar with its own network, 600,000 frames for a day, 3 seeds, 16 actor-learners in virtual
+time: 45 runs. paper: 57 games, 16 processes, 320M frames for 1 day and 1,000M for 4 (wiki): 171 runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+from _protocol import LAPTOP, LAPTOP_GAME, MINATAR_GAMES, PAPER, SMOKE
+
+from a3crepro.results import RESULTS
+from a3crepro.sweeping.command import main
+from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+
+RATE = 7e-4
+ATARI_GAMES = tuple(pd.read_csv(RESULTS / "paper" / "table_s3_human_starts.csv")["game"])
+PAPER_VARIANTS: tuple[Mapping[str, object], ...] = (
+    {"network": "mnih2015", "frames": 320_000_000},
+    {"network": "mnih2015", "frames": 1_000_000_000},
+    {"network": "mnih2015_lstm", "frames": 1_000_000_000},
+)
+LAPTOP_VARIANTS: tuple[Mapping[str, object], ...] = (
+    {"network": "minatar", "frames": 600_000},
+    {"network": "minatar", "frames": 2_400_000},
+    {"network": "minatar", "network__lstm_cells": 128, "frames": 2_400_000},
+)
+SMOKE_VARIANTS = tuple({**variant, "frames": 2_000 * number} for number, variant in enumerate(LAPTOP_VARIANTS, 1))
+
+
+def table(games: Iterable[str], variants: Iterable[Mapping[str, object]], seeds: int, threads: int = 16) -> list[Run]:
+    """A run for each seed, variant and game."""
+    variants, games = list(variants), list(games)
+    return [
+        run(game, "a3c", threads=threads, **variant, optimizer__lr=RATE, seed=seed)
+        for seed in range(seeds)
+        for variant in variants
+        for game in games
+    ]
+
+
+EXPERIMENT = Experiment(
+    "atari_table",
+    "Tables 1 and S3",
+    {
+        "smoke": Scale(SMOKE, lambda scores: table([LAPTOP_GAME], SMOKE_VARIANTS, 1, threads=2)),
+        "laptop": Scale(LAPTOP, lambda scores: table(MINATAR_GAMES, LAPTOP_VARIANTS, 3)),
+        "paper": Scale(PAPER, lambda scores: table(ATARI_GAMES, PAPER_VARIANTS, 1)),
+    },
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT)

@@ -1,0 +1,15 @@
+"""Figures 3 and S9: score against epochs for several numbers of actor-learners. The runs are `thread_scaling.py`'s.
+
+python sweeps/data_efficiency.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
+"""
+
+from __future__ import annotations
+
+from thread_scaling import view
+
+from a3crepro.sweeping.command import main
+
+EXPERIMENT = view("data_efficiency", "Figures 3 and S9")
+
+if __name__ == "__main__":
+    main(EXPERIMENT)

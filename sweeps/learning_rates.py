@@ -1,0 +1,43 @@
+"""Figures 2 and S11: final scores of the four methods over learning rates.
+
+  python sweeps/learning_rates.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
+
+laptop: 4 methods x 40 of the paper's 50 rates on MinAtar Breakout, 16 actor-learners in virtual time: 160 runs of
+600,000 frames. paper: 5 games x 4 methods x 50 rates, 16 processes: 1,000 runs of 200M frames.
+A rate's number among the paper's fifty is its run's seed: as in the paper, each point has an initialisation of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from _protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
+
+from a3crepro.sweeping.command import main
+from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+
+
+def grid(
+    games: Iterable[str], rates: Iterable[float], methods: Iterable[str] = METHODS, threads: int = 16, **others: object
+) -> list[Run]:
+    """A run for each game, method and rate; the rates' order mixes them, so that a part of the runs shows all."""
+    return [
+        run(game, method, threads=threads, optimizer__lr=rate, seed=PAPER_RATES.index(rate), **others)
+        for rate in rates
+        for game in games
+        for method in methods
+    ]
+
+
+EXPERIMENT = Experiment(
+    "learning_rates",
+    "Figures 2 and S11",
+    {
+        "smoke": Scale(SMOKE, lambda scores: grid([LAPTOP_GAME], FORTY[::20], threads=2)),
+        "laptop": Scale(LAPTOP, lambda scores: grid([LAPTOP_GAME], FORTY)),
+        "paper": Scale(PAPER, lambda scores: grid(PAPER_GAMES, PAPER_RATES)),
+    },
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT)

@@ -1,0 +1,73 @@
+"""Table 2: how much faster n actor-learners reach a reference score than one.
+
+  python sweeps/thread_scaling.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
+
+laptop: 4 methods x 1, 4, 16 actor-learners in virtual time x 8 rates on MinAtar Breakout, then the best rate of each
+cell with 6 fresh seeds, since the best rate moves with the threads and the best of several is better than it is: 96 and
+72 runs of 600,000 frames, of which 32 are those of `learning_rates.py`.
+paper: 7 games x 4 methods x 1, 2, 4, 8, 16 processes x the 50 rates: 7,000 runs of 200M frames.
+`data_efficiency.py` (Figures 3, S9) and `training_speed.py` (Figures 4, S10) are views of the same runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from _protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
+from learning_rates import grid
+
+from a3crepro.sweeping.command import main
+from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores, run
+
+FRESH = 1000
+"""The first of the fresh seeds: those of the rates are smaller."""
+
+
+def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) -> list[Run]:
+    """All rates for all numbers of threads."""
+    return [one for n in threads for one in grid(games, rates, threads=n)]
+
+
+def with_fresh_seeds(
+    scores: Scores, game: str, threads: Sequence[int], rates: Sequence[float], seeds: int
+) -> list[Run]:
+    """The same, and for each cell that is complete the rate that ended best, with so many fresh seeds."""
+    runs = cells([game], threads, rates)
+    for n in threads:
+        for method in METHODS:
+            cell = {rate: scores(one) for rate in rates for one in grid([game], [rate], [method], n)}
+            if any(score is None for score in cell.values()):
+                continue
+            best = max(cell, key=lambda rate: cell[rate] or 0.0)
+            runs += [run(game, method, threads=n, optimizer__lr=best, seed=FRESH + number) for number in range(seeds)]
+    return runs
+
+
+EXPERIMENT = Experiment(
+    "thread_scaling",
+    "Table 2",
+    {
+        "smoke": Scale(
+            SMOKE, lambda scores: with_fresh_seeds(scores, LAPTOP_GAME, (1, 2), FORTY[:1], 1), best=1, later=8
+        ),
+        "laptop": Scale(
+            LAPTOP, lambda scores: with_fresh_seeds(scores, LAPTOP_GAME, (1, 4, 16), EIGHT, 6), best=1, later=72
+        ),
+        "paper": Scale(
+            PAPER,
+            lambda scores: cells((*PAPER_GAMES, "enduro", "seaquest"), (1, 2, 4, 8, 16), PAPER_RATES),
+            best=3,
+        ),
+    },
+)
+
+
+def view(name: str, figure: str) -> Experiment:
+    """The same runs, of the paper's five games, for another figure."""
+    paper = replace(EXPERIMENT.scales["paper"], runs=lambda scores: cells(PAPER_GAMES, (1, 2, 4, 8, 16), PAPER_RATES))
+    return Experiment(name, figure, {**EXPERIMENT.scales, "paper": paper})
+
+
+if __name__ == "__main__":
+    main(EXPERIMENT)

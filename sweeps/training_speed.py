@@ -1,0 +1,15 @@
+"""Figures 4 and S10: score against hours for several numbers of actor-learners. The runs are `thread_scaling.py`'s.
+
+python sweeps/training_speed.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
+"""
+
+from __future__ import annotations
+
+from thread_scaling import view
+
+from a3crepro.sweeping.command import main
+
+EXPERIMENT = view("training_speed", "Figures 4 and S10")
+
+if __name__ == "__main__":
+    main(EXPERIMENT)

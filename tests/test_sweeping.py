@@ -1,0 +1,251 @@
+"""Sweeps of many runs: what they consist of, how they are interrupted and gone on with, and the tables made of them."""
+
+import csv
+import json
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from a3crepro.config import compose
+from a3crepro.sweeping.command import Command
+from a3crepro.sweeping.experiment import Experiment, Scale, run
+from a3crepro.sweeping.state import State, last_row, state_of
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = [
+    "ablations", "atari_table", "data_efficiency", "learning_rates", "learning_speed", "optimizers", "thread_scaling",
+    "training_speed",
+]  # fmt: skip
+
+
+def experiment(name):
+    sys.path.insert(0, str(ROOT / "sweeps"))
+    try:
+        return runpy.run_path(str(ROOT / "sweeps" / f"{name}.py"))["EXPERIMENT"]
+    finally:
+        sys.path.pop(0)
+
+
+# ---- What sweeps consist of ------------------------------------------------------------------------------------------
+
+PLANNED = {  # runs at the scales smoke, laptop and paper, before any has ended
+    "learning_speed": (8, 160, 1000),
+    "learning_rates": (8, 160, 1000),
+    "data_efficiency": (8, 96, 5000),
+    "training_speed": (8, 96, 5000),
+    "thread_scaling": (8, 96, 7000),
+    "optimizers": (10, 160, 1200),
+    "atari_table": (3, 45, 171),
+    "ablations": (8, 64, 2000),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sweep_plans_the_runs_that_its_file_says(name):
+    found = experiment(name)
+    assert found.name == name and found.figure
+    for scale, count in zip(("smoke", "laptop", "paper"), PLANNED[name], strict=True):
+        runs = list(found.scales[scale].runs(lambda _: None))
+        assert len({one.name for one in runs}) == len(set(runs)) == len(runs) == count
+        command = Command(found, [f"scale={scale}"])
+        for kind, one in {one.kind: one for one in runs}.items():
+            config = compose(*command.words(one))
+            assert config.algo.name == one.words[1].removeprefix("algo="), kind
+
+
+def test_experiments_share_runs():
+    def planned(name, scale="laptop"):
+        return set(experiment(name).scales[scale].runs(lambda _: None))
+
+    assert planned("thread_scaling") == planned("data_efficiency") == planned("training_speed")
+    assert len(planned("thread_scaling") & planned("learning_rates")) == 32
+    assert len(planned("learning_speed") & planned("learning_rates")) == 32
+    assert len(planned("ablations") & planned("learning_rates")) == 32
+    assert planned("learning_speed", "paper") == planned("learning_rates", "paper")
+    assert planned("data_efficiency", "paper") < planned("thread_scaling", "paper")
+
+
+def test_the_best_rate_of_a_complete_cell_is_run_again_with_fresh_seeds():
+    runs = experiment("thread_scaling").scales["laptop"].runs
+
+    def scores(one):
+        words = dict(word.split("=") for word in one.words)
+        if words["algo"] != "a3c" or words["threads"] == "16":
+            return None
+        return -abs(float(words["optimizer.lr"]) - (0.003 if words["threads"] == "4" else 0.0001))
+
+    fresh = list(runs(scores))[96:]
+    assert len(fresh) == 12 and len({one.words[-1] for one in fresh}) == 6
+    rates = {(one.words[2], one.words[3]) for one in fresh}
+    known = {word for one in runs(lambda _: None) for word in one.words if word.startswith("optimizer.lr")}
+    assert {threads for threads, _ in rates} == {"threads=1", "threads=4"} and {rate for _, rate in rates} <= known
+    one, four = (float(rate.partition("=")[2]) for _, rate in sorted(rates))
+    assert one < 0.0003 and 0.002 < four < 0.005
+
+
+# ---- Running them ----------------------------------------------------------------------------------------------------
+
+SEEDS = 3
+TINY = Experiment(
+    "tiny",
+    "no figure",
+    {
+        "smoke": Scale(
+            ("frames=3_000", "execution=virtual_time", "evaluation.every=1_500", "evaluation.episodes=2",
+             "logging.tensorboard=false", "network=mlp"),
+            lambda scores: [run("toy/catch", "a3c", threads=2, seed=seed) for seed in range(SEEDS)],
+        )
+    },
+)  # fmt: skip
+SCRIPT = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_sweeping import TINY
+from a3crepro.sweeping.command import main
+main(TINY)
+"""
+
+
+def start(directory, *words, **popen):
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, "scale=smoke", *words], cwd=directory, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True, **popen,
+    )  # fmt: skip
+
+
+def finish(process, timeout=240):
+    out, _ = process.communicate(timeout=timeout)
+    return process.returncode, out
+
+
+def content(root):
+    """What runs leave but for real time, and how often each was started."""
+    tables, starts = {}, {}
+    for seed in range(SEEDS):
+        directory = root / "runs" / "smoke" / "toy" / "catch" / "a3c" / f"threads=2,seed={seed}"
+        assert state_of(directory) is State.DONE
+        for name in ("episodes.csv", "evaluations.csv"):
+            with open(directory / name) as file:
+                tables[seed, name] = [{**row, "real_seconds": ""} for row in csv.DictReader(file)]
+        starts[seed] = len(json.loads((directory / "manifest.json").read_text())["starts"])
+    return tables, starts
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    root = tmp_path_factory.mktemp("unbroken")
+    status, out = finish(start(root))
+    assert status == 0, out
+    assert "0 of 3 done, 3 missing" in out.splitlines()[0] and "3 of 3 done" in out.splitlines()[-1]
+    return content(root)
+
+
+def test_a_finished_sweep_runs_nothing_again(tmp_path, unbroken):
+    finish(start(tmp_path, "hydra/launcher=local"))
+    before = content(tmp_path)
+    assert before[0] == unbroken[0]
+    status, out = finish(start(tmp_path))
+    assert status == 0 and content(tmp_path) == before
+    assert "3 of 3 done" in out
+
+
+@pytest.mark.parametrize(
+    ("launcher", "how"),
+    [
+        ("basic", signal.SIGINT),
+        pytest.param("basic", signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("local", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("local", signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
+def test_a_sweep_that_is_interrupted_is_gone_on_with(tmp_path, unbroken, launcher, how):
+    words = f"hydra/launcher={launcher}", "checkpoint.every_seconds=0.2"
+    process = start(tmp_path, *words)
+    root = tmp_path / "runs" / "smoke,checkpoint.every_seconds=0.2"
+    wait_until(lambda: any(root.rglob("checkpoint.npz")))
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    assert process.returncode in (130, -9)
+    wait_until(lambda: not running(process.pid))
+    status, out = finish(start(tmp_path, *words))
+    assert status == 0, out
+    root.rename(tmp_path / "runs" / "smoke")
+    tables, _ = content(tmp_path)
+    assert tables == unbroken[0]
+
+
+def wait_until(true, patience=120):
+    end = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def running(session):
+    """Processes of a session that a command was started in, its descendants in other sessions left out."""
+    done = subprocess.run(["ps", "-o", "pid=", "-s", str(session)], capture_output=True, text=True)
+    return [pid for pid in done.stdout.split() if int(pid) != session]
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_share_the_work(tmp_path, unbroken):
+    ends = [finish(process) for process in [start(tmp_path), start(tmp_path)]]
+    tables, starts = content(tmp_path)
+    assert tables == unbroken[0]
+    assert set(starts.values()) == {1}
+    assert 0 in {status for status, _ in ends}, ends
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_told_at_the_end_and_tried_again(tmp_path, unbroken):
+    directory = tmp_path / "runs" / "smoke" / "toy" / "catch" / "a3c" / "threads=2,seed=1"
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text("algo: [")
+    status, out = finish(start(tmp_path))
+    assert status == 1
+    assert "2 of 3 done, 1 failed" in out
+    (line,) = (line for line in out.splitlines() if line.startswith("failed: "))
+    assert "threads=2,seed=1: " in line and "config.yaml is damaged" in line and "log.txt" in line
+    status, out = finish(start(tmp_path, "--status"))
+    assert status == 0 and "1 failed" in out and "config.yaml is damaged" in out
+    (directory / "config.yaml").unlink()
+    assert finish(start(tmp_path))[0] == 0
+    tables, _ = content(tmp_path)
+    assert tables == unbroken[0]
+
+
+def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path):
+    status, out = finish(start(tmp_path, "--dry-run"))
+    assert status == 0 and not (tmp_path / "runs").exists()
+    first, *commands = out.splitlines()
+    assert "0 of 3 done, 3 missing" in first and "core-hours" in first
+    assert len(commands) == 3 and all(line.startswith("python -m a3crepro ") for line in commands)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--stat"], "--stat: unknown; allowed: --dry-run, --status"),
+        (["scale=huge"], "scale: allowed: smoke; got 'huge'"),
+        (["threads=0"], "threads"),
+        (["hydra/launcher=slum"], "hydra/launcher"),
+    ],
+)
+def test_mistakes_get_one_line(tmp_path, words, line):
+    status, out = finish(start(tmp_path, *words))
+    assert status == 2, out
+    assert line in out and len(out.strip().splitlines()) <= 2
+
+
+def test_the_last_row_of_a_table(tmp_path):
+    path = tmp_path / "table.csv"
+    assert last_row(path) == {}
+    path.write_text("a,b\n")
+    assert last_row(path) == {}
+    path.write_text("a,b\n" + "1,2\n" * 5000 + "3,4\n5,")
+    assert last_row(path) == {"a": "3", "b": "4"}
