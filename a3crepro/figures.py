@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -100,14 +99,15 @@ def scale_of(arguments: Sequence[str]) -> str:
 def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float = 2.1) -> tuple[Figure, Any]:
     """A figure of rows x columns axes."""
     sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
-    return plt.subplots(rows, len(columns), figsize=(width * len(columns), height * rows), squeeze=False)
+    return plt.subplots(
+        rows, len(columns), figsize=(width * len(columns), height * rows), squeeze=False, layout="constrained"
+    )
 
 
 def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> None:
     """Writes the figure as PNG and SVG and its table as Markdown, and prints the table and what was run."""
     FIGURES.mkdir(exist_ok=True)
     stem = FIGURES / (name if scale == "laptop" else f"{name}-{scale}")
-    figure.tight_layout()
     figure.savefig(stem.with_suffix(".png"), dpi=150)
     figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
     plt.close(figure)
@@ -127,15 +127,12 @@ def number(value: float, digits: int = 1) -> str:
     return "–" if value != value else f"{value:.{digits}f}"
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int = 5) -> None:
-    """One legend for all panels."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncol=columns, frameon=False)
+def legend_below(figure: Figure, all_axes: Iterable[Axes], what: str | None = None) -> None:
+    """One legend for all panels, of all labels that one of them has."""
+    found = {}
+    for axes in all_axes:
+        found.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)})
+    figure.legend(found.values(), found.keys(), title=what, loc="outside lower center", ncol=len(found), frameon=False)
 
 
 NOTHING = "ours: nothing has been run at this scale"
-
-
-def path_of(name: str) -> Path:
-    """The PNG of a figure."""
-    return FIGURES / f"{name}.png"

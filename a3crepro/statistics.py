@@ -99,11 +99,12 @@ def bootstrap(values: Array, statistic: Statistic = mean, seed: int = 0) -> Inte
     return _interval(float(statistic(values)), statistic(drawn))
 
 
-def bootstrap_ratio(above: Array, below: Array, seed: int = 0) -> Interval:
-    """The ratio of the means of two independent samples, each resampled by itself."""
+def bootstrap_ratio(above: Array, below: Array, *, geometric: bool = False, seed: int = 0) -> Interval:
+    """The ratio of the (geometric) means of two independent samples, each resampled by itself."""
     rng = np.random.default_rng(seed)
-    means = [mean(part[rng.integers(len(part), size=(RESAMPLES, len(part)))]) for part in (above, below)]
-    return _interval(float(above.mean() / below.mean()), means[0] / means[1])
+    statistic = geometric_mean if geometric else mean
+    drawn = [statistic(part[rng.integers(len(part), size=(RESAMPLES, len(part)))]) for part in (above, below)]
+    return _interval(float(statistic(above) / statistic(below)), drawn[0] / drawn[1])
 
 
 def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: int = 0) -> Interval:

@@ -1,0 +1,119 @@
+"""Tables 1 and S3: human-normalised scores of 57 games, recomputed from the paper's raw ones, and ours.
+
+  python analysis/atari_table.py [scale=laptop]
+
+At the scale `laptop` the games are MinAtar's, which have no human scores: ours stand beside DQN and AC(λ) of Young and
+Tian (2019) after 5M frames.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from a3crepro.cli import run_command
+from a3crepro.figures import NOTHING, Ours, markdown, ours, panels, paper, save, scale_of, title
+from a3crepro.statistics import bootstrap, interquartile_mean, table_1
+
+ROWS = {
+    "dqn": "DQN",
+    "gorila": "Gorila",
+    "double_dqn": "D-DQN",
+    "dueling": "Dueling D-DQN",
+    "prioritized": "Prioritized DQN",
+    "a3c_ff_1day": "A3C, FF, 1 day",
+    "a3c_ff_4day": "A3C, FF, 4 days",
+    "a3c_lstm": "A3C, LSTM, 4 days",
+}
+
+
+def normalised(column: str) -> dict[str, float]:
+    """A method's human-normalised scores, of the games that it has."""
+    human = paper("human_random_scores").set_index("game")
+    scores = paper("table_s3_human_starts").set_index("game")[column].dropna()
+    return table_1(scores.to_dict(), human["hs_random"].to_dict(), human["hs_human"].to_dict())
+
+
+def our_normalised(mine: Ours) -> dict[str, np.ndarray]:
+    """Ours, by variant: a value a game, the mean of its runs, no-op starts."""
+    human = paper("human_random_scores").set_index("game")
+    found = {}
+    for name, runs in mine.runs.groupby(["network", "frames"]):
+        scores = runs.assign(game=runs["env"].str.removeprefix("atari/")).groupby("game")["score"].mean()
+        known = scores[scores.index.isin(human.index)]
+        if len(known):
+            values = table_1(known.to_dict(), human["noop_random"].to_dict(), human["noop_human"].to_dict())
+            found[f"ours, {name[0]}, {name[1] / 1e6:,.0f}M frames"] = np.array(list(values.values()))
+    return found
+
+
+def draw(axes: Axes, values: dict[str, np.ndarray]) -> None:
+    """Share of games above a score."""
+    for number, (label, scores) in enumerate(values.items()):
+        kept = np.sort(np.maximum(scores, 0.1))[::-1]
+        axes.plot(kept, np.arange(1, len(kept) + 1) / len(kept), linewidth=1.2, linestyle=("-", "--", ":")[number % 3],
+                  label=label)  # fmt: skip
+    axes.set(xscale="log", xlabel="human-normalised score, %", ylabel="share of the games with more")
+    axes.axvline(100, color="0.6", linewidth=0.8)
+    axes.legend(fontsize=5)
+
+
+def minatar_table(mine: Ours) -> str:
+    """Raw scores of MinAtar's games beside those of its authors."""
+    others = paper("other_minatar").pivot(index="game", columns="method", values="score_final_100_episodes")
+    header = ["game", "network", "million frames", "A3C, mean of the seeds", "DQN, 5M frames", "AC(0.8), 5M frames"]
+    rows = []
+    for (env, network, budget), runs in mine.runs.assign(budget=mine.runs["frames"].round(-5)).groupby(
+        ["env", "network", "budget"]
+    ):
+        game = env.removeprefix("minatar/")
+        theirs = [f"{others.loc[game, name]:.1f}" for name in ("dqn", "ac_lambda_0.8")]
+        rows.append(
+            [title(env), network, f"{budget / 1e6:.1f}", str(bootstrap(runs["score"].to_numpy(float))), *theirs]
+        )
+    return markdown(header, rows)
+
+
+def main() -> None:
+    """Draws the distribution of the scores and writes the table."""
+    scale = scale_of(sys.argv[1:])
+    mine = ours("atari_table", scale)
+    values = {name: np.array(list(normalised(column).values())) for column, name in ROWS.items()}
+    if mine:
+        values |= our_normalised(mine)
+    header = ["method", "games", "mean", "median", "interquartile mean"]
+    rows = [
+        [
+            name,
+            len(scores),
+            f"{scores.mean():.1f}",
+            f"{np.median(scores):.1f}",
+            str(bootstrap(scores, interquartile_mean)),
+        ]
+        for name, scores in values.items()
+    ]
+    figure, grid = panels([""], 1, 5.5, 3.6)
+    draw(grid[0][0], values)
+    table = markdown(header, rows)
+    if mine is not None and mine.runs["env"].str.startswith("minatar/").any():
+        table += "\n\n" + minatar_table(mine)
+    caption = (
+        "In per cent, with 95 % bootstrap intervals over games. Video Pinball counts as score / human in the rows of "
+        f"57 games, as in the paper (statistics.table_1). {mine.caption() if mine else NOTHING}"
+    )
+    save(figure, "atari_table", scale, table, caption)
+
+
+def first_rows() -> pd.DataFrame:
+    """Mean and median of each of the paper's rows."""
+    return pd.DataFrame(
+        {column: {"mean": np.mean(list(values.values())), "median": np.median(list(values.values()))}
+         for column, values in ((column, normalised(column)) for column in ROWS)}
+    ).T  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_command(main)

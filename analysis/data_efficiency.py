@@ -1,0 +1,59 @@
+"""Figures 3 and S9: score over epochs for several numbers of actor-learners, the paper's and ours.
+
+python analysis/data_efficiency.py [scale=laptop]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from _threads import Curves, draw, our_curves, paper_curves
+
+from a3crepro.cli import run_command
+from a3crepro.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of
+from a3crepro.statistics import first_crossing, part_of_rise
+
+SHARE = 0.9
+"""Of the rise of the curve with one actor-learner."""
+
+
+def efficiency(curves: Curves, method: str, threads: int) -> float:
+    """Epochs with one actor-learner over epochs with n to the same score: the mean over games of the mean curves."""
+    ratios = []
+    for game in {game for game, _, _ in curves}:
+        one, several = curves.get((game, method, 1)), curves.get((game, method, threads))
+        if one is None or several is None:
+            continue
+        level = part_of_rise(one.scores.mean(0), SHARE)
+        ratios.append(
+            first_crossing(one.x, one.scores.mean(0), level) / first_crossing(several.x, several.scores.mean(0), level)
+        )
+    return float(np.mean(ratios)) if ratios else float("nan")
+
+
+def rows(curves: Curves, whose: str) -> list[list[str]]:
+    """A row a method."""
+    return [
+        [whose, name, *(number(efficiency(curves, method, threads)) for threads in THREADS[1:])]
+        for method, name in METHODS.items()
+    ]
+
+
+def main() -> None:
+    """Draws the figure and writes its table."""
+    scale = scale_of(sys.argv[1:])
+    mine = ours("thread_scaling", scale)
+    theirs, own = paper_curves(paper("fig3_s9_data_efficiency"), "epoch"), our_curves(mine, "epoch")
+    figure = draw({**theirs, **own}, "epochs (1M agent steps)", lambda game: None)
+    header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS[1:])]
+    table = markdown(header, [*rows(theirs, "paper, 5 games"), *(rows(own, "ours") if own else [])])
+    caption = (
+        f"Epochs with one actor-learner over epochs with n, to {SHARE:.0%} of the rise of the curve with one; mean "
+        f"over games. {mine.caption() if mine else NOTHING}"
+    )
+    save(figure, "data_efficiency", scale, table, caption)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,73 @@
+"""Figures 2 and S11: final scores over learning rates, the paper's fifty a game and ours.
+
+python analysis/learning_rates.py [scale=laptop]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from a3crepro.cli import run_command
+from a3crepro.figures import COLORS, LEAST, METHODS, NOTHING, markdown, ours, panels, paper, save, scale_of, title
+from a3crepro.statistics import good_rates
+
+
+def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Rates and final scores of a game and method, by rate."""
+    here = table[(table["game"] == game) & (table["method"] == method)].sort_values("learning_rate")
+    return here["learning_rate"].to_numpy(), here["score"].to_numpy(dtype=float)
+
+
+def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: float) -> None:
+    """A point a run; the range of good rates is shaded."""
+    found = good_rates(rates, scores - least)
+    axes.axvspan(found.low, found.high, color=COLORS[method], alpha=0.12, linewidth=0)
+    axes.plot(rates, scores, "o", color=COLORS[method], markersize=2.5)
+    axes.set_xscale("log")
+
+
+def row(game: str, method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
+    """What the points say."""
+    found = good_rates(rates, scores - least)
+    best = np.sort(scores)[-5:].mean()
+    return [
+        title(game), METHODS[method], str(len(rates)), f"{best:,.1f}", f"{found.low:.1e} to {found.high:.1e}",
+        f"{found.decades:.2f}", f"{found.collapsed} of {found.inside}",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Draws the figure and writes its table."""
+    scale = scale_of(sys.argv[1:])
+    data, mine = paper("fig2_s11_learning_rates"), ours("learning_rates", scale)
+    if mine:
+        data = pd.concat([data, mine.runs.rename(columns={"env": "game"})])
+    games = list(data["game"].unique())
+    figure, grid = panels(games, len(METHODS))
+    rows = []
+    for line, method in zip(grid, METHODS, strict=True):
+        for axes, game in zip(line, games, strict=True):
+            rates, scores = points(game, method, data)
+            least = LEAST.get(game, 0.0)
+            if len(rates):
+                draw(axes, rates, scores, method, least)
+                rows.append(row(game, method, rates, scores, least))
+            if method == next(iter(METHODS)):
+                axes.set_title(title(game))
+            if method == list(METHODS)[-1]:
+                axes.set_xlabel("learning rate")
+        line[0].set_ylabel(f"{METHODS[method]}\nscore")
+    header = ["game", "method", "runs", "mean of the best 5", "good rates", "decades", "collapsed inside"]
+    caption = (
+        "Good rates: from the least to the greatest whose run reached half of the best run's score (above the game's "
+        f"least score). Collapsed: below 5 % of the best. {mine.caption() if mine else NOTHING}"
+    )
+    save(figure, "learning_rates", scale, markdown(header, rows), caption)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,112 @@
+"""Figure 1: score over hours of training, the paper's five games and ours.
+
+python analysis/learning_speed.py [scale=laptop]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from a3crepro.cli import run_command
+from a3crepro.figures import (
+    COLORS,
+    DASHES,
+    METHODS,
+    NOTHING,
+    Ours,
+    legend_below,
+    markdown,
+    ours,
+    panels,
+    paper,
+    save,
+    scale_of,
+    title,
+)
+from a3crepro.statistics import best, bootstrap
+
+NAMES = {"dqn": "DQN", **METHODS}
+
+
+def draw_paper(axes: Axes, table: pd.DataFrame) -> None:
+    """A line a method with the paper's band, of which it does not say what it is."""
+    for method, curve in table.groupby("method"):
+        name = str(method)
+        axes.plot(
+            curve["hours"], curve["score"], color=COLORS[name], dashes=DASHES[name], linewidth=1, label=NAMES[name]
+        )
+        axes.fill_between(
+            curve["hours"], curve["band_low"], curve["band_high"], color=COLORS[name], alpha=0.12, linewidth=0
+        )
+
+
+def best_runs(mine: Ours, env: str, method: str, k: int | None) -> pd.DataFrame:
+    """The scores of the k runs with the best final score; all, where k is None."""
+    runs = mine.runs[(mine.runs["env"] == env) & (mine.runs["method"] == method)]
+    chosen = runs.iloc[best(runs["score"].to_numpy(float), k)]["run"]
+    scores = mine.evaluations()
+    return scores[scores["run"].isin(chosen)]
+
+
+def draw_ours(axes: Axes, mine: Ours, env: str) -> None:
+    """Each of the best runs as a thin line, their mean as a thick one."""
+    for method in METHODS:
+        table = best_runs(mine, env, method, mine.notes["best"]).sort_values("frames")
+        if table.empty:
+            continue
+        runs = [(run["seconds"].to_numpy() / 3600, run["score"].to_numpy()) for _, run in table.groupby("run")]
+        length = min(len(x) for x, _ in runs)
+        for x, scores in runs:
+            axes.plot(x, scores, color=COLORS[method], linewidth=0.4, alpha=0.5)
+        x, scores = (np.mean([run[part][:length] for run in runs], axis=0) for part in (0, 1))
+        axes.plot(x, scores, color=COLORS[method], dashes=DASHES[method], linewidth=1.3, label=NAMES[method])
+
+
+def main() -> None:
+    """Draws the figure and writes the table of final scores."""
+    scale = scale_of(sys.argv[1:])
+    data, mine = paper("fig1_learning_speed"), ours("learning_speed", scale)
+    games, envs = list(data["game"].unique()), list(mine.runs["env"].unique()) if mine else []
+    columns = max(len(games), len(envs))
+    figure, grid = panels([""] * columns, 2 if envs else 1)
+    for axes, game in zip(grid[0], games, strict=False):
+        draw_paper(axes, data[data["game"] == game])
+        axes.set(title=title(game), xlabel="hours")
+    for axes, env in zip(grid[1] if mine else (), envs, strict=False):
+        assert mine is not None
+        draw_ours(axes, mine, env)
+        axes.set(title=title(env), xlabel="virtual hours" if "virtual_time" in set(mine.runs["execution"]) else "hours")
+    for axes in (*grid[0][len(games) :], *(grid[1][len(envs) :] if mine else ())):
+        axes.set_visible(False)
+    for line in grid:
+        line[0].set_ylabel("score")
+    legend_below(figure, grid[0][:1])
+    header, rows = table_of(data, mine)
+    caption = (
+        "Last scores: the paper's, means of the best 5 of 50 runs (DQN: 5 seeds); ours, final evaluations of all runs, "
+        f"mean with 95 % bootstrap interval, and of the best {mine.notes['best'] if mine else 5}. "
+        f"{mine.caption() if mine else NOTHING}"
+    )
+    save(figure, "learning_speed", scale, markdown(header, rows), caption)
+
+
+def table_of(data: pd.DataFrame, mine: Ours | None) -> tuple[list[str], list[list[str]]]:
+    """Last scores by game and method."""
+    last = data.sort_values("hours").groupby(["game", "method"])["score"].last().unstack()
+    rows = [[title(str(game)), *(f"{last.loc[game, method]:,.1f}" for method in NAMES)] for game in last.index]
+    for env, runs in mine.runs.groupby("env") if mine else ():
+        cells = ["–"]
+        for method in METHODS:
+            scores = runs[runs["method"] == method]["score"].to_numpy(float)
+            top = scores[best(scores, mine.notes["best"] if mine else None)]
+            cells.append(f"{bootstrap(scores)}; {top.mean():.1f}" if scores.size else "–")
+        rows.append([title(str(env)), *cells])
+    return ["game", *NAMES.values()], rows
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,113 @@
+"""Figure S5: final scores of all runs from the best to the worst, for the three optimizers, the paper's and ours.
+
+python analysis/optimizers.py [scale=laptop]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from a3crepro.cli import run_command
+from a3crepro.figures import METHODS, NOTHING, Ours, legend_below, markdown, ours, panels, paper, save, scale_of, title
+from a3crepro.statistics import Interval, bootstrap
+
+LABELS = {
+    ("momentum_sgd", None): "momentum SGD",
+    ("rmsprop", 0.1): "RMSProp, ε 0.1",
+    ("shared_rmsprop", 0.1): "Shared RMSProp, ε 0.1",
+    ("rmsprop", 1e-5): "RMSProp, ε 1e-5",
+    ("shared_rmsprop", 1e-5): "Shared RMSProp, ε 1e-5",
+}
+COLORS = dict(zip(LABELS.values(), sns.color_palette("colorblind"), strict=False))
+DASHES = dict(zip(LABELS.values(), ("-", "--", "-", ":", "-."), strict=True))
+PAIRS = (
+    ("rmsprop", "momentum_sgd"),
+    ("shared_rmsprop", "rmsprop"),
+)
+
+
+def of_paper() -> pd.DataFrame:
+    """A row a run, by rank."""
+    table = paper("figs5_optimizers").rename(columns={"game": "env", "final_score": "score"})
+    label = {name: text for (name, epsilon), text in LABELS.items() if epsilon != 1e-5}
+    return table.assign(label=table["optimizer"].map(label))
+
+
+def of_ours(mine: Ours | None) -> pd.DataFrame:
+    """A row a run."""
+    if mine is None:
+        return pd.DataFrame(columns=["env", "method", "label", "score", "learning_rate"])
+    keys = [
+        (name, None if epsilon != epsilon else epsilon)
+        for name, epsilon in mine.runs[["optimizer", "epsilon"]].itertuples(index=False)
+    ]
+    return mine.runs.assign(label=[LABELS.get(key, str(key)) for key in keys])
+
+
+def ranked(table: pd.DataFrame, env: str, method: str, label: str) -> np.ndarray:
+    """Final scores, best first."""
+    here = table[(table["env"] == env) & (table["method"] == method) & (table["label"] == label)]
+    return np.sort(here["score"].to_numpy(float))[::-1]
+
+
+def paired_difference(table: pd.DataFrame, env: str, method: str, one: str, other: str) -> Interval | None:
+    """The mean over learning rates of one optimizer's score less the other's."""
+    here = table[(table["env"] == env) & (table["method"] == method)]
+    both = here.pivot_table(index="learning_rate", columns="label", values="score")
+    if not {one, other} <= set(both.columns):
+        return None
+    return bootstrap((both[one] - both[other]).dropna().to_numpy())
+
+
+def draw(axes: Axes, table: pd.DataFrame, env: str, method: str) -> None:
+    """A line an optimizer."""
+    for label, color in COLORS.items():
+        scores = ranked(table, env, method, label)
+        if scores.size:
+            axes.plot(np.linspace(0, 1, len(scores)), scores, DASHES[label], color=color, linewidth=1.2, label=label)
+
+
+def main() -> None:
+    """Draws the figure and writes its tables."""
+    scale = scale_of(sys.argv[1:])
+    mine = ours("optimizers", scale)
+    theirs, own = of_paper(), of_ours(mine)
+    games, methods = [*theirs["env"].unique(), *own["env"].unique()], ("n_step_q", "a3c")
+    figure, grid = panels(games, len(methods))
+    rows = []
+    for line, method in zip(grid, methods, strict=True):
+        for axes, game in zip(line, games, strict=True):
+            table = theirs if game in set(theirs["env"]) else own
+            draw(axes, table, game, method)
+            axes.set_title(f"{title(game)}, {METHODS[method]}")
+            for label in COLORS:
+                scores = ranked(table, game, method, label)
+                if scores.size:
+                    rows.append([title(game), METHODS[method], label, len(scores), f"{scores.max():,.1f}",
+                                 f"{scores.mean():,.1f}", _share(mine, game, method, label)])  # fmt: skip
+        line[0].set_ylabel("final score")
+    for axes in grid[-1]:
+        axes.set_xlabel("rank among the runs")
+    legend_below(figure, grid.flat)
+    header = ["game", "method", "optimizer", "runs", "best", "mean", "g > ε, median of the runs"]
+    caption = f"Runs from the best (0) to the worst (1). {mine.caption() if mine else NOTHING}"
+    save(figure, "optimizers", scale, markdown(header, rows), caption)
+
+
+def _share(mine: Ours | None, game: str, method: str, label: str) -> str:
+    """How many of the statistics are above ε, so that RMSProp is not nearly SGD."""
+    if mine is None:
+        return "–"
+    table = of_ours(mine)
+    here = table[(table["env"] == game) & (table["method"] == method) & (table["label"] == label)]
+    share = here["share_g_above_epsilon"].median()
+    return "–" if share != share else f"{share:.2%}"
+
+
+if __name__ == "__main__":
+    run_command(main)

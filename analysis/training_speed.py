@@ -1,0 +1,57 @@
+"""Figures 4 and S10: score over hours for several numbers of actor-learners, the paper's and ours.
+
+  python analysis/training_speed.py [scale=laptop]
+
+Our hours are virtual where the runs were in virtual time: a step then lasts as long as on the paper's machine, and the
+speed-up is threads x data efficiency by construction.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from _threads import Curves, draw, our_curves, paper_curves
+
+from a3crepro.cli import run_command
+from a3crepro.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of
+from a3crepro.statistics import fitted_speed
+
+FRAMES = 4.0
+"""Million frames of an epoch."""
+
+
+def throughput(by_hours: Curves, by_epochs: Curves, method: str, threads: int) -> float:
+    """Million frames an hour: the median over games of the speeds at which one figure's curves lie on the other's."""
+    speeds = []
+    for game in {game for game, _, _ in by_hours}:
+        key = (game, method, threads)
+        if key in by_hours and key in by_epochs:
+            one, other = by_hours[key], by_epochs[key]
+            speeds.append(fitted_speed(one.x, one.scores.mean(0), other.x, other.scores.mean(0))[0])
+    return FRAMES * float(np.median(speeds)) if speeds else float("nan")
+
+
+def main() -> None:
+    """Draws the figure and writes the table of throughputs."""
+    scale = scale_of(sys.argv[1:])
+    mine = ours("thread_scaling", scale)
+    theirs = paper_curves(paper("fig4_s10_training_speed"), "hours")
+    epochs = paper_curves(paper("fig3_s9_data_efficiency"), "epoch")
+    own = our_curves(mine, "seconds", 3600.0)
+    hours = "hours (ours: virtual)" if mine and set(mine.runs["execution"]) == {"virtual_time"} else "hours"
+    figure = draw({**theirs, **own}, hours, lambda game: None)
+    header = ["method", *(f"{threads} actor-learners" for threads in THREADS)]
+    rows = [
+        [name, *(number(throughput(theirs, epochs, method, threads)) for threads in THREADS)]
+        for method, name in METHODS.items()
+    ]
+    caption = (
+        "The paper's throughput in million frames an hour of all actor-learners together, from the fit of Figures 4 "
+        f"and S10 to Figures 3 and S9; median of 5 games. {mine.caption() if mine else NOTHING}"
+    )
+    save(figure, "training_speed", scale, markdown(header, rows), caption)
+
+
+if __name__ == "__main__":
+    run_command(main)
