@@ -314,10 +314,14 @@ def run_name(choices: Mapping[str, str], overrides: Iterable[str]) -> str:
     return "/".join(part for part in parts if part)
 
 
+def cores_wanted(execution: str, threads: int) -> int:
+    """Cores that a run can keep busy."""
+    return 1 if execution == "virtual_time" else threads
+
+
 def runs_at_once(execution: str, threads: int) -> int:
     """So many runs fill the cores of this machine."""
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // (1 if execution == "virtual_time" else min(threads, cores)))
+    return max(1, len(os.sched_getaffinity(0)) // cores_wanted(execution, threads))
 
 
 def _key_and_value(override: str) -> tuple[str, str]:
@@ -341,7 +345,6 @@ def file_name(words: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Makes `log_uniform`, `run_name` and `runs_at_once` known to the YAML files and the command line."""
-    OmegaConf.register_new_resolver("log_uniform", log_uniform, replace=True)
-    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-    OmegaConf.register_new_resolver("runs_at_once", runs_at_once, replace=True)
+    """Makes functions of this module known to the YAML files and the command line."""
+    for function in (log_uniform, run_name, cores_wanted, runs_at_once):
+        OmegaConf.register_new_resolver(function.__name__, function, replace=True)

@@ -1,12 +1,12 @@
 """Measures throughput, memory and start-up time, case by case, in rounds, on whatever machine it runs on.
 
-  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions] [pfrl=PYTHON] [overrides]
+  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods] [pfrl=PYTHON] [overrides]
 
 Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
 the date and the machine. A round measures every case once, so that the cases are compared under the same conditions;
 calls that are there already for this commit and machine are not repeated. With `pfrl=`, a Python in whose environment
 PFRL is installed (`pfrl_throughput.py` says how), the table's rounds measure PFRL's A3C, too.
-`python analysis/throughput.py` tabulates.
+`python analysis/throughput.py` tabulates. `part=methods` is what sweeps estimate their core-hours from.
 """
 
 from __future__ import annotations
@@ -53,7 +53,15 @@ EXECUTIONS = {
     "synchronous, 16 threads": SYNCHRONOUS,
     "synchronous, 16 threads, by autograd": [*SYNCHRONOUS, "network.implementation=module"],
 }
-PARTS = {"table": {**TABLE, **MODULE}, "threads": THREADS, "executions": EXECUTIONS}
+METHODS = {
+    f"{env}, {algo}": [f"env={env}", f"algo={algo}", "threads=16", "execution=virtual_time"]
+    for env in ("breakout", "minatar/breakout")
+    for algo in ("one_step_q", "one_step_sarsa", "n_step_q", "a3c")
+} | {
+    f"breakout, a3c, {network}": ["env=breakout", "threads=16", "execution=virtual_time", f"network={network}"]
+    for network in ("mnih2015", "mnih2015_lstm")
+}
+PARTS = {"table": {**TABLE, **MODULE}, "threads": THREADS, "executions": EXECUTIONS, "methods": METHODS}
 PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for processes in (2, 16)}
 
 

@@ -116,7 +116,11 @@ class Command:
     def _launch(self, runs: Iterable[Run]) -> None:
         jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
         with Watch(self), interruptible():
-            launch(jobs, [f"hydra.sweep.dir='{self.root}'", *self._for_the_launcher(), *self.hydra])
+            try:
+                launch(jobs, [f"hydra.sweep.dir='{self.root}'", *self._for_the_launcher(), *self.hydra])
+            except (RuntimeError, AssertionError) as error:  # joblib's and submitit's, of a process or job that died
+                (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
+                print(f"{self.title}: the launcher gave up: {first}", file=sys.stderr, flush=True)
 
     def _for_the_launcher(self) -> list[str]:
         """Words of all runs from which a launcher can see how many of them the machine bears at once."""
@@ -151,7 +155,7 @@ class Watch:
         first = self.command.overview()
         while not self.over.wait(EVERY):
             now = self.command.overview()
-            line = f"{self.command.title}: {now.told()}{_time_left(first, now, time.monotonic() - began)}"
+            line = f"{self.command.title}: {now.told()}{time_left(first, now, time.monotonic() - began)}"
             if self.out.isatty():
                 print(f"\r{line:<{len(last)}}", end="", file=self.out, flush=True)
             elif line != last:
@@ -159,12 +163,12 @@ class Watch:
             last = line
 
 
-def _time_left(first: Overview, now: Overview, seconds: float) -> str:
-    done = sum(now.frames.values()) - sum(first.frames.values())
-    left = sum(now.budget.values()) - sum(now.frames.values())
-    if done <= 0:
+def time_left(first: Overview, now: Overview, seconds: float) -> str:
+    """In words, if as many core-hours an hour go on being done as in the seconds between the two."""
+    done = now.core_hours_done - first.core_hours_done
+    if done <= 0 or now.core_hours_left is None:
         return ""
-    minutes = int(seconds * left / done / 60)
+    minutes = int(seconds * now.core_hours_left / done / 60)
     return f", about {minutes // 60} h {minutes % 60:02d} min left"
 
 
