@@ -17,7 +17,8 @@ CASES = {
     ("virtual_time", 2, 7e-4): "virtual time, 2 actor-learners",
     ("virtual_time", 16, 7e-4): "virtual time, 16 actor-learners",
     ("synchronous", 16, 7e-4): "synchronous (A2C), 16 actor-learners",
-    ("synchronous", 16, 28e-4): "the same at four times the learning rate",
+    ("virtual_time", 16, 28e-4): "virtual time, 16, four times the learning rate",
+    ("synchronous", 16, 28e-4): "synchronous, 16, four times the learning rate",
 }
 PARTS = 20
 """Points of a curve: parts of the budget."""
@@ -54,7 +55,6 @@ def draw(axes: Axes, training: pd.DataFrame, budget: int) -> dict[str, np.ndarra
         axes.plot(x, values.mean(0), color=color, label=f"{label}, {len(values)} seeds")
         axes.fill_between(x, *interval(values), color=color, alpha=0.2, linewidth=0)
     axes.set(xlabel="thousand frames", ylabel="score of the training games")
-    axes.legend(fontsize=7)
     return found
 
 
@@ -63,9 +63,9 @@ def main() -> None:
     sns.set_theme(style="whitegrid", context="paper")
     directory = RESULTS / "executions"
     training, runs = pd.read_csv(directory / "training.csv"), pd.read_csv(directory / "runs.csv")
-    figure, axes = plt.subplots(figsize=(6, 3.8))
+    figure, axes = plt.subplots(figsize=(6, 4.6), layout="constrained")
     found = draw(axes, training, 500_000)
-    figure.tight_layout()
+    figure.legend(loc="outside lower center", ncol=2, fontsize=7, frameon=False)
     figure.savefig(directory / "executions.png", dpi=150)
     print(
         "| execution | seeds | mean of the last tenth | 95 % interval | final evaluation, mean |\n|---|---|---|---|---|"

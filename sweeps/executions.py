@@ -2,10 +2,10 @@
 
   python sweeps/executions.py [scale=smoke|laptop] [overrides]
 
-Two actor-learners in processes and in virtual time; sixteen in virtual time and in rounds (A2C), the latter at the same
+Two actor-learners in processes and in virtual time; sixteen in virtual time and in rounds (A2C), both at the same
 learning rate and at four times that, since a round makes one step where sixteen actor-learners would make sixteen. Runs
 what is missing, one run after another, below `runs/executions`; a run that was stopped goes on. At the scale `laptop`
-these are 50 runs of 500,000 frames: forty minutes on two cores. Then
+these are 60 runs of 500,000 frames: fifty minutes on two cores. Then
 `python analysis/collect_runs.py results/executions runs/executions/laptop` makes the tables and
 `python analysis/executions.py` the figure.
 """
@@ -21,6 +21,7 @@ CASES = [
     ["execution=hogwild", "threads=2"],
     ["execution=virtual_time", "threads=2"],
     ["execution=virtual_time", "threads=16"],
+    ["execution=virtual_time", "threads=16", "optimizer.lr=28e-4"],
     ["execution=synchronous", "threads=16"],
     ["execution=synchronous", "threads=16", "optimizer.lr=28e-4"],
 ]

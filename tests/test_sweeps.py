@@ -14,7 +14,7 @@ from a3crepro.settings import UserError
 from a3crepro.sweep import circumstances
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
-TRAINING = {"executions": 50, "first_runs": 7, "implementations": 24, "staleness": 14}
+TRAINING = {"executions": 60, "first_runs": 7, "implementations": 24, "staleness": 14}
 
 
 @pytest.fixture
