@@ -33,7 +33,7 @@ EXPERIMENT = Experiment(
     "learning_rates",
     "Figures 2 and S11",
     {
-        "smoke": Scale(SMOKE, lambda scores: grid([LAPTOP_GAME], FORTY[::20], threads=2)),
+        "smoke": Scale(SMOKE, lambda scores: grid([LAPTOP_GAME], FORTY[20:21], threads=2)),
         "laptop": Scale(LAPTOP, lambda scores: grid([LAPTOP_GAME], FORTY)),
         "paper": Scale(PAPER, lambda scores: grid(PAPER_GAMES, PAPER_RATES)),
     },

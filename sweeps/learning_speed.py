@@ -18,7 +18,7 @@ EXPERIMENT = Experiment(
     "learning_speed",
     "Figure 1",
     {
-        "smoke": Scale(SMOKE, lambda scores: grid([LAPTOP_GAME], FORTY[::20], threads=2), best=1),
+        "smoke": Scale(SMOKE, lambda scores: grid([LAPTOP_GAME], FORTY[20:21], threads=2), best=1),
         "laptop": Scale(LAPTOP, lambda scores: grid(MINATAR_GAMES, EIGHT), best=3),
         "paper": Scale(PAPER, lambda scores: grid(PAPER_GAMES, PAPER_RATES), best=5),
     },

@@ -2,19 +2,24 @@
 
 import csv
 import json
+import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from a3crepro.config import compose
-from a3crepro.sweeping.command import Command
+from a3crepro.settings import UserError
+from a3crepro.sweeping.collect import BINS, collect
+from a3crepro.sweeping.command import Command, time_left
 from a3crepro.sweeping.experiment import Experiment, Scale, run
-from a3crepro.sweeping.state import State, last_row, state_of
+from a3crepro.sweeping.state import Overview, State, last_row, state_of
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
@@ -34,8 +39,8 @@ def experiment(name):
 # ---- What sweeps consist of ------------------------------------------------------------------------------------------
 
 PLANNED = {  # runs at the scales smoke, laptop and paper, before any has ended
-    "learning_speed": (8, 160, 1000),
-    "learning_rates": (8, 160, 1000),
+    "learning_speed": (4, 160, 1000),
+    "learning_rates": (4, 160, 1000),
     "data_efficiency": (8, 96, 5000),
     "training_speed": (8, 96, 5000),
     "thread_scaling": (8, 96, 7000),
@@ -53,9 +58,9 @@ def test_a_sweep_plans_the_runs_that_its_file_says(name):
         runs = list(found.scales[scale].runs(lambda _: None))
         assert len({one.name for one in runs}) == len(set(runs)) == len(runs) == count
         command = Command(found, [f"scale={scale}"])
-        for kind, one in {one.kind: one for one in runs}.items():
+        for one in (runs[0], runs[len(runs) // 2], runs[-1]):
             config = compose(*command.words(one))
-            assert config.algo.name == one.words[1].removeprefix("algo="), kind
+            assert config.algo.name == one.words[1].removeprefix("algo=")
 
 
 def test_experiments_share_runs():
@@ -142,16 +147,58 @@ def unbroken(tmp_path_factory):
     status, out = finish(start(root))
     assert status == 0, out
     assert "0 of 3 done, 3 missing" in out.splitlines()[0] and "3 of 3 done" in out.splitlines()[-1]
-    return content(root)
+    return *content(root), root
 
 
-def test_a_finished_sweep_runs_nothing_again(tmp_path, unbroken):
+def test_a_finished_sweep_runs_nothing_again_and_is_collected(tmp_path, unbroken, monkeypatch):
     finish(start(tmp_path, "hydra/launcher=local"))
     before = content(tmp_path)
     assert before[0] == unbroken[0]
     status, out = finish(start(tmp_path))
     assert status == 0 and content(tmp_path) == before
     assert "3 of 3 done" in out
+    monkeypatch.chdir(tmp_path)
+    check_tables(tmp_path)
+
+
+def check_tables(root):
+    command = Command(TINY, ["scale=smoke"])
+    notes = collect(command, root / "tables")
+    assert all("checkout with changes" in note for note in notes)
+    runs, scores = (pd.read_csv(root / "tables" / f"{name}.csv") for name in ("runs", "scores"))
+    assert runs["seed"].tolist() == list(range(SEEDS)) and (runs["frames"] >= 3000).all()
+    both = {"method", "env", "network", "optimizer", "execution", "threads", "seed", "learning_rate", "frames",
+            "seconds", "score", "score_type", "run", "commit", "versions"}  # fmt: skip
+    assert both | {"greedy_score", "share_g_above_epsilon", "core_seconds", "episodes", "clean", "date"} <= set(runs)
+    assert both | {"epoch"} <= set(scores)
+    assert runs["greedy_score"].notna().all() and runs["share_g_above_epsilon"].between(0, 1).all()
+    first = scores[(scores["seed"] == 0) & (scores["score_type"] == "sampled")]
+    with open(root / "runs/smoke/toy/catch/a3c/threads=2,seed=0/evaluations.csv") as file:
+        stored = list(csv.DictReader(file))
+    assert first["score"].tolist() == [float(row["score_mean"]) for row in stored]
+    assert first["frames"].tolist() == [int(row["frames"]) for row in stored]
+    assert (scores["score_type"] == "training").sum() == SEEDS * BINS
+    assert (scores["epoch"] * 1e6).round().tolist() == scores["frames"].tolist()
+
+
+def test_tables_are_of_whole_runs_of_one_protocol(tmp_path, unbroken, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(unbroken[2] / "runs" / "smoke", tmp_path / "runs" / "smoke")
+    monkeypatch.chdir(tmp_path)
+    command = Command(TINY, ["scale=smoke"])
+    directory = command.root / command.runs()[1].name
+    (directory / "sweep.json").unlink()
+    with pytest.raises(UserError, match="1 of 3 runs are not done"):
+        collect(command, tmp_path / "tables")
+    assert not (tmp_path / "tables").exists()
+    notes = collect(command, tmp_path / "tables", unfinished=True)
+    assert notes[0] == f"stopped: {command.runs()[1].name}"
+    stored = json.loads((tmp_path / "tables" / "notes.json").read_text())
+    assert stored["planned"] == 3 and stored["runs"] == 2 and stored["notes"] == notes
+    config = directory.parent / "threads=2,seed=0" / "config.yaml"
+    config.write_text(config.read_text().replace("gamma: 0.99", "gamma: 0.5"))
+    with pytest.raises(UserError, match="has another configuration"):
+        collect(command, tmp_path / "tables", unfinished=True)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +287,53 @@ def test_mistakes_get_one_line(tmp_path, words, line):
     status, out = finish(start(tmp_path, *words))
     assert status == 2, out
     assert line in out and len(out.strip().splitlines()) <= 2
+
+
+SCRIPTS = {
+    "ablations": ["claims"],
+    "atari_table": ["atari_table"],
+    "data_efficiency": [],
+    "learning_rates": ["learning_rates"],
+    "learning_speed": ["learning_speed"],
+    "optimizers": ["optimizers"],
+    "thread_scaling": ["data_efficiency", "speedup", "training_speed"],
+    "training_speed": [],
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "learning_rates" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
+    """In a copy of the checkout's scripts, so that nothing is written into the checkout."""
+    for part in ("sweeps", "analysis", "conf", "a3crepro", "hydra_plugins"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "paper").symlink_to(ROOT / "results" / "paper")
+    for words in (
+        [f"sweeps/{name}.py", "scale=smoke", "hydra/launcher=local"],
+        ["analysis/collect.py", name, "scale=smoke"],
+        *([f"analysis/{script}.py", "scale=smoke"] for script in SCRIPTS[name]),
+    ):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, text=True,
+            capture_output=True, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+    runs = pd.read_csv(tmp_path / "results" / name / "smoke" / "runs.csv")
+    later = 8 if name in ("thread_scaling", "data_efficiency", "training_speed") else 0
+    assert len(runs) == PLANNED[name][0] + later and runs["score"].notna().all()
+    for script in SCRIPTS[name]:
+        assert "runs, 0M frames" in (tmp_path / "figures" / f"{script}-smoke.md").read_text()
+
+
+def test_the_time_left_is_that_of_as_much_work_at_the_same_pace():
+    def at(done, left):
+        return Overview({}, {}, {}, done, left)
+
+    assert time_left(at(1.0, 9.0), at(2.0, 8.0), 1800.0) == ", about 4 h 00 min left"
+    assert time_left(at(1.0, 9.0), at(1.0, 9.0), 60.0) == ""
+    assert time_left(at(1.0, None), at(2.0, None), 60.0) == ""
 
 
 def test_the_last_row_of_a_table(tmp_path):

@@ -150,7 +150,7 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
     config = stored_config(directory)
     start = json.loads((directory / "manifest.json").read_text())["starts"][0]
     table = pd.DataFrame(_score_rows(directory, config))
-    table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(5)
+    table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
     for position, (key, value) in enumerate(describe(run, config).items()):
         table.insert(position, key, value)
     return table.assign(run=run.name, commit=start["git_commit"], versions=_versions(start))
