@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.results import RESULTS
+from a3crepro.run_directory import write_text
 from a3crepro.settings import UserError
 
 FIGURES = RESULTS.parent / "figures"
@@ -61,23 +62,28 @@ class Ours(NamedTuple):
         runs = self.runs
         frames = f"{runs['frames'].sum() / 1e6:,.0f}M frames"
         seeds = f"{runs['seed'].nunique()} seeds"
-        commits = ", ".join(sorted({str(commit)[:7] for commit in runs["commit"]}))
+        commits = ", ".join(sorted({commit[:7] for cell in runs["commit"] for commit in str(cell).split()}))
+        policies = ", ".join(sorted(runs["score_type"].unique()))
         hours = f"{runs['core_seconds'].sum() / 3600:.1f} core-hours"
         missing = self.notes["planned"] - self.notes["runs"]
         left = f", {missing} of {self.notes['planned']} runs missing" if missing else ""
         return (
             f"ours: {len(runs)} runs{left}, {frames}, {seeds}, execution {', '.join(runs['execution'].unique())}, "
-            f"commit {commits}, {runs['date'].min()[:10]} to {runs['date'].max()[:10]}, {hours}"
+            f"policies scored: {policies}, commit {commits}, "
+            f"{runs['date'].min()[:10]} to {runs['date'].max()[:10]}, {hours}"
         )
 
 
 def ours(sweep: str, scale: str) -> Ours | None:
-    """The tables of a sweep at a scale; None where there are none."""
+    """The tables of a sweep at a scale, with the paper's names of games; None where there are none."""
     directory = RESULTS / sweep / scale
     if not (directory / "runs.csv").exists():
         return None
     tables = (pd.read_csv(directory / f"{name}.csv", dtype={"variant": str}) for name in ("runs", "scores"))
-    runs, scores = (table.fillna({"variant": ""}) for table in tables)
+    runs, scores = (
+        table.fillna({"variant": ""}).assign(env=lambda table: table["env"].str.removeprefix("atari/"))
+        for table in tables
+    )
     return Ours(runs, scores, json.loads((directory / "notes.json").read_text()))
 
 
@@ -112,7 +118,7 @@ def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> Non
     figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
     plt.close(figure)
     text = f"{table.rstrip()}\n\n{caption}\n"
-    stem.with_suffix(".md").write_text(text)
+    write_text(stem.with_suffix(".md"), text)
     print(text)
 
 

@@ -234,6 +234,10 @@ def _read_checkpoint(path: Path) -> Checkpoint:
 # ---- The directory -------------------------------------------------------------------------------------------------
 
 
+LOOKS = 6
+"""So often a lock is tried for: a sweep that asks whether a run is going on holds it for a moment."""
+
+
 class RunDirectory:
     """The directory of one run, held by one process.
 
@@ -251,16 +255,21 @@ class RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         self._lock = open(path / "lock", "w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise InUse(f"{path} is in use by another process") from None
-        try:
+            self._take_lock()
             self._check_config()
             self._open()
         except BaseException:
             self._lock.close()
             raise
+
+    def _take_lock(self) -> None:
+        for _ in range(LOOKS):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.05)
+        raise InUse(f"{self.path} is in use by another process")
 
     @cached_property
     def is_exact(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t as student_t
 from scipy.stats import trim_mean
 
 RESAMPLES = 10_000
@@ -92,6 +93,10 @@ def _interval(value: float, drawn: Array) -> Interval:
     return Interval(float(value), float(low), float(high))
 
 
+FEW = 15
+"""Below so many values a percentile bootstrap is too narrow (of 6, its 95 % interval covers 88 %): Student's t then."""
+
+
 def bootstrap(values: Array, statistic: Statistic = mean, seed: int = 0) -> Interval:
     """A statistic of independent values [n] with the percentile bootstrap's interval."""
     rng = np.random.default_rng(seed)
@@ -99,12 +104,33 @@ def bootstrap(values: Array, statistic: Statistic = mean, seed: int = 0) -> Inte
     return _interval(float(statistic(values)), statistic(drawn))
 
 
-def bootstrap_ratio(above: Array, below: Array, *, geometric: bool = False, seed: int = 0) -> Interval:
-    """The ratio of the (geometric) means of two independent samples, each resampled by itself."""
-    rng = np.random.default_rng(seed)
-    statistic = geometric_mean if geometric else mean
-    drawn = [statistic(part[rng.integers(len(part), size=(RESAMPLES, len(part)))]) for part in (above, below)]
-    return _interval(float(statistic(above) / statistic(below)), drawn[0] / drawn[1])
+def interval_of_mean(values: Array) -> Interval:
+    """The mean of independent values [n]; of one alone nothing is known but itself."""
+    if len(values) >= FEW:
+        return bootstrap(values)
+    value = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(value, float("-inf"), float("inf"))
+    half = float(student_t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Interval(value, value - half, value + half)
+
+
+def interval_of_difference(one: Array, other: Array) -> Interval:
+    """The mean of one sample less that of another, which is independent of it (Welch's t)."""
+    value = float(np.mean(one) - np.mean(other))
+    if min(len(one), len(other)) < 2:
+        return Interval(value, float("-inf"), float("inf"))
+    parts = np.array([np.var(part, ddof=1) / len(part) for part in (one, other)])
+    if not parts.sum():
+        return Interval(value, value, value)
+    freedom = parts.sum() ** 2 / sum(part**2 / (n - 1) for part, n in zip(parts, (len(one), len(other)), strict=True))
+    half = float(student_t.ppf(0.975, freedom) * np.sqrt(parts.sum()))
+    return Interval(value, value - half, value + half)
+
+
+def ratio_of_geometric_means(above: Array, below: Array) -> Interval:
+    """Of two independent samples of positive numbers: Welch's t for their logarithms."""
+    return Interval(*(float(np.exp(value)) for value in interval_of_difference(np.log(above), np.log(below))))
 
 
 def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: int = 0) -> Interval:
@@ -142,7 +168,8 @@ def good_rates(rates: Array, scores: Array) -> GoodRates:
     """From the least to the greatest rate whose run reached half of the best run's score.
 
     Scores are above the game's least possible one. So counted, the paper's data have collapses in 0 of 114 runs of A3C,
-    11 of 175 of n-step Q, 4 of 149 of one-step Q and 4 of 133 of one-step Sarsa.
+    11 of 175 of n-step Q, 4 of 149 of one-step Q and 4 of 133 of one-step Sarsa; with half of the best five runs' mean
+    as the line it would be 1 of 142, 11 of 178, 4 of 152 and 4 of 133.
     """
     good = scores >= scores.max() / 2
     low, high = float(rates[good].min()), float(rates[good].max())

@@ -8,7 +8,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,13 +35,19 @@ class Stopped(KeyboardInterrupt):
     """
 
 
-def train(config: Any, directory: str | Path | None = None) -> dict[str, Any]:
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def train(
+    config: Any, directory: str | Path | None = None, *, stop_on: Sequence[signal.Signals] = SIGNALS
+) -> dict[str, Any]:
     """Trains, or goes on training, in a directory, and returns the run's summary.
 
     Args:
       config: a `Config` (see `a3crepro.compose`), a mapping of plain values, or what Hydra composed.
       directory: of the run. Default: inside a Hydra job its output directory, else one below `runs` made of the
         configuration.
+      stop_on: signals on which the run stops, after saving.
 
     Returns:
       What `summary.json` holds. A finished run is not trained again.
@@ -60,7 +66,7 @@ def train(config: Any, directory: str | Path | None = None) -> dict[str, Any]:
         if summary is not None:
             print(f"{run.path} is finished: {told(summary)}", flush=True)
             return summary
-        return Training(config, run).run()
+        return Training(config, run).run(stop_on)
 
 
 def default_directory(config: Config) -> Path:
@@ -135,13 +141,16 @@ class Training:
             last = max([self.run_directory.evaluations.last_frames(), *self.waiting])
             self.shared.marks[SNAPSHOT] = last // (self.config.evaluation.every or 1)
 
-    def run(self) -> dict[str, Any]:
+    def run(self, stop_on: Sequence[signal.Signals] = SIGNALS) -> dict[str, Any]:
         """Trains, evaluates, writes the summary."""
         if self.config.execution.is_exact(self.config) and not self.run_directory.is_exact:
             title = self.config.env.title
             print(f"{title} cannot save its state: a run that is stopped goes on with new games, and not to the bit")
         compile_all()  # here, where Ctrl-C still ends the process at once
-        with Progress(self.config, self.shared, self.run_directory.path) as self.progress, stop_signals() as self.stop:
+        with (
+            Progress(self.config, self.shared, self.run_directory.path) as self.progress,
+            stop_signals(stop_on) as self.stop,
+        ):
             try:
                 self._train()
                 self._stop_if_asked()
@@ -250,8 +259,8 @@ class Training:
 
 
 @contextlib.contextmanager
-def stop_signals() -> Iterator[list[signal.Signals]]:
-    """A list that Ctrl-C and SIGTERM add themselves to, instead of ending the process at once."""
+def stop_signals(numbers: Sequence[signal.Signals]) -> Iterator[list[signal.Signals]]:
+    """A list that these signals add themselves to, instead of ending the process at once."""
     received: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():
         yield received
@@ -260,7 +269,7 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
     def remember(number: int, _: FrameType | None) -> None:
         received.append(signal.Signals(number))
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield received
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.figures import METHODS, THREADS, Ours, legend_below, panels, title
+from a3crepro.statistics import Interval, first_crossing, ratio_of_geometric_means
+from a3crepro.sweeping.experiment import FRESH
 
 COLORS = dict(zip(THREADS, sns.color_palette("viridis_r", len(THREADS) + 1)[1:], strict=True))
 MARKERS = dict(zip(THREADS, "o^sDv", strict=True))
-FRESH = 1000
-"""Seeds from here on are those of the best rates."""
 
 
 class Curve(NamedTuple):
@@ -36,13 +35,21 @@ def paper_curves(table: pd.DataFrame, x: str) -> Curves:
     return {key: Curve(part[x].to_numpy(float), part["score"].to_numpy(float)[None]) for key, part in groups}
 
 
+def chosen_runs(mine: Ours) -> pd.DataFrame:
+    """The runs that stand for a cell: fresh seeds at its best rate, or, as in the paper, those that ended best."""
+    if mine.notes["best"] == 1:
+        return mine.runs[mine.runs["seed"] >= FRESH]
+    cells = mine.runs.sort_values("score", ascending=False).groupby(["env", "method", "threads"])
+    return cells.head(mine.notes["best"])
+
+
 def our_curves(mine: Ours | None, x: str, unit: float = 1.0) -> Curves:
-    """Ours, of the fresh seeds at each cell's best rate, by evaluations; where there are none yet, nothing."""
+    """Ours, by evaluations; where the runs that stand for a cell are not there yet, nothing."""
     if mine is None:
         return {}
     found: Curves = {}
     table = mine.evaluations()
-    for key, part in table[table["seed"] >= FRESH].groupby(["env", "method", "threads"]):
+    for key, part in table[table["run"].isin(chosen_runs(mine)["run"])].groupby(["env", "method", "threads"]):
         runs = [run.sort_values("frames") for _, run in part.groupby("run")]
         length = min(len(run) for run in runs)
         found[key] = Curve(
@@ -52,17 +59,26 @@ def our_curves(mine: Ours | None, x: str, unit: float = 1.0) -> Curves:
     return found
 
 
-def draw(curves: Curves, xlabel: str, limit: Callable[[str], float | None]) -> Figure:
-    """A row a method, a column a game, a line a number of actor-learners; of several runs the interquartile range."""
-    games = list(dict.fromkeys(game for game, _, _ in curves))
-    figure, grid = panels(games, len(METHODS))
+def draw(theirs: Curves, ours: Curves, xlabel: str) -> Figure:
+    """A row a method, a column a game and whose it is, a line a number of actor-learners.
+
+    Of several runs the interquartile range is shaded. Where both have a game, its axes have one scale.
+    """
+    whose = {"": theirs, ", ours": ours}
+    columns = [(game, name) for name, curves in whose.items() for game in dict.fromkeys(key[0] for key in curves)]
+    figure, grid = panels([game for game, _ in columns], len(METHODS))
     for line, method in zip(grid, METHODS, strict=True):
-        for axes, game in zip(line, games, strict=True):
-            for (_, _, threads), curve in _of(curves, game, method):
+        first: dict[str, Axes] = {}
+        for axes, (game, name) in zip(line, columns, strict=True):
+            if game in first:
+                axes.sharex(first[game])
+                axes.sharey(first[game])
+            first.setdefault(game, axes)
+            for (_, _, threads), curve in _of(whose[name], game, method):
                 _draw_curve(axes, curve, threads)
-            axes.set_xlim(0, limit(game))
+            axes.set_xlim(left=0)
             if method == next(iter(METHODS)):
-                axes.set_title(title(game))
+                axes.set_title(title(game) + (name if game in {key[0] for key in theirs} else ""))
             if method == list(METHODS)[-1]:
                 axes.set_xlabel(xlabel)
         line[0].set_ylabel(f"{METHODS[method]}\nscore")
@@ -80,3 +96,66 @@ def _draw_curve(axes: Axes, curve: Curve, threads: int) -> None:
               markersize=2.5, markevery=max(1, len(curve.x) // 6))  # fmt: skip
     if len(curve.scores) > 1:
         axes.fill_between(curve.x, *np.percentile(curve.scores, (25, 75), axis=0), color=color, alpha=0.2, linewidth=0)
+
+
+# ---- When runs reach a level -----------------------------------------------------------------------------------------
+
+LEGEND = (
+    "Geometric means with 95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one "
+    "actor-learner and with several; ≥, ≤, ?: bounds, for runs that did not get there or were there at the first "
+    "evaluation."
+)
+
+
+class Times(NamedTuple):
+    """When each run first reached a level, in the curve's x. Who did not counts with its end, and is counted."""
+
+    x: np.ndarray
+    missed: int
+    before: int
+    """Runs that were there at their first evaluation: they were there sooner than they are said to be."""
+
+    def __str__(self) -> str:
+        return f"{len(self.x) - self.missed}/{len(self.x)}"
+
+
+def times(curve: Curve, level: float) -> Times:
+    """Of the runs of one cell."""
+    found = np.array([first_crossing(curve.x, run, level) for run in curve.scores])
+    missed = np.isnan(found)
+    return Times(np.where(missed, curve.x[-1], found), int(missed.sum()), int((found == curve.x[0]).sum()))
+
+
+class SpeedUp(NamedTuple):
+    """The ratio of the geometric means of the times, with its interval."""
+
+    ratio: Interval
+    one: Times
+    several: Times
+
+    @property
+    def mark(self) -> str:
+        """What kind of bound it is: late ones above and early ones below would make it greater."""
+        greater, smaller = self.one.missed + self.several.before, self.several.missed + self.one.before
+        return "?" if greater and smaller else "≥" if greater else "≤" if smaller else ""
+
+    def verdict(self, line: float) -> str:
+        """Whether it is above the line, as far as bounds can tell."""
+        if self.ratio.low > line and self.mark in ("", "≥"):
+            return "reproduced"
+        if self.ratio.high < line and self.mark in ("", "≤"):
+            return "not reproduced"
+        return "not decided: a bound only" if self.mark else "not decided: the interval holds the line"
+
+    def __str__(self) -> str:
+        return f"{self.mark}{self.ratio} [{self.one}, {self.several}]"
+
+
+def speedup(curves: Curves, game: str, method: str, threads: int, level: float) -> SpeedUp:
+    """Of n actor-learners over one, at one level."""
+    return compared(*(times(curves[game, method, n], level) for n in (1, threads)))
+
+
+def compared(one: Times, other: Times) -> SpeedUp:
+    """The first's times over the other's."""
+    return SpeedUp(ratio_of_geometric_means(one.x, other.x), one, other)

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import NOTHING, Ours, markdown, ours, panels, paper, save, scale_of, title
-from a3crepro.statistics import bootstrap, interquartile_mean, table_1
+from a3crepro.statistics import bootstrap, interquartile_mean, interval_of_mean, table_1
 
 ROWS = {
     "dqn": "DQN",
@@ -41,8 +41,8 @@ def our_normalised(mine: Ours) -> dict[str, np.ndarray]:
     """Ours, by variant: a value a game, the mean of its runs, no-op starts."""
     human = paper("human_random_scores").set_index("game")
     found = {}
-    for name, runs in mine.runs.groupby(["network", "frames"]):
-        scores = runs.assign(game=runs["env"].str.removeprefix("atari/")).groupby("game")["score"].mean()
+    for name, runs in mine.runs.groupby(["network", "budget"]):
+        scores = runs.groupby("env")["score"].mean()
         known = scores[scores.index.isin(human.index)]
         if len(known):
             values = table_1(known.to_dict(), human["noop_random"].to_dict(), human["noop_human"].to_dict())
@@ -66,13 +66,11 @@ def minatar_table(mine: Ours) -> str:
     others = paper("other_minatar").pivot(index="game", columns="method", values="score_final_100_episodes")
     header = ["game", "network", "million frames", "A3C, mean of the seeds", "DQN, 5M frames", "AC(0.8), 5M frames"]
     rows = []
-    for (env, network, budget), runs in mine.runs.assign(budget=mine.runs["frames"].round(-5)).groupby(
-        ["env", "network", "budget"]
-    ):
+    for (env, network, budget), runs in mine.runs.groupby(["env", "network", "budget"]):
         game = env.removeprefix("minatar/")
         theirs = [f"{others.loc[game, name]:.1f}" for name in ("dqn", "ac_lambda_0.8")]
         rows.append(
-            [title(env), network, f"{budget / 1e6:.1f}", str(bootstrap(runs["score"].to_numpy(float))), *theirs]
+            [title(env), network, f"{budget / 1e6:.1f}", str(interval_of_mean(runs["score"].to_numpy(float))), *theirs]
         )
     return markdown(header, rows)
 

@@ -30,7 +30,7 @@ def main() -> None:
     sys.path.insert(0, str(SWEEPS))
     experiment = importlib.import_module(arguments[0]).EXPERIMENT
     command = Command(experiment, [word for word in arguments[1:] if word != "--unfinished"])
-    into = RESULTS / experiment.name / command.root.name
+    into = RESULTS / (experiment.tables or experiment.name) / command.root.name
     warnings = collect(command, into, "--unfinished" in arguments)
     print(f"{into}: {command.title}")
     if warnings:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from _threads import Curves, draw, our_curves, paper_curves
+from _threads import LEGEND, Curves, SpeedUp, draw, our_curves, paper_curves, speedup
 
 from a3crepro.cli import run_command
-from a3crepro.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of
+from a3crepro.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of, title
 from a3crepro.statistics import first_crossing, part_of_rise
 
 SHARE = 0.9
@@ -40,17 +40,33 @@ def rows(curves: Curves, whose: str) -> list[list[str]]:
     ]
 
 
+def our_rows(curves: Curves) -> list[list[str]]:
+    """A row a game and method, with intervals over the runs."""
+    return [
+        [f"ours, {title(game)}", METHODS[method], *(str(our_efficiency(curves, game, method, n)) for n in THREADS[1:])]
+        for game, method, n in sorted(curves)
+        if n == 1
+    ]
+
+
+def our_efficiency(curves: Curves, game: str, method: str, threads: int) -> SpeedUp | str:
+    """The same for one game, of all runs instead of their mean."""
+    if (game, method, threads) not in curves:
+        return "–"
+    return speedup(curves, game, method, threads, part_of_rise(curves[game, method, 1].scores.mean(0), SHARE))
+
+
 def main() -> None:
     """Draws the figure and writes its table."""
     scale = scale_of(sys.argv[1:])
     mine = ours("thread_scaling", scale)
     theirs, own = paper_curves(paper("fig3_s9_data_efficiency"), "epoch"), our_curves(mine, "epoch")
-    figure = draw({**theirs, **own}, "epochs (1M agent steps)", lambda game: None)
+    figure = draw(theirs, own, "epochs (1M agent steps)")
     header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS[1:])]
-    table = markdown(header, [*rows(theirs, "paper, 5 games"), *(rows(own, "ours") if own else [])])
+    table = markdown(header, [*rows(theirs, "paper, 5 games"), *our_rows(own)])
     caption = (
         f"Epochs with one actor-learner over epochs with n, to {SHARE:.0%} of the rise of the curve with one; mean "
-        f"over games. {mine.caption() if mine else NOTHING}"
+        f"over games. Ours: {LEGEND} {mine.caption() if mine else NOTHING}"
     )
     save(figure, "data_efficiency", scale, table, caption)
 

@@ -30,12 +30,12 @@ def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: 
     axes.set_xscale("log")
 
 
-def row(game: str, method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
+def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
     """What the points say."""
     found = good_rates(rates, scores - least)
     best = np.sort(scores)[-5:].mean()
     return [
-        title(game), METHODS[method], str(len(rates)), f"{best:,.1f}", f"{found.low:.1e} to {found.high:.1e}",
+        METHODS[method], str(len(rates)), f"{best:,.1f}", f"{found.low:.1e} to {found.high:.1e}",
         f"{found.decades:.2f}", f"{found.collapsed} of {found.inside}",
     ]  # fmt: skip
 
@@ -44,20 +44,23 @@ def main() -> None:
     """Draws the figure and writes its table."""
     scale = scale_of(sys.argv[1:])
     data, mine = paper("fig2_s11_learning_rates"), ours("learning_rates", scale)
-    if mine:
-        data = pd.concat([data, mine.runs.rename(columns={"env": "game"})])
-    games = list(data["game"].unique())
-    figure, grid = panels(games, len(METHODS))
+    tables = {"": data, ", ours": mine.runs.rename(columns={"env": "game"})} if mine else {"": data}
+    columns = [(game, whose) for whose, table in tables.items() for game in table["game"].unique()]
+    figure, grid = panels([game for game, _ in columns], len(METHODS))
     rows = []
     for line, method in zip(grid, METHODS, strict=True):
-        for axes, game in zip(line, games, strict=True):
-            rates, scores = points(game, method, data)
+        first: dict[str, Axes] = {}
+        for axes, (game, whose) in zip(line, columns, strict=True):
+            if game in first:  # ours at the scale of the paper's
+                axes.sharey(first[game])
+            first.setdefault(game, axes)
+            rates, scores = points(game, method, tables[whose])
             least = LEAST.get(game, 0.0)
             if len(rates):
                 draw(axes, rates, scores, method, least)
-                rows.append(row(game, method, rates, scores, least))
+                rows.append([title(game) + whose, *row(method, rates, scores, least)])
             if method == next(iter(METHODS)):
-                axes.set_title(title(game))
+                axes.set_title(title(game) + whose)
             if method == list(METHODS)[-1]:
                 axes.set_xlabel("learning rate")
         line[0].set_ylabel(f"{METHODS[method]}\nscore")

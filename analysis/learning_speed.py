@@ -27,7 +27,7 @@ from a3crepro.figures import (
     scale_of,
     title,
 )
-from a3crepro.statistics import best, bootstrap
+from a3crepro.statistics import best, interval_of_mean
 
 NAMES = {"dqn": "DQN", **METHODS}
 
@@ -88,7 +88,7 @@ def main() -> None:
     header, rows = table_of(data, mine)
     caption = (
         "Last scores: the paper's, means of the best 5 of 50 runs (DQN: 5 seeds); ours, final evaluations of all runs, "
-        f"mean with 95 % bootstrap interval, and of the best {mine.notes['best'] if mine else 5}. "
+        f"mean with 95 % interval, and of the best {mine.notes['best'] if mine else 5}. "
         f"{mine.caption() if mine else NOTHING}"
     )
     save(figure, "learning_speed", scale, markdown(header, rows), caption)
@@ -103,7 +103,7 @@ def table_of(data: pd.DataFrame, mine: Ours | None) -> tuple[list[str], list[lis
         for method in METHODS:
             scores = runs[runs["method"] == method]["score"].to_numpy(float)
             top = scores[best(scores, mine.notes["best"] if mine else None)]
-            cells.append(f"{bootstrap(scores)}; {top.mean():.1f}" if scores.size else "–")
+            cells.append(f"{interval_of_mean(scores)}; {top.mean():.1f}" if scores.size else "–")
         rows.append([title(str(env)), *cells])
     return ["game", *NAMES.values()], rows
 

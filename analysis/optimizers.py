@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import METHODS, NOTHING, Ours, legend_below, markdown, ours, panels, paper, save, scale_of, title
-from a3crepro.statistics import Interval, bootstrap
+from a3crepro.statistics import interval_of_mean
 
 LABELS = {
     ("momentum_sgd", None): "momentum SGD",
@@ -25,10 +25,6 @@ LABELS = {
 }
 COLORS = dict(zip(LABELS.values(), sns.color_palette("colorblind"), strict=False))
 DASHES = dict(zip(LABELS.values(), ("-", "--", "-", ":", "-."), strict=True))
-PAIRS = (
-    ("rmsprop", "momentum_sgd"),
-    ("shared_rmsprop", "rmsprop"),
-)
 
 
 def of_paper() -> pd.DataFrame:
@@ -55,15 +51,6 @@ def ranked(table: pd.DataFrame, env: str, method: str, label: str) -> np.ndarray
     return np.sort(here["score"].to_numpy(float))[::-1]
 
 
-def paired_difference(table: pd.DataFrame, env: str, method: str, one: str, other: str) -> Interval | None:
-    """The mean over learning rates of one optimizer's score less the other's."""
-    here = table[(table["env"] == env) & (table["method"] == method)]
-    both = here.pivot_table(index="learning_rate", columns="label", values="score")
-    if not {one, other} <= set(both.columns):
-        return None
-    return bootstrap((both[one] - both[other]).dropna().to_numpy())
-
-
 def draw(axes: Axes, table: pd.DataFrame, env: str, method: str) -> None:
     """A line an optimizer."""
     for label, color in COLORS.items():
@@ -77,24 +64,26 @@ def main() -> None:
     scale = scale_of(sys.argv[1:])
     mine = ours("optimizers", scale)
     theirs, own = of_paper(), of_ours(mine)
-    games, methods = [*theirs["env"].unique(), *own["env"].unique()], ("n_step_q", "a3c")
-    figure, grid = panels(games, len(methods))
+    columns = [(game, whose) for whose, table in (("", theirs), (", ours", own)) for game in table["env"].unique()]
+    methods = ("n_step_q", "a3c")
+    figure, grid = panels([game for game, _ in columns], len(methods))
     rows = []
     for line, method in zip(grid, methods, strict=True):
-        for axes, game in zip(line, games, strict=True):
-            table = theirs if game in set(theirs["env"]) else own
+        for axes, (game, whose) in zip(line, columns, strict=True):
+            table = own if whose else theirs
             draw(axes, table, game, method)
-            axes.set_title(f"{title(game)}, {METHODS[method]}")
+            axes.set_title(f"{title(game)}{whose}, {METHODS[method]}")
             for label in COLORS:
                 scores = ranked(table, game, method, label)
                 if scores.size:
-                    rows.append([title(game), METHODS[method], label, len(scores), f"{scores.max():,.1f}",
-                                 f"{scores.mean():,.1f}", _share(mine, game, method, label)])  # fmt: skip
+                    rows.append([title(game) + whose, METHODS[method], label, len(scores), f"{scores.max():,.1f}",
+                                 str(interval_of_mean(scores)),
+                                 _share(mine if whose else None, game, method, label)])  # fmt: skip
         line[0].set_ylabel("final score")
     for axes in grid[-1]:
         axes.set_xlabel("rank among the runs")
     legend_below(figure, grid.flat)
-    header = ["game", "method", "optimizer", "runs", "best", "mean", "g > ε, median of the runs"]
+    header = ["game", "method", "optimizer", "runs", "best", "mean, 95 % interval", "g > ε, median of the runs"]
     caption = f"Runs from the best (0) to the worst (1). {mine.caption() if mine else NOTHING}"
     save(figure, "optimizers", scale, markdown(header, rows), caption)
 

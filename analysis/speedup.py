@@ -10,10 +10,9 @@ one that takes longer than the whole run, and the speed-up is then marked as a b
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
 
 import numpy as np
-from _threads import Curves, our_curves, paper_curves
+from _threads import LEGEND, Curves, our_curves, paper_curves, speedup
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
@@ -31,7 +30,7 @@ from a3crepro.figures import (
     save,
     scale_of,
 )
-from a3crepro.statistics import Interval, bootstrap_ratio, first_crossing, part_of_rise
+from a3crepro.statistics import first_crossing, part_of_rise
 
 SHARES = (0.3, 0.5, 0.7)
 PAPER_SHARE = 0.85
@@ -46,49 +45,6 @@ def paper_speedup(curves: Curves, method: str, threads: int) -> float:
         level = part_of_rise(one.scores[0], PAPER_SHARE)
         ratios.append(first_crossing(one.x, one.scores[0], level) / first_crossing(several.x, several.scores[0], level))
     return float(np.mean(ratios))
-
-
-class Times(NamedTuple):
-    """When each run first reached a level; a run that did not counts with its end."""
-
-    seconds: np.ndarray
-    missed: int
-
-    def __str__(self) -> str:
-        return f"{len(self.seconds) - self.missed}/{len(self.seconds)}"
-
-
-def times(curves: Curves, key: tuple[str, str, int], level: float) -> Times:
-    """Of the runs of one cell."""
-    curve = curves[key]
-    found = np.array([first_crossing(curve.x, run, level) for run in curve.scores])
-    missed = np.isnan(found)
-    return Times(np.where(missed, curve.x[-1], found), int(missed.sum()))
-
-
-class SpeedUp(NamedTuple):
-    """The ratio of the geometric means of the times, with its interval."""
-
-    ratio: Interval
-    one: Times
-    several: Times
-
-    @property
-    def mark(self) -> str:
-        """Whether it is a bound: runs with one that never got there make it greater, runs with several smaller."""
-        if self.one.missed and self.several.missed:
-            return "?"
-        return "≥" if self.one.missed else "≤" if self.several.missed else ""
-
-    def __str__(self) -> str:
-        return f"{self.mark}{self.ratio} [{self.one}, {self.several}]"
-
-
-def speedup(curves: Curves, game: str, method: str, threads: int, level: float) -> SpeedUp:
-    """Of n actor-learners over one, at one level."""
-    one, several = (times(curves, (game, method, n), level) for n in (1, threads))
-    log = bootstrap_ratio(one.seconds, several.seconds, geometric=True)
-    return SpeedUp(log, one, several)
 
 
 def anchor(curves: Curves, game: str) -> float:
@@ -150,19 +106,21 @@ def main() -> None:
         for method, values in read.items()
     ]
     caption = (
-        "Ours: ratio of geometric mean times with 95 % bootstrap interval, in brackets how many runs got there, with "
-        "one actor-learner and with several; ≥, ≤: bounds, for runs that did not. In virtual time a speed-up is "
-        f"threads x data efficiency by construction. {mine.caption() if mine else NOTHING}"
+        f"Ours: ratio of times. {LEGEND} In virtual time a speed-up is threads x data efficiency by construction. "
+        f"{mine.caption() if mine else NOTHING}"
     )
     header = ["reference", "method", *(f"{n} actor-learners" for n in THREADS[1:])]
     save(figure, "speedup", scale, markdown(header, [*rows, *our_rows(own)]), caption)
 
 
 def _our_lines(curves: Curves, game: str, share: float) -> dict[str, dict[int, float]]:
+    """Bounds are in the table alone."""
     level = share * anchor(curves, game)
     return {
         method: {
-            n: speedup(curves, game, method, n, level).ratio.value for n in THREADS[1:] if (game, method, n) in curves
+            n: found.ratio.value
+            for n in THREADS[1:]
+            if (game, method, n) in curves and not (found := speedup(curves, game, method, n, level)).mark
         }
         for method in METHODS
     }

@@ -40,7 +40,7 @@ def main() -> None:
     epochs = paper_curves(paper("fig3_s9_data_efficiency"), "epoch")
     own = our_curves(mine, "seconds", 3600.0)
     hours = "hours (ours: virtual)" if mine and set(mine.runs["execution"]) == {"virtual_time"} else "hours"
-    figure = draw({**theirs, **own}, hours, lambda game: None)
+    figure = draw(theirs, own, hours)
     header = ["method", *(f"{threads} actor-learners" for threads in THREADS)]
     rows = [
         [name, *(number(throughput(theirs, epochs, method, threads)) for threads in THREADS)]

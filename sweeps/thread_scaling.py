@@ -18,10 +18,7 @@ from _protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_G
 from learning_rates import grid
 
 from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores, run
-
-FRESH = 1000
-"""The first of the fresh seeds: those of the rates are smaller."""
+from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
 
 
 def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) -> list[Run]:
@@ -39,7 +36,7 @@ def with_fresh_seeds(
             cell = {rate: scores(one) for rate in rates for one in grid([game], [rate], [method], n)}
             if any(score is None for score in cell.values()):
                 continue
-            best = max(cell, key=lambda rate: cell[rate] or 0.0)
+            best = max(cell, key=lambda rate: cell[rate])
             runs += [run(game, method, threads=n, optimizer__lr=best, seed=FRESH + number) for number in range(seeds)]
     return runs
 
@@ -66,7 +63,7 @@ EXPERIMENT = Experiment(
 def view(name: str, figure: str) -> Experiment:
     """The same runs, of the paper's five games, for another figure."""
     paper = replace(EXPERIMENT.scales["paper"], runs=lambda scores: cells(PAPER_GAMES, (1, 2, 4, 8, 16), PAPER_RATES))
-    return Experiment(name, figure, {**EXPERIMENT.scales, "paper": paper})
+    return Experiment(name, figure, {**EXPERIMENT.scales, "paper": paper}, EXPERIMENT.name)
 
 
 if __name__ == "__main__":

@@ -136,3 +136,16 @@ def test_a_sweep_through_slurm_of_which_a_job_is_cancelled(cluster, tmp_path, un
     assert sorted(starts.values()) in ([1] * SEEDS, [*[1] * (SEEDS - 1), 2])
     scripts = Path(directory / ".submitit").rglob("*_submission.sh")
     assert any("--array=0-" in script.read_text() for script in scripts)
+
+
+def test_a_job_that_is_queued_again_goes_on(cluster, tmp_path, unbroken):  # noqa: F811
+    """As after a preemption."""
+    process = start(tmp_path, "hydra/launcher=slurm")
+    directory = tmp_path / "runs" / "smoke"
+    wait_until(lambda: any(directory.rglob("episodes.csv")) and running_tasks(), patience=180)
+    (again, *_) = running_tasks()
+    subprocess.run(["scontrol", "requeue", again], check=True)
+    subprocess.run(["scontrol", "update", f"JobId={again}", "StartTime=now"], capture_output=True)
+    status, out = finish(process, timeout=400)
+    assert status == 0 and f"{SEEDS} of {SEEDS} done" in out, out
+    assert content(tmp_path)[0] == unbroken[0]

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import runpy
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from a3crepro.config import compose
@@ -61,6 +63,22 @@ def test_a_sweep_plans_the_runs_that_its_file_says(name):
         for one in (runs[0], runs[len(runs) // 2], runs[-1]):
             config = compose(*command.words(one))
             assert config.algo.name == one.words[1].removeprefix("algo=")
+
+
+def test_runs_of_equally_many_cores_go_to_the_launcher_together():
+    command = Command(experiment("thread_scaling"), ["scale=paper"])
+    groups = command._groups(command.runs())
+    assert all(len(group) <= 1000 and len({command.config(one).threads for one in group}) == 1 for group in groups)
+    assert len(groups) == 10 and sum(map(len, groups)) == 7000
+    assert command.runs_to_follow() == 0
+    assert Command(experiment("thread_scaling"), ["scale=laptop"]).runs_to_follow() == 72
+
+
+def test_the_order_of_overrides_makes_no_other_directory():
+    one, other = (
+        Command(TINY, ["scale=smoke", *words]) for words in (("seed=1", "threads=3"), ("threads=3", "seed=1"))
+    )
+    assert one.root == other.root == Path("runs/smoke,seed=1,threads=3")
 
 
 def test_experiments_share_runs():
@@ -150,6 +168,7 @@ def unbroken(tmp_path_factory):
     return *content(root), root
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_runs_nothing_again_and_is_collected(tmp_path, unbroken, monkeypatch):
     finish(start(tmp_path, "hydra/launcher=local"))
     before = content(tmp_path)
@@ -211,19 +230,50 @@ def test_tables_are_of_whole_runs_of_one_protocol(tmp_path, unbroken, monkeypatc
     ],
 )
 def test_a_sweep_that_is_interrupted_is_gone_on_with(tmp_path, unbroken, launcher, how):
+    """In the middle of its second run; the first is not touched again."""
     words = f"hydra/launcher={launcher}", "checkpoint.every_seconds=0.2"
     process = start(tmp_path, *words)
     root = tmp_path / "runs" / "smoke,checkpoint.every_seconds=0.2"
-    wait_until(lambda: any(root.rglob("checkpoint.npz")))
+    wait_until(lambda: any(root.rglob("sweep.json")) and in_the_middle(root))
     process.send_signal(how)
     process.communicate(timeout=60)
-    assert process.returncode in (130, -9)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
     wait_until(lambda: not running(process.pid))
+    done = {path: path.stat().st_mtime_ns for path in root.rglob("sweep.json")}
+    assert 0 < len(done) < SEEDS
     status, out = finish(start(tmp_path, *words))
     assert status == 0, out
+    assert all(path.stat().st_mtime_ns == moment for path, moment in done.items())
     root.rename(tmp_path / "runs" / "smoke")
-    tables, _ = content(tmp_path)
+    tables, starts = content(tmp_path)
     assert tables == unbroken[0]
+    assert sum(starts.values()) > SEEDS and all(starts[seed_of(path)] == 1 for path in done)
+
+
+def in_the_middle(root):
+    """Runs that could go on."""
+    return [path for path in root.rglob("checkpoint.npz") if not (path.parent / "summary.json").exists()]
+
+
+def seed_of(mark):
+    return int(mark.parent.name.rpartition("=")[2])
+
+
+@pytest.mark.slow
+def test_a_launcher_s_process_that_is_killed_takes_one_run_with_it(tmp_path, unbroken):
+    process = start(tmp_path, "hydra/launcher=local", "hydra.launcher.n_jobs=2")
+    root = tmp_path / "runs" / "smoke"
+    wait_until(lambda: any(root.rglob("episodes.csv")))
+    worker = next(
+        child for child in psutil.Process(process.pid).children() if "popen_loky" in " ".join(child.cmdline())
+    )
+    worker.kill()
+    status, out = finish(process)
+    assert status == 1 and "the launcher gave up" in out, out
+    assert "it was stopped, or its process died" in out
+    assert sum((directory / "sweep.json").exists() for directory in root.glob("toy/catch/a3c/*")) >= 1  # went on
+    assert finish(start(tmp_path))[0] == 0
+    assert content(tmp_path)[0] == unbroken[0]
 
 
 def wait_until(true, patience=120):
@@ -271,7 +321,12 @@ def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path):
     assert status == 0 and not (tmp_path / "runs").exists()
     first, *commands = out.splitlines()
     assert "0 of 3 done, 3 missing" in first and "core-hours" in first
-    assert len(commands) == 3 and all(line.startswith("python -m a3crepro ") for line in commands)
+    assert len(commands) == 3
+    for line in commands:
+        python, *words = shlex.split(line)
+        assert python == "python" and words[:2] == ["-m", "a3crepro"]
+        (directory,) = (word for word in words if word.startswith("hydra.run.dir="))
+        assert directory.startswith("hydra.run.dir='runs/smoke/toy/catch/a3c/") and directory.endswith("'")
 
 
 @pytest.mark.parametrize(
@@ -292,12 +347,12 @@ def test_mistakes_get_one_line(tmp_path, words, line):
 SCRIPTS = {
     "ablations": ["claims"],
     "atari_table": ["atari_table"],
-    "data_efficiency": [],
+    "data_efficiency": ["data_efficiency"],
     "learning_rates": ["learning_rates"],
     "learning_speed": ["learning_speed"],
     "optimizers": ["optimizers"],
     "thread_scaling": ["data_efficiency", "speedup", "training_speed"],
-    "training_speed": [],
+    "training_speed": ["training_speed"],
 }
 
 
@@ -312,7 +367,7 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
     (tmp_path / "results" / "paper").symlink_to(ROOT / "results" / "paper")
     for words in (
         [f"sweeps/{name}.py", "scale=smoke", "hydra/launcher=local"],
-        ["analysis/collect.py", name, "scale=smoke"],
+        ["analysis/collect.py", name, "scale=smoke"],  # of a view: the tables that it is a view of
         *([f"analysis/{script}.py", "scale=smoke"] for script in SCRIPTS[name]),
     ):
         done = subprocess.run(
@@ -320,7 +375,8 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
             capture_output=True, timeout=600,
         )  # fmt: skip
         assert done.returncode == 0, (words, done.stdout, done.stderr)
-    runs = pd.read_csv(tmp_path / "results" / name / "smoke" / "runs.csv")
+    tables = "thread_scaling" if name in ("data_efficiency", "training_speed") else name
+    runs = pd.read_csv(tmp_path / "results" / tables / "smoke" / "runs.csv")
     later = 8 if name in ("thread_scaling", "data_efficiency", "training_speed") else 0
     assert len(runs) == PLANNED[name][0] + later and runs["score"].notna().all()
     for script in SCRIPTS[name]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from a3crepro.config import Config, compose
-from a3crepro.run_directory import load_checkpoint, stored_config
+from a3crepro.run_directory import load_checkpoint, stored_config, write_text
 from a3crepro.settings import UserError
 from a3crepro.sweeping.command import Command
 from a3crepro.sweeping.experiment import Run
@@ -54,18 +54,21 @@ def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]
     for run in done:
         _check_protocol(command, run)
     table = pd.DataFrame(_run_row(command, run) for run in done)
-    commits = sorted(table["commit"].dropna().unique())
+    commits = sorted({commit for cell in table["commit"].dropna() for commit in cell.split()})
     if len(commits) > 1:
         warnings.append(f"made by {len(commits)} commits: {', '.join(commit[:7] for commit in commits)}")
-    if not table["clean"].all():
-        warnings.append(f"{(~table['clean'].astype(bool)).sum()} runs were started in a checkout with changes")
+    if changed := int((table["clean"] == False).sum()):  # noqa: E712 - None: not in a checkout
+        warnings.append(f"{changed} runs were started in a checkout with changes")
+    if unknown := int(table["commit"].isna().sum()):
+        warnings.append(f"{unknown} runs were not started in a checkout")
     scores = pd.concat([_scores(command, run) for run in done])
-    into.mkdir(parents=True, exist_ok=True)
-    table.to_csv(into / "runs.csv", index=False)
-    scores.to_csv(into / "scores.csv", index=False)
+    planned = len(runs) + command.runs_to_follow()
     notes = {"experiment": command.experiment.name, "figure": command.experiment.figure, "best": command.scale.best,
-             "planned": len(runs), "runs": len(done), "notes": warnings}  # fmt: skip
-    (into / "notes.json").write_text(json.dumps(notes, indent=2) + "\n")
+             "planned": planned, "runs": len(done), "notes": warnings}  # fmt: skip
+    into.mkdir(parents=True, exist_ok=True)
+    write_text(into / "runs.csv", table.to_csv(index=False))
+    write_text(into / "scores.csv", scores.to_csv(index=False))
+    write_text(into / "notes.json", json.dumps(notes, indent=2) + "\n")
     return warnings
 
 
@@ -81,8 +84,7 @@ def describe(run: Run, config: Config) -> dict[str, Any]:
     return {
         "method": config.algo.name,
         "env": config.env.title,
-        "network": config.network.title
-        + ("_lstm" if config.network.lstm_cells and "lstm" not in config.network.title else ""),
+        "network": config.network.title,
         "optimizer": config.optimizer.name,
         "epsilon": getattr(config.optimizer, "epsilon", None),
         "variant": " ".join(others),
@@ -110,6 +112,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
     return {
         "run": run.name,
         **describe(run, config),
+        "budget": config.frames,
         "frames": summary["frames"],
         "updates": summary["updates"],
         "seconds": summary["seconds"],
@@ -122,12 +125,17 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
         "share_g_above_epsilon": _share_above_epsilon(directory, config),
         "starts": len(starts),
         "date": starts[0]["date"],
-        "commit": starts[0]["git_commit"],
-        "clean": all(start["git_clean"] for start in starts),
+        "commit": _commits(starts),
+        "clean": None if starts[0]["git_clean"] is None else all(start["git_clean"] for start in starts),
         "python": starts[0]["python"],
         "versions": _versions(starts[0]),
         "command": shlex.join(starts[0]["command"]),
     }
+
+
+def _commits(starts: list[dict[str, Any]]) -> str | None:
+    """Those of all starts, in order; nearly always it is one."""
+    return " ".join(dict.fromkeys(start["git_commit"] for start in starts if start["git_commit"])) or None
 
 
 def _versions(start: dict[str, Any]) -> str:
@@ -148,12 +156,12 @@ def _share_above_epsilon(directory: Path, config: Config) -> float | None:
 def _scores(command: Command, run: Run) -> pd.DataFrame:
     directory = command.root / run.name
     config = stored_config(directory)
-    start = json.loads((directory / "manifest.json").read_text())["starts"][0]
+    starts = json.loads((directory / "manifest.json").read_text())["starts"]
     table = pd.DataFrame(_score_rows(directory, config))
     table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
     for position, (key, value) in enumerate(describe(run, config).items()):
         table.insert(position, key, value)
-    return table.assign(run=run.name, commit=start["git_commit"], versions=_versions(start))
+    return table.assign(run=run.name, commit=_commits(starts), versions=_versions(starts[0]))
 
 
 def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:

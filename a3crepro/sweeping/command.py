@@ -8,12 +8,15 @@ the runs that failed. Started again, it runs what is missing or has failed. Two 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -27,6 +30,8 @@ from a3crepro.sweeping.state import ERROR, Overview, State, failures, final_scor
 
 EVERY = 10.0
 """Seconds between two looks at the runs."""
+ARRAY = 1000
+"""Jobs of an array: SLURM's own limit is 1,001, unless a cluster's says otherwise."""
 
 
 def main(experiment: Experiment) -> None:
@@ -66,6 +71,11 @@ class Command:
         """All runs that are known now."""
         return list(dict.fromkeys(self.scale.runs(lambda run: final_score(self.root / run.name))))
 
+    def runs_to_follow(self) -> int:
+        """Runs that are not known yet, at most."""
+        known = dict.fromkeys(self.scale.runs(lambda run: None))
+        return self.scale.later - (len(self.runs()) - len(known))
+
     def words(self, run: Run) -> list[str]:
         """Overrides of a run."""
         return [*self.scale.common, *run.words, *self.overrides]
@@ -94,37 +104,46 @@ class Command:
         """Tells, runs, tells."""
         now = self.overview()
         print(f"{self.title}, for {self.experiment.figure}: {now.told()}", flush=True)
-        if self.scale.later:
-            print(f"up to {self.scale.later} more runs follow from how these end", flush=True)
+        if following := self.runs_to_follow():
+            print(f"up to {following} more runs follow from how these end", flush=True)
         if "--status" in self.flags:
             self._tell_failures()
             return
         if "--dry-run" in self.flags:
             for run in now.states:
                 if now.states[run] is not State.DONE:
-                    print("python -m a3crepro", *self.words(run), f"hydra.run.dir='{self.root / run.name}'")
+                    words = [*self.words(run), f"hydra.run.dir='{self.root / run.name}'"]
+                    print(shlex.join(["python", "-m", "a3crepro", *words]))
             return
         tried: set[Run] = set()
         while todo := [run for run, state in now.states.items() if state is not State.DONE and run not in tried]:
-            tried.update(todo)
-            self._launch(todo)
+            for group in self._groups(todo):
+                self._launch(group)
             now = self.overview()
+            begun = {run for run in todo if now.states[run] is not State.MISSING}
+            tried |= begun or set(todo)  # where a launcher gave up, what it had not begun is launched again
         print(f"{self.title}: {now.told()}", flush=True)
         if self._tell_failures() or now.counts[State.DONE] < len(now.states):
             raise SystemExit(1)
 
-    def _launch(self, runs: Iterable[Run]) -> None:
+    def _groups(self, runs: Iterable[Run]) -> list[list[Run]]:
+        """Runs that want equally many cores, so many at most as an array of SLURM may have."""
+        groups = defaultdict(list)
+        for run in runs:
+            config = self.config(run)
+            groups[config.execution.name, config.threads].append(run)
+        return [group[i : i + ARRAY] for group in groups.values() for i in range(0, len(group), ARRAY)]
+
+    def _launch(self, runs: Sequence[Run]) -> None:
         jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
+        config = self.config(runs[0])
+        cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # by which launchers share them out
         with Watch(self), interruptible():
             try:
-                launch(jobs, [f"hydra.sweep.dir='{self.root}'", *self._for_the_launcher(), *self.hydra])
-            except (RuntimeError, AssertionError) as error:  # joblib's and submitit's, of a process or job that died
+                launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])
+            except RuntimeError as error:  # joblib's and submitit's, of a process or job that died
                 (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
                 print(f"{self.title}: the launcher gave up: {first}", file=sys.stderr, flush=True)
-
-    def _for_the_launcher(self) -> list[str]:
-        """Words of all runs from which a launcher can see how many of them the machine bears at once."""
-        return [word for word in self.scale.common if word.partition("=")[0] in ("execution", "threads")]
 
     def _tell_failures(self) -> bool:
         failed = failures(self.runs(), self.root)
@@ -172,18 +191,17 @@ def time_left(first: Overview, now: Overview, seconds: float) -> str:
     return f", about {minutes // 60} h {minutes % 60:02d} min left"
 
 
-class interruptible:  # noqa: N801 - used as a function is
-    """Ctrl-C and SIGTERM as `KeyboardInterrupt`, so that launchers can end their processes."""
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM as `Stopped`, a `KeyboardInterrupt`, so that launchers end their processes."""
+    from a3crepro.training import Stopped
 
-    def __enter__(self) -> None:
-        self.before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    @staticmethod
-    def _interrupt(number: int, _: FrameType | None) -> NoReturn:
-        from a3crepro.training import Stopped
-
+    def interrupt(number: int, _: FrameType | None) -> NoReturn:
         raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -24,7 +24,7 @@ def committed_cost(config: Config) -> Cost | None:
     measured = _measured(MEASURED)
     for algo in (config.algo.name, "a3c"):
         if speeds := measured.get((family, algo, config.network.title)):
-            return Cost(len(speeds) / sum(speeds), str(MEASURED))
+            return Cost(len(speeds) / sum(speeds))
     return None
 
 

@@ -41,6 +41,9 @@ def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+FRESH = 1000
+"""Seeds from here on are fresh ones, of a learning rate that others have shown to be the best."""
+
 Scores = Callable[[Run], float | None]
 """The mean score of a run's final evaluation; None before it is finished."""
 
@@ -68,7 +71,9 @@ class Experiment:
     figure: str
     """Of the paper: what it is for."""
     scales: Mapping[str, Scale] = field(repr=False)
+    tables: str = ""
+    """Of which experiment its tables in `results/` are, where it is a view of another one."""
 
     def root(self, scale: str, overrides: Iterable[str] = ()) -> Path:
         """Where the runs of a scale are, of this experiment and of those that share runs with it."""
-        return Path("runs") / ",".join([scale, *(override.replace("/", "_") for override in overrides)])
+        return Path("runs") / file_name(",".join([scale, *sorted(overrides)]))

@@ -79,13 +79,26 @@ def job(config: Any) -> None:
 
 def _train_and_score(config: Any, directory: Path) -> None:
     from a3crepro.config import build
-    from a3crepro.run_directory import write_text
+    from a3crepro.run_directory import RunDirectory, write_text
     from a3crepro.training import train
 
+    if (directory / MARK).exists():
+        return
     (directory / ERROR).unlink(missing_ok=True)
     built = build(config)
-    train(built, directory)
-    write_text(directory / MARK, json.dumps({"greedy": greedy_scores(built, directory)}) + "\n")
+    train(built, directory, stop_on=stopping_signals())
+    with RunDirectory(directory, built):  # nobody else scores it meanwhile
+        if not (directory / MARK).exists():
+            write_text(directory / MARK, json.dumps({"greedy": greedy_scores(built, directory)}) + "\n")
+
+
+def stopping_signals() -> tuple[signal.Signals, ...]:
+    """Those by which a run stops after saving.
+
+    In a job of SLURM not SIGTERM, with which a preemption begins: a job that ends by itself is not queued again.
+    """
+    in_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+    return (signal.SIGINT,) if in_slurm else (signal.SIGINT, signal.SIGTERM)
 
 
 def greedy_scores(config: Any, directory: Path) -> list[float] | None:

@@ -46,10 +46,10 @@ def is_locked(directory: Path) -> bool:
     try:
         with open(directory / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:  # it is not there, or a file system without locks
+        return False
     return False
 
 
@@ -81,7 +81,6 @@ class Cost:
     """What a kind of run costs, as it was measured."""
 
     core_seconds_per_frame: float
-    source: str
 
 
 @dataclass(frozen=True)
@@ -162,10 +161,13 @@ def final_score(directory: Path) -> float | None:
 
 
 def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, str]]:
-    """Runs that failed, and the last line of why."""
+    """Runs that failed or did not come to their end, and the last line of why."""
     found = []
     for run in runs:
-        if state_of(root / run.name) is State.FAILED:
+        state = state_of(root / run.name)
+        if state is State.FAILED:
             lines = (root / run.name / ERROR).read_text().strip().splitlines()
             found.append((run, lines[-1] if lines else "no message"))
+        elif state is State.STOPPED:
+            found.append((run, "it was stopped, or its process died"))
     return found
