@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.figures import METHODS, THREADS, Ours, legend_below, panels, title
-from a3crepro.statistics import Interval, first_crossing, ratio_of_geometric_means
+from a3crepro.statistics import Interval, first_crossing, part_of_rise, ratio_of_geometric_means
 from a3crepro.sweeping.experiment import FRESH
 
 COLORS = dict(zip(THREADS, sns.color_palette("viridis_r", len(THREADS) + 1)[1:], strict=True))
@@ -99,6 +99,23 @@ def _draw_curve(axes: Axes, curve: Curve, threads: int) -> None:
 
 
 # ---- When runs reach a level -----------------------------------------------------------------------------------------
+
+
+def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float:
+    """When the mean curve with one actor-learner reaches this share of its own rise, over when that with n does.
+
+    The mean over games; NaN where no game has both.
+    """
+    ratios = []
+    for game in {game for game, _, _ in curves}:
+        one, several = curves.get((game, method, 1)), curves.get((game, method, threads))
+        if one is None or several is None:
+            continue
+        level = part_of_rise(one.scores.mean(0), share)
+        reached = (first_crossing(curve.x, curve.scores.mean(0), level) for curve in (one, several))
+        ratios.append(next(reached) / next(reached))
+    return float(np.mean(ratios)) if ratios else float("nan")
+
 
 LEGEND = (
     "Geometric means with 95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one "

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-from _threads import LEGEND, Curves, SpeedUp, draw, our_curves, paper_curves, speedup
+from _threads import LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
 
 from a3crepro.cli import run_command
 from a3crepro.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of, title
-from a3crepro.statistics import first_crossing, part_of_rise
+from a3crepro.statistics import part_of_rise
 
 SHARE = 0.9
 """Of the rise of the curve with one actor-learner."""
@@ -20,16 +19,7 @@ SHARE = 0.9
 
 def efficiency(curves: Curves, method: str, threads: int) -> float:
     """Epochs with one actor-learner over epochs with n to the same score: the mean over games of the mean curves."""
-    ratios = []
-    for game in {game for game, _, _ in curves}:
-        one, several = curves.get((game, method, 1)), curves.get((game, method, threads))
-        if one is None or several is None:
-            continue
-        level = part_of_rise(one.scores.mean(0), SHARE)
-        ratios.append(
-            first_crossing(one.x, one.scores.mean(0), level) / first_crossing(several.x, several.scores.mean(0), level)
-        )
-    return float(np.mean(ratios)) if ratios else float("nan")
+    return mean_ratio(curves, method, threads, SHARE)
 
 
 def rows(curves: Curves, whose: str) -> list[list[str]]:

@@ -13,12 +13,13 @@ from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import COLORS, LEAST, METHODS, NOTHING, markdown, ours, panels, paper, save, scale_of, title
+from a3crepro.results import select
 from a3crepro.statistics import good_rates
 
 
 def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Rates and final scores of a game and method, by rate."""
-    here = table[(table["game"] == game) & (table["method"] == method)].sort_values("learning_rate")
+    here = select(table, game=game, method=method).sort_values("learning_rate")
     return here["learning_rate"].to_numpy(), here["score"].to_numpy(dtype=float)
 
 

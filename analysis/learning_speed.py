@@ -27,6 +27,7 @@ from a3crepro.figures import (
     scale_of,
     title,
 )
+from a3crepro.results import select
 from a3crepro.statistics import best, interval_of_mean
 
 NAMES = {"dqn": "DQN", **METHODS}
@@ -46,7 +47,7 @@ def draw_paper(axes: Axes, table: pd.DataFrame) -> None:
 
 def best_runs(mine: Ours, env: str, method: str, k: int | None) -> pd.DataFrame:
     """The scores of the k runs with the best final score; all, where k is None."""
-    runs = mine.runs[(mine.runs["env"] == env) & (mine.runs["method"] == method)]
+    runs = select(mine.runs, env=env, method=method)
     chosen = runs.iloc[best(runs["score"].to_numpy(float), k)]["run"]
     scores = mine.evaluations()
     return scores[scores["run"].isin(chosen)]
@@ -101,7 +102,7 @@ def table_of(data: pd.DataFrame, mine: Ours | None) -> tuple[list[str], list[lis
     for env, runs in mine.runs.groupby("env") if mine else ():
         cells = ["–"]
         for method in METHODS:
-            scores = runs[runs["method"] == method]["score"].to_numpy(float)
+            scores = select(runs, method=method)["score"].to_numpy(float)
             top = scores[best(scores, mine.notes["best"] if mine else None)]
             cells.append(f"{interval_of_mean(scores)}; {top.mean():.1f}" if scores.size else "–")
         rows.append([title(str(env)), *cells])

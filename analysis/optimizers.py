@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import METHODS, NOTHING, Ours, legend_below, markdown, ours, panels, paper, save, scale_of, title
+from a3crepro.results import select
 from a3crepro.statistics import interval_of_mean
 
 LABELS = {
@@ -47,7 +48,7 @@ def of_ours(mine: Ours | None) -> pd.DataFrame:
 
 def ranked(table: pd.DataFrame, env: str, method: str, label: str) -> np.ndarray:
     """Final scores, best first."""
-    here = table[(table["env"] == env) & (table["method"] == method) & (table["label"] == label)]
+    here = select(table, env=env, method=method, label=label)
     return np.sort(here["score"].to_numpy(float))[::-1]
 
 
@@ -92,8 +93,7 @@ def _share(mine: Ours | None, game: str, method: str, label: str) -> str:
     """How many of the statistics are above ε, so that RMSProp is not nearly SGD."""
     if mine is None:
         return "–"
-    table = of_ours(mine)
-    here = table[(table["env"] == game) & (table["method"] == method) & (table["label"] == label)]
+    here = select(of_ours(mine), env=game, method=method, label=label)
     share = here["share_g_above_epsilon"].median()
     return "–" if share != share else f"{share:.2%}"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from _threads import LEGEND, Curves, our_curves, paper_curves, speedup
+from _threads import LEGEND, Curves, mean_ratio, our_curves, paper_curves, speedup
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
@@ -30,7 +30,6 @@ from a3crepro.figures import (
     save,
     scale_of,
 )
-from a3crepro.statistics import first_crossing, part_of_rise
 
 SHARES = (0.3, 0.5, 0.7)
 PAPER_SHARE = 0.85
@@ -39,12 +38,7 @@ PAPER_SHARE = 0.85
 
 def paper_speedup(curves: Curves, method: str, threads: int) -> float:
     """From the hourly curves of Figures 4 and S10, mean over games."""
-    ratios = []
-    for game in {game for game, _, _ in curves}:
-        one, several = (curves[game, method, n] for n in (1, threads))
-        level = part_of_rise(one.scores[0], PAPER_SHARE)
-        ratios.append(first_crossing(one.x, one.scores[0], level) / first_crossing(several.x, several.scores[0], level))
-    return float(np.mean(ratios))
+    return mean_ratio(curves, method, threads, PAPER_SHARE)
 
 
 def anchor(curves: Curves, game: str) -> float:

@@ -9,13 +9,12 @@ from typing import Any
 
 from a3crepro.config import Config
 from a3crepro.results import RESULTS
-from a3crepro.sweeping.state import Cost
 
 MEASURED = RESULTS / "throughput" / "methods.jsonl"
 """Made by `python sweeps/throughput.py part=methods`, each case in virtual time on one core."""
 
 
-def committed_cost(config: Config) -> Cost | None:
+def committed_cost(config: Config) -> float | None:
     """Core-seconds per frame of the method and network in this family of environments; None: never measured.
 
     Where a method was not measured with this network, the cost of A3C with it is taken.
@@ -24,7 +23,7 @@ def committed_cost(config: Config) -> Cost | None:
     measured = _measured(MEASURED)
     for algo in (config.algo.name, "a3c"):
         if speeds := measured.get((family, algo, config.network.title)):
-            return Cost(len(speeds) / sum(speeds))
+            return len(speeds) / sum(speeds)
     return None
 
 

@@ -77,13 +77,6 @@ def real_seconds_of(directory: Path) -> float:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a kind of run costs, as it was measured."""
-
-    core_seconds_per_frame: float
-
-
-@dataclass(frozen=True)
 class Overview:
     """All runs of an experiment at one moment."""
 
@@ -119,7 +112,7 @@ def overview(
     root: Path,
     budget: Callable[[Run], int],
     cores: Callable[[Run], int],
-    fallback: Callable[[Run], Cost | None],
+    fallback: Callable[[Run], float | None],
 ) -> Overview:
     """Reads all directories.
 
@@ -128,11 +121,12 @@ def overview(
       root: below which they are.
       budget: frames of a run.
       cores: that a run keeps busy.
-      fallback: what a kind of run costs of which none has run here.
+      fallback: core-seconds a frame of a kind of run of which none has run here.
     """
+    budgets = {run: budget(run) for run in runs}
     states = {run: state_of(root / run.name) for run in runs}
     frames = {
-        run: budget(run) if state is State.DONE else 0 if state is State.MISSING else frames_of(root / run.name)
+        run: budgets[run] if state is State.DONE else 0 if state is State.MISSING else frames_of(root / run.name)
         for run, state in states.items()
     }
     used, spent = 0.0, defaultdict[tuple[str, ...], list[float]](lambda: [0.0, 0.0])
@@ -145,11 +139,11 @@ def overview(
     left = 0.0
     for run in runs:
         seconds, done = spent[run.kind]
-        cost = seconds / done if done else getattr(fallback(run), "core_seconds_per_frame", None)
+        cost = seconds / done if done else fallback(run)
         if cost is None:
-            return Overview(states, frames, {run: budget(run) for run in runs}, used / 3600, None)
-        left += cost * (budget(run) - frames[run])
-    return Overview(states, frames, {run: budget(run) for run in runs}, used / 3600, left / 3600)
+            return Overview(states, frames, budgets, used / 3600, None)
+        left += cost * (budgets[run] - frames[run])
+    return Overview(states, frames, budgets, used / 3600, left / 3600)
 
 
 def final_score(directory: Path) -> float | None:
