@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -15,6 +15,8 @@ RESAMPLES = 10_000
 Array = np.ndarray
 Statistic = Callable[[Array], Array]
 """From values [..., n] to [...]."""
+Score = TypeVar("Score", float, Array)
+"""Of one run, or of several."""
 
 
 def mean(values: Array) -> Array:
@@ -22,9 +24,9 @@ def mean(values: Array) -> Array:
     return np.asarray(np.mean(values, axis=-1))
 
 
-def geometric_mean(values: Array) -> Array:
-    """Of ratios, over the last axis."""
-    return np.asarray(np.exp(np.mean(np.log(values), axis=-1)))
+def median(values: Array) -> Array:
+    """Over the last axis."""
+    return np.asarray(np.median(values, axis=-1))
 
 
 def interquartile_mean(values: Array) -> Array:
@@ -185,12 +187,12 @@ def best(scores: Array, k: int | None) -> Array:
 # ---- Human-normalised scores -----------------------------------------------------------------------------------------
 
 
-def human_normalised(score: float, random: float, human: float) -> float:
+def human_normalised(score: Score, random: float, human: float) -> Score:
     """100 (score - random) / (human - random): in per cent of what a person adds to a random policy."""
     return 100 * (score - random) / (human - random)
 
 
-def table_1(scores: Mapping[str, float], randoms: Mapping[str, float], humans: Mapping[str, float]) -> dict[str, float]:
+def table_1(scores: Mapping[str, Score], randoms: Mapping[str, float], humans: Mapping[str, float]) -> dict[str, Score]:
     """Each game's human-normalised score, as the paper's Table 1 counts it.
 
     Where a random policy is better than the person (Video Pinball from human starts), random counts as 0 in a table of

@@ -117,10 +117,13 @@ def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float
     return float(np.mean(ratios)) if ratios else float("nan")
 
 
+LATE = 0.7
+"""Of the horizon over which the learning rate is annealed: who gets there later does so with small steps."""
 LEGEND = (
     "Geometric means with 95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one "
-    "actor-learner and with several; ≥, ≤, ?: bounds, for runs that did not get there or were there at the first "
-    "evaluation."
+    "actor-learner and with several, and how many of them after "
+    f"{LATE:.0%} of the annealing of the learning rate; ≥, ≤, ?: bounds, for runs that did not get there or were there "
+    "at the first evaluation."
 )
 
 
@@ -131,16 +134,21 @@ class Times(NamedTuple):
     missed: int
     before: int
     """Runs that were there at their first evaluation: they were there sooner than they are said to be."""
+    late: int
+    """Runs that got there when most of the annealing was over."""
 
     def __str__(self) -> str:
-        return f"{len(self.x) - self.missed}/{len(self.x)}"
+        return f"{len(self.x) - self.missed}/{len(self.x)}{f' ({self.late} late)' if self.late else ''}"
 
 
 def times(curve: Curve, level: float) -> Times:
     """Of the runs of one cell."""
     found = np.array([first_crossing(curve.x, run, level) for run in curve.scores])
     missed = np.isnan(found)
-    return Times(np.where(missed, curve.x[-1], found), int(missed.sum()), int((found == curve.x[0]).sum()))
+    late = found > LATE * curve.x[-1]  # NaN is not
+    return Times(
+        np.where(missed, curve.x[-1], found), int(missed.sum()), int((found == curve.x[0]).sum()), int(late.sum())
+    )
 
 
 class SpeedUp(NamedTuple):

@@ -9,6 +9,7 @@ Tian (2019) after 5M frames.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import NOTHING, Ours, markdown, ours, panels, paper, save, scale_of, title
-from a3crepro.statistics import bootstrap, interquartile_mean, interval_of_mean, table_1
+from a3crepro.statistics import interquartile_mean, interval_of_mean, mean, median, stratified_bootstrap, table_1
 
 ROWS = {
     "dqn": "DQN",
@@ -37,23 +38,22 @@ def normalised(column: str) -> dict[str, float]:
     return table_1(scores.to_dict(), human["hs_random"].to_dict(), human["hs_human"].to_dict())
 
 
-def our_normalised(mine: Ours) -> dict[str, np.ndarray]:
-    """Ours, by variant: a value a game, the mean of its runs, no-op starts."""
+def our_normalised(mine: Ours) -> dict[str, list[np.ndarray]]:
+    """Ours, by variant: for each game a value a run, no-op starts."""
     human = paper("human_random_scores").set_index("game")
     found = {}
     for name, runs in mine.runs.groupby(["network", "budget"]):
-        scores = runs.groupby("env")["score"].mean()
-        known = scores[scores.index.isin(human.index)]
-        if len(known):
-            values = table_1(known.to_dict(), human["noop_random"].to_dict(), human["noop_human"].to_dict())
-            found[f"ours, {name[0]}, {name[1] / 1e6:,.0f}M frames"] = np.array(list(values.values()))
+        known = {str(env): scores.to_numpy(float) for env, scores in runs.groupby("env")["score"] if env in human.index}
+        if known:
+            values = table_1(known, human["noop_random"].to_dict(), human["noop_human"].to_dict())
+            found[f"ours, {name[0]}, {name[1] / 1e6:,.0f}M frames"] = list(values.values())
     return found
 
 
-def draw(axes: Axes, values: dict[str, np.ndarray]) -> None:
+def draw(axes: Axes, values: dict[str, list[np.ndarray]]) -> None:
     """Share of games above a score."""
     for number, (label, scores) in enumerate(values.items()):
-        kept = np.sort(np.maximum(scores, 0.1))[::-1]
+        kept = np.sort(np.maximum([runs.mean() for runs in scores], 0.1))[::-1]
         axes.plot(kept, np.arange(1, len(kept) + 1) / len(kept), linewidth=1.2, linestyle=("-", "--", ":")[number % 3],
                   label=label)  # fmt: skip
     axes.set(xscale="log", xlabel="human-normalised score, %", ylabel="share of the games with more")
@@ -75,32 +75,30 @@ def minatar_table(mine: Ours) -> str:
     return markdown(header, rows)
 
 
+def row(name: str, scores: Sequence[np.ndarray]) -> list[object]:
+    """What a table says of a method, from its values [runs] for each game."""
+    found = (stratified_bootstrap(scores, statistic) for statistic in (mean, median, interquartile_mean))
+    return [name, len(scores), *(f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})" for one in found)]
+
+
 def main() -> None:
     """Draws the distribution of the scores and writes the table."""
     scale = scale_of(sys.argv[1:])
     mine = ours("atari_table", scale)
-    values = {name: np.array(list(normalised(column).values())) for column, name in ROWS.items()}
+    values = {name: [np.array([score]) for score in normalised(column).values()] for column, name in ROWS.items()}
     if mine:
         values |= our_normalised(mine)
     header = ["method", "games", "mean", "median", "interquartile mean"]
-    rows = [
-        [
-            name,
-            len(scores),
-            f"{scores.mean():.1f}",
-            f"{np.median(scores):.1f}",
-            str(bootstrap(scores, interquartile_mean)),
-        ]
-        for name, scores in values.items()
-    ]
+    rows = [row(name, scores) for name, scores in values.items()]
     figure, grid = panels([""], 1, 5.5, 3.6)
     draw(grid[0][0], values)
     table = markdown(header, rows)
     if mine is not None and mine.runs["env"].str.startswith("minatar/").any():
         table += "\n\n" + minatar_table(mine)
     caption = (
-        "In per cent, with 95 % bootstrap intervals over games. Video Pinball counts as score / human in the rows of "
-        f"57 games, as in the paper (statistics.table_1). {mine.caption() if mine else NOTHING}"
+        "In per cent, with 95 % bootstrap intervals: over the runs of each game, where there are several, else over "
+        "the games. Video Pinball counts as score / human in the rows of 57 games, as in the paper "
+        f"(statistics.table_1). {mine.caption() if mine else NOTHING}"
     )
     save(figure, "atari_table", scale, table, caption)
 

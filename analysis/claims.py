@@ -21,7 +21,7 @@ from speedup import anchor, complete
 from a3crepro.cli import run_command
 from a3crepro.figures import FIGURES, LEAST, METHODS, Ours, markdown, ours, paper, scale_of, title
 from a3crepro.run_directory import write_text
-from a3crepro.statistics import Interval, bootstrap, good_rates, interval_of_mean
+from a3crepro.statistics import Interval, bootstrap, good_rates, interval_of_mean, mean, stratified_bootstrap
 from a3crepro.sweeping.experiment import FRESH
 
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
@@ -166,7 +166,7 @@ def half_the_time(scale: str) -> Verdict:
     values = our_normalised(mine).get("ours, mnih2015, 1,000M frames") if mine and scale == "paper" else None
     if values is None or len(values) < 57:
         return Verdict("not decided: needs the 57 games of the scale `paper`", "–")
-    found = bootstrap(values)
+    found = stratified_bootstrap(values, mean)
     return Verdict(decided(found, PRIORITIZED), f"{found} %")
 
 

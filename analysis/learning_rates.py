@@ -12,7 +12,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import COLORS, LEAST, METHODS, NOTHING, markdown, ours, panels, paper, save, scale_of, title
+from a3crepro.figures import (
+    COLORS,
+    LEAST,
+    METHODS,
+    NOTHING,
+    markdown,
+    number,
+    ours,
+    panels,
+    paper,
+    save,
+    scale_of,
+    title,
+)
 from a3crepro.results import select
 from a3crepro.statistics import good_rates
 
@@ -29,6 +42,14 @@ def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: 
     axes.axvspan(found.low, found.high, color=COLORS[method], alpha=0.12, linewidth=0)
     axes.plot(rates, scores, "o", color=COLORS[method], markersize=2.5)
     axes.set_xscale("log")
+
+
+def greedy_of_best(game: str, method: str, table: pd.DataFrame) -> str:
+    """What the five best policies score when their most probable actions are taken, where this was scored, too."""
+    if "greedy_score" not in table:
+        return "–"
+    best = select(table, game=game, method=method).nlargest(5, "score")["greedy_score"]
+    return number(float(best.mean()))
 
 
 def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
@@ -59,13 +80,15 @@ def main() -> None:
             least = LEAST.get(game, 0.0)
             if len(rates):
                 draw(axes, rates, scores, method, least)
-                rows.append([title(game) + whose, *row(method, rates, scores, least)])
+                cells = row(method, rates, scores, least)
+                rows.append([title(game) + whose, *cells, greedy_of_best(game, method, tables[whose])])
             if method == next(iter(METHODS)):
                 axes.set_title(title(game) + whose)
             if method == list(METHODS)[-1]:
                 axes.set_xlabel("learning rate")
         line[0].set_ylabel(f"{METHODS[method]}\nscore")
-    header = ["game", "method", "runs", "mean of the best 5", "good rates", "decades", "collapsed inside"]
+    header = ["game", "method", "runs", "mean of the best 5", "good rates", "decades", "collapsed inside",
+              "the best 5, greedily"]  # fmt: skip
     caption = (
         "Good rates: from the least to the greatest whose run reached half of the best run's score (above the game's "
         f"least score). Collapsed: below 5 % of the best. {mine.caption() if mine else NOTHING}"

@@ -53,18 +53,27 @@ def best_runs(mine: Ours, env: str, method: str, k: int | None) -> pd.DataFrame:
     return scores[scores["run"].isin(chosen)]
 
 
+def curves(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Mean hours [points] and scores [runs, points] of some runs, up to the shortest one's end."""
+    runs = [run for _, run in table.groupby("run")]
+    length = min(len(run) for run in runs)
+    hours, scores = (np.stack([run[key].to_numpy(float)[:length] for run in runs]) for key in ("seconds", "score"))
+    return hours.mean(0) / 3600, scores
+
+
 def draw_ours(axes: Axes, mine: Ours, env: str) -> None:
-    """Each of the best runs as a thin line, their mean as a thick one."""
+    """Each of the best runs as a thin line, their mean as a thick one; of all runs the middle half as a band."""
     for method in METHODS:
         table = best_runs(mine, env, method, mine.notes["best"]).sort_values("frames")
         if table.empty:
             continue
-        runs = [(run["seconds"].to_numpy() / 3600, run["score"].to_numpy()) for _, run in table.groupby("run")]
-        length = min(len(x) for x, _ in runs)
-        for x, scores in runs:
-            axes.plot(x, scores, color=COLORS[method], linewidth=0.4, alpha=0.5)
-        x, scores = (np.mean([run[part][:length] for run in runs], axis=0) for part in (0, 1))
-        axes.plot(x, scores, color=COLORS[method], dashes=DASHES[method], linewidth=1.3, label=NAMES[method])
+        hours, scores = curves(table)
+        axes.plot(hours, scores.T, color=COLORS[method], linewidth=0.4, alpha=0.5)
+        axes.plot(
+            hours, scores.mean(0), color=COLORS[method], dashes=DASHES[method], linewidth=1.3, label=NAMES[method]
+        )
+        hours, scores = curves(best_runs(mine, env, method, None).sort_values("frames"))
+        axes.fill_between(hours, *np.percentile(scores, (25, 75), axis=0), color=COLORS[method], alpha=0.1, linewidth=0)
 
 
 def main() -> None:
@@ -89,7 +98,8 @@ def main() -> None:
     header, rows = table_of(data, mine)
     caption = (
         "Last scores: the paper's, means of the best 5 of 50 runs (DQN: 5 seeds); ours, final evaluations of all runs, "
-        f"mean with 95 % interval, and of the best {mine.notes['best'] if mine else 5}. "
+        f"mean with 95 % interval, and of the best {mine.notes['best'] if mine else 5}. Ours: the best as lines, the "
+        "middle half of all runs as a band. "
         f"{mine.caption() if mine else NOTHING}"
     )
     save(figure, "learning_speed", scale, markdown(header, rows), caption)

@@ -314,7 +314,8 @@ def test_a_reached_bound_decides_only_on_its_side():
 
     def found(one, several, missed=(0, 0), before=(0, 0)):
         times = [
-            module.Times(np.full(6, x), *counts) for x, *counts in zip((one, several), missed, before, strict=True)
+            module.Times(np.full(6, x), *counts, late=0)
+            for x, *counts in zip((one, several), missed, before, strict=True)
         ]
         return module.compared(*times)
 
@@ -393,4 +394,40 @@ def test_a_run_that_never_gets_there_counts_with_its_end():
         ("g", "a3c", 4): module.Curve(x / 4, np.stack([late, late])),
     }
     found = module.speedup(curves, "g", "a3c", 4, 1.0)
-    assert found.mark == "≥" and found.ratio.value == pytest.approx(4.0) and str(found).endswith("[1/2, 2/2]")
+    assert found.mark == "≥" and found.ratio.value == pytest.approx(4.0)
+    assert str(found).endswith("[1/2 (1 late), 2/2 (2 late)]")
+
+
+def test_who_gets_there_in_time_is_not_late():
+    module = script("_threads")
+    curve = module.Curve(np.array([1.0, 2.0, 3.0]), np.array([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
+    found = module.times(curve, 0.9)
+    assert (found.missed, found.before, found.late) == (1, 0, 1) and str(found) == "2/3 (1 late)"
+
+
+def test_our_scores_are_normalised_run_by_run():
+    module = script("atari_table")
+    scores = {"breakout": [1.7, 30.5], "pong": [-20.7, 9.3], "minatar/breakout": [5.0, 6.0]}  # 0 and 100 %, of no-ops
+    runs = pd.DataFrame(
+        [{"network": "mnih2015", "budget": 320_000_000, "env": env, "score": score}
+         for env, values in scores.items() for score in values]
+    )  # fmt: skip
+    human = module.paper("human_random_scores").set_index("game").loc[["breakout", "pong"]]
+    expected = [
+        100 * (np.array(scores[game]) - low) / (high - low)
+        for game, low, high in human[["noop_random", "noop_human"]].itertuples()
+    ]
+    ((label, found),) = module.our_normalised(figures.Ours(runs, runs, {})).items()
+    assert label == "ours, mnih2015, 320M frames"
+    np.testing.assert_allclose(found, expected)
+    _, games, *cells = module.row(label, found)
+    middle = np.mean(expected)
+    assert games == 2 and len(cells) == 3 and all(cell.startswith(f"{middle:.1f} (") for cell in cells)
+
+
+def test_greedy_scores_are_those_of_the_best_by_the_stated_policy():
+    module = script("learning_rates")
+    table = pd.DataFrame({"game": "g", "method": "a3c", "score": range(10), "greedy_score": range(100, 110)})
+    assert module.greedy_of_best("g", "a3c", table) == "107.0"
+    assert module.greedy_of_best("g", "a3c", table.drop(columns="greedy_score")) == "–"
+    assert module.greedy_of_best("g", "a3c", table.assign(greedy_score=np.nan)) == "–"

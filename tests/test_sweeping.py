@@ -18,6 +18,7 @@ import pytest
 
 from a3crepro.config import compose
 from a3crepro.settings import UserError
+from a3crepro.sweeping import costs
 from a3crepro.sweeping.collect import BINS, collect
 from a3crepro.sweeping.command import Command, time_left
 from a3crepro.sweeping.experiment import Experiment, Scale, run
@@ -391,6 +392,23 @@ def test_the_time_left_is_that_of_as_much_work_at_the_same_pace():
     assert time_left(at(1.0, 9.0), at(2.0, 8.0), 1800.0) == ", about 4 h 00 min left"
     assert time_left(at(1.0, 9.0), at(1.0, 9.0), 60.0) == ""
     assert time_left(at(1.0, None), at(2.0, None), 60.0) == ""
+
+
+def test_what_a_run_costs_by_what_was_measured(tmp_path, monkeypatch):
+    measured = tmp_path / "methods.jsonl"
+    cases = [("a3c", "minatar", 100), ("a3c", "minatar", 300), ("n_step_q", "minatar", 50), ("a3c", "mnih2015", 10)]
+    lines = [
+        {"env": "minatar/breakout", "algo": algo, "network": network, "frames_per_second": speed}
+        for algo, network, speed in cases
+    ]
+    measured.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setattr(costs, "MEASURED", measured)
+    assert costs.committed_cost(compose("algo=a3c", "env=minatar/asterix")) == 1 / 200  # a frame, in core-seconds
+    assert costs.committed_cost(compose("algo=n_step_q", "env=minatar/asterix")) == 1 / 50
+    assert costs.committed_cost(compose("algo=one_step_q", "env=minatar/asterix")) == 1 / 200  # A3C's
+    assert costs.committed_cost(compose("algo=a3c", "env=breakout")) is None  # another family
+    monkeypatch.setattr(costs, "MEASURED", tmp_path / "none.jsonl")
+    assert costs.committed_cost(compose("algo=a3c", "env=minatar/asterix")) is None
 
 
 def test_the_last_row_of_a_table(tmp_path):
