@@ -13,7 +13,7 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.config import Config
-from a3crepro.environments._environment import Spaces, spaces_of
+from a3crepro.environments._environment import Action, Spaces, spaces_of
 from a3crepro.model import Answer, Model, Sizes, make_model
 from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
@@ -56,7 +56,7 @@ class Rollout:
     """The recurrent state before the first step."""
     frames_per_step: int
     observations: list[np.ndarray] = field(default_factory=list)
-    actions: list[int] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
     """As the learner sees them: clipped, where the environment's settings say so."""
     discounts: list[float] = field(default_factory=list)
@@ -70,9 +70,9 @@ class Rollout:
     def frames(self) -> int:
         return len(self.actions) * self.frames_per_step
 
-    def is_complete(self, steps: int) -> bool:
-        """Whether it has so many steps, or the episode has ended."""
-        return self.episode_ended or len(self.actions) >= steps
+    def is_complete(self, steps: int | None) -> bool:
+        """Whether it has so many steps (None: no number is enough), or the episode has ended."""
+        return self.episode_ended or (steps is not None and len(self.actions) >= steps)
 
 
 class Models(NamedTuple):
@@ -101,7 +101,7 @@ class Models(NamedTuple):
 def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int = 0) -> Models:
     """The networks of one actor-learner, or of so many that act together, where there are lanes."""
     network, algo, (observation_space, actions) = config.network, config.algo, spaces
-    heads, steps = algo.heads(actions), algo.max_steps
+    heads, steps = algo.heads(actions), config.rollout_steps
 
     def model(theta: Tensor, version: Callable[[], int] | None, sizes: Sizes) -> Model:
         module = seeded(network, observation_space, heads, config.seed)
@@ -156,7 +156,7 @@ class ActorLearner:
         self.staleness = shared.staleness[thread].numpy()
         self._read_at: list[int] = []
         self._not_finite_in_a_row = 0
-        self._decision: tuple[int, Any] | None = None
+        self._decision: tuple[Action, Any] | None = None
         self._start_episode()
 
     # ---- What the pseudocode says ------------------------------------------------------------------------------------
@@ -178,8 +178,8 @@ class ActorLearner:
         self.read_shared(self.shared.frames())
         self.model.synchronise()
 
-    def roll_out(self, steps: int) -> Rollout:
-        """Acts for this many steps, or to the end of the episode."""
+    def roll_out(self, steps: int | None) -> Rollout:
+        """Acts for this many steps, or to the end of the episode; None: always to the end."""
         rollout = self.begin()
         while not rollout.is_complete(steps):
             self.decide()
@@ -192,7 +192,7 @@ class ActorLearner:
             self._start_episode()
         return Rollout(self.state, self.config.env.frames_per_step)
 
-    def decide(self) -> int:
+    def decide(self) -> Action:
         """The action in the current state: chosen once, and taken by the next step."""
         if self._decision is None:
             self.decide_from(*self.ask(self.model))

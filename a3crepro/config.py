@@ -38,6 +38,10 @@ GROUPS = {  # configuration group: the package whose modules are its components
 }
 
 
+LONGEST_ROLLOUT = 10_000
+"""Agent steps: all of a rollout's observations and activations are kept."""
+
+
 class Evaluation(Settings):
     """How θ is scored while and after it is trained: whole games, unclipped score."""
 
@@ -92,6 +96,13 @@ class Config(Settings):
     def max_evaluation_steps(self) -> int:
         """Agent steps after which a game of an evaluation is cut off: `evaluation.max_frames`, rounded up."""
         return -(-self.evaluation.max_frames // self.env.frames_per_step)
+
+    @property
+    def rollout_steps(self) -> int:
+        """Most agent steps whose gradients are summed into an update."""
+        steps = self.algo.max_steps or self.env.episode_steps
+        assert steps is not None
+        return steps
 
     def plain(self) -> dict[str, Any]:
         """The configuration as nested dictionaries of numbers, strings and lists."""
@@ -177,12 +188,24 @@ def _keys_beside(settings: type[Settings], location: tuple[Any, ...]) -> list[st
 def _check_fit(config: Config) -> None:
     """Refuses choices that are each right and do not fit together, before any process is started."""
     observation_space, actions = config.env.spaces()
-    try:
-        config.network.check(observation_space)
-    except ValueError as error:
-        raise UserError(f"network: {error}") from error
-    if actions < 1:
-        raise UserError(f"env: needs at least one action, has {actions}")
+    for group, check in (("network", lambda: config.network.check(observation_space)),
+                         ("algo", lambda: config.algo.heads(actions))):  # fmt: skip
+        try:
+            check()
+        except ValueError as error:
+            raise UserError(f"{group}: {error}") from error
+    if config.algo.max_steps is None:
+        _check_episodes(config.env)
+
+
+def _check_episodes(env: Environment) -> None:
+    steps = env.episode_steps
+    if steps is None or steps > LONGEST_ROLLOUT:
+        length = "no known limit" if steps is None else f"up to {steps:,} agent steps"
+        raise UserError(
+            f"algo.t_max: 'episode' needs episodes of at most {LONGEST_ROLLOUT:,} agent steps, those of {env.title} "
+            f"have {length}; allowed: a number of steps"
+        )
 
 
 # ---- From a command line to a Config -------------------------------------------------------------------------------
@@ -266,11 +289,29 @@ def _one_line(error: BaseException, directories: Iterable[Path] = ()) -> str:
         allowed = choices(group, directories)
         close = difflib.get_close_matches(choice, allowed, n=3)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
-        return f"{group}: unknown choice {choice!r}; {hint}allowed: {', '.join(allowed)}"
+        return f"{group}: unknown choice {choice!r}; {hint}allowed: {_listed(allowed, choice)}"
     useless = ("See http", "object_type", "Set the environment")
     return "; ".join(
         line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(useless)
     )
+
+
+MANY = 20
+"""Choices of one folder, from which on they are listed only where one of them was meant."""
+
+
+def _listed(allowed: list[str], meant: str) -> str:
+    """The choices; of a large folder its name alone, unless the one that was meant is of it, and then that alone."""
+    folders: dict[str, list[str]] = {}
+    for name in allowed:
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    inside = folders.get(meant.rpartition("/")[0], []) if "/" in meant else []
+    if len(inside) > MANY:
+        return ", ".join(inside)
+    parts = [
+        [f"{folder}/… ({len(names)})"] if folder and len(names) > MANY else names for folder, names in folders.items()
+    ]
+    return ", ".join(sorted(name for names in parts for name in names))
 
 
 def choices(group: str, directories: Iterable[Path] = ()) -> list[str]:

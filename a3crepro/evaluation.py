@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from a3crepro.config import Config
+from a3crepro.environments._environment import Action, ActionSpace, random_action
 from a3crepro.model import Sizes, make_model
 from a3crepro.networks._network import parameter_count, seeded
 from a3crepro.processes import Child
@@ -27,7 +28,7 @@ class Policy(Protocol):
     def start_episode(self) -> None:
         """Forgets what a recurrent state holds."""
 
-    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
         """The action in this state, in agent steps one after another."""
 
 
@@ -47,7 +48,7 @@ class NetworkPolicy:
     def start_episode(self) -> None:
         self.state = self.model.initial_state()
 
-    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
         outputs, self.state = self.model.outputs(observation, self.state)
         return self.algo.act_in_evaluation(outputs, rng)
 
@@ -55,14 +56,14 @@ class NetworkPolicy:
 class RandomPolicy:
     """Actions drawn uniformly."""
 
-    def __init__(self, actions: int) -> None:
+    def __init__(self, actions: ActionSpace) -> None:
         self.actions = actions
 
     def start_episode(self) -> None:
         pass
 
-    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
-        return int(rng.integers(self.actions))
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
+        return random_action(self.actions, rng)
 
 
 @dataclass(frozen=True)

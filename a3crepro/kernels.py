@@ -16,6 +16,7 @@ MODULES = (
     "a3crepro.fast.kernels",
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",
+    "a3crepro.mathematics.variance",
 )
 """The modules with kernels, beside those of the optimizers."""
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from a3crepro.environments._environment import Action
 from a3crepro.networks._network import view_as_parameters
 from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.plain import Tree
@@ -49,7 +50,7 @@ class Model(Protocol):
     def accumulate(
         self,
         observations: Sequence[np.ndarray],
-        actions: Sequence[int],
+        actions: Sequence[Action],
         returns: np.ndarray,
         state: Any,
         algo: Algorithm,
@@ -140,7 +141,7 @@ class ModuleModel:
     def accumulate(
         self,
         observations: Sequence[np.ndarray],
-        actions: Sequence[int],
+        actions: Sequence[Action],
         returns: np.ndarray,
         state: Tensor | None,
         algo: Algorithm,
@@ -149,11 +150,11 @@ class ModuleModel:
         if first is None or first.data_ptr() != self.gradient.data_ptr():  # the module's gradient is a sibling's
             view_as_parameters(self.module, self.parameters, self.gradient)
         outputs, _ = self.module(torch.from_numpy(np.stack(observations)), state)
-        algo.loss(outputs, torch.tensor(actions), torch.from_numpy(returns)).backward()  # type: ignore[no-untyped-call]
+        algo.loss(outputs, torch.from_numpy(np.asarray(actions)), torch.from_numpy(returns)).backward()  # type: ignore[no-untyped-call]
         return {name: output.detach().numpy() for name, output in outputs.items()}
 
     def gradient_norm(self) -> float:
-        return float(torch.linalg.vector_norm(self.gradient))
+        return float(np.linalg.norm(self.gradient.numpy()))  # torch's own norm of float32 is off by 4e-5
 
     def full_gradient(self) -> np.ndarray:
         return self.gradient.numpy()
@@ -224,11 +225,11 @@ def make_model(
 
     `version` is a number that changes whenever θ does, for a model at the shared θ; None for one at a copy θ'.
     """
-    from a3crepro.fast.model import FastBatch, FastModel, Place
-    from a3crepro.fast.spec import spec_of
+    from a3crepro.fast.model import FastBatch, FastModel, Place, network_for
 
-    spec = spec_of(module, observation_space) if implementation == "fast" else None
-    if spec is None:
+    fast = implementation == "fast"
+    network = network_for(module, observation_space, sizes.slots, max(1, sizes.lanes)) if fast else None
+    if network is None:
         return (ModuleBatch if sizes.lanes else ModuleModel)(module, theta, copy=version is None)
-    place = Place(spec, theta.numpy(), version, sizes.slots, max(1, sizes.lanes))
+    place = Place(network, theta.numpy(), version)
     return (FastBatch if sizes.lanes else FastModel)(place, sizes.steps)

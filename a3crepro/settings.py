@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -35,6 +35,16 @@ def _whole(value: Any) -> Any:
     """2e6 is a whole number in a command or a YAML file; 2.5, true and "2" are none."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
+
+def _rollout_length(value: Any) -> Any:
+    value = _whole(value)
+    if value != "episode" and (type(value) is not int or value < 1):
+        raise ValueError("should be a whole number of at least 1, or 'episode'")
+    return value
+
+
+RolloutLength = Annotated[int | Literal["episode"], BeforeValidator(_rollout_length)]
+"""In agent steps; `episode`: to the end of the episode, however long it is."""
 
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
 PositiveCount = Annotated[int, BeforeValidator(_whole), Field(ge=1)]

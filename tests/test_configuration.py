@@ -19,6 +19,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Discrete
 
 from a3crepro.config import Config, build, choices, compose, conf_directory, log_uniform, run_name
 from a3crepro.environments._environment import Environment
@@ -88,9 +89,20 @@ def test_every_game_composes_and_loads(game: str) -> None:
     check_game(game)
 
 
-@pytest.mark.parametrize("env", [env for env in choices("env") if env not in ATARI_57])
+SOME_TASKS = ["control/cheetah_run", "control/cartpole_swingup", "control/point_mass_easy_pixels"]
+
+
+def other_environments() -> list[Any]:
+    """The dozens of control tasks are looked at among the slow tests."""
+    names = [env for env in choices("env") if env not in ATARI_57]
+    slow = [env for env in names if env.startswith("control/") and env not in SOME_TASKS]
+    return [pytest.param(env, marks=pytest.mark.slow) if env in slow else env for env in names]
+
+
+@pytest.mark.parametrize("env", other_environments())
 def test_every_other_environment_composes(env: str) -> None:
     config = composed(f"env={env}")
+    assert config.env.title == env or not env.startswith("control/")
     module = seeded(config.network, config.env.spaces()[0], config.algo.heads(config.env.spaces()[1]), 0)
     assert parameter_count(module) > 0
 
@@ -99,6 +111,8 @@ FITTING = [
     *(("breakout", network) for network in [*ATARI_NETWORKS, "mlp", "mlp_lstm"]),
     *(("minatar/asterix", network) for network in ["minatar", "mlp", "mlp_lstm"]),
     *(("toy/catch", network) for network in ["mlp", "mlp_lstm"]),
+    *(("gym", network) for network in ["mlp", "control_mlp", "control_lstm"]),
+    ("breakout", "control_pixels"),
 ]
 
 
@@ -111,7 +125,7 @@ def test_every_method_builds_on_every_network_that_fits(env: str, network: str) 
         heads = composed(f"env={env}", f"algo={algo}").algo.heads(actions)
         module = seeded(config.network, space, heads, 0)
         outputs, _ = module(torch.from_numpy(space.sample()[None]), module.initial_state())
-        widths = {"logits": actions, "value": 1} if algo == "a3c" else {"q": actions}
+        widths = {"logits": actions.n, "value": 1} if algo == "a3c" else {"q": actions.n}
         assert {name: tuple(output.shape) for name, output in outputs.items()} == {k: (1, w) for k, w in widths.items()}
 
 
@@ -384,7 +398,7 @@ def test_every_seed_that_is_accepted_can_be_used() -> None:
         except UserError as error:
             assert str(error).startswith("seed")
         else:
-            seeded(config.network, config.env.spaces()[0], config.algo.heads(3), config.seed)
+            seeded(config.network, config.env.spaces()[0], config.algo.heads(Discrete(3)), config.seed)
 
 
 # ---- Mistakes: the command line and files ----------------------------------------------------------------------------

@@ -330,7 +330,7 @@ def test_gymnasium_s_checker_passes(overrides: tuple[str, ...], training: bool) 
 def test_observations_lie_in_the_declared_space_and_are_not_overwritten(overrides: tuple[str, ...]) -> None:
     settings = composed(*overrides)
     env = settings.make(training=True)
-    assert settings.spaces() == (env.observation_space, env.action_space.n)
+    assert settings.spaces() == (env.observation_space, env.action_space)
     observation, _ = env.reset(seed=0)
     kept = []
     for step in range(40):
@@ -410,8 +410,8 @@ def test_minatar_equals_the_library_step_for_step(game: str, sticky: float, ramp
     [("asterix", 4, 5), ("breakout", 4, 3), ("freeway", 7, 3), ("seaquest", 10, 6), ("space_invaders", 6, 4)],
 )
 def test_minatar_has_the_channels_and_minimal_actions_of_young_and_tian(game: str, channels: int, actions: int) -> None:
-    space, n = composed(f"env=minatar/{game}").spaces()
-    assert (space.shape, space.dtype, n) == ((channels, 10, 10), np.uint8, actions)
+    space, action_space = composed(f"env=minatar/{game}").spaces()
+    assert (space.shape, space.dtype, action_space.n) == ((channels, 10, 10), np.uint8, actions)
 
 
 # ---- Toy tasks -------------------------------------------------------------------------------------------------------
@@ -558,4 +558,4 @@ class DrawsNothing(CountsFromFive):
 
 def test_an_environment_without_a_render_mode_can_be_used() -> None:
     gymnasium.register("a3crepro-tests/DrawsNothing-v0", DrawsNothing)
-    assert composed("env=gym", "env.id=a3crepro-tests/DrawsNothing-v0").spaces()[1] == 3
+    assert composed("env=gym", "env.id=a3crepro-tests/DrawsNothing-v0").spaces()[1].n == 3

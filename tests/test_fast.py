@@ -8,6 +8,7 @@ import torch
 
 from a3crepro.actor_learner import Rollout
 from a3crepro.config import compose
+from a3crepro.environments._environment import random_action
 from a3crepro.fast.model import FastBatch, FastModel
 from a3crepro.model import ModuleBatch, ModuleModel, Sizes, make_model
 from a3crepro.networks._network import flatten, parameter_count, seeded
@@ -19,7 +20,17 @@ CASES = {
     "mnih2015": "pong",
     "mnih2015_lstm": "breakout",
     "minatar": "minatar/seaquest",
+    "mlp": "toy/catch",
+    "mlp_lstm": "toy/cue_memory",
+    "control_mlp": "control/reacher_easy",
+    "control_lstm": "control/cheetah_run",
 }
+CASES_OF_METHODS = [
+    (algo, network)
+    for algo in ("a3c", "n_step_q")
+    for network in CASES
+    if (algo, "control") != ("n_step_q", network[:7])
+]
 T_MAX = 5
 
 
@@ -40,6 +51,9 @@ def pair(algo, network, env):
 
 def game(space, steps, rng):
     """Observations of which each differs from the one before in some places; on the right, lines of one colour."""
+    if space.dtype == np.float32:
+        yield from rng.normal(size=(steps, *space.shape)).astype(np.float32)
+        return
     low, high = 0, int(space.high.max()) + 1
     now = rng.integers(low, high, space.shape, dtype=np.uint8)
     edge = space.shape[2] // 3
@@ -61,16 +75,15 @@ def as_state(state, model):
     return state if isinstance(model, FastModel) else torch.from_numpy(state)[:, None]
 
 
-@pytest.mark.parametrize("algo", ["a3c", "n_step_q"])
-@pytest.mark.parametrize("network", CASES)
+@pytest.mark.parametrize(("algo", "network"), CASES_OF_METHODS)
 def test_outputs_gradients_and_updates_are_the_modules(algo, network):
     config, space, actions, models = pair(algo, network, CASES[network])
     rng = np.random.default_rng(0)
-    cells = config.network.lstm_cells
+    cells = config.network.lstm_cells * (1 + config.network.separate)
     statistics = [np.zeros(parameter_count(models[1].module), np.float32) for _ in models]
     for T in (5, 1, 3, 5, 2, 4):
         observations = list(game(space, T + 1, rng))  # the last one is bootstrapped from
-        taken, returns = rng.integers(actions, size=T).tolist(), rng.normal(size=T).astype(np.float32)
+        taken, returns = [random_action(actions, rng) for _ in range(T)], rng.normal(size=T).astype(np.float32)
         start = 0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None
         results = []
         for model, g in zip(models, statistics, strict=True):
@@ -95,13 +108,12 @@ def test_outputs_gradients_and_updates_are_the_modules(algo, network):
         models[0].place._synchronised = False
 
 
-@pytest.mark.parametrize("algo", ["a3c", "n_step_q"])
-@pytest.mark.parametrize("network", CASES)
+@pytest.mark.parametrize(("algo", "network"), CASES_OF_METHODS)
 def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, network):
     """Four lanes with rollouts of 5, 2, 5 and 1 steps, by both implementations, beside a module for one alone."""
     config, space, actions, (_, alone) = pair(algo, network, CASES[network])
     lengths, rng = [5, 2, 5, 1], np.random.default_rng(1)
-    cells = config.network.lstm_cells
+    cells = config.network.lstm_cells * (1 + config.network.separate)
     sizes = Sizes(T_MAX + 1, T_MAX * len(lengths), len(lengths))
     batches = [
         make_model(alone.module, space, alone.theta.clone(), None, sizes, implementation)
@@ -110,7 +122,7 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
     for _ in range(3):  # the second time, what is unchanged since the first is not cut into blocks again
         games = [list(game(space, T_MAX + 1, rng)) for _ in lengths]
         starts = [0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None for _ in lengths]
-        taken = [rng.integers(actions, size=T).tolist() for T in lengths]
+        taken = [[random_action(actions, rng) for _ in range(T)] for T in lengths]
         returns = [rng.normal(size=T).astype(np.float32) for T in lengths]
         expected, found = [], []
         alone.synchronise()
@@ -222,7 +234,7 @@ def test_longer_rollouts_than_are_unrolled(bench):
 
 
 def test_an_unknown_network_takes_the_module_path(bench):
-    assert isinstance(bench("env=toy/catch", "threads=1").learner.model, ModuleModel)
+    assert isinstance(bench("env=breakout", "network=control_pixels", "threads=1").learner.model, ModuleModel)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Discrete
 
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.config import compose
@@ -135,7 +136,9 @@ def test_gradients_at_the_outputs_in_closed_form_are_autograds(actions):
 def test_an_algorithms_output_gradient_is_that_of_its_loss(algo):
     method = compose(f"algo={algo}", "env=toy/catch").algo
     rng = np.random.default_rng(0)
-    outputs = {name: rng.normal(size=(4, width)).astype(np.float32) for name, width in method.heads(3).items()}
+    outputs = {
+        name: rng.normal(size=(4, width)).astype(np.float32) for name, width in method.heads(Discrete(3)).items()
+    }
     actions, returns = rng.integers(3, size=4), rng.normal(size=4).astype(np.float32)
     closed = method.output_gradient(outputs, actions, returns)
     by_autograd = Algorithm.output_gradient(method, outputs, actions, returns)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+import gymnasium as gym
 import numpy as np
 import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from a3crepro.environments._environment import Action, ActionSpace
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
 from a3crepro.mathematics.losses import q_loss
 from a3crepro.mathematics.output_gradients import q_gradient
@@ -44,12 +46,16 @@ class Algorithm(Component, ABC):
 
     @property
     @abstractmethod
-    def max_steps(self) -> int:
-        """Most agent steps whose gradients are summed into an update."""
+    def max_steps(self) -> int | None:
+        """Most agent steps whose gradients are summed into an update; None: as many as an episode has."""
 
     @abstractmethod
-    def heads(self, actions: int) -> dict[str, int]:
-        """Names and widths of the network's outputs."""
+    def heads(self, actions: ActionSpace) -> dict[str, int]:
+        """Names and widths of the network's outputs.
+
+        Raises:
+          ValueError: the method does not choose among such actions; says what it needs.
+        """
 
     # The body of the pseudocode's loop, in two halves. Between them whoever runs the actor-learners can let others
     # come; in each, and from a second one to the next first one, an actor-learner reads and writes in one go.
@@ -63,7 +69,7 @@ class Algorithm(Component, ABC):
         """Counts the rollout's frames, and updates θ and θ⁻ where the method does."""
 
     @abstractmethod
-    def choose(self, outputs: Outputs, learner: ActorLearner) -> int:
+    def choose(self, outputs: Outputs, learner: ActorLearner) -> Action:
         """The action that an actor-learner takes, from the network's outputs for a state."""
 
     @abstractmethod
@@ -72,7 +78,7 @@ class Algorithm(Component, ABC):
 
         Args:
           outputs: of the network for s_0 … s_{T-1}, [T, width] for each head.
-          actions: a_0 … a_{T-1}, int64 [T].
+          actions: a_0 … a_{T-1}, int64 [T] or float32 [T, n].
           returns: the targets or returns of these states, float32 [T].
         """
 
@@ -87,7 +93,7 @@ class Algorithm(Component, ABC):
         return {name: leaf.grad.numpy() for name, leaf in leaves.items() if leaf.grad is not None}
 
     @abstractmethod
-    def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
+    def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> Action:
         """The action of the policy that is scored."""
 
 
@@ -126,8 +132,12 @@ class ValueBased(Algorithm):
     def target_interval(self) -> int:
         return self.target_update_frames
 
-    def heads(self, actions: int) -> dict[str, int]:
-        return {"q": actions}
+    def heads(self, actions: ActionSpace) -> dict[str, int]:
+        if not isinstance(actions, gym.spaces.Discrete):
+            raise ValueError(
+                f"{self.name} chooses among discrete actions, this environment's are vectors; a3c takes them"
+            )
+        return {"q": int(actions.n)}
 
     def epsilon(self, learner: ActorLearner) -> float:
         """The actor-learner's ε at this moment."""

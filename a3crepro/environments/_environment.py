@@ -10,15 +10,21 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.plain import Tree, is_plain
-from a3crepro.settings import Component, Count, PositiveCount, PositiveFloat, Settings
+from a3crepro.settings import Component, Count, PositiveCount, PositiveFloat, RolloutLength, Settings
 
-Spaces = tuple[gym.spaces.Box, int]
-"""Of the observations, and the number of actions."""
+Action = int | np.ndarray
+"""The number of a discrete action, or the vector of a continuous one, float32 [n]."""
+ActionSpace = gym.spaces.Discrete | gym.spaces.Box
+"""Actions from 0 on, or vectors."""
+Spaces = tuple[gym.spaces.Box, ActionSpace]
+"""Of the observations and of the actions."""
 
 
 class Schedule(Settings):
     """How long things take in this environment, in environment frames over all actor-learners."""
 
+    t_max: RolloutLength
+    """The default of `algo.t_max`, the longest rollout, in agent steps."""
     frames: Count
     """The default of `frames`, the training budget."""
     target_update_frames: PositiveCount
@@ -48,6 +54,16 @@ class Environment(Component, ABC):
     def frames_per_step(self) -> int:
         """Environment frames in one agent step."""
         return 1
+
+    @property
+    def normalises(self) -> bool:
+        """Whether the learner sees observations shifted and scaled by what all actor-learners have seen so far."""
+        return False
+
+    @property
+    def episode_steps(self) -> int | None:
+        """The most agent steps that an episode can have; None: no limit is known."""
+        return None
 
     @property
     def title(self) -> str:
@@ -80,7 +96,7 @@ class Environment(Component, ABC):
         env.set_state(state)  # type: ignore[attr-defined]
 
     def spaces(self) -> Spaces:
-        """The space of the observations and the number of actions, of an environment made for this."""
+        """The spaces of the observations and of the actions, of an environment made for this."""
         env = self.make(training=False)
         try:
             return spaces_of(env)
@@ -95,7 +111,7 @@ class Environment(Component, ABC):
         _, actions = spaces_of(env)
 
         def step() -> None:
-            _, _, terminated, truncated, _ = env.step(int(rng.integers(actions)))
+            _, _, terminated, truncated, _ = env.step(random_action(actions, rng))
             if terminated or truncated:
                 env.reset()
 
@@ -103,10 +119,19 @@ class Environment(Component, ABC):
 
 
 def spaces_of(env: gym.Env[np.ndarray, Any]) -> Spaces:
-    """The space of an environment's observations and the number of its actions."""
+    """The spaces of an environment's observations and actions."""
     assert isinstance(env.observation_space, gym.spaces.Box)
-    assert isinstance(env.action_space, gym.spaces.Discrete)
-    return env.observation_space, int(env.action_space.n)
+    assert isinstance(env.action_space, gym.spaces.Discrete | gym.spaces.Box)
+    return env.observation_space, env.action_space
+
+
+def random_action(space: ActionSpace, rng: np.random.Generator) -> Action:
+    """One drawn uniformly; of a component without bounds, from the standard normal distribution."""
+    if isinstance(space, gym.spaces.Discrete):
+        return int(rng.integers(space.n))
+    bounded = np.isfinite(space.low) & np.isfinite(space.high)
+    low, high = np.where(bounded, space.low, 0), np.where(bounded, space.high, 0)
+    return np.where(bounded, rng.uniform(low, high), rng.normal(size=space.shape)).astype(np.float32)
 
 
 def plain_attributes(owner: object) -> dict[str, Tree]:

@@ -58,6 +58,10 @@ class Atari(Environment):
     def frames_per_step(self) -> int:
         return self.action_repeat
 
+    @property
+    def episode_steps(self) -> int:
+        return -(-self.max_episode_frames // self.action_repeat)
+
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return AtariEnv(self, training and self.life_loss_ends_episode, "rgb_array" if render else None)
 

@@ -1,10 +1,10 @@
-"""Any registered gymnasium environment with a discrete action space."""
+"""Any registered gymnasium environment with discrete actions or vectors of them."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -13,8 +13,13 @@ from pydantic import field_validator
 from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
 from a3crepro.plain import Tree
 
+if TYPE_CHECKING:
+    from a3crepro.environments._mujoco import Simulation
+
 PLAIN = ("gymnasium.envs.classic_control", "gymnasium.envs.toy_text")
 """Packages whose environments hold their state in plain attributes and one generator."""
+MUJOCO = "gymnasium.envs.mujoco"
+"""And, beside these, in a simulation."""
 
 
 class Gym(Environment):
@@ -22,6 +27,8 @@ class Gym(Environment):
 
     id: str
     """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
+    normalise_observations: bool
+    """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen."""
 
     @field_validator("id")
     @classmethod
@@ -35,11 +42,19 @@ class Gym(Environment):
         except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
             raise ValueError(f"not an environment that can be made ({error})") from error
         try:
-            if not isinstance(env.action_space, gymnasium.spaces.Discrete):
-                raise ValueError(f"needs a discrete action space, has {env.action_space}")
+            if not _is_learnable(env.action_space):
+                raise ValueError(f"needs discrete actions or vectors of real numbers, has {env.action_space}")
         finally:
             env.close()
         return env_id
+
+    @property
+    def normalises(self) -> bool:
+        return self.normalise_observations
+
+    @property
+    def episode_steps(self) -> int | None:
+        return gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
@@ -50,21 +65,55 @@ class Gym(Environment):
             env = gymnasium.wrappers.TransformAction(
                 env, lambda action: action + first, gymnasium.spaces.Discrete(int(actions.n))
             )
+        elif isinstance(actions, gymnasium.spaces.Box):
+            env = gymnasium.wrappers.TransformAction(env, _clipped_to(actions), _flat(actions))
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
+        space = env.observation_space
+        assert isinstance(space, gymnasium.spaces.Box)
+        if space.dtype == np.float64:
+            space = gymnasium.spaces.Box(space.low.astype(np.float32), space.high.astype(np.float32))
         # A rollout keeps its observations, and some environments write each into the same array.
-        return gymnasium.wrappers.TransformObservation(env, np.array, env.observation_space)
+        return gymnasium.wrappers.TransformObservation(env, lambda values: np.array(values, space.dtype), space)
 
     def state(self, env: gymnasium.Env[Any, Any]) -> Tree | None:
-        if not type(env.unwrapped).__module__.startswith(PLAIN):
+        inner = env.unwrapped
+        if not type(inner).__module__.startswith((*PLAIN, MUJOCO)):
             return None
-        random = env.unwrapped.np_random.bit_generator.state
-        return {"layers": [plain_attributes(layer) for layer in _layers(env)], "random": random}
+        return {
+            "layers": [plain_attributes(layer) for layer in _layers(env)],
+            "random": inner.np_random.bit_generator.state,
+            "simulation": _simulation(inner).get_state() if hasattr(inner, "do_simulation") else None,
+        }
 
     def restore(self, env: gymnasium.Env[Any, Any], state: Tree) -> None:
         for layer, attributes in zip(_layers(env), state["layers"], strict=True):
             set_attributes(layer, attributes)
         env.unwrapped.np_random.bit_generator.state = state["random"]
+        if state["simulation"] is not None:
+            _simulation(env.unwrapped).set_state(state["simulation"])
+
+
+def _clipped_to(space: gymnasium.spaces.Box) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda action: np.clip(action.reshape(space.shape), space.low, space.high)
+
+
+def _is_learnable(space: gymnasium.Space[Any]) -> bool:
+    return isinstance(space, gymnasium.spaces.Discrete) or (
+        isinstance(space, gymnasium.spaces.Box) and space.dtype is not None and space.dtype.kind == "f"
+    )
+
+
+def _flat(space: gymnasium.spaces.Box) -> gymnasium.spaces.Box:
+    """As it is learnt: a float32 vector."""
+    return gymnasium.spaces.Box(space.low.ravel().astype(np.float32), space.high.ravel().astype(np.float32))
+
+
+def _simulation(env: Any) -> Simulation:
+    """That of an environment of gymnasium's, whose model is as it was loaded."""
+    from a3crepro.environments._mujoco import Simulation
+
+    return Simulation(env.model, env.data, with_derived=True)
 
 
 def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:

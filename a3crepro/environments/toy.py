@@ -1,7 +1,7 @@
-"""Three tasks that are solved within a minute, each for one thing an agent must be able to do.
+"""Four tasks that are solved within a minute, each for one thing an agent must be able to do.
 
 `catch`: assign credit over a few steps. `chain`: find a rare reward, with a time limit that is no terminal state.
-`cue_memory`: remember, which only a network with LSTM cells can.
+`cue_memory`: remember, which only a network with LSTM cells can. `point_mass`: push as hard as it takes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from a3crepro.plain import Tree
 class Toy(Environment):
     """A small task."""
 
-    task: Literal["catch", "chain", "cue_memory"]
+    task: Literal["catch", "chain", "cue_memory", "point_mass"]
+
+    @property
+    def episode_steps(self) -> int:
+        return TASKS[self.task].episode_steps
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return TASKS[self.task]("rgb_array" if render else None)
@@ -30,6 +34,7 @@ class ToyEnv(gym.Env[np.ndarray, Any]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012 - gymnasium declares it so
     shape: ClassVar[tuple[int, int]]
     actions: ClassVar[int]
+    episode_steps: ClassVar[int]
 
     def __init__(self, render_mode: str | None = None) -> None:
         self.render_mode = render_mode
@@ -60,6 +65,7 @@ class Catch(ToyEnv):
 
     shape = (6, 5)
     actions = 3
+    episode_steps = 5
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -93,7 +99,7 @@ class Chain(ToyEnv):
 
     shape = (1, 6)
     actions = 2
-    time_limit = 24
+    episode_steps = 24
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -106,7 +112,7 @@ class Chain(ToyEnv):
         self.place = self.place + 1 if action == 1 else 0
         self.steps += 1
         terminated = self.place == self.shape[1]
-        truncated = not terminated and self.steps == self.time_limit
+        truncated = not terminated and self.steps == self.episode_steps
         return self._observation(), float(terminated), terminated, truncated, {}
 
     def _observation(self) -> np.ndarray:
@@ -121,6 +127,7 @@ class CueMemory(ToyEnv):
     shape = (1, 3)
     actions = 2
     delay = 2
+    episode_steps = 3
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -143,4 +150,51 @@ class CueMemory(ToyEnv):
         return board
 
 
-TASKS: dict[str, type[ToyEnv]] = {"catch": Catch, "chain": Chain, "cue_memory": CueMemory}
+class PointMass(ToyEnv):
+    """A mass on a line, pushed by a force in [-1, 1], is to be brought to 0 and held there; 40 steps of 0.1 seconds.
+
+    The reward of a step is 1 - |position|, at least 0. The best possible is some 33; chance: 15.
+    """
+
+    shape = (1, 2)
+    episode_steps = 40
+    actions = 1
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(render_mode)
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, self.shape, np.float32)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (self.actions,), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.position, self.velocity, self.steps = float(self.np_random.uniform(-1, 1)), 0.0, 0
+        return self._observation(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.velocity += 0.1 * min(max(float(action[0]), -1.0), 1.0)
+        self.position += 0.1 * self.velocity
+        self.steps += 1
+        return self._observation(), max(0.0, 1 - abs(self.position)), False, self.steps == self.episode_steps, {}
+
+    def _observation(self) -> np.ndarray:
+        return np.array([[self.position, self.velocity]], np.float32)
+
+    def render(self) -> Any:
+        """The line from -2 to 2, the target in its middle."""
+        if self.render_mode != "rgb_array":
+            return None
+        picture = np.zeros((32, 256, 3), np.uint8)
+        picture[:, 127:129] = (0, 255, 0)
+        middle = int(np.clip(128 + 64 * self.position, 8, 248))
+        picture[8:24, middle - 8 : middle + 8] = 255
+        return picture
+
+
+TASKS: dict[str, type[ToyEnv]] = {
+    "catch": Catch,
+    "chain": Chain,
+    "cue_memory": CueMemory,
+    "point_mass": PointMass,
+}

@@ -99,7 +99,7 @@ class Lane(Member):
         self.decide_from(outputs, state)
         self.step(self.rollout)
 
-    def roll_out(self, steps: int) -> Rollout:
+    def roll_out(self, steps: int | None) -> Rollout:
         assert steps == self.algo.max_steps
         return self.rollout
 

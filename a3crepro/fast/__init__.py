@@ -1,6 +1,7 @@
-"""The networks of the paper and of MinAtar without autograd: one state forward at a time, one rollout backward.
+"""The project's networks without autograd: one state forward at a time, one rollout backward.
 
-An `nn.Module` stays the definition of a network. `spec.py` reads off it what `network.py` needs; a module that does
-not look like convolutions, one hidden layer, perhaps LSTM cells, and linear heads takes the module path instead.
+An `nn.Module` stays the definition of a network. `spec.py` reads off it what `network.py` needs: convolutions, one
+hidden layer, perhaps LSTM cells, linear heads; `dense.py` does the same for fully connected layers alone. A module that
+looks like neither takes the module path instead.
 Outputs and gradients are those of the module (`tests/test_fast.py`), from the same flat vector of parameters.
 """

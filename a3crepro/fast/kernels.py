@@ -406,9 +406,9 @@ def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
             h_next[lane, u] = gates[lane, 3, u] * np.tanh(c_next[lane, u])
 
 
-@kernel(f"void({F2}, {F2}, {F4}, {F3}, {F3}, {F4}, {F3})")
-def lstm_backward(weight_x, weight_h, gates, c, d_h, d_gates, d_x):
-    """Back through time: d_h [T, lanes, units] in, d_gates [T, lanes, 4, units] (of the sums) and d_x out."""
+@kernel(f"void({F2}, {F4}, {F3}, {F3}, {F4})")
+def lstm_backward(weight_h, gates, c, d_h, d_gates):
+    """Back through time: d_h [T, lanes, units] in, d_gates [T, lanes, 4, units] (of the sums) out."""
     steps, lanes, units = d_h.shape
     d_c, from_after = np.zeros((lanes, units), np.float32), np.empty((lanes, units), np.float32)
     one = np.float32(1)
@@ -423,11 +423,18 @@ def lstm_backward(weight_x, weight_h, gates, c, d_h, d_gates, d_x):
                 d_gates[t, lane, 2, u] = d_c[lane, u] * i * (one - g * g)
                 d_gates[t, lane, 3, u] = d_h[t, lane, u] * tanh_c * o * (one - o)
                 d_c[lane, u] *= f
-        flat = d_gates[t].reshape(lanes, 4 * units)
-        times(flat, weight_x, d_x[t])
         if t > 0:
-            times(flat, weight_h, from_after)
+            times(d_gates[t].reshape(lanes, 4 * units), weight_h, from_after)
             d_h[t - 1] += from_after
+
+
+@kernel(f"void({F2}, {F2}, {F1}, {F2})")
+def rectified_linear(weight, x, bias, out):
+    """out = max(x weightᵀ + bias, 0)."""
+    times_transposed(x, weight, out)
+    for lane in range(x.shape[0]):
+        for o in range(bias.size):
+            out[lane, o] = max(out[lane, o] + bias[o], np.float32(0))
 
 
 @kernel(f"void({F2}, {F2}, {F1}, {F2})")

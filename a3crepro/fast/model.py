@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import gymnasium as gym
 import numpy as np
+from torch import nn
 
 from a3crepro.algorithms._algorithm import Algorithm
-from a3crepro.fast.network import FastNetwork, Gradient
-from a3crepro.fast.spec import Spec
+from a3crepro.environments._environment import Action
+from a3crepro.fast.dense import DenseNetwork, dense_spec_of
+from a3crepro.fast.network import FastNetwork
+from a3crepro.fast.spec import spec_of
 from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.optimizers.rmsprop import RMSProp
 from a3crepro.plain import Tree
@@ -19,25 +23,31 @@ if TYPE_CHECKING:
     from a3crepro.model import Answer
 
 State = np.ndarray | None
+Network = FastNetwork | DenseNetwork
+
+
+def network_for(module: nn.Module, observation_space: gym.spaces.Box, slots: int, lanes: int) -> Network | None:
+    """The fast network in the place of a module, or None where there is none."""
+    if (spec := spec_of(module, observation_space)) is not None:
+        return FastNetwork(spec, slots, lanes)
+    if (dense := dense_spec_of(module, observation_space)) is not None:
+        return DenseNetwork(dense, slots, lanes)
+    return None
 
 
 class Place:
     """Where the fast models of one process are evaluated: at a copy of θ, in slots that keep what was computed there.
 
     Args:
-      spec: what the network looks like.
+      network: for observations in slots and lanes.
       theta: the parameters, float32 [n].
       version: a number that changes whenever θ does: then the copy is renewed before it is used. None for θ', which is
         renewed by `synchronise` alone.
-      slots: observations at one copy, of which all but the first are computed from what moved.
-      lanes: actor-learners that act together.
     """
 
-    def __init__(
-        self, spec: Spec, theta: np.ndarray, version: Callable[[], int] | None, slots: int, lanes: int = 1
-    ) -> None:
-        self.theta, self.version, self.slots = theta, version, slots
-        self.network = FastNetwork(spec, slots, lanes)
+    def __init__(self, network: Network, theta: np.ndarray, version: Callable[[], int] | None) -> None:
+        self.theta, self.version, self.slots = theta, version, len(network.outputs)
+        self.network = network
         self._held: list[tuple[np.ndarray, State]] = []  # observations, and states before them, that the slots hold
         self._copied, self._synchronised = -1, False
         if version is None:
@@ -65,11 +75,11 @@ class Place:
             self._held = []
         network, slot = self.network, len(self._held)
         if state is not None:
-            network.h[slot, 0], network.c[slot, 0] = state
+            network.set_state(slot, 0, state)
         outputs: np.ndarray = network.forward(slot, [observation])[0]
         self._held.append((observation, state))
         if state is not None:
-            state = np.stack((network.h[slot + 1, 0], network.c[slot + 1, 0]))
+            state = network.state_after(slot, 0)
         return outputs, state
 
     def slot_of(self, observation: np.ndarray, state: State) -> int:
@@ -84,7 +94,7 @@ class Place:
         self.forward(observation, state)
         return 0
 
-    def apply_rmsprop(self, gradient: Gradient, g: np.ndarray, scale: float, rate: float, how: RMSProp) -> None:
+    def apply_rmsprop(self, gradient: Any, g: np.ndarray, scale: float, rate: float, how: RMSProp) -> None:
         """RMSProp on θ and g, and θ' ← θ."""
         version = self.version() if self.version else 0
         self.network.apply_rmsprop(gradient, self.theta, g, scale, rate, how)
@@ -114,7 +124,7 @@ class FastModel:
     def __init__(self, place: Place, steps: int) -> None:
         self.place, self.steps = place, steps
         self.spec = place.network.spec
-        self.gradient = Gradient(self.spec, steps)
+        self.gradient: Any = place.network.new_gradient(steps)  # of the network's own kind
         self._columns = {}
         column = 0
         for name, width in self.spec.heads:
@@ -145,7 +155,7 @@ class FastModel:
     def accumulate(
         self,
         observations: Sequence[np.ndarray],
-        actions: Sequence[int],
+        actions: Sequence[Action],
         returns: np.ndarray,
         state: State,
         algo: Algorithm,
@@ -163,7 +173,7 @@ class FastModel:
         return outputs
 
     def _output_gradient(
-        self, algo: Algorithm, outputs: dict[str, np.ndarray], actions: Sequence[int], returns: np.ndarray
+        self, algo: Algorithm, outputs: dict[str, np.ndarray], actions: Sequence[Action], returns: np.ndarray
     ) -> np.ndarray:
         """∂loss/∂outputs, [T, width of all heads]."""
         gradients = algo.output_gradient(outputs, np.asarray(actions), returns)
@@ -171,11 +181,12 @@ class FastModel:
 
     def gradient_norm(self) -> float:
         """L2 norm of the gradient."""
-        return self.gradient.norm()
+        return float(self.gradient.norm())
 
     def full_gradient(self) -> np.ndarray:
         """The gradient as a new flat vector."""
-        return self.gradient.full()
+        full: np.ndarray = self.gradient.full()
+        return full
 
     def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
         """One step of the optimizer on θ with the gradient times `scale`."""
@@ -226,12 +237,12 @@ class FastBatch(FastModel):
         for lane, (observation, state) in asked.items():
             observations[lane] = observation
             if state is not None:
-                network.h[slot, lane], network.c[slot, lane] = state
+                network.set_state(slot, lane, state)
         outputs = network.forward(slot, observations)
         return {
             lane: (
                 self._heads(outputs[lane]),
-                None if state is None else np.stack((network.h[slot + 1, lane], network.c[slot + 1, lane])),
+                None if state is None else network.state_after(slot, lane),
             )
             for lane, (_, state) in asked.items()
         }

@@ -240,7 +240,19 @@ class FastNetwork:
             yield number, slice(column, column + width)
             column, number = column + width, number + 2
 
+    def new_gradient(self, steps: int) -> Gradient:
+        """Of 0, for so many states at most."""
+        return Gradient(self.spec, steps)
+
     # ---- Forward -----------------------------------------------------------------------------------------------------
+
+    def set_state(self, slot: int, lane: int, state: np.ndarray) -> None:
+        """The recurrent state [2, cells] before a slot."""
+        self.h[slot, lane], self.c[slot, lane] = state
+
+    def state_after(self, slot: int, lane: int) -> np.ndarray:
+        """The recurrent state [2, cells] after a slot."""
+        return np.stack((self.h[slot + 1, lane], self.c[slot + 1, lane]))
 
     def forward(self, slot: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
         """Outputs [lanes, width] for each lane's observation, uint8 [channels, height, width].
@@ -303,13 +315,15 @@ class FastNetwork:
         units, lanes, n = self.spec.lstm, self.lanes, self.hidden_number
         _, from_x, from_h = gradient.factors
         d_h = d_units.reshape(-1, lanes, units)
-        d_gates, d_x = zeros(len(d_h), lanes, 4, units), zeros(len(d_h), lanes, self.spec.hidden)
-        k.lstm_backward(self.weight_x, self.weight_h, self.gates[slots], self.c[slots.start :], d_h, d_gates, d_x)
-        from_x.delta[now] = from_h.delta[now] = d_gates.reshape(-1, 4 * units)
+        d_gates = zeros(len(d_h), lanes, 4, units)
+        k.lstm_backward(self.weight_h, self.gates[slots], self.c[slots.start :], d_h, d_gates)
+        delta = d_gates.reshape(-1, 4 * units)
+        from_x.delta[now] = from_h.delta[now] = delta
         from_x.inputs[now], from_h.inputs[now] = flat(self.features[slots]), flat(self.h[slots])
         for number in (n + 4, n + 5):
-            gradient.part(number)[...] += d_gates.reshape(-1, 4 * units).sum(0)
-        return flat(d_x)
+            gradient.part(number)[...] += delta.sum(0)
+        d_features: np.ndarray = np.dot(delta, self.weight_x)
+        return d_features
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from a3crepro.kernels import kernel
+from a3crepro.mathematics.variance import variance_of
 
 
 def epsilon(frames: int, anneal_frames: int, final: float) -> float:
@@ -50,6 +51,21 @@ def _draw(logits, uniform):  # type: ignore[no-untyped-def]
         if left < 0:
             return action
     return len(weights) - 1
+
+
+def sample_gaussian(mean: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An action drawn from the normal distribution with this mean and the variance softplus(spread), float32 [n]."""
+    action: np.ndarray = _move(mean, spread, rng.standard_normal(len(mean)))
+    return action
+
+
+@kernel("float32[::1](float32[::1], float32[::1], float64[::1])", fastmath=False)
+def _move(mean, spread, normal):  # type: ignore[no-untyped-def]
+    action = np.empty(len(mean), np.float32)
+    for i in range(len(mean)):
+        deviation = np.sqrt(variance_of(np.float64(spread[i % len(spread)])))
+        action[i] = mean[i] + deviation * normal[i]
+    return action
 
 
 def is_distribution(probabilities: Sequence[float]) -> bool:

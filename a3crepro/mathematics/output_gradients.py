@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from a3crepro.kernels import kernel
+from a3crepro.mathematics.variance import slope_of, variance_of
 
 
 @kernel("float32[:,::1](float32[:,:], int64[::1], float32[::1])")
@@ -48,3 +49,44 @@ def mean_entropy(logits):
         log_pi = z - np.log(np.exp(z).sum())
         total -= (np.exp(log_pi) * log_pi).sum()
     return total / np.float32(len(logits))
+
+
+def gaussian_policy_gradient(
+    mean: np.ndarray, spread: np.ndarray, a_tm1: np.ndarray, advantage: np.ndarray, entropy_cost: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """∂/∂μ and ∂/∂spread of −Σ [log N(a; μ, σ²) · advantage + c ½ (log 2πσ² + 1)], [T, n] and [T, 1 or n].
+
+    With z = (a − μ) / σ: ∂/∂μ_i = −advantage z_i / σ_i, and ∂/∂σ²_i = (advantage (1 − z_i²) − c / n) / (2 σ²_i); what
+    components with one variance have in common is summed.
+    """
+    d_mean, d_spread = _gaussian_gradient(mean, spread, a_tm1, advantage, np.float32(entropy_cost))
+    return d_mean, d_spread
+
+
+@kernel(
+    "Tuple((float32[:,::1], float32[:,::1]))(float32[:,:], float32[:,:], float32[:,::1], float32[:], float32)",
+    fastmath=False,
+)
+def _gaussian_gradient(mean, spread, a_tm1, advantage, entropy_cost):
+    d_mean, d_spread = np.empty(mean.shape, np.float32), np.zeros(spread.shape, np.float32)
+    n, variances = mean.shape[1], spread.shape[1]
+    for t in range(len(mean)):
+        for j in range(variances):
+            x = np.float64(spread[t, j])
+            variance, total = variance_of(x), -np.float64(entropy_cost) / variances
+            for i in range(n) if variances == 1 else range(j, j + 1):
+                away = np.float64(a_tm1[t, i]) - mean[t, i]
+                d_mean[t, i] = -advantage[t] * away / variance
+                total += advantage[t] * (1 - away * away / variance)
+            d_spread[t, j] = total / (2 * variance) * slope_of(x)
+    return d_mean, d_spread
+
+
+@kernel("float32(float32[:,:])", fastmath=False)
+def gaussian_mean_entropy(spread):
+    """Mean of ½ (log 2πσ² + 1) over a rollout's states and components, in nats."""
+    total = 0.0
+    for t in range(len(spread)):
+        for x in spread[t]:
+            total += 0.5 * (np.log(2 * np.pi * variance_of(np.float64(x))) + 1)
+    return np.float32(total / spread.size)

@@ -26,10 +26,15 @@ from a3crepro.settings import Component, Count
 
 
 class Network(Component, ABC):
-    """Settings from which a network is built: a torso, LSTM cells behind it, a linear layer for each head."""
+    """Settings from which a network is built: a torso, LSTM cells behind it, a linear layer for each head.
+
+    Heads share all of it, or the value has one of its own.
+    """
 
     lstm_cells: Count
     """Number of LSTM cells behind the torso; 0: no recurrence."""
+    separate: bool
+    """Policy and value share nothing: each has a torso and LSTM cells of its own."""
     implementation: Literal["fast", "module"]
     """`fast`: without autograd where `a3crepro/fast` knows the network, else by autograd; `module`: always by autograd.
     The numbers are the same."""
@@ -47,10 +52,15 @@ class Network(Component, ABC):
         """Raises ValueError, with what is needed, where the network cannot take such observations."""
 
     def build(self, observation_space: gym.spaces.Box, heads: Mapping[str, int]) -> nn.Module:
-        """The network with a linear head of each name and width.
+        """The network with a linear head of each name and width."""
+        others = {name: width for name, width in heads.items() if name != "value"}
+        value = {name: width for name, width in heads.items() if name == "value"}
+        if self.separate and others and value:
+            return Separate(self._part(observation_space, others), self._part(observation_space, value))
+        return self._part(observation_space, heads)
 
-        Value and policy share everything but the heads (§8).
-        """
+    def _part(self, observation_space: gym.spaces.Box, heads: Mapping[str, int]) -> TorsoAndHeads:
+        """Torso, cells and heads that share them."""
         pictures = observation_space.dtype == np.uint8
         scale = 1.0 / float(observation_space.high.max()) if pictures else 1.0
         torso = self.torso(observation_space.shape)
@@ -95,6 +105,25 @@ class TorsoAndHeads(nn.Module):
             features, (h, c) = self.lstm(features, (state[0], state[1]))
             state = torch.stack((h, c))
         return {name: head(features) for name, head in self.heads.items()}, state
+
+
+class Separate(nn.Module):
+    """Networks that share nothing, asked together: their recurrent states stand side by side."""
+
+    def __init__(self, *parts: TorsoAndHeads) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def initial_state(self) -> Tensor | None:
+        """Zero activations h and cells c, [2, 1, cells of all parts]."""
+        states = [part.initial_state() for part in self.parts]  # type: ignore[operator]
+        return None if states[0] is None else torch.cat(states, dim=-1)
+
+    def forward(self, observations: Tensor, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
+        states = [None] * len(self.parts) if state is None else state.chunk(len(self.parts), dim=-1)
+        answers = [part(observations, before) for part, before in zip(self.parts, states, strict=True)]
+        outputs = {name: output for outputs, _ in answers for name, output in outputs.items()}
+        return outputs, None if state is None else torch.cat([after for _, after in answers], dim=-1)
 
 
 @torch.no_grad()

@@ -1,0 +1,80 @@
+"""A3C's policy by the kind of actions: a softmax over numbers, a normal distribution over vectors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from torch import Tensor
+
+from a3crepro.algorithms._algorithm import Outputs
+from a3crepro.environments._environment import Action
+from a3crepro.mathematics import exploration, losses, output_gradients
+
+
+class Policy(ABC):
+    """π(·|s) as the network's heads give it; `beta` is the weight of its entropy in the loss."""
+
+    def __init__(self, beta: float) -> None:
+        self.beta = beta
+
+    @abstractmethod
+    def sample(self, outputs: Outputs, rng: np.random.Generator) -> Action:
+        """An action drawn from π(·|s)."""
+
+    @abstractmethod
+    def mode(self, outputs: Outputs) -> Action:
+        """The most probable action."""
+
+    @abstractmethod
+    def entropy(self, outputs: Outputs) -> float:
+        """Mean entropy over a rollout's states, in nats."""
+
+    @abstractmethod
+    def loss(self, outputs: dict[str, Tensor], actions: Tensor, advantage: Tensor) -> Tensor:
+        """−Σ [log π(a|s) · advantage + β H]."""
+
+    @abstractmethod
+    def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
+        """The loss's derivatives at the policy's heads."""
+
+
+class Softmax(Policy):
+    """Discrete actions, by the head `logits` [actions]."""
+
+    def sample(self, outputs: Outputs, rng: np.random.Generator) -> Action:
+        return exploration.sample_softmax(outputs["logits"], rng)
+
+    def mode(self, outputs: Outputs) -> Action:
+        return int(outputs["logits"].argmax())
+
+    def entropy(self, outputs: Outputs) -> float:
+        return float(output_gradients.mean_entropy(outputs["logits"]))
+
+    def loss(self, outputs: dict[str, Tensor], actions: Tensor, advantage: Tensor) -> Tensor:
+        return losses.policy_loss(outputs["logits"], actions, advantage, self.beta)
+
+    def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
+        return {"logits": output_gradients.policy_gradient(outputs["logits"], actions, advantage, self.beta)}
+
+
+class Gaussian(Policy):
+    """Vectors, by the heads `mean` [n] and `spread`, whose softplus is the variance: [1], or [n] for a diagonal one."""
+
+    def sample(self, outputs: Outputs, rng: np.random.Generator) -> Action:
+        return exploration.sample_gaussian(outputs["mean"], outputs["spread"], rng)
+
+    def mode(self, outputs: Outputs) -> Action:
+        return np.array(outputs["mean"])
+
+    def entropy(self, outputs: Outputs) -> float:
+        return float(output_gradients.gaussian_mean_entropy(outputs["spread"]))
+
+    def loss(self, outputs: dict[str, Tensor], actions: Tensor, advantage: Tensor) -> Tensor:
+        return losses.gaussian_policy_loss(outputs["mean"], outputs["spread"], actions, advantage, self.beta)
+
+    def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
+        mean, spread = output_gradients.gaussian_policy_gradient(
+            outputs["mean"], outputs["spread"], actions, advantage, self.beta
+        )
+        return {"mean": mean, "spread": spread}

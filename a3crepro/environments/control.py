@@ -1,0 +1,181 @@
+"""The DeepMind Control Suite (Tassa et al. 2018): the closest descendants of the paper's MuJoCo tasks (§5.3, §9).
+
+`dm_control` is used directly: the adapter of shimmy costs as much time again as the physics of the small tasks, and its
+generator's state cannot be told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from pydantic import model_validator
+
+from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
+from a3crepro.plain import Tree
+from a3crepro.settings import Count, PositiveCount, UserError
+
+SIDE = 84
+"""Of the pictures, in pixels."""
+PACKAGES = "Debian's libegl1 libegl-mesa0 libgl1-mesa-dri"
+
+
+class Control(Environment):
+    """A task of the Control Suite. Actions are vectors in its bounds; rewards are in [0, 1] a step.
+
+    The observation is float32: the entries of the task's observation one after another, in the order in which the task
+    declares them (positions mostly come first, then velocities), each flattened. With pixels it is uint8 [3, 84, 84].
+    """
+
+    domain: str
+    """The physical model, e.g. `cartpole`."""
+    task: str
+    """What is to be done with it, e.g. `swingup`."""
+    pixels: bool
+    """Observe a camera's picture of the current state instead of the state."""
+    camera: Count
+    """Number of the camera among those of the model."""
+    max_episode_steps: PositiveCount
+    """The time limit, in agent steps; reaching it is no terminal state."""
+    normalise_observations: bool
+    """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen."""
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Control:
+        domains = suite().TASKS_BY_DOMAIN
+        if self.domain not in domains:
+            raise ValueError(f"domain: unknown {self.domain!r}; allowed: {', '.join(sorted(domains))}")
+        if self.task not in domains[self.domain]:
+            raise ValueError(f"task: unknown {self.task!r}; allowed: {', '.join(domains[self.domain])}")
+        if self.pixels and self.normalise_observations:
+            raise ValueError("normalise_observations: goes with states, not with pixels")
+        return self
+
+    @property
+    def title(self) -> str:
+        return f"control/{self.domain}_{self.task}" + ("_pixels" if self.pixels else "")
+
+    @property
+    def episode_steps(self) -> int:
+        return self.max_episode_steps
+
+    @property
+    def normalises(self) -> bool:
+        return self.normalise_observations
+
+    def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
+        return ControlEnv(self, "rgb_array" if render else None)
+
+    def emulator(self, seed: int) -> Callable[[], None]:
+        """Without rendering."""
+        return Environment.emulator(self.model_copy(update={"pixels": False}), seed)
+
+
+class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
+    """One task as a gymnasium environment. Actions out of bounds are clipped to them."""
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012 - gymnasium declares it so
+
+    def __init__(self, settings: Control, render_mode: str | None = None) -> None:
+        from dm_control.rl.control import PhysicsError
+
+        from a3crepro.environments._mujoco import Simulation
+
+        self.settings, self.render_mode, self.unstable = settings, render_mode, PhysicsError
+        self.task_env = suite().load(
+            settings.domain, settings.task, {"random": np.random.RandomState(0), "time_limit": float("inf")}
+        )
+        self.physics, self.task = self.task_env.physics, self.task_env.task
+        self.simulation = Simulation(self.physics.model.ptr, self.physics.data.ptr)
+        bounds = self.task_env.action_spec()
+        self.low, self.high = bounds.minimum, bounds.maximum
+        self.action_space = gym.spaces.Box(self.low.astype(np.float32), self.high.astype(np.float32), dtype=np.float32)
+        if settings.pixels:
+            self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
+            self._picture(SIDE)  # that there is a renderer is to be known before anything is trained
+        else:
+            length = sum(int(np.prod(spec.shape)) for spec in self.task_env.observation_spec().values())
+            self.observation_space = gym.spaces.Box(-np.inf, np.inf, (length,), np.float32)
+        self.steps = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        if seed is not None:
+            self.task._random = np.random.RandomState(int(self.np_random.integers(2**32)))
+        self.steps = 0
+        return self._observation(self.task_env.reset().observation), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """A simulation that becomes unstable ends the episode as a time limit does: no reward, an observation of 0."""
+        try:
+            step = self.task_env.step(np.clip(action, self.low, self.high))
+        except self.unstable:
+            return np.zeros_like(self.latest), 0.0, False, True, {}
+        self.steps += 1
+        terminated = step.last() and not step.discount
+        truncated = not terminated and (step.last() or self.steps >= self.settings.max_episode_steps)
+        return self._observation(step.observation), float(step.reward), terminated, truncated, {}
+
+    def _observation(self, parts: Mapping[str, Any]) -> np.ndarray:
+        if self.settings.pixels:
+            self.latest = np.ascontiguousarray(self._picture(SIDE).transpose(2, 0, 1))
+        else:
+            self.latest = np.concatenate([np.ravel(part) for part in parts.values()]).astype(np.float32)
+        return self.latest
+
+    def _picture(self, side: int) -> np.ndarray:
+        try:
+            picture: np.ndarray = self.physics.render(side, side, camera_id=self.settings.camera)
+        except Exception as error:  # whatever a missing or broken OpenGL raises
+            raise UserError(f"env: nothing here can draw pictures ({error}); install {PACKAGES}") from error
+        return picture
+
+    def render(self) -> Any:
+        """What the task's camera sees, 240 x 240."""
+        return self._picture(240) if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        self.task_env.close()
+
+    def get_state(self) -> Tree:
+        """The simulation, the task's variables, and its generator."""
+        return {
+            "simulation": self.simulation.get_state(),
+            "task": plain_attributes(self.task),
+            "random": self.task.random.get_state(legacy=False),
+            "steps": self.steps,
+            "ended": self.task_env._reset_next_step,
+        }
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there."""
+        self.simulation.set_state(state["simulation"])
+        set_attributes(self.task, state["task"])
+        self.task._random.set_state(state["random"])
+        self.steps, self.task_env._reset_next_step = state["steps"], state["ended"]
+
+
+def suite() -> Any:
+    """dm_control's suite, with a renderer that needs no screen, or with none where there is none.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's software renderer
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    logging.getLogger("absl").setLevel(logging.ERROR)  # MuJoCo warns of what the suite's own models say
+    with contextlib.suppress(ImportError, AttributeError, RuntimeError):
+        return importlib.import_module("dm_control.suite")
+    os.environ["MUJOCO_GL"] = "off"
+    try:
+        return importlib.import_module("dm_control.suite")
+    except ImportError as error:
+        raise UserError('env: control/… needs dm_control; pip install "a3crepro[control]"') from error
