@@ -18,7 +18,8 @@ from a3crepro.model import Answer, Model, Sizes, make_model
 from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
 from a3crepro.plain import Tree
-from a3crepro.shared_state import FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, SharedState
+from a3crepro.scaling import Scaling, sums_of
+from a3crepro.shared_state import FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, Learnt, SharedState
 
 PERSISTENT = 100
 """So many gradients in a row that are not finite end the run."""
@@ -42,7 +43,7 @@ class Snapshot:
 
     frames: int
     """The multiple."""
-    parameters: np.ndarray
+    learnt: Learnt
 
 
 Report = Callable[[Episode | Snapshot], None]
@@ -154,6 +155,9 @@ class ActorLearner:
         self.monitors = shared.monitors.numpy()
         self.statistics = shared.statistics[thread if len(shared.statistics) > 1 else 0].numpy()
         self.staleness = shared.staleness[thread].numpy()
+        self.moments = shared.moments[thread].numpy()
+        self._seen = np.zeros(self.moments.size)
+        self.scale = Scaling(self._seen)
         self._read_at: list[int] = []
         self._not_finite_in_a_row = 0
         self._decision: tuple[Action, Any] | None = None
@@ -190,6 +194,9 @@ class ActorLearner:
         """A rollout without a step yet; in a new episode, where the last one ended."""
         if self._episode_ended:
             self._start_episode()
+        if self._seen.size:
+            self.scale = Scaling(self.seen_by_all())
+            self.observation = self.scale(self._unscaled)
         return Rollout(self.state, self.config.env.frames_per_step)
 
     def decide(self) -> Action:
@@ -223,6 +230,9 @@ class ActorLearner:
     def count(self, frames: int) -> None:
         """T ← T + frames."""
         self.counters[FRAMES] += frames
+        if self._seen.size:
+            self.moments += self._seen
+            self._seen[:] = 0
 
     def apply(self) -> None:
         """Asynchronous update of θ with dθ, clipped; then dθ ← 0. What is not finite is counted and never applied."""
@@ -257,18 +267,30 @@ class ActorLearner:
         self.global_frames = frames
         self._read_at.append(self.shared.updates())
 
+    def seen_by_all(self) -> np.ndarray:
+        """Sums of the observations that all actor-learners have had."""
+        return self.shared.seen()
+
     def monitor(self, value: float) -> None:
         """Shows a number (the policy's entropy, ε) on the screen."""
         self.monitors[self.thread] = value
 
     def _start_episode(self) -> None:
-        self.observation, _ = self.env.reset(seed=self._env_seed)
+        observation, _ = self.env.reset(seed=self._env_seed)
+        self._observe(observation)
         if self._env_seed is not None:
             self._score, self._game_frames = 0.0, 0
         self._env_seed = None
         self.state = self.model.initial_state()
         self._decision = None
         self._episode_ended = False
+
+    def _observe(self, observation: np.ndarray) -> None:
+        """Takes note of the state that was reached."""
+        if self._seen.size:
+            self._unscaled = observation
+            self._seen += sums_of(observation)
+        self.observation = self.scale(observation)
 
     def step(self, rollout: Rollout) -> None:
         """Takes the action that was decided on."""
@@ -282,7 +304,8 @@ class ActorLearner:
         rollout.discounts.append(0.0 if terminated else self.algo.gamma)
         rollout.terminal = terminated
         rollout.episode_ended = self._episode_ended = terminated or truncated
-        self.observation, self.state, self._decision = observation, state, None
+        self._observe(observation)
+        self.state, self._decision = state, None
         self._keep_score(float(reward), info.get("game_over", terminated or truncated))
 
     def _keep_score(self, reward: float, game_over: bool) -> None:
@@ -317,7 +340,7 @@ class ActorLearner:
             return
         frames = self.shared.crossed(SNAPSHOT, every)
         if frames is not None and frames < self.config.frames:  # the final evaluation is everybody's
-            self.report(Snapshot(frames, self.shared.parameters.numpy().copy()))
+            self.report(Snapshot(frames, self.shared.learnt()))
 
     # ---- To go on later, exactly -------------------------------------------------------------------------------------
 
@@ -327,7 +350,8 @@ class ActorLearner:
             "env": self.config.env.state(self.env),
             "env_seed": self._env_seed,
             "random": self.rng.bit_generator.state,
-            "observation": self.observation,
+            "observation": self._unscaled if self._seen.size else self.observation,
+            "seen": self._seen,
             "state": _plain(self.state),
             "decision": None if self._decision is None else (self._decision[0], _plain(self._decision[1])),
             "gradient": self.model.get_state(),
@@ -348,7 +372,8 @@ class ActorLearner:
             self._start_episode()
             return
         self.config.env.restore(self.env, tree["env"])
-        self._env_seed, self.observation = tree["env_seed"], tree["observation"]
+        self._env_seed, self.observation, self._seen[:] = tree["env_seed"], tree["observation"], tree["seen"]
+        self._unscaled = self.observation
         self.state = self._recurrent(tree["state"])
         decision = tree["decision"]
         self._decision = None if decision is None else (decision[0], self._recurrent(decision[1]))

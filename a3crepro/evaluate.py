@@ -24,6 +24,7 @@ from a3crepro.evaluation import NetworkPolicy, Policy, RandomPolicy, evaluate, p
 from a3crepro.processes import set_up_arithmetic
 from a3crepro.run_directory import last_checkpoint, stored_config
 from a3crepro.settings import UserError
+from a3crepro.shared_state import learnt
 
 USAGE = "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random [episodes=30] [seed=…] [video=FILE] [overrides]"
 OWN_KEYS = ("episodes", "seed", "video", "policy")
@@ -81,7 +82,7 @@ def _from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, in
     config = _with_overrides(stored_config(directory), overrides)
     checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
     try:
-        return config, NetworkPolicy(config, checkpoint.arrays["parameters"]), checkpoint.frames
+        return config, NetworkPolicy(config, learnt(checkpoint.arrays)), checkpoint.frames
     except ValueError as error:
         raise UserError(f"network: {error}") from error
 

@@ -20,6 +20,8 @@ from a3crepro.environments._environment import Action, ActionSpace, random_actio
 from a3crepro.model import Sizes, make_model
 from a3crepro.networks._network import parameter_count, seeded
 from a3crepro.processes import Child
+from a3crepro.scaling import Scaling
+from a3crepro.shared_state import Learnt
 
 
 class Policy(Protocol):
@@ -33,23 +35,23 @@ class Policy(Protocol):
 
 
 class NetworkPolicy:
-    """The policy of a network with these parameters, as `algo` scores it."""
+    """The policy of a network that has learnt this much, as `algo` scores it."""
 
-    def __init__(self, config: Config, parameters: np.ndarray) -> None:
+    def __init__(self, config: Config, learnt: Learnt) -> None:
         space, actions = config.env.spaces()
         module = seeded(config.network, space, config.algo.heads(actions), config.seed)
-        if parameters.size != parameter_count(module):
-            raise ValueError(f"{parameters.size} parameters, but the network has {parameter_count(module)}")
-        theta = torch.from_numpy(parameters.astype(np.float32))
+        theta = torch.from_numpy(learnt.parameters.astype(np.float32))
+        if theta.numel() != parameter_count(module):
+            raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
         self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
-        self.algo = config.algo
+        self.algo, self.scale = config.algo, Scaling(learnt.moments)
         self.start_episode()
 
     def start_episode(self) -> None:
         self.state = self.model.initial_state()
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
-        outputs, self.state = self.model.outputs(observation, self.state)
+        outputs, self.state = self.model.outputs(self.scale(observation), self.state)
         return self.algo.act_in_evaluation(outputs, rng)
 
 
@@ -121,12 +123,12 @@ class Evaluator:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._child: Child | None = None
-        self._waiting: dict[int, np.ndarray] = {}
+        self._waiting: dict[int, Learnt] = {}
         self._current: int | None = None
 
-    def submit(self, frames: int, parameters: np.ndarray) -> None:
-        """Queues the parameters at so many frames."""
-        self._waiting[frames] = parameters
+    def submit(self, frames: int, learnt: Learnt) -> None:
+        """Queues what was learnt in so many frames."""
+        self._waiting[frames] = learnt
 
     @property
     def busy(self) -> bool:
@@ -161,8 +163,8 @@ class Evaluator:
 
 def _score_snapshots(connection: Connection, config: Config) -> None:
     while True:
-        frames, parameters = connection.recv()
-        policy = NetworkPolicy(config, parameters)
+        frames, learnt = connection.recv()
+        policy = NetworkPolicy(config, learnt)
         scores = list(evaluate(config, policy, config.seed, frames, config.evaluation.episodes))
         connection.send(Scores(frames, scores))
         del policy

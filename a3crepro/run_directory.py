@@ -130,6 +130,7 @@ class Waiting(NamedTuple):
     """θ that waits for its evaluation."""
 
     parameters: np.ndarray
+    moments: np.ndarray
     seconds: float
     real_seconds: float
 

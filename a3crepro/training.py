@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import signal
 import threading
 import time
@@ -13,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 
 from a3crepro.actor_learner import Episode, Snapshot
@@ -25,7 +25,8 @@ from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.processes import wait_for_messages
 from a3crepro.progress import Progress
 from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting, last_checkpoint, stored_config
-from a3crepro.shared_state import SNAPSHOT, SharedState
+from a3crepro.scaling import width
+from a3crepro.shared_state import SNAPSHOT, Learnt, SharedState, learnt
 
 
 class Stopped(KeyboardInterrupt):
@@ -89,7 +90,7 @@ def load_policy(directory: str | Path) -> NetworkPolicy:
     """
     directory = Path(directory)
     config = stored_config(directory)
-    return NetworkPolicy(config, last_checkpoint(directory, print).arrays["parameters"])
+    return NetworkPolicy(config, learnt(last_checkpoint(directory, print).arrays))
 
 
 def initial_state(config: Config) -> SharedState:
@@ -104,6 +105,7 @@ def initial_state(config: Config) -> SharedState:
         target=config.algo.target_interval is not None,
         statistics_rows=1 if one_row else config.threads,
         threads=config.threads,
+        moments=width(math.prod(space.shape)) if config.env.normalises else 0,
     )
 
 
@@ -126,7 +128,7 @@ class Training:
         self.seconds, self.real_seconds = self.origin.seconds, self.origin.real_seconds
         self.evaluator = Evaluator(config)
         for frames, what in self.waiting.items():
-            self.evaluator.submit(frames, what.parameters)
+            self.evaluator.submit(frames, Learnt(what.parameters, what.moments))
         self._saved = time.monotonic()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -198,13 +200,13 @@ class Training:
             )
             self.progress.game(report.frames, report.score)
         elif isinstance(report, Snapshot):
-            self._evaluate(report.frames, report.parameters)
+            self._evaluate(report.frames, report.learnt)
         else:
             self._save(report)
 
-    def _evaluate(self, frames: int, parameters: np.ndarray) -> None:
-        self.waiting[frames] = Waiting(parameters, self.seconds, self.real_seconds)
-        self.evaluator.submit(frames, parameters)
+    def _evaluate(self, frames: int, learnt: Learnt) -> None:
+        self.waiting[frames] = Waiting(*learnt, self.seconds, self.real_seconds)
+        self.evaluator.submit(frames, learnt)
 
     def _record_evaluations(self) -> None:
         for scores in self.evaluator.poll():
@@ -219,7 +221,7 @@ class Training:
         nothing = {"score_mean": None, "score_median": None, "episodes": 0}
         if not self.config.evaluation.episodes:
             return nothing
-        self._evaluate(self.shared.frames(), self.shared.parameters.numpy())
+        self._evaluate(self.shared.frames(), self.shared.learnt())
         while self.evaluator.busy and not self.stop:
             self._record_evaluations()
             self.progress.update()

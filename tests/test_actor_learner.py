@@ -12,6 +12,12 @@ from a3crepro.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedSta
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 
 
+@pytest.fixture
+def bench(bench):
+    """With autograd, whose modules and tensors can be looked into."""
+    return lambda *overrides: bench("network.implementation=module", *overrides)
+
+
 def run_segments(learner, count):
     for _ in range(count):
         learner.segment()

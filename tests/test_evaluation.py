@@ -10,11 +10,14 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Discrete
 
 from a3crepro.config import Config, compose
+from a3crepro.environments._environment import Action
 from a3crepro.evaluation import Evaluator, NetworkPolicy, RandomPolicy, Scores, evaluate, play_episode
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.processes import ProcessDied
+from a3crepro.shared_state import Learnt
 
 
 @functools.cache
@@ -50,7 +53,7 @@ class SevenAStep(gymnasium.Env):
 class Recorded(RandomPolicy):
     """Random actions, counted, and the observations they were taken at."""
 
-    def __init__(self, actions: int) -> None:
+    def __init__(self, actions: Discrete) -> None:
         super().__init__(actions)
         self.episodes = 0
         self.observations: list[np.ndarray] = []
@@ -58,7 +61,7 @@ class Recorded(RandomPolicy):
     def start_episode(self) -> None:
         self.episodes += 1
 
-    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
         self.observations.append(observation.copy())
         return super().act(observation, rng)
 
@@ -76,25 +79,25 @@ ONE_OF_EACH = [
 def test_the_same_seed_and_frames_give_the_same_scores_whatever_came_before(overrides: tuple[str, ...]) -> None:
     config = composed(*overrides)
     theta = parameters(config, 1)
-    policy = NetworkPolicy(config, theta)
+    policy = NetworkPolicy(config, Learnt(theta))
     first = list(evaluate(config, policy, 3, 1000, 6))
     np.random.seed(1)
     torch.manual_seed(1)
     assert list(evaluate(config, policy, 3, 1000, 6)) == first, "neither policy nor environment remembers"
-    assert list(evaluate(config, NetworkPolicy(config, theta), 3, 1000, 6)) == first
+    assert list(evaluate(config, NetworkPolicy(config, Learnt(theta)), 3, 1000, 6)) == first
     assert list(evaluate(config, policy, 3, 1000, 2)) == first[:2], "each game has its own randomness"
 
 
 @pytest.mark.parametrize("overrides", ONE_OF_EACH, ids=" ".join)
 def test_another_seed_other_frames_or_other_parameters_give_other_games(overrides: tuple[str, ...]) -> None:
     config = composed(*overrides)
-    policy = NetworkPolicy(config, parameters(config, 1))
+    policy = NetworkPolicy(config, Learnt(parameters(config, 1)))
     first = list(evaluate(config, policy, 3, 1000, 8))
     assert len(set(first)) > 1
     assert list(evaluate(config, policy, 4, 1000, 8)) != first
     assert list(evaluate(config, policy, 3, 1001, 8)) != first
     assert list(evaluate(config, policy, 1000, 3, 8)) != first
-    assert list(evaluate(config, NetworkPolicy(config, parameters(config, 2)), 3, 1000, 8)) != first
+    assert list(evaluate(config, NetworkPolicy(config, Learnt(parameters(config, 2))), 3, 1000, 8)) != first
 
 
 def test_an_evaluation_does_not_depend_on_the_run_that_asks_for_it() -> None:
@@ -103,14 +106,14 @@ def test_an_evaluation_does_not_depend_on_the_run_that_asks_for_it() -> None:
         composed("env=minatar/asterix", "threads=3", "seed=9", "optimizer.lr=0.1", "frames=7"),
     ]
     theta = parameters(asked[0], 1)
-    a, b = (list(evaluate(config, NetworkPolicy(config, theta), 0, 50, 5)) for config in asked)
+    a, b = (list(evaluate(config, NetworkPolicy(config, Learnt(theta)), 0, 50, 5)) for config in asked)
     assert a == b
 
 
 def test_a_policy_is_a_copy_of_the_parameters_it_was_given() -> None:
     config = composed("env=minatar/asterix")
     theta = parameters(config, 1)
-    policy = NetworkPolicy(config, theta)
+    policy = NetworkPolicy(config, Learnt(theta))
     expected = list(evaluate(config, policy, 0, 0, 4))
     theta[:] = np.nan
     assert list(evaluate(config, policy, 0, 0, 4)) == expected
@@ -120,7 +123,7 @@ def test_a_policy_is_a_copy_of_the_parameters_it_was_given() -> None:
 def test_parameters_of_another_network_are_refused(more: int) -> None:
     config = composed("env=minatar/asterix")
     with pytest.raises(ValueError, match="parameters"):
-        NetworkPolicy(config, np.zeros(parameters(config, 1).size + more, np.float32))
+        NetworkPolicy(config, Learnt(np.zeros(parameters(config, 1).size + more, np.float32)))
 
 
 def test_the_network_s_parameters_are_those_that_were_given() -> None:
@@ -129,14 +132,14 @@ def test_the_network_s_parameters_are_those_that_were_given() -> None:
     theta[:] = 0.0
     for best in range(3):
         theta[-3:] = np.eye(3, dtype=np.float32)[best]  # the biases of the three actions
-        policy = NetworkPolicy(config, theta)
+        policy = NetworkPolicy(config, Learnt(theta))
         rng = np.random.default_rng(0)
         assert {policy.act(np.ones((6, 5), np.float32), rng) for _ in range(30)} == {best}
 
 
 def test_memory_is_forgotten_between_games_and_kept_within_one() -> None:
     config = composed("env=toy/cue_memory", "algo=n_step_q")
-    policy = NetworkPolicy(config, parameters(config, 1))
+    policy = NetworkPolicy(config, Learnt(parameters(config, 1)))
     rng = np.random.default_rng(0)
 
     def value_of_last(*observations: list[float]) -> np.ndarray:
@@ -160,7 +163,7 @@ def test_memory_is_forgotten_between_games_and_kept_within_one() -> None:
 def test_a_game_of_atari_is_played_with_all_its_lives() -> None:
     config = composed("env=breakout")
     env = config.env.make(training=False)
-    policy = Recorded(4)
+    policy = Recorded(Discrete(4))
     play_episode(env, policy, np.random.default_rng(0), 10_000)
     assert env.unwrapped.ale.game_over()
     assert env.unwrapped.ale.lives() == 0
@@ -183,7 +186,7 @@ class Rewards(gymnasium.Wrapper):
 
 def test_scores_of_atari_are_the_points_on_the_screen() -> None:
     env = Rewards(composed("env=space_invaders").env.make(training=False))
-    score = play_episode(env, RandomPolicy(6), np.random.default_rng(0), 400)
+    score = play_episode(env, RandomPolicy(Discrete(6)), np.random.default_rng(0), 400)
     assert score == sum(env.paid) > 0
     assert min(points for points in env.paid if points) >= 5, "an invader of the lowest row gives 5 points"
 
@@ -191,25 +194,25 @@ def test_scores_of_atari_are_the_points_on_the_screen() -> None:
 def test_scores_are_not_clipped_and_games_are_capped() -> None:
     gymnasium.register("a3crepro-tests/SevenAStep-v0", SevenAStep)
     config = compose("env=gym", "env.id=a3crepro-tests/SevenAStep-v0", "env.reward_clip=1", "evaluation.max_frames=10")
-    assert list(evaluate(config, RandomPolicy(2), 0, 0, 3)) == [70.0, 70.0, 70.0]
+    assert list(evaluate(config, RandomPolicy(Discrete(2)), 0, 0, 3)) == [70.0, 70.0, 70.0]
 
 
 def test_the_cap_counts_frames_not_steps() -> None:
     steps = {}
     for frames in (40, 42):
-        policy = Recorded(6)
+        policy = Recorded(Discrete(6))
         list(evaluate(composed("env=pong", f"evaluation.max_frames={frames}"), policy, 0, 0, 2))
         steps[frames] = len(policy.observations) / policy.episodes
     assert steps == {40: 10, 42: 11}
 
 
 def test_no_games_give_no_scores() -> None:
-    assert list(evaluate(composed("env=toy/catch"), RandomPolicy(3), 0, 0, 0)) == []
+    assert list(evaluate(composed("env=toy/catch"), RandomPolicy(Discrete(3)), 0, 0, 0)) == []
 
 
 def test_each_observation_is_that_of_the_state_acted_in() -> None:
     config = composed("env=toy/catch")
-    policy = Recorded(3)
+    policy = Recorded(Discrete(3))
     list(evaluate(config, policy, 0, 0, 3))
     assert policy.episodes == 3
     assert [int(observation[:5].any(axis=1).argmax()) for observation in policy.observations] == [0, 1, 2, 3, 4] * 3
@@ -218,7 +221,7 @@ def test_each_observation_is_that_of_the_state_acted_in() -> None:
 def test_show_is_called_at_each_state_acted_in() -> None:
     env = composed("env=toy/catch").env.make(training=False, render=True)
     pictures: list[Any] = []
-    play_episode(env, RandomPolicy(3), np.random.default_rng(0), 100, lambda: pictures.append(env.render()))
+    play_episode(env, RandomPolicy(Discrete(3)), np.random.default_rng(0), 100, lambda: pictures.append(env.render()))
     assert len(pictures) == 5
 
 
@@ -271,7 +274,7 @@ def test_the_epsilon_of_an_evaluation_can_be_chosen(epsilon: float, expected: li
 
 
 def test_the_random_policy_is_uniform_and_draws_from_the_given_numbers_only() -> None:
-    policy = RandomPolicy(4)
+    policy = RandomPolicy(Discrete(4))
     policy.start_episode()
     actions = [policy.act(np.zeros(1), np.random.default_rng([3, i])) for i in range(8000)]
     assert actions == [policy.act(np.ones(1), np.random.default_rng([3, i])) for i in range(8000)]
@@ -299,15 +302,15 @@ def test_the_evaluator_scores_snapshots_in_order_of_frames() -> None:
     assert evaluator.child is None, "no process without work"
     try:
         for frames, theta in thetas.items():
-            evaluator.submit(frames, theta)
+            evaluator.submit(frames, Learnt(theta))
         found = finish(evaluator)
         assert [scores.frames for scores in found] == [1000, 2000, 3000]
         for scores in found:  # what this process finds for the same θ
-            policy = NetworkPolicy(config, thetas[scores.frames])
+            policy = NetworkPolicy(config, Learnt(thetas[scores.frames]))
             assert scores.scores == list(evaluate(config, policy, 5, scores.frames, 20))
         assert evaluator.child is not None
         child = evaluator.child
-        evaluator.submit(500, thetas[1000])  # also later on, by the same process
+        evaluator.submit(500, Learnt(thetas[1000]))  # also later on, by the same process
         assert [scores.frames for scores in finish(evaluator)] == [500]
         assert evaluator.child is child
     finally:
@@ -318,7 +321,7 @@ def test_the_evaluator_scores_snapshots_in_order_of_frames() -> None:
 
 def test_parameters_that_do_not_fit_are_an_error_with_its_traceback() -> None:
     evaluator = Evaluator(composed("env=toy/catch", "evaluation.episodes=1"))
-    evaluator.submit(1, np.zeros(3, np.float32))
+    evaluator.submit(1, Learnt(np.zeros(3, np.float32)))
     try:
         with pytest.raises(ProcessDied, match=r"(?s)evaluator.*Traceback.*3 parameters"):
             finish(evaluator)

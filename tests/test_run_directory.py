@@ -26,6 +26,7 @@ from a3crepro.run_directory import (
     write_text,
 )
 from a3crepro.settings import UserError
+from a3crepro.shared_state import Learnt
 from a3crepro.training import initial_state
 
 
@@ -37,7 +38,7 @@ def checkpoint(number: int, rows: int = 0) -> Checkpoint:
     counters = np.zeros((2, 8), np.int64)
     counters[:, 0] = number
     arrays = {"parameters": np.full(1000, number, np.float32), "counters": counters}
-    waiting = {7 * number: Waiting(np.arange(3, dtype=np.float32), 1.0, 2.0)}
+    waiting = {7 * number: Waiting(np.arange(3, dtype=np.float32), np.zeros(0), 1.0, 2.0)}
     numbers = Numbers(0.5 * number, 0.25 * number, number, rows, rows)
     return Checkpoint(arrays, {"learners": [np.full(3, number), None]}, waiting, numbers)
 
@@ -320,14 +321,14 @@ def test_evaluations_that_wait_survive_a_stop_and_are_made_after_it(tmp_path):
     state = initial_state(mine)
     state.counters[:, 0] = 150
     parameters = np.zeros(state.parameters.shape, np.float32)
-    waiting = {at: Waiting(parameters, at / 100, at / 50) for at in (200, 100)}
+    waiting = {at: Waiting(parameters, np.zeros(0), at / 100, at / 50) for at in (200, 100)}
     with RunDirectory(tmp_path, mine) as run:
         run.save(Checkpoint(state.arrays(), None, waiting, Numbers(9.0, 9.0, 0, 0, 0)))
     train(mine, tmp_path)
     found = rows(tmp_path, "evaluations.csv")
     assert [row["frames"] for row in found] == ["100", "200", "300"]
     assert [(float(row["seconds"]), float(row["real_seconds"])) for row in found[:2]] == [(1, 2), (2, 4)]
-    again = list(evaluate(mine, NetworkPolicy(mine, parameters), mine.seed, 100, 3))
+    again = list(evaluate(mine, NetworkPolicy(mine, Learnt(parameters)), mine.seed, 100, 3))
     assert float(found[0]["score_mean"]) == pytest.approx(np.mean(again))
 
 

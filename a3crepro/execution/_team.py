@@ -70,6 +70,9 @@ class Member(ActorLearner):
         self.read_shared(self.team.frames)
         self.model.synchronise()
 
+    def seen_by_all(self) -> np.ndarray:
+        return self.team.seen
+
     def apply(self) -> None:
         self.due = True
 
@@ -160,7 +163,7 @@ class Team:
         self.config, self.shared, self.meeting, self.part = config, shared, meeting, part
         self.reports: list[Report] = []
         self.rounds, self.answered, self.posted = 0, meeting.answered, time.monotonic()
-        self.frames = shared.frames()
+        self.look()
         self.arrays: dict[str, np.ndarray] | None = None
         # Where a rollout is an update, one gradient is summed for all; else some may have to wait for theirs.
         self.together = config.algo.uses_thread_copy
@@ -183,6 +186,10 @@ class Team:
             ]
         for member in self.members:
             member.team = self
+
+    def look(self) -> None:
+        """Takes note of T and of the observations' moments, which are those of the whole round for all its members."""
+        self.frames, self.seen = self.shared.frames(), self.shared.seen()
 
     def _report(self, what: Episode | Snapshot) -> None:
         if isinstance(what, Episode):

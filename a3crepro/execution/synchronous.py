@@ -88,7 +88,7 @@ def work(
         team.restore(tree)
     while True:
         meeting.wait()  # θ and T are complete
-        team.frames = shared.frames()
+        team.look()
         if part == 0:
             team.decide()
         meeting.wait()

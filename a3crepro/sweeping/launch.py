@@ -15,8 +15,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from a3crepro.sweeping.state import ERROR, MARK
 
 LOG = "log.txt"
@@ -106,6 +104,7 @@ def greedy_scores(config: Any, directory: Path) -> list[float] | None:
     from a3crepro.evaluation import NetworkPolicy, evaluate
     from a3crepro.processes import set_up_arithmetic
     from a3crepro.run_directory import last_checkpoint
+    from a3crepro.shared_state import learnt
 
     if getattr(config.algo, "evaluation_policy", None) != "sample" or not config.evaluation.episodes:
         return None
@@ -113,7 +112,7 @@ def greedy_scores(config: Any, directory: Path) -> list[float] | None:
     checkpoint = last_checkpoint(directory, print)
     algo = config.algo.model_copy(update={"evaluation_policy": "greedy"})
     config = config.model_copy(update={"algo": algo})
-    policy = NetworkPolicy(config, np.asarray(checkpoint.arrays["parameters"]))
+    policy = NetworkPolicy(config, learnt(checkpoint.arrays))
     return list(evaluate(config, policy, config.seed, checkpoint.frames, config.evaluation.episodes))
 
 
