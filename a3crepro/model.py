@@ -154,7 +154,8 @@ class ModuleModel:
         return {name: output.detach().numpy() for name, output in outputs.items()}
 
     def gradient_norm(self) -> float:
-        return float(np.linalg.norm(self.gradient.numpy()))  # torch's own norm of float32 is off by 4e-5
+        with np.errstate(over="ignore"):  # what is not finite is refused
+            return float(np.linalg.norm(self.gradient.numpy()))  # torch's own norm of float32 is off by 4e-5
 
     def full_gradient(self) -> np.ndarray:
         return self.gradient.numpy()

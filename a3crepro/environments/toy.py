@@ -153,7 +153,7 @@ class CueMemory(ToyEnv):
 class PointMass(ToyEnv):
     """A mass on a line, pushed by a force in [-1, 1], is to be brought to 0 and held there; 40 steps of 0.1 seconds.
 
-    The reward of a step is 1 - |position|, at least 0. The best possible is some 33; chance: 15.
+    The reward of a step is 1 - |position|, at least 0. Chance: 18; pushing back and braking in time: 36.
     """
 
     shape = (1, 2)

@@ -111,7 +111,8 @@ class DenseGradient:
 
     def norm(self) -> float:
         """L2 norm."""
-        return float(np.linalg.norm(self.vector))
+        with np.errstate(over="ignore"):  # what is not finite is refused
+            return float(np.linalg.norm(self.vector))
 
     def full(self) -> np.ndarray:
         """The vector, which is good until the next change."""
