@@ -19,7 +19,7 @@ from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.config import Config, compose
 from a3crepro.execution._execution import Origin
 from a3crepro.kernels import compile_all
-from a3crepro.processes import Child, wait_for_messages
+from a3crepro.processes import Child, preload, wait_for_messages
 from a3crepro.training import initial_state
 
 WARM_UP = 3.0
@@ -45,6 +45,7 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
     seconds = positive_number("seconds", own["seconds"])
     quiet = ("evaluation.every=0", "evaluation.episodes=0", "logging.tensorboard=false")
     config = compose(*overrides, *quiet)
+    preload(config.env.modules())
     before = emulator_speed(config, seconds / 2)
     training = measure_training(config, seconds)
     after = emulator_speed(config, seconds / 2)

@@ -32,6 +32,14 @@ class _Finished:
     """The last message of a process that came to its end."""
 
 
+_preloaded = ["a3crepro.execution._preload"]
+
+
+def preload(modules: Sequence[str]) -> None:
+    """The server imports these, too, if it does not run yet: what all processes need is then in memory once."""
+    _preloaded.extend(name for name in modules if name not in _preloaded)
+
+
 def start_server() -> None:
     """Starts the server that processes are forked from, if it does not run yet.
 
@@ -40,7 +48,7 @@ def start_server() -> None:
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
-        CONTEXT.set_forkserver_preload(["a3crepro.execution._preload"])
+        CONTEXT.set_forkserver_preload(list(_preloaded))
         multiprocessing.resource_tracker.ensure_running()  # it unblocks the signals
         # A signal to the whole process group must not end the server in the middle of its imports; the server and all
         # that is forked from it keep the mask.

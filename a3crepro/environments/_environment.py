@@ -70,6 +70,10 @@ class Environment(Component, ABC):
         """What a person calls it, e.g. `atari/breakout`."""
         return "/".join([self.name, *(getattr(self, key) for key in ("game", "id", "task") if hasattr(self, key))])
 
+    def modules(self) -> list[str]:
+        """What a process that makes such environments imports."""
+        return [type(self).__module__]
+
     @abstractmethod
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         """A new environment, for an actor-learner (`training`) or for an evaluation, which plays whole games.

@@ -69,6 +69,9 @@ class Control(Environment):
     def normalises(self) -> bool:
         return self.normalise_observations
 
+    def modules(self) -> list[str]:
+        return [*super().modules(), "dm_control.suite", "a3crepro.environments._mujoco"]
+
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return ControlEnv(self, "rgb_array" if render else None)
 
