@@ -22,7 +22,7 @@ from a3crepro.environments._environment import random_action
 from a3crepro.mathematics.exploration import sample_gaussian
 from a3crepro.mathematics.losses import gaussian_entropy, gaussian_log_probability
 from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.mathematics.variance import LEAST_VARIANCE
+from a3crepro.mathematics.variance import LEAST_VARIANCE, moments
 from a3crepro.plain import from_arrays, to_arrays
 from a3crepro.scaling import LIMIT, Scaling, sums_of, width
 from a3crepro.settings import UserError
@@ -38,10 +38,13 @@ def slow_but(some):
 # ---- The policy ------------------------------------------------------------------------------------------------------
 
 
-def of_torch(mean, spread):
+def of_torch(mean, spread, bounded):
     """The same distribution, as torch has it."""
-    variance = torch.nn.functional.softplus(spread) + LEAST_VARIANCE
-    return Independent(Normal(mean, variance.expand_as(mean).sqrt()), 1)
+    variance = 0.01 + 2 * spread.sigmoid() if bounded else torch.nn.functional.softplus(spread) + LEAST_VARIANCE
+    return Independent(Normal(mean.tanh() if bounded else mean, variance.expand_as(mean).sqrt()), 1)
+
+
+both = pytest.mark.parametrize("bounded", [False, True], ids=["the paper's", "bounded"])
 
 
 @pytest.fixture(params=[1, 3], ids=["spherical", "diagonal"])
@@ -53,20 +56,23 @@ def states(request):
     return [torch.from_numpy(array) for array in arrays]
 
 
-def test_log_probability_and_entropy_are_those_of_torch(states):
+@both
+def test_log_probability_and_entropy_are_those_of_torch(states, bounded):
     mean, spread, action, _ = states
-    theirs = of_torch(mean, spread)
-    torch.testing.assert_close(gaussian_log_probability(mean, spread, action), theirs.log_prob(action))
-    torch.testing.assert_close(gaussian_entropy(spread), theirs.entropy() / 3)  # once, not once a component
+    theirs = of_torch(mean, spread, bounded)
+    mean, variance = moments(mean, spread, bounded)
+    torch.testing.assert_close(gaussian_log_probability(mean, variance, action), theirs.log_prob(action))
+    torch.testing.assert_close(gaussian_entropy(variance), theirs.entropy() / 3)  # once, not once a component
 
 
-def test_the_loss_s_gradients_are_those_of_torch_s_distributions(states):
+@both
+def test_the_loss_s_gradients_are_those_of_torch_s_distributions(states, bounded):
     mean, spread, action, advantage = states
     leaves = [mean.clone().requires_grad_(), spread.clone().requires_grad_()]
-    theirs = of_torch(*leaves)
+    theirs = of_torch(*leaves, bounded)
     loss = -(theirs.log_prob(action) * advantage + 0.3 * theirs.entropy() / 3).sum()
     expected = torch.autograd.grad(loss, leaves)
-    policy, mine = Gaussian(0.3), [mean.clone().requires_grad_(), spread.clone().requires_grad_()]
+    policy, mine = Gaussian(0.3, bounded), [mean.clone().requires_grad_(), spread.clone().requires_grad_()]
     found = torch.autograd.grad(policy.loss({"mean": mine[0], "spread": mine[1]}, action, advantage), mine)
     single = [tensor.numpy().astype(np.float32) for tensor in states]
     closed = policy.gradient({"mean": single[0], "spread": single[1]}, single[2], single[3])
@@ -75,33 +81,37 @@ def test_the_loss_s_gradients_are_those_of_torch_s_distributions(states):
         np.testing.assert_allclose(closed[name], theirs_, rtol=2e-4, atol=2e-4)
 
 
-def test_the_entropy_that_is_shown_is_that_of_the_loss(states):
-    spread = states[1].numpy().astype(np.float32)
-    shown = Gaussian(0.0).entropy({"spread": spread})
-    assert shown == pytest.approx(gaussian_entropy(states[1]).mean().item(), rel=1e-5)
+@both
+def test_the_entropy_that_is_shown_is_that_of_the_loss(states, bounded):
+    shown = Gaussian(0.0, bounded).entropy({"spread": states[1].numpy().astype(np.float32)})
+    _, variance = moments(states[0], states[1], bounded)
+    assert shown == pytest.approx(gaussian_entropy(variance).mean().item(), rel=1e-5)
 
 
+@both
 @pytest.mark.parametrize("spread", [[0.5], [0.5, -3.0]])
-def test_actions_are_drawn_with_this_mean_and_variance(spread):
+def test_actions_are_drawn_with_this_mean_and_variance(spread, bounded):
     mean, rng = np.array([1.0, -2.0], np.float32), np.random.default_rng(0)
     spread = np.array(spread, np.float32)
-    drawn = np.stack([sample_gaussian(mean, spread, rng) for _ in range(20_000)])
+    drawn = np.stack([sample_gaussian(mean, spread, bounded, rng) for _ in range(20_000)])
     assert drawn.dtype == np.float32
-    deviation = np.sqrt(np.log1p(np.exp(spread)) + LEAST_VARIANCE) * np.ones(2)
-    np.testing.assert_allclose(drawn.mean(0), mean, atol=4 * deviation.max() / math.sqrt(20_000))
+    theirs = of_torch(*(torch.from_numpy(array) for array in (mean, spread)), bounded)
+    deviation = theirs.base_dist.stddev.numpy()
+    np.testing.assert_allclose(drawn.mean(0), theirs.mean, atol=4 * deviation.max() / math.sqrt(20_000))
     np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.03)
 
 
+@both
 @pytest.mark.parametrize("spread", [-1e4, -200.0, -50.0, 0.0, 80.0, 1e4, 1e30])
-def test_nothing_becomes_nan_where_the_variance_underflows_or_explodes(spread):
+def test_nothing_becomes_nan_where_the_variance_underflows_or_explodes(spread, bounded):
     outputs = {"mean": np.array([[0.5, -1e3]], np.float32), "spread": np.array([[spread]], np.float32)}
     first = {name: value[0] for name, value in outputs.items()}
-    action = sample_gaussian(first["mean"], first["spread"], np.random.default_rng(0))
-    assert np.isfinite(action).all() and np.isfinite(Gaussian(1e-4).entropy(outputs))
-    gradient = Gaussian(1e-4).gradient(outputs, action[None], np.array([3.0], np.float32))
+    action = sample_gaussian(first["mean"], first["spread"], bounded, np.random.default_rng(0))
+    assert np.isfinite(action).all() and np.isfinite(Gaussian(1e-4, bounded).entropy(outputs))
+    gradient = Gaussian(1e-4, bounded).gradient(outputs, action[None], np.array([3.0], np.float32))
     assert all(np.isfinite(value).all() for value in gradient.values())
     tensors = {name: torch.from_numpy(value).requires_grad_() for name, value in outputs.items()}
-    Gaussian(1e-4).loss(tensors, torch.from_numpy(action[None]), torch.tensor([3.0])).backward()
+    Gaussian(1e-4, bounded).loss(tensors, torch.from_numpy(action[None]), torch.tensor([3.0])).backward()
     assert all(torch.isfinite(tensor.grad).all() for tensor in tensors.values())
 
 
@@ -123,8 +133,10 @@ def test_parameters_stay_finite_where_an_action_is_far_out(bench, far, implement
 
 def test_the_mean_is_the_greedy_action():
     config = compose("env=toy/point_mass", "algo.evaluation_policy=greedy")
+    bounded = compose("env=toy/point_mass", "algo.evaluation_policy=greedy", "algo.gaussian.bounded=true")
     outputs = {"mean": np.array([3.0], np.float32), "spread": np.zeros(1, np.float32), "value": np.zeros(1, np.float32)}
     assert config.algo.act_in_evaluation(outputs, np.random.default_rng(0)).tolist() == [3.0]
+    assert bounded.algo.act_in_evaluation(outputs, np.random.default_rng(0)) == pytest.approx([math.tanh(3.0)])
 
 
 @pytest.mark.parametrize(("covariance", "spreads"), [("spherical", 1), ("diagonal", 6)])

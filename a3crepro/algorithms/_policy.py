@@ -10,6 +10,7 @@ from torch import Tensor
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.environments._environment import Action
 from a3crepro.mathematics import exploration, losses, output_gradients
+from a3crepro.mathematics.variance import moments
 
 
 class Policy(ABC):
@@ -59,22 +60,30 @@ class Softmax(Policy):
 
 
 class Gaussian(Policy):
-    """Vectors, by the heads `mean` [n] and `spread`, whose softplus is the variance: [1], or [n] for a diagonal one."""
+    """Vectors, by the heads `mean` [n] and `spread`, of which the variance is made: [1], or [n] for a diagonal one."""
+
+    def __init__(self, beta: float, bounded: bool) -> None:
+        super().__init__(beta)
+        self.bounded = bounded
 
     def sample(self, outputs: Outputs, rng: np.random.Generator) -> Action:
-        return exploration.sample_gaussian(outputs["mean"], outputs["spread"], rng)
+        return exploration.sample_gaussian(outputs["mean"], outputs["spread"], self.bounded, rng)
 
     def mode(self, outputs: Outputs) -> Action:
-        return np.array(outputs["mean"])
+        mean: np.ndarray = exploration.move_by(
+            outputs["mean"], outputs["spread"], np.zeros(len(outputs["mean"])), self.bounded
+        )
+        return mean
 
     def entropy(self, outputs: Outputs) -> float:
-        return float(output_gradients.gaussian_mean_entropy(outputs["spread"]))
+        return float(output_gradients.gaussian_mean_entropy(outputs["spread"], self.bounded))
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, advantage: Tensor) -> Tensor:
-        return losses.gaussian_policy_loss(outputs["mean"], outputs["spread"], actions, advantage, self.beta)
+        mean, variance = moments(outputs["mean"], outputs["spread"], self.bounded)
+        return losses.gaussian_policy_loss(mean, variance, actions, advantage, self.beta)
 
     def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
         mean, spread = output_gradients.gaussian_policy_gradient(
-            outputs["mean"], outputs["spread"], actions, advantage, self.beta
+            outputs["mean"], outputs["spread"], actions, advantage, self.beta, self.bounded
         )
         return {"mean": mean, "spread": spread}

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 
 class GaussianPolicy(Settings):
-    """The policy where actions are vectors (§5.3, §9): a normal distribution with a linear mean."""
+    """The policy where actions are vectors (§5.3, §9): a normal distribution."""
 
     covariance: Literal["spherical", "diagonal"]
-    """One variance for all components, or one for each; it is the softplus of a linear layer."""
+    """One variance for all components, or one for each."""
+    bounded: bool
+    """Mean and variance within bounds, as the Control Suite's own A3C has them, for actions in [-1, 1]; else the mean
+    is the linear layer's output and the variance its softplus."""
     entropy_cost: NonNegativeFloat
     """Weight of −½ (log 2πσ² + 1) in the loss. It counts once, whatever the number of components: with a diagonal
     covariance it is the mean over them."""
@@ -58,7 +61,11 @@ class A3C(Algorithm):
 
     def policy(self, heads: Iterable[str]) -> Policy:
         """π as a network with such heads has it."""
-        return Softmax(self.entropy_beta) if "logits" in heads else Gaussian(self.gaussian.entropy_cost)
+        return (
+            Softmax(self.entropy_beta)
+            if "logits" in heads
+            else Gaussian(self.gaussian.entropy_cost, self.gaussian.bounded)
+        )
 
     def choose(self, outputs: Outputs, learner: ActorLearner) -> Action:
         """a drawn from π(·|s; θ')."""

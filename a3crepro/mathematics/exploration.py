@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from a3crepro.kernels import kernel
-from a3crepro.mathematics.variance import variance_of
+from a3crepro.mathematics.variance import mean_of, variance_of
 
 
 def epsilon(frames: int, anneal_frames: int, final: float) -> float:
@@ -53,18 +53,19 @@ def _draw(logits, uniform):  # type: ignore[no-untyped-def]
     return len(weights) - 1
 
 
-def sample_gaussian(mean: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An action drawn from the normal distribution with this mean and the variance softplus(spread), float32 [n]."""
-    action: np.ndarray = _move(mean, spread, rng.standard_normal(len(mean)))
+def sample_gaussian(mean: np.ndarray, spread: np.ndarray, bounded: bool, rng: np.random.Generator) -> np.ndarray:
+    """An action drawn from the normal distribution that these outputs stand for (`variance.py`), float32 [n]."""
+    action: np.ndarray = move_by(mean, spread, rng.standard_normal(len(mean)), bounded)
     return action
 
 
-@kernel("float32[::1](float32[::1], float32[::1], float64[::1])", fastmath=False)
-def _move(mean, spread, normal):  # type: ignore[no-untyped-def]
+@kernel("float32[::1](float32[::1], float32[::1], float64[::1], boolean)", fastmath=False)
+def move_by(mean, spread, deviations, bounded):  # type: ignore[no-untyped-def]
+    """The action so many standard deviations away from the mean, float32 [n]."""
     action = np.empty(len(mean), np.float32)
     for i in range(len(mean)):
-        deviation = np.sqrt(variance_of(np.float64(spread[i % len(spread)])))
-        action[i] = mean[i] + deviation * normal[i]
+        sigma = np.sqrt(variance_of(np.float64(spread[i % len(spread)]), bounded))
+        action[i] = mean_of(np.float64(mean[i]), bounded) + sigma * deviations[i]
     return action
 
 

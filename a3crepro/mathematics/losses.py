@@ -8,9 +8,6 @@ from __future__ import annotations
 import math
 
 from torch import Tensor
-from torch.nn.functional import softplus
-
-from a3crepro.mathematics.variance import LEAST_VARIANCE
 
 
 def q_loss(q_tm1: Tensor, a_tm1: Tensor, target: Tensor) -> Tensor:
@@ -46,36 +43,37 @@ def policy_loss(logits: Tensor, a_tm1: Tensor, advantage: Tensor, entropy_beta: 
     return -(log_pi * advantage.detach() + entropy_beta * policy_entropy(logits)).sum()
 
 
-def gaussian_log_probability(mean: Tensor, spread: Tensor, action: Tensor) -> Tensor:
-    """log N(a; μ, σ²) with σ² = softplus(spread) + a least variance, [T].
+def gaussian_log_probability(mean: Tensor, variance: Tensor, action: Tensor) -> Tensor:
+    """log N(a; μ, σ²), [T].
 
     Args:
       mean: μ, [T, n].
-      spread: [T, 1] for a spherical covariance, [T, n] for a diagonal one.
+      variance: σ², [T, 1] for a spherical covariance, [T, n] for a diagonal one.
       action: as it was drawn, not as it was clipped, [T, n].
     """
-    variance = softplus(spread) + LEAST_VARIANCE
     return -0.5 * ((action - mean).square() / variance + (2 * math.pi * variance).log()).sum(1)
 
 
-def gaussian_entropy(spread: Tensor) -> Tensor:
+def gaussian_entropy(variance: Tensor) -> Tensor:
     """½ (log 2πσ² + 1), the differential entropy of one component, in nats, [T]; the mean where they differ."""
-    return 0.5 * ((2 * math.pi * (softplus(spread) + LEAST_VARIANCE)).log() + 1).mean(1)
+    return 0.5 * ((2 * math.pi * variance).log() + 1).mean(1)
 
 
-def gaussian_policy_loss(mean: Tensor, spread: Tensor, a_tm1: Tensor, advantage: Tensor, entropy_cost: float) -> Tensor:
+def gaussian_policy_loss(
+    mean: Tensor, variance: Tensor, a_tm1: Tensor, advantage: Tensor, entropy_cost: float
+) -> Tensor:
     """−Σ [log N(a; μ, σ²) · advantage + c ½ (log 2πσ² + 1)] (§9).
 
     Args:
       mean: μ of s_0 … s_{T-1}, [T, n].
-      spread: [T, 1] or [T, n].
+      variance: σ², [T, 1] or [T, n].
       a_tm1: actions as they were drawn in these states, [T, n].
       advantage: R − V(s), a constant, [T].
       entropy_cost: the factor c.
     """
     assert mean.shape == a_tm1.shape and advantage.shape == mean.shape[:1]
-    log_pi = gaussian_log_probability(mean, spread, a_tm1)
-    return -(log_pi * advantage.detach() + entropy_cost * gaussian_entropy(spread)).sum()
+    log_pi = gaussian_log_probability(mean, variance, a_tm1)
+    return -(log_pi * advantage.detach() + entropy_cost * gaussian_entropy(variance)).sum()
 
 
 def value_loss(v_tm1: Tensor, returns: Tensor, value_gradient: float) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from a3crepro.kernels import kernel
-from a3crepro.mathematics.variance import slope_of, variance_of
+from a3crepro.mathematics.variance import mean_of, slope_of, variance_of
 
 
 @kernel("float32[:,::1](float32[:,:], int64[::1], float32[::1])")
@@ -52,41 +52,47 @@ def mean_entropy(logits):
 
 
 def gaussian_policy_gradient(
-    mean: np.ndarray, spread: np.ndarray, a_tm1: np.ndarray, advantage: np.ndarray, entropy_cost: float
+    mean: np.ndarray,
+    spread: np.ndarray,
+    a_tm1: np.ndarray,
+    advantage: np.ndarray,
+    entropy_cost: float,
+    bounded: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """∂/∂μ and ∂/∂spread of −Σ [log N(a; μ, σ²) · advantage + c ½ (log 2πσ² + 1)], [T, n] and [T, 1 or n].
+    """Derivatives of −Σ [log N(a; μ, σ²) · advantage + c ½ (log 2πσ² + 1)] at the two heads, [T, n] and [T, 1 or n].
 
     With z = (a − μ) / σ: ∂/∂μ_i = −advantage z_i / σ_i, and ∂/∂σ²_i = (advantage (1 − z_i²) − c / n) / (2 σ²_i); what
-    components with one variance have in common is summed.
+    components with one variance have in common is summed. `variance.py` says what μ and σ² are of the heads.
     """
-    d_mean, d_spread = _gaussian_gradient(mean, spread, a_tm1, advantage, np.float32(entropy_cost))
+    d_mean, d_spread = _gaussian_gradient(mean, spread, a_tm1, advantage, np.float32(entropy_cost), bounded)
     return d_mean, d_spread
 
 
 @kernel(
-    "Tuple((float32[:,::1], float32[:,::1]))(float32[:,:], float32[:,:], float32[:,::1], float32[:], float32)",
+    "Tuple((float32[:,::1], float32[:,::1]))(float32[:,:], float32[:,:], float32[:,::1], float32[:], float32, boolean)",
     fastmath=False,
 )
-def _gaussian_gradient(mean, spread, a_tm1, advantage, entropy_cost):
+def _gaussian_gradient(mean, spread, a_tm1, advantage, entropy_cost, bounded):
     d_mean, d_spread = np.empty(mean.shape, np.float32), np.zeros(spread.shape, np.float32)
     n, variances = mean.shape[1], spread.shape[1]
     for t in range(len(mean)):
         for j in range(variances):
             x = np.float64(spread[t, j])
-            variance, total = variance_of(x), -np.float64(entropy_cost) / variances
+            variance, total = variance_of(x, bounded), -np.float64(entropy_cost) / variances
             for i in range(n) if variances == 1 else range(j, j + 1):
-                away = np.float64(a_tm1[t, i]) - mean[t, i]
-                d_mean[t, i] = -advantage[t] * away / variance
+                center = mean_of(np.float64(mean[t, i]), bounded)
+                away = np.float64(a_tm1[t, i]) - center
+                d_mean[t, i] = -advantage[t] * away / variance * (1 - center * center if bounded else 1.0)
                 total += advantage[t] * (1 - away * away / variance)
-            d_spread[t, j] = total / (2 * variance) * slope_of(x)
+            d_spread[t, j] = total / (2 * variance) * slope_of(x, bounded)
     return d_mean, d_spread
 
 
-@kernel("float32(float32[:,:])", fastmath=False)
-def gaussian_mean_entropy(spread):
+@kernel("float32(float32[:,:], boolean)", fastmath=False)
+def gaussian_mean_entropy(spread, bounded):
     """Mean of ½ (log 2πσ² + 1) over a rollout's states and components, in nats."""
     total = 0.0
     for t in range(len(spread)):
         for x in spread[t]:
-            total += 0.5 * (np.log(2 * np.pi * variance_of(np.float64(x))) + 1)
+            total += 0.5 * (np.log(2 * np.pi * variance_of(np.float64(x), bounded)) + 1)
     return np.float32(total / spread.size)
