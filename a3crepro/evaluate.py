@@ -1,7 +1,7 @@
 """`python -m a3crepro.evaluate`: scores the policy of a run, or a random one, and films an episode.
 
   python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
-  python -m a3crepro.evaluate env=… policy=random [episodes=30] [seed=…] [video=FILE] [overrides]
+  python -m a3crepro.evaluate env=… policy=random|expert [episodes=30] [seed=…] [video=FILE] [overrides]
 
 Prints the scores of the games, one to a line, then one JSON object as its last line. Overrides
 (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`, `env.repeat_action_probability=0.25`) change how the policy
@@ -26,7 +26,10 @@ from a3crepro.run_directory import last_checkpoint, stored_config
 from a3crepro.settings import UserError
 from a3crepro.shared_state import learnt
 
-USAGE = "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random [episodes=30] [seed=…] [video=FILE] [overrides]"
+USAGE = (
+    "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|expert [episodes=30] [seed=…] [video=FILE] "
+    "[overrides]"
+)
 OWN_KEYS = ("episodes", "seed", "video", "policy")
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
@@ -90,10 +93,15 @@ def _from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, in
 def _without_run(overrides: list[str], policy: str | None) -> tuple[Config, Policy, int]:
     if not any(override.startswith("env=") for override in overrides):
         raise UserError(f"env: missing; {USAGE}")
-    if policy != "random":
-        raise UserError(f"policy: allowed without a run's directory: random; got {policy!r}")
+    if policy not in ("random", "expert"):
+        raise UserError(f"policy: allowed without a run's directory: random, expert; got {policy!r}")
     config = compose(*overrides)
-    return config, RandomPolicy(config.env.spaces()[1]), 0
+    if policy == "random":
+        return config, RandomPolicy(config.env.spaces()[1]), 0
+    expert = config.env.expert()
+    if expert is None:
+        raise UserError(f"policy: {config.env.title} has no expert; allowed: random")
+    return config, expert, 0
 
 
 def _whole(key: str, text: str, least: int) -> int:

@@ -27,8 +27,8 @@ from a3crepro.shared_state import Learnt
 class Policy(Protocol):
     """Chooses actions, one after another."""
 
-    def start_episode(self) -> None:
-        """Forgets what a recurrent state holds."""
+    def start_episode(self, env: gym.Env[Any, Any]) -> None:
+        """Forgets what a recurrent state holds; `env`, which has been reset, is for experts, who see its state."""
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
         """The action in this state, in agent steps one after another."""
@@ -45,9 +45,9 @@ class NetworkPolicy:
             raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
         self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
         self.algo, self.scale = config.algo, Scaling(learnt.moments)
-        self.start_episode()
+        self.state = self.model.initial_state()
 
-    def start_episode(self) -> None:
+    def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
         self.state = self.model.initial_state()
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
@@ -61,7 +61,7 @@ class RandomPolicy:
     def __init__(self, actions: ActionSpace) -> None:
         self.actions = actions
 
-    def start_episode(self) -> None:
+    def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
         pass
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
@@ -95,7 +95,7 @@ def play_episode(
 ) -> float:
     """The score of one game, cut off after `max_steps` agent steps; `show` is called at each state."""
     observation, _ = env.reset(seed=int(rng.integers(2**31)))
-    policy.start_episode()
+    policy.start_episode(env)
     score = 0.0
     for _ in range(max_steps):
         if show:

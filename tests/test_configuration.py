@@ -27,7 +27,7 @@ from a3crepro.networks._network import parameter_count, seeded
 from a3crepro.settings import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-ATARI_57 = [name for name in choices("env") if "/" not in name and name != "gym"]
+ATARI_57 = [name for name in choices("env") if "/" not in name and not name.startswith(("gym", "labyrinth"))]
 MINATAR = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
 ALGORITHMS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 ATARI_NETWORKS = ["mnih2013", "mnih2013_lstm", "mnih2015", "mnih2015_lstm"]

@@ -20,7 +20,7 @@ from a3crepro.config import choices, compose
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS
 
-ATARI_57 = [name for name in choices("env") if "/" not in name and name != "gym"]
+ATARI_57 = [name for name in choices("env") if "/" not in name and not name.startswith(("gym", "labyrinth"))]
 MINATAR = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
 TOYS = ["catch", "chain", "cue_memory"]
 PICTURES_FROM_GYM = "ale_py:ALE/Pong-v5"  # draws without pygame, which a3crepro does not bring

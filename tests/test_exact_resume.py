@@ -24,7 +24,7 @@ from a3crepro.run_directory import load_checkpoint
 from a3crepro.training import initial_state, train
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
-GAMES = [name for name in choices("env") if "/" not in name and name != "gym"]
+GAMES = [name for name in choices("env") if "/" not in name and not name.startswith(("gym", "labyrinth"))]
 
 
 def stored(tree):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -18,6 +18,16 @@ ActionSpace = gym.spaces.Discrete | gym.spaces.Box
 """Actions from 0 on, or vectors."""
 Spaces = tuple[gym.spaces.Box, ActionSpace]
 """Of the observations and of the actions."""
+
+
+class Expert(Protocol):
+    """A player by rule."""
+
+    def start_episode(self, env: gym.Env[Any, Any]) -> None:
+        """Looks into the environment that is played, which has been reset."""
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
+        """The action in this state."""
 
 
 class Schedule(Settings):
@@ -69,6 +79,10 @@ class Environment(Component, ABC):
     def title(self) -> str:
         """What a person calls it, e.g. `atari/breakout`."""
         return "/".join([self.name, *(getattr(self, key) for key in ("game", "id", "task") if hasattr(self, key))])
+
+    def expert(self) -> Expert | None:
+        """A scripted player that sees the true state, as a reference for scores; None: there is none."""
+        return None
 
     def modules(self) -> list[str]:
         """What a process that makes such environments imports."""

@@ -1,0 +1,143 @@
+"""Mazes of rooms and corridors, and ways through them. Pure functions of a generator and of grids.
+
+A maze is a boolean grid, true where one can walk, with walls all around. Rooms have odd sides and lie at odd places;
+what they leave is filled with winding corridors; then walls are opened until everything is connected, and some more,
+so that there are ways around; at last most of the dead ends are closed again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+Cell = tuple[int, int]
+"""Row and column."""
+SIDES: tuple[Cell, ...] = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+
+def make_maze(rng: np.random.Generator, size: int, rooms: int, loops: float, dead_ends: float) -> np.ndarray:
+    """A connected maze, bool [size, size].
+
+    Args:
+      rng: which one.
+      size: cells a side, an odd number of at least 7, the outer walls included.
+      rooms: so many are tried.
+      loops: share of the other walls between two regions that are opened, too.
+      dead_ends: share of the dead ends that stay.
+    """
+    region = np.zeros((size, size), int)  # 0: wall, else the number of what is connected so far
+    numbers = iter(range(1, size * size))
+    for _ in range(rooms):
+        _try_room(rng, region, numbers)
+    for row in range(1, size, 2):
+        for column in range(1, size, 2):
+            if region[row, column] == 0:
+                _grow_corridor(rng, region, (row, column), next(numbers))
+    free = region > 0
+    _connect(rng, region, free, loops)
+    _close_dead_ends(rng, free, region, dead_ends)
+    return free
+
+
+def _try_room(rng: np.random.Generator, region: np.ndarray, numbers: Iterator[int]) -> None:
+    size = len(region)
+    height, width = (int(side) for side in rng.choice((3, 5), 2))
+    top, left = (1 + 2 * int(rng.integers((size - side) // 2)) for side in (height, width))
+    if not region[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1].any():
+        region[top : top + height, left : left + width] = next(numbers)
+
+
+def _grow_corridor(rng: np.random.Generator, region: np.ndarray, start: Cell, number: int) -> None:
+    """A tree of corridors through all odd cells that can be reached (depth first)."""
+    region[start] = number
+    stack = [start]
+    while stack:
+        row, column = stack[-1]
+        ways = [(dy, dx) for dy, dx in SIDES if _is_wall(region, row + 2 * dy, column + 2 * dx)]
+        if not ways:
+            stack.pop()
+            continue
+        dy, dx = ways[int(rng.integers(len(ways)))]
+        region[row + dy, column + dx] = region[row + 2 * dy, column + 2 * dx] = number
+        stack.append((row + 2 * dy, column + 2 * dx))
+
+
+def _is_wall(region: np.ndarray, row: int, column: int) -> bool:
+    return 0 < row < len(region) and 0 < column < len(region) and region[row, column] == 0
+
+
+def _connect(rng: np.random.Generator, region: np.ndarray, free: np.ndarray, loops: float) -> None:
+    """Opens walls between regions: those that connect two of them (Kruskal), and some of the others."""
+    leader = list(range(int(region.max()) + 1))
+
+    def find(number: int) -> int:
+        while leader[number] != number:
+            number = leader[number]
+        return number
+
+    size = len(region)
+    walls = [
+        (row, column, dy, dx)
+        for row in range(1, size - 1)
+        for column in range(1, size - 1)
+        for dy, dx in ((1, 0), (0, 1))
+        if not free[row, column] and 0 < region[row - dy, column - dx] != region[row + dy, column + dx] > 0
+    ]
+    for number in rng.permutation(len(walls)):
+        row, column, dy, dx = walls[number]
+        one, other = find(region[row - dy, column - dx]), find(region[row + dy, column + dx])
+        if one != other or rng.random() < loops:
+            leader[one] = other
+            free[row, column] = True
+
+
+def _close_dead_ends(rng: np.random.Generator, free: np.ndarray, region: np.ndarray, stay: float) -> None:
+    """Fills corridors from their ends, cell by cell, to where they branch."""
+    ends = [cell for cell in _cells(free) if _is_end(free, cell)]
+    for cell in ends:
+        if rng.random() < stay:
+            continue
+        while _is_end(free, cell) and free.sum() > 2:
+            (onward,) = neighbours(free, cell)
+            free[cell] = False
+            cell = onward
+
+
+def _is_end(free: np.ndarray, cell: Cell) -> bool:
+    return bool(free[cell]) and len(neighbours(free, cell)) == 1
+
+
+def _cells(free: np.ndarray) -> list[Cell]:
+    return [(int(row), int(column)) for row, column in np.argwhere(free)]
+
+
+def neighbours(free: np.ndarray, cell: Cell) -> list[Cell]:
+    """The cells beside one where one can walk."""
+    return [(cell[0] + dy, cell[1] + dx) for dy, dx in SIDES if free[cell[0] + dy, cell[1] + dx]]
+
+
+def distances(free: np.ndarray, start: Cell) -> np.ndarray:
+    """Steps from a cell to each, -1 where there is no way; int [rows, columns]."""
+    found = np.full(free.shape, -1)
+    found[start] = 0
+    queue = deque([start])
+    while queue:
+        cell = queue.popleft()
+        for beside in neighbours(free, cell):
+            if found[beside] < 0:
+                found[beside] = found[cell] + 1
+                queue.append(beside)
+    return found
+
+
+def way(free: np.ndarray, start: Cell, goal: Cell) -> list[Cell]:
+    """A shortest way, without the start; empty where there is none or they are the same."""
+    steps = distances(free, goal)
+    cells: list[Cell] = []
+    cell = start
+    while steps[cell] > 0:
+        cell = next(beside for beside in neighbours(free, cell) if steps[beside] == steps[cell] - 1)
+        cells.append(cell)
+    return cells

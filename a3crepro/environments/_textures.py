@@ -1,0 +1,65 @@
+"""Patterns drawn by rule: what walls, floors and things look like, without a picture file."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+
+SIDE = 32
+"""Of a texture, in pixels."""
+
+
+def color(rng: np.random.Generator, brightness: tuple[float, float] = (0.45, 0.95)) -> np.ndarray:
+    """Any hue, [3] in 0 to 255."""
+    return 255 * np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.35, 0.9), rng.uniform(*brightness)))
+
+
+def pattern(rng: np.random.Generator, brightness: tuple[float, float] = (0.45, 0.95)) -> np.ndarray:
+    """One of a few patterns in two colours with some grain, uint8 [32, 32, 3]."""
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    size = int(rng.choice((4, 8, 16)))
+    lines = (
+        (y % 8 == 0) | ((x + 8 * (y // 8 % 2)) % 16 == 0),  # bricks
+        x // size % 2 == 0,  # upright stripes
+        y // size % 2 == 0,  # level stripes
+        (x // size + y // size) % 2 == 0,  # a chequerboard
+        (x + y) // size % 2 == 0,  # slanting stripes
+        np.hypot(x % 16 - 7.5, y % 16 - 7.5) < 5,  # dots
+    )[int(rng.integers(6))]
+    one, other = color(rng, brightness), color(rng, brightness)
+    picture = np.where(lines[:, :, None], one, other) + rng.normal(0, 6, (SIDE, SIDE, 1))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def disc(inner: tuple[int, int, int], outer: tuple[int, int, int]) -> np.ndarray:
+    """A disc with a rim, transparent around it, uint8 [32, 32, 4]."""
+    y, x = np.mgrid[0:SIDE, 0:SIDE] - 0.5 * (SIDE - 1)
+    radius = np.hypot(x, y)
+    picture = np.zeros((SIDE, SIDE, 4), np.uint8)
+    picture[radius < 15.5] = (*outer, 255)
+    picture[radius < 11] = (*inner, 255)
+    return picture
+
+
+APPLE = disc((220, 30, 30), (120, 0, 0))
+PORTAL = disc((250, 250, 255), (40, 90, 255))
+
+
+def car_from_behind() -> np.ndarray:
+    """Uint8 [32, 32, 4]."""
+    picture = np.zeros((SIDE, SIDE, 4), np.uint8)
+    picture[8:27, 2:30] = (230, 190, 20, 255)
+    picture[10:16, 6:26] = (40, 50, 70, 255)
+    picture[19:23, 3:8] = picture[19:23, 24:29] = (230, 20, 20, 255)
+    picture[27:31, 4:10] = picture[27:31, 22:28] = (20, 20, 20, 255)
+    return picture
+
+
+def tree() -> np.ndarray:
+    """Uint8 [32, 32, 4]."""
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    picture = np.zeros((SIDE, SIDE, 4), np.uint8)
+    picture[20:, 14:18] = (90, 60, 30, 255)
+    picture[np.hypot(x - 15.5, y - 11) < 11] = (25, 90, 35, 255)
+    return picture

@@ -1,0 +1,258 @@
+"""A stand-in for Labyrinth (§5.4): first-person mazes with apples and a portal, new ones every episode.
+
+The paper's environment was never released under that name. What is known of it is kept: rooms and corridors, apples +1,
+a portal +10 that moves the agent to a random place and brings back the apples, 60 seconds, RGB of 84x84. What is not
+known is chosen after DeepMind Lab's released levels of the kind.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from a3crepro.environments._environment import Environment, Expert, plain_attributes, set_attributes
+from a3crepro.environments._maze import Cell, distances, make_maze, way
+from a3crepro.environments._textures import APPLE, PORTAL, pattern
+from a3crepro.environments._view import SIDE, Eye, World, draw
+from a3crepro.plain import Tree
+from a3crepro.settings import Count, Fraction, PositiveCount, PositiveFloat
+
+ACTIONS = ("look left", "look right", "strafe left", "strafe right", "forward", "backward")
+FRAMES_PER_SECOND = 60
+RADIUS = 0.2
+"""Of the agent, which keeps this far from walls, in cells."""
+REACH = 0.5
+"""Distance at which something is picked up, in cells."""
+APPLE_SIZE, PORTAL_SIZE = 0.35, 0.7
+
+
+class Labyrinth(Environment):
+    """A maze; the agent sees RGB, uint8 [3, 84, 84], and chooses one of `ACTIONS`, held for `action_repeat` frames."""
+
+    size: PositiveCount
+    """Cells a side, outer walls included, an odd number of at least 7: 11 is small, 15 medium, 21 large."""
+    rooms: Count
+    """So many rooms are tried."""
+    loops: Fraction
+    """Share of the walls between regions that are opened beside those that connect them."""
+    dead_ends: Fraction
+    """Share of the dead ends that stay."""
+    apple_density: Fraction
+    """Share of the free cells with an apple."""
+    start_distance: PositiveCount
+    """Steps from cell to cell that the start is away from the portal, at least."""
+    maze_seed: Count | None
+    """One maze with its apples and textures for all episodes, drawn from this number; null: a new one each episode."""
+    seconds: PositiveFloat
+    """Length of an episode; its end is no terminal state."""
+    action_repeat: PositiveCount
+    """Frames for which an action is held: the frames of an agent step."""
+    speed: PositiveFloat
+    """Cells a second."""
+    turning: PositiveFloat
+    """Degrees a second."""
+    inertia: Fraction
+    """Share of the velocity that stays from one frame to the next while another one is wanted; 0: none."""
+    field_of_view: PositiveFloat
+    """Degrees."""
+
+    @property
+    def frames_per_step(self) -> int:
+        return self.action_repeat
+
+    @property
+    def title(self) -> str:
+        return "labyrinth" if self.maze_seed is None else "labyrinth_static"
+
+    @property
+    def episode_steps(self) -> int:
+        return math.ceil(self.seconds * FRAMES_PER_SECOND / self.action_repeat)
+
+    def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
+        return LabyrinthEnv(self, "rgb_array" if render else None)
+
+    def expert(self) -> Expert:
+        return Navigator()
+
+
+class LabyrinthEnv(gym.Env[np.ndarray, Any]):
+    """One maze after another. `info` tells how many apples and portals the last step brought."""
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
+
+    def __init__(self, settings: Labyrinth, render_mode: str | None = None) -> None:
+        self.settings, self.render_mode = settings, render_mode
+        self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
+        self.action_space = gym.spaces.Discrete(len(ACTIONS))
+        self.figures = np.stack([APPLE, PORTAL])
+
+    # ---- A new maze --------------------------------------------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        fixed = self.settings.maze_seed
+        self._build(self.np_random if fixed is None else np.random.default_rng(fixed))
+        self.steps = 0
+        self._place_agent()
+        return self._observation(), {}
+
+    def _build(self, rng: np.random.Generator) -> None:
+        """A maze in which one can be far enough from the portal, what is in it, and its colours."""
+        how = self.settings
+        while True:
+            self.free = make_maze(rng, how.size, how.rooms, how.loops, how.dead_ends)
+            cells = np.argwhere(self.free)
+            self.portal = cells[rng.integers(len(cells))]
+            self.from_portal = distances(self.free, _cell(self.portal))
+            if self.from_portal.max() >= how.start_distance:
+                break
+        others = cells[(cells != self.portal).any(axis=1)]
+        count = max(1, round(how.apple_density * len(others)))
+        self.apples = others[rng.choice(len(others), count, replace=False)]
+        walls = np.stack([pattern(rng) for _ in range(4)])
+        styles = rng.integers(1, len(walls) + 1, (how.size // 4 + 1,) * 2, dtype=np.int32)  # neighbours look alike
+        grid = np.where(self.free, 0, styles.repeat(4, axis=0).repeat(4, axis=1)[: how.size, : how.size])
+        self.grid = np.ascontiguousarray(grid, np.int32)
+        self.walls, self.ground, self.ceiling = walls, pattern(rng, (0.2, 0.5)), pattern(rng, (0.6, 0.9))
+
+    def _place_agent(self) -> None:
+        """Somewhere far from the portal, with all apples there again."""
+        far = np.argwhere(self.from_portal >= self.settings.start_distance)
+        row, column = far[self.np_random.integers(len(far))]
+        self.x, self.y = column + 0.5, row + 0.5
+        self.angle = float(self.np_random.uniform(0, 2 * math.pi))
+        self.forward = self.aside = self.turn = 0.0
+        self.there = np.ones(len(self.apples), bool)
+
+    # ---- A step ------------------------------------------------------------------------------------------------------
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        apples = portals = 0
+        for _ in range(self.settings.action_repeat):
+            self._move(int(action))
+            apples += self._pick_apples()
+            if self._distance_to(self.portal) < REACH:
+                portals += 1
+                self._place_agent()
+        self.steps += 1
+        over = self.steps >= self.settings.episode_steps
+        return self._observation(), apples + 10.0 * portals, False, over, {"apples": apples, "portals": portals}
+
+    def _move(self, action: int) -> None:
+        """One frame: the velocities approach what is wanted, and walls are slid along."""
+        how = self.settings
+        wanted_turn = (-1.0, 1.0, 0.0, 0.0, 0.0, 0.0)[action]
+        wanted_aside = (0.0, 0.0, -1.0, 1.0, 0.0, 0.0)[action]
+        wanted_forward = (0.0, 0.0, 0.0, 0.0, 1.0, -1.0)[action]
+        keep = how.inertia
+        self.turn = keep * self.turn + (1 - keep) * wanted_turn
+        self.aside = keep * self.aside + (1 - keep) * wanted_aside
+        self.forward = keep * self.forward + (1 - keep) * wanted_forward
+        self.angle = (self.angle + math.radians(how.turning) * self.turn / FRAMES_PER_SECOND) % (2 * math.pi)
+        cos, sin, length = math.cos(self.angle), math.sin(self.angle), how.speed / FRAMES_PER_SECOND
+        x = self.x + length * (self.forward * cos - self.aside * sin)
+        y = self.y + length * (self.forward * sin + self.aside * cos)
+        if self._is_open(x, self.y):
+            self.x = x
+        if self._is_open(self.x, y):
+            self.y = y
+
+    def _is_open(self, x: float, y: float) -> bool:
+        """Whether the agent has room there: the corners of the square around it are in no wall."""
+        left, right, top, bottom = int(x - RADIUS), int(x + RADIUS), int(y - RADIUS), int(y + RADIUS)
+        free = self.free
+        return bool(free[top, left] and free[top, right] and free[bottom, left] and free[bottom, right])
+
+    def _distance_to(self, place: np.ndarray) -> float:
+        return math.hypot(place[1] + 0.5 - self.x, place[0] + 0.5 - self.y)
+
+    def _pick_apples(self) -> int:
+        away = np.hypot(self.apples[:, 1] + 0.5 - self.x, self.apples[:, 0] + 0.5 - self.y)
+        reached = self.there & (away < REACH)
+        self.there &= ~reached
+        return int(reached.sum())
+
+    @property
+    def cell(self) -> Cell:
+        """Where the agent is."""
+        return int(self.y), int(self.x)
+
+    # ---- What is seen ------------------------------------------------------------------------------------------------
+
+    def _observation(self) -> np.ndarray:
+        texture = len(self.ground)
+        world = World(self.grid, self.walls, self.ground, texture, self.ceiling, texture, self.figures, height=1.0)
+        eye = Eye(self.x, self.y, self.angle, 0.5, math.radians(self.settings.field_of_view))
+        things = [(column + 0.5, row + 0.5, 0, APPLE_SIZE, 0.1) for row, column in self.apples[self.there]]
+        things.append((self.portal[1] + 0.5, self.portal[0] + 0.5, 1, PORTAL_SIZE, 0.1))
+        return draw(world, eye, np.array(things))
+
+    def render(self) -> Any:
+        """What the agent sees, beside the map, 336 x 672."""
+        if self.render_mode != "rgb_array":
+            return None
+        seen = self._observation().transpose(1, 2, 0).repeat(4, axis=0).repeat(4, axis=1)
+        return np.concatenate([seen, self.map(seen.shape[0])], axis=1)
+
+    def map(self, side: int) -> np.ndarray:
+        """The maze from above: apples red, the portal blue, the agent white with its line of sight."""
+        y, x = (np.mgrid[0:side, 0:side] + 0.5) * len(self.free) / side
+        picture = np.where(self.free[y.astype(int), x.astype(int), None], 60, 150).repeat(3, axis=2).astype(np.uint8)
+        for row, column in self.apples[self.there]:
+            picture[np.hypot(x - column - 0.5, y - row - 0.5) < 0.2] = (220, 30, 30)
+        picture[np.hypot(x - self.portal[1] - 0.5, y - self.portal[0] - 0.5) < 0.4] = (80, 130, 255)
+        picture[np.hypot(x - self.x, y - self.y) < RADIUS] = 255
+        along = (x - self.x) * math.cos(self.angle) + (y - self.y) * math.sin(self.angle)
+        across = (y - self.y) * math.cos(self.angle) - (x - self.x) * math.sin(self.angle)
+        picture[(np.abs(across) < 0.06) & (along > 0) & (along < 0.6)] = 255
+        return picture
+
+    def get_state(self) -> Tree:
+        """Maze, agent and generator."""
+        return {"attributes": plain_attributes(self), "random": self.np_random.bit_generator.state}
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there."""
+        set_attributes(self, state["attributes"])
+        self.np_random.bit_generator.state = state["random"]
+
+
+def _cell(place: np.ndarray) -> Cell:
+    return int(place[0]), int(place[1])
+
+
+class Navigator:
+    """Goes the shortest way to whatever brings most for the way to it; sees the maze from above."""
+
+    def start_episode(self, env: gym.Env[Any, Any]) -> None:
+        """Looks into the environment that is played."""
+        inner = env.unwrapped
+        assert isinstance(inner, LabyrinthEnv)
+        self.env = inner
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+        env = self.env
+        path = way(env.free, env.cell, self._goal())
+        row, column = path[0] if path else self._goal()
+        return self._towards(column + 0.5, row + 0.5)
+
+    def _goal(self) -> Cell:
+        """The cell with the greatest reward a step of the way there."""
+        env = self.env
+        steps = distances(env.free, env.cell)
+        goals = [(10.0, _cell(env.portal)), *((1.0, _cell(apple)) for apple in env.apples[env.there])]
+        return max(goals, key=lambda goal: goal[0] / (steps[goal[1]] + 1))[1]
+
+    def _towards(self, x: float, y: float) -> int:
+        """Forward, if that leads there; else a turn."""
+        env = self.env
+        off = (math.atan2(y - env.y, x - env.x) - env.angle + math.pi) % (2 * math.pi) - math.pi
+        step = math.radians(env.settings.turning) * env.settings.action_repeat / FRAMES_PER_SECOND
+        if abs(off) <= step:
+            return ACTIONS.index("forward")
+        return ACTIONS.index("look right" if off > 0 else "look left")

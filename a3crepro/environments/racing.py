@@ -1,0 +1,321 @@
+"""A stand-in for TORCS (§5.2): a driver's view, nine actions, a car with a dynamic bicycle model, opponents.
+
+TORCS for learning needs a patched build, a display and a sound device. What the paper tells is kept: four settings of a
+slow or a fast car with or without opponents, the RGB picture of the current frame, a reward proportional to the speed
+along the track's centre line at the car's position. All else is chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+
+from a3crepro.environments._environment import Environment, Expert, plain_attributes, set_attributes
+from a3crepro.environments._textures import car_from_behind, tree
+from a3crepro.environments._track import PIXELS, Track, track
+from a3crepro.environments._view import SIDE, Eye, World, draw
+from a3crepro.plain import Tree
+from a3crepro.settings import Count, Fraction, PositiveCount, PositiveFloat, Settings
+
+STEERING = (-1, 0, 1)
+PEDALS = (1, 0, -1)
+"""Throttle, none, brake. An action's number is 3 times that of the steering plus that of the pedal."""
+FRAMES_PER_SECOND = 60
+GRAVITY = 9.81
+SKY = np.linspace((90, 140, 220), (200, 220, 245), SIDE // 2)[:, None].astype(np.uint8)
+VISIBLE = 150.0
+"""Metres to the farthest thing that is drawn."""
+CAR_SIZE, TREE_SIZE = 1.9, 6.0
+
+
+class Car(Settings):
+    """A bicycle model: one wheel in front, one behind, whose side forces are limited by the grip."""
+
+    top_speed: PositiveFloat
+    """Metres a second, where drag takes all the engine gives."""
+    acceleration: PositiveFloat
+    """Of the engine at rest, metres a second squared."""
+    braking: PositiveFloat
+    """Metres a second squared."""
+    grip: PositiveFloat
+    """Coefficient of friction."""
+    stiffness: PositiveFloat
+    """Side acceleration per radian of slip, metres a second squared, while that is small."""
+    front: PositiveFloat
+    """Metres from the centre of mass to the front axle."""
+    rear: PositiveFloat
+    """Metres from the centre of mass to the rear axle."""
+    gyration: PositiveFloat
+    """Radius of gyration, in metres."""
+    steering: PositiveFloat
+    """Greatest angle of the front wheel at low speed, in degrees."""
+    steering_margin: PositiveFloat
+    """At high speed the wheel turns no further than this many times the angle that a steady bend at the grip takes."""
+    steering_seconds: PositiveFloat
+    """Time from straight on to the greatest angle."""
+
+    def lock(self, speed: float) -> float:
+        """The greatest angle of the wheel at this speed, in radians."""
+        steady = (self.front + self.rear) * self.grip * GRAVITY / max(speed, 1.0) ** 2
+        return min(math.radians(self.steering), self.steering_margin * steady)
+
+
+class Racing(Environment):
+    """A lap after lap; observations are RGB, uint8 [3, 84, 84]."""
+
+    task: Literal["slow", "slow_bots", "fast", "fast_bots"]
+    track: Literal["oval", "winding", "long"]
+    road_width: PositiveFloat
+    """Metres."""
+    car: Car
+    opponents: Count
+    opponent_speed: Fraction
+    """Share of the top speed, on average; each has its own."""
+    reward_per_metre: PositiveFloat
+    """Along the centre line; backwards it is a loss."""
+    off_road_seconds: PositiveFloat
+    """An episode ends when the car has been off the road so long."""
+    standing_seconds: PositiveFloat
+    """And when it has stood still or gone backwards so long."""
+    seconds: PositiveFloat
+    """Length of an episode; its end is no terminal state."""
+    action_repeat: PositiveCount
+    """Frames for which an action is held: the frames of an agent step."""
+    field_of_view: PositiveFloat
+    """Degrees."""
+    eye_height: PositiveFloat
+    """Metres."""
+
+    @property
+    def frames_per_step(self) -> int:
+        return self.action_repeat
+
+    @property
+    def episode_steps(self) -> int:
+        return math.ceil(self.seconds * FRAMES_PER_SECOND / self.action_repeat)
+
+    def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
+        return RacingEnv(self, "rgb_array" if render else None)
+
+    def expert(self) -> Expert:
+        return Driver()
+
+
+class RacingEnv(gym.Env[np.ndarray, Any]):
+    """One car on the track, starting anywhere on it. `info` tells the metres that the last step brought."""
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
+
+    def __init__(self, settings: Racing, render_mode: str | None = None) -> None:
+        self.settings, self.render_mode = settings, render_mode
+        self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
+        self.action_space = gym.spaces.Discrete(len(STEERING) * len(PEDALS))
+        self.track: Track = track(settings.track, settings.road_width)
+        figures = np.stack([car_from_behind(), tree()])
+        empty = np.zeros((1, 1), np.int32), np.zeros((1, 1, 1, 3), np.uint8)
+        self.world = World(*empty, self.track.ground, PIXELS, SKY, 1.0, figures, 0.0)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        road, n = self.track, self.settings.opponents
+        start = float(self.np_random.uniform(0, road.length))
+        self.x, self.y = map(float, road.point(start))
+        self.at = road.place(self.x, self.y).number
+        self.angle = float(road.heading[self.at])
+        self.along = self.aside = self.turning = self.steering = 0.0
+        self.steps = self.off_road = self.standing = 0
+        # One every so many metres ahead, somewhere on its side of the road.
+        self.bots = start + road.length * (np.arange(n) + self.np_random.uniform(0.3, 0.7, n)) / max(1, n)
+        self.bot_lanes = self.np_random.uniform(-0.25, 0.25, n) * road.width
+        share = self.settings.opponent_speed * self.np_random.uniform(0.8, 1.2, n)
+        self.bot_speeds = share * self.settings.car.top_speed
+        return self._observation(), {}
+
+    # ---- A step ------------------------------------------------------------------------------------------------------
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        metres = 0.0
+        for _ in range(self.settings.action_repeat):
+            self._drive(STEERING[int(action) // 3], PEDALS[int(action) % 3])
+            self._meet_opponents()
+            metres += self._progress()
+        self.steps += 1
+        grace = self.settings
+        terminated = (
+            self.off_road > grace.off_road_seconds * FRAMES_PER_SECOND
+            or self.standing > grace.standing_seconds * FRAMES_PER_SECOND
+        )
+        truncated = not terminated and self.steps >= grace.episode_steps
+        reward = grace.reward_per_metre * metres
+        return self._observation(), reward, terminated, truncated, {"metres": metres}
+
+    def _drive(self, steering: int, pedal: int) -> None:
+        """One frame of the bicycle model."""
+        car, dt = self.settings.car, 1 / FRAMES_PER_SECOND
+        most = dt / car.steering_seconds
+        self.steering += min(max(steering - self.steering, -most), most)
+        wheel = self.steering * car.lock(self.along)
+        speed = max(self.along, 3.0)  # slip angles mean nothing at rest
+        front_slip = math.atan2(self.aside + car.front * self.turning, speed) - wheel
+        rear_slip = math.atan2(self.aside - car.rear * self.turning, speed)
+        front, rear = self._side_acceleration(front_slip), self._side_acceleration(rear_slip)
+        drag = car.acceleration * (self.along / car.top_speed) ** 2 * (1 if self.along > 0 else -1)
+        push = car.acceleration * max(pedal, 0) - drag - self._braking(pedal)
+        share = car.rear / (car.front + car.rear)  # of the weight on the front axle
+        self.along += dt * (push + self.aside * self.turning - share * front * math.sin(wheel))
+        self.aside += dt * (share * front * math.cos(wheel) + (1 - share) * rear - self.along * self.turning)
+        twist = car.front * share * front * math.cos(wheel) - car.rear * (1 - share) * rear
+        self.turning += dt * twist / car.gyration**2
+        if self.along < 3.0:  # at a walking pace it goes where its wheels point
+            keep = max(self.along, 0.0) / 3.0
+            self.aside *= keep
+            self.turning *= keep
+            self.turning += (1 - keep) * self.along * math.tan(wheel) / (car.front + car.rear)
+        self.angle = (self.angle + dt * self.turning) % (2 * math.pi)
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        self.x += dt * (self.along * cos - self.aside * sin)
+        self.y += dt * (self.along * sin + self.aside * cos)
+
+    def _side_acceleration(self, slip: float) -> float:
+        """That of an axle, which carries what is on it: linear for small slips, the grip's at most."""
+        car, limit = self.settings.car, self.settings.car.grip * GRAVITY
+        return -limit * math.tanh(car.stiffness * slip / limit)
+
+    def _braking(self, pedal: int) -> float:
+        """A brake stops a car, and does not push it back."""
+        strongest = self.settings.car.braking * max(-pedal, 0)
+        return math.copysign(min(strongest, abs(self.along) * FRAMES_PER_SECOND), self.along)
+
+    def _meet_opponents(self) -> None:
+        """They drive on; who runs into one loses speed."""
+        self.bots += self.bot_speeds / FRAMES_PER_SECOND
+        for distance, lane, speed in zip(self.bots, self.bot_lanes, self.bot_speeds, strict=True):
+            x, y = self.track.point(distance, lane)
+            dx, dy = self.x - x, self.y - y
+            away = math.hypot(dx, dy)
+            if away < 2.2:
+                self.along = min(self.along, 0.5 * speed)
+                self.aside = self.turning = 0.0
+                self.x += (2.2 - away) * dx / max(away, 1e-6)
+                self.y += (2.2 - away) * dy / max(away, 1e-6)
+
+    def _progress(self) -> float:
+        """Metres along the centre line in this frame, and how long the car has been where it should not be."""
+        place = self.track.place(self.x, self.y, self.at)
+        self.at = place.number
+        off = self.angle - place.heading
+        forward = self.along * math.cos(off) - self.aside * math.sin(off)
+        self.off_road = self.off_road + 1 if abs(place.aside) > 0.5 * self.track.width else 0
+        self.standing = self.standing + 1 if forward < 1.0 else 0
+        return forward / FRAMES_PER_SECOND
+
+    # ---- What is seen ------------------------------------------------------------------------------------------------
+
+    def _observation(self) -> np.ndarray:
+        how = self.settings
+        eye = Eye(self.x, self.y, self.angle, how.eye_height, math.radians(how.field_of_view))
+        return draw(self.world, eye, self._things())
+
+    def _things(self) -> np.ndarray:
+        """Opponents and trees that are near, for the picture."""
+        bots = [self.track.point(distance, lane) for distance, lane in zip(self.bots, self.bot_lanes, strict=True)]
+        points = np.concatenate([np.reshape(bots, (-1, 2)), self.track.trees])
+        things = np.zeros((len(points), 5))
+        things[:, :2] = points
+        things[:, 2] = np.arange(len(points)) >= len(bots)
+        things[:, 3] = np.where(things[:, 2], TREE_SIZE, CAR_SIZE)
+        near = np.hypot(points[:, 0] - self.x, points[:, 1] - self.y) < VISIBLE
+        return things[near]
+
+    def render(self) -> Any:
+        """What the driver sees, beside the map, 336 x 672."""
+        if self.render_mode != "rgb_array":
+            return None
+        seen = self._observation().transpose(1, 2, 0).repeat(4, axis=0).repeat(4, axis=1)
+        return np.concatenate([seen, self.map(seen.shape[0])], axis=1)
+
+    def map(self, side: int) -> np.ndarray:
+        """The track from above: the car white, opponents yellow."""
+        ground = self.track.ground
+        scale = side / max(ground.shape[:2])
+        index = (np.arange(side) / scale).astype(int)
+        inside = (index < ground.shape[0])[:, None] & (index < ground.shape[1])[None]
+        rows, columns = (np.minimum(index, size - 1) for size in ground.shape[:2])
+        picture = np.where(inside[:, :, None], ground[rows][:, columns], 0).astype(np.uint8)
+        y, x = np.mgrid[0:side, 0:side] / (scale * PIXELS)
+        for distance, lane in zip(self.bots, self.bot_lanes, strict=True):
+            bot = self.track.point(distance, lane)
+            picture[np.hypot(x - bot[0], y - bot[1]) < 3] = (250, 210, 40)
+        picture[np.hypot(x - self.x, y - self.y) < 4] = 255
+        return picture
+
+    def get_state(self) -> Tree:
+        """Cars and generator."""
+        return {"attributes": plain_attributes(self), "random": self.np_random.bit_generator.state}
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there."""
+        set_attributes(self, state["attributes"])
+        self.np_random.bit_generator.state = state["random"]
+
+
+class Driver:
+    """Follows the racing line and slows down before bends; sees where it is."""
+
+    def start_episode(self, env: gym.Env[Any, Any]) -> None:
+        """Looks into the environment that is played."""
+        inner = env.unwrapped
+        assert isinstance(inner, RacingEnv)
+        self.env, road = inner, inner.track
+        line = road.racing_line
+        step = 6
+        before, after = line - np.roll(line, step, axis=0), np.roll(line, -step, axis=0) - line
+        bend = np.arctan2(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0], (before * after).sum(1))
+        curvature = np.abs(bend) / np.hypot(*after.T)
+        self.fastest = np.sqrt(0.55 * inner.settings.car.grip * GRAVITY / np.maximum(curvature, 1e-4))
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+        steering, pedal = self._steering(), self._pedal()
+        return 3 * STEERING.index(steering) + PEDALS.index(pedal)
+
+    def _steering(self) -> int:
+        """Towards the point of the line that lies some way ahead (pure pursuit)."""
+        env, road, car = self.env, self.env.track, self.env.settings.car
+        ahead = 5.0 + 0.35 * max(env.along, 0.0)
+        index = (env.at + round(ahead / road.spacing)) % len(road.center)
+        target = road.racing_line[index] + self._evasion() * road.right[index]
+        dx, dy = target[0] - env.x, target[1] - env.y
+        off = (math.atan2(dy, dx) - env.angle + math.pi) % (2 * math.pi) - math.pi
+        wanted = math.atan(2 * (car.front + car.rear) * math.sin(off) / math.hypot(dx, dy))
+        wanted = min(max(wanted / car.lock(env.along), -1.0), 1.0)
+        step = env.settings.action_repeat / FRAMES_PER_SECOND / car.steering_seconds
+        # Straight on brings the wheel back by a step: the choice is what comes nearest.
+        after = {way: env.steering + min(max(way - env.steering, -step), step) for way in STEERING}
+        return min(STEERING, key=lambda way: abs(after[way] - wanted))
+
+    def _evasion(self) -> float:
+        """Metres to the side of the line, where an opponent is on it and near."""
+        env = self.env
+        for distance, lane in zip(env.bots, env.bot_lanes, strict=True):
+            gap = (distance - env.at * env.track.spacing) % env.track.length
+            if gap < 12 + 0.6 * max(env.along, 0.0):
+                room = 0.5 * env.track.width - 1.5
+                index = int(distance / env.track.spacing) % len(env.track.center)
+                own = float((env.track.racing_line[index] - env.track.center[index]) @ env.track.right[index])
+                side = 1 if lane < own or lane < -room + 3 else -1
+                return float(min(max(lane + 3.2 * side, -room), room) - own)
+        return 0.0
+
+    def _pedal(self) -> int:
+        """Throttle, unless what is ahead is too fast to be braked for."""
+        env, car = self.env, self.env.settings.car
+        reach = int(env.along**2 / (2 * 0.5 * car.braking) / env.track.spacing) + 10
+        indices = (env.at + np.arange(reach)) % len(self.fastest)
+        allowed = np.sqrt(self.fastest[indices] ** 2 + 2 * 0.5 * car.braking * env.track.spacing * np.arange(reach))
+        most = float(allowed.min())
+        return 1 if env.along < most - 0.5 else -1 if env.along > most + 0.5 else 0
