@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -56,6 +56,9 @@ class Environment(Component, ABC):
     from the end of an episode of the learner (a lost life).
     """
 
+    plays_by_keys: ClassVar[bool] = False
+    """Whether a person can play it in a window."""
+
     reward_clip: PositiveFloat | None
     """The learner sees rewards clipped to [-reward_clip, reward_clip]; null: as they are. Scores are never clipped."""
     schedule: Schedule
@@ -82,6 +85,10 @@ class Environment(Component, ABC):
 
     def expert(self) -> Expert | None:
         """A scripted player that sees the true state, as a reference for scores; None: there is none."""
+        return None
+
+    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> Action | None:
+        """The action that a person means by the keys that are down (`play.KEYS`); None: wait."""
         return None
 
     def modules(self) -> list[str]:

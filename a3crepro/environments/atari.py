@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ale_py
 import cv2
@@ -46,6 +46,8 @@ class Atari(Environment):
     life_loss_ends_episode: bool
     """A lost life is a terminal state for the learner; the game goes on, and evaluations play all lives."""
 
+    plays_by_keys: ClassVar[bool] = True
+
     @field_validator("game")
     @classmethod
     def _has_rom(cls, game: str) -> str:
@@ -61,6 +63,17 @@ class Atari(Environment):
     @property
     def episode_steps(self) -> int:
         return -(-self.max_episode_frames // self.action_repeat)
+
+    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+        """The joystick's directions, with the button where the space bar is down and the game has that."""
+        inner = env.unwrapped
+        assert isinstance(inner, AtariEnv)
+        upright = "UP" if "up" in keys else "DOWN" if "down" in keys else ""
+        level = "RIGHT" if "right" in keys else "LEFT" if "left" in keys else ""
+        fire = "FIRE" if "space" in keys else ""
+        names = [action.name for action in inner.actions]
+        wanted = (upright + level + fire, upright + level, level + fire, fire, level, upright, "NOOP")
+        return next(names.index(name) for name in wanted if name in names)
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return AtariEnv(self, training and self.life_loss_ends_episode, "rgb_array" if render else None)

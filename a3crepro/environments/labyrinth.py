@@ -8,7 +8,7 @@ known is chosen after DeepMind Lab's released levels of the kind.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -59,6 +59,8 @@ class Labyrinth(Environment):
     field_of_view: PositiveFloat
     """Degrees."""
 
+    plays_by_keys: ClassVar[bool] = True
+
     @property
     def frames_per_step(self) -> int:
         return self.action_repeat
@@ -73,6 +75,12 @@ class Labyrinth(Environment):
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return LabyrinthEnv(self, "rgb_array" if render else None)
+
+    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+        """One at a time, as the agent has it: a turn before a step; without a key time stands still."""
+        meant = {"left": "look left", "right": "look right", "up": "forward", "down": "backward", "a": "strafe left",
+                 "d": "strafe right"}  # fmt: skip
+        return next((ACTIONS.index(action) for key, action in meant.items() if key in keys), None)
 
     def expert(self) -> Expert:
         return Navigator()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -25,6 +25,16 @@ class MinAtar(Environment):
     """The probability that a step repeats the last action."""
     difficulty_ramping: bool
     """Asterix, Seaquest and Space Invaders grow harder as a game goes on."""
+
+    plays_by_keys: ClassVar[bool] = True
+
+    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+        """MinAtar's six actions are none, left, up, right, down and fire; a game has some of them."""
+        inner = env.unwrapped
+        assert isinstance(inner, MinAtarEnv)
+        meant = {"space": 5, "left": 1, "right": 3, "up": 2, "down": 4}
+        wanted = [number for key, number in meant.items() if key in keys and number in inner.actions]
+        return int(inner.actions.index(wanted[0] if wanted else 0))
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return MinAtarEnv(self, "rgb_array" if render else None)

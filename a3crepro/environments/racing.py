@@ -8,7 +8,7 @@ along the track's centre line at the car's position. All else is chosen.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -89,6 +89,8 @@ class Racing(Environment):
     eye_height: PositiveFloat
     """Metres."""
 
+    plays_by_keys: ClassVar[bool] = True
+
     @property
     def frames_per_step(self) -> int:
         return self.action_repeat
@@ -99,6 +101,11 @@ class Racing(Environment):
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return RacingEnv(self, "rgb_array" if render else None)
+
+    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+        steering = ("right" in keys) - ("left" in keys)
+        pedal = ("up" in keys) - ("down" in keys)
+        return 3 * STEERING.index(steering) + PEDALS.index(pedal)
 
     def expert(self) -> Expert:
         return Driver()

@@ -1,0 +1,127 @@
+"""`python -m a3crepro.play env=labyrinth [seed=…] [overrides]`: a person plays an environment in a window.
+
+Arrow keys; in the labyrinth A and D step aside, in Atari's games the space bar is the button. Escape ends it. The score
+of each game is printed, unclipped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from a3crepro.cli import run_command
+from a3crepro.config import Config, compose
+from a3crepro.settings import UserError
+
+KEYS = ("left", "right", "up", "down", "space", "a", "d")
+INVISIBLE = ("dummy", "offscreen")
+"""Drivers that SDL falls back to where there is no display: nobody would see the window."""
+LEAST = 480
+"""Height of the window, in pixels, at least."""
+
+
+def main() -> None:
+    """Opens the window that the command line asks for."""
+    if not sys.argv[1:] or set(sys.argv[1:]) & {"-h", "--help"}:
+        print(__doc__)
+        raise SystemExit(0 if sys.argv[1:] else 2)
+    run_command(lambda: play_command(sys.argv[1:]))
+
+
+def play_command(arguments: Iterable[str]) -> None:
+    """Plays until the window is closed.
+
+    Raises:
+      UserError: a mistake in the command, nobody can play this, no pygame, no display.
+    """
+    config = compose(*arguments)
+    if not config.env.plays_by_keys:
+        raise UserError(f"env: {config.env.title} cannot be played by keys; allowed: Atari, MinAtar, labyrinth, racing")
+    env = config.env.make(training=False, render=True)
+    try:
+        with Window(config.env.title) as window:
+            play(config, env, window)
+    finally:
+        env.close()
+
+
+def play(config: Config, env: gym.Env[Any, Any], window: Window) -> None:
+    """Game after game; the keys that are down at a step make its action."""
+    fps, seed = float(env.metadata.get("render_fps", 15)), config.seed
+    while True:
+        env.reset(seed=seed)
+        seed, score, steps, over = seed + 1, 0.0, 0, False
+        while not over:
+            pressed = window.show(np.asarray(env.render()), f"{config.env.title}   {score:g}", fps)
+            if pressed is None:
+                print(f"stopped at {score:g}")
+                return
+            action = config.env.pressed(env, pressed)
+            if action is None:
+                continue
+            _, reward, terminated, truncated, _ = env.step(action)
+            score, steps = score + float(reward), steps + 1
+            over = terminated or truncated or steps >= config.max_evaluation_steps
+        print(f"{score:g}", flush=True)
+
+
+class Window:
+    """A window of pygame's.
+
+    Raises:
+      UserError: there is no pygame, or no display.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title, self.pygame = title, _pygame()
+        try:
+            self.pygame.display.init()
+            driver = self.pygame.display.get_driver()
+        except self.pygame.error as error:
+            raise UserError(f"play: there is no display to open a window on ({error}); is DISPLAY set?") from error
+        if driver in INVISIBLE and "SDL_VIDEODRIVER" not in os.environ:
+            raise UserError("play: there is no display to open a window on; is DISPLAY set?")
+        self.clock, self.surface = self.pygame.time.Clock(), None
+
+    def __enter__(self) -> Window:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pygame.quit()
+
+    def show(self, picture: np.ndarray, caption: str, fps: float) -> frozenset[str] | None:
+        """Shows a picture [height, width, 3] for 1 / fps seconds; the keys that are down, or None: it was closed."""
+        pygame = self.pygame
+        factor = -(-LEAST // picture.shape[0])
+        picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+        if self.surface is None:
+            self.surface = pygame.display.set_mode(picture.shape[1::-1])
+        pygame.display.set_caption(caption)
+        pygame.surfarray.blit_array(self.surface, picture.swapaxes(0, 1))
+        pygame.display.flip()
+        self.clock.tick(fps)
+        for event in pygame.event.get():
+            if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE):
+                return None
+        down = pygame.key.get_pressed()
+        return frozenset(name for name in KEYS if down[pygame.key.key_code(name)])
+
+
+def _pygame() -> ModuleType:
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    try:
+        import pygame
+    except ImportError as error:
+        raise UserError('play: needs pygame; pip install "a3crepro[play]"') from error
+    module: ModuleType = pygame
+    return module
+
+
+if __name__ == "__main__":
+    main()
