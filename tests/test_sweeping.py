@@ -26,8 +26,8 @@ from a3crepro.sweeping.state import Overview, State, last_row, state_of
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
-    "ablations", "atari_table", "data_efficiency", "learning_rates", "learning_speed", "optimizers", "thread_scaling",
-    "training_speed",
+    "ablations", "atari_table", "data_efficiency", "labyrinth", "learning_rates", "learning_speed", "mujoco",
+    "optimizers", "racing", "thread_scaling", "training_speed",
 ]  # fmt: skip
 
 
@@ -50,6 +50,9 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, before any has ended
     "optimizers": (10, 160, 1200),
     "atari_table": (3, 45, 171),
     "ablations": (8, 64, 2000),
+    "mujoco": (5, 107, 2750),
+    "racing": (4, 32, 800),
+    "labyrinth": (1, 4, 20),
 }
 
 
@@ -352,7 +355,10 @@ SCRIPTS = {
     "data_efficiency": ["data_efficiency"],
     "learning_rates": ["learning_rates"],
     "learning_speed": ["learning_speed"],
+    "labyrinth": ["labyrinth"],
+    "mujoco": ["mujoco"],
     "optimizers": ["optimizers"],
+    "racing": ["racing"],
     "thread_scaling": ["data_efficiency", "speedup", "training_speed"],
     "training_speed": ["training_speed"],
 }
@@ -379,8 +385,8 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     tables = "thread_scaling" if name in ("data_efficiency", "training_speed") else name
     runs = pd.read_csv(tmp_path / "results" / tables / "smoke" / "runs.csv")
-    later = 8 if name in ("thread_scaling", "data_efficiency", "training_speed") else 0
-    assert len(runs) == PLANNED[name][0] + later and runs["score"].notna().all()
+    later = {"thread_scaling": 8, "data_efficiency": 8, "training_speed": 8, "mujoco": 4, "labyrinth": 2}
+    assert len(runs) == PLANNED[name][0] + later.get(name, 0) and runs["score"].notna().all()
     for script in SCRIPTS[name]:
         assert "runs, 0M frames" in (tmp_path / "figures" / f"{script}-smoke.md").read_text()
 
