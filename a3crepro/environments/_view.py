@@ -23,8 +23,8 @@ FAR = 1e6
 """Distance of a wall where there is none."""
 NEAR = 0.05
 """What stands upright nearer than this to the eye's plane is not drawn."""
-TIE = 1 + 1e-9
-"""Where a wall ends just between two lines, rounding must leave no gap."""
+TIE = 1e-6
+"""Pixels: what ends in the very middle of a line has it, so that rounding leaves no gap."""
 
 
 class World(NamedTuple):
@@ -126,7 +126,8 @@ def _walls(grid, walls, pose, height, picture, depths):
         tall = height * pose[5] / depth
         u = min(int(across * side), side - 1)
         scale = side / tall
-        first, last = max(0, int(np.ceil(top - 0.5))), min(SIDE, int(np.ceil(top + tall - 0.5)))
+        first = max(0, int(np.ceil(top - 0.5 - TIE)))
+        last = min(SIDE, int(np.ceil(top + tall - 0.5 + TIE)))
         for line in range(first, last):
             v = min(int((line + 0.5 - top) * scale), side - 1)
             for c in range(3):
@@ -140,7 +141,7 @@ def _sky(sky, line, height, pose, depths, picture):
     v = int(line * sky.shape[0] / (0.5 * SIDE))
     above = 0.5 * SIDE - line - 0.5
     for column in range(SIDE):
-        if above * depths[column] >= (height - pose[4]) * pose[5]:
+        if above * depths[column] > (height - pose[4]) * pose[5]:
             for c in range(3):
                 picture[c, line, column] = sky[v, 0, c]
 
@@ -168,7 +169,7 @@ def _ground(ground, ground_scale, ceiling, ceiling_scale, pose, height, depths, 
             depth * (right_y - left_y) / (SIDE - 1) * scale,
         )
         for column in range(SIDE):
-            if depth <= depths[column] * TIE:
+            if depth < depths[column]:
                 v, u = int(np.floor(y)) % rows, int(np.floor(x)) % columns
                 for c in range(3):
                     picture[c, line, column] = source[v, u, c]
