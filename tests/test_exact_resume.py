@@ -110,16 +110,22 @@ CASES = [
     ("one_step_sarsa", "breakout", "mnih2013"),
     ("a3c", "pong", "mnih2013_lstm"),
     ("one_step_q", "pong", "mnih2013_lstm"),
+    ("a3c", "toy/point_mass", "mlp_lstm"),
+    ("a3c", "control/reacher_hard", "control_lstm"),
+    ("a3c", "labyrinth", "mnih2013_lstm"),
+    ("n_step_q", "racing/fast_bots", "mnih2013"),
 ]
 MANY = [case if number % 3 == 0 else pytest.param(*case, marks=pytest.mark.slow) for number, case in enumerate(CASES)]
-FRAMES = {"toy": 1500, "minatar": 1500}
+FRAMES = {"toy": 1500, "minatar": 1500, "control": 1500}
+FURTHER = {"control": ("algo.t_max=20", "env.normalise_observations=true")}
 
 
 def virtual(algo, env, network, *overrides):
-    frames = FRAMES.get(env.partition("/")[0], 2400)
+    family = env.partition("/")[0]
+    frames = FRAMES.get(family, 2400)
     return compose(
         "execution=virtual_time", f"algo={algo}", f"env={env}", f"network={network}", "threads=3", f"frames={frames}",
-        "evaluation.every=500", *overrides,
+        "evaluation.every=500", *FURTHER.get(family, ()), *overrides,
     )  # fmt: skip
 
 
@@ -138,13 +144,18 @@ def run(config, stops=()):
     return reports, states
 
 
+def parts(value):
+    return value if isinstance(value, tuple) else (value,)
+
+
 def assert_equal(one, other):
     assert [(moment, vars(report).keys()) for moment, report in one[0]] == [
         (moment, vars(report).keys()) for moment, report in other[0]
     ]
     for (_, a), (_, b) in zip(one[0], other[0], strict=True):
         for name, value in vars(a).items():
-            np.testing.assert_array_equal(value, vars(b)[name], name)
+            for part, other_part in zip(*map(parts, (value, vars(b)[name])), strict=True):
+                np.testing.assert_array_equal(part, other_part, name)
     arrays = [{**states.arrays, **to_arrays(states.tree)} for _, states in (one, other)]
     assert arrays[0].keys() == arrays[1].keys()
     for name, array in arrays[0].items():
