@@ -193,12 +193,21 @@ class LabyrinthEnv(gym.Env[np.ndarray, Any]):
     # ---- What is seen ------------------------------------------------------------------------------------------------
 
     def _observation(self) -> np.ndarray:
+        return draw(self.seen_world(), self.eye(), self.things())
+
+    def seen_world(self) -> World:
+        """What stands still."""
         texture = len(self.ground)
-        world = World(self.grid, self.walls, self.ground, texture, self.ceiling, texture, self.figures, height=1.0)
-        eye = Eye(self.x, self.y, self.angle, 0.5, math.radians(self.settings.field_of_view))
-        things = [(column + 0.5, row + 0.5, 0, APPLE_SIZE, 0.1) for row, column in self.apples[self.there]]
-        things.append((self.portal[1] + 0.5, self.portal[0] + 0.5, 1, PORTAL_SIZE, 0.1))
-        return draw(world, eye, np.array(things))
+        return World(self.grid, self.walls, self.ground, texture, self.ceiling, texture, self.figures, height=1.0)
+
+    def eye(self) -> Eye:
+        """The agent's."""
+        return Eye(self.x, self.y, self.angle, 0.5, math.radians(self.settings.field_of_view))
+
+    def things(self) -> np.ndarray:
+        """Apples and portal, for the picture."""
+        found = [(column + 0.5, row + 0.5, 0, APPLE_SIZE, 0.1) for row, column in self.apples[self.there]]
+        return np.array([*found, (self.portal[1] + 0.5, self.portal[0] + 0.5, 1, PORTAL_SIZE, 0.1)])
 
     def render(self) -> Any:
         """What the agent sees, beside the map, 336 x 672."""

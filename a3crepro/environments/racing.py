@@ -224,11 +224,18 @@ class RacingEnv(gym.Env[np.ndarray, Any]):
     # ---- What is seen ------------------------------------------------------------------------------------------------
 
     def _observation(self) -> np.ndarray:
-        how = self.settings
-        eye = Eye(self.x, self.y, self.angle, how.eye_height, math.radians(how.field_of_view))
-        return draw(self.world, eye, self._things())
+        return draw(self.world, self.eye(), self.things())
 
-    def _things(self) -> np.ndarray:
+    def seen_world(self) -> World:
+        """What stands still."""
+        return self.world
+
+    def eye(self) -> Eye:
+        """The driver's."""
+        how = self.settings
+        return Eye(self.x, self.y, self.angle, how.eye_height, math.radians(how.field_of_view))
+
+    def things(self) -> np.ndarray:
         """Opponents and trees that are near, for the picture."""
         bots = [self.track.point(distance, lane) for distance, lane in zip(self.bots, self.bot_lanes, strict=True)]
         points = np.concatenate([np.reshape(bots, (-1, 2)), self.track.trees])
