@@ -188,14 +188,20 @@ def _keys_beside(settings: type[Settings], location: tuple[Any, ...]) -> list[st
 def _check_fit(config: Config) -> None:
     """Refuses choices that are each right and do not fit together, before any process is started."""
     observation_space, actions = config.env.spaces()
-    for group, check in (("network", lambda: config.network.check(observation_space)),
-                         ("algo", lambda: config.algo.heads(actions))):  # fmt: skip
-        try:
-            check()
-        except ValueError as error:
-            raise UserError(f"{group}: {error}") from error
+    with _naming("network"):
+        config.network.check(observation_space)
+    with _naming("algo"):
+        config.algo.heads(actions)
     if config.algo.max_steps is None:
         _check_episodes(config.env)
+
+
+@contextlib.contextmanager
+def _naming(group: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{group}: {error}") from error
 
 
 def _check_episodes(env: Environment) -> None:

@@ -495,6 +495,20 @@ def test_a_person_s_picture_shows_view_and_map(env):
     assert np.array_equal(picture[2::4, 2:336:4], seen) and picture[:, 336:].std() > 10
 
 
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("env.size=10", "env: size: should be an odd number of at least 7, got 10"),
+        ("env.start_distance=9", r"env: start_distance: should be at most size - 3 = 8, got 9"),
+        ("env.speed=60", "env.speed: should be less than or equal to 10"),
+        ("env.inertia=2", "env.inertia: should be less than or equal to 1"),
+    ],
+)
+def test_a_maze_that_cannot_be_is_refused(word, line):
+    with pytest.raises(UserError, match=f"^{line}"):
+        compose("env=labyrinth", word)
+
+
 def test_all_of_them_can_be_chosen():
     assert set(ENVS) <= set(choices("env"))
 

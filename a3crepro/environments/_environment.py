@@ -143,6 +143,19 @@ class Environment(Component, ABC):
         return step
 
 
+class PlainEnv(gym.Env[np.ndarray, Any]):
+    """An environment that holds its state in plain attributes and one generator."""
+
+    def get_state(self) -> Tree:
+        """The variables and the generator."""
+        return {"attributes": plain_attributes(self), "random": self.np_random.bit_generator.state}
+
+    def set_state(self, state: Tree) -> None:
+        """Goes on from there."""
+        set_attributes(self, state["attributes"])
+        self.np_random.bit_generator.state = state["random"]
+
+
 def spaces_of(env: gym.Env[np.ndarray, Any]) -> Spaces:
     """The spaces of an environment's observations and actions."""
     assert isinstance(env.observation_space, gym.spaces.Box)

@@ -8,20 +8,20 @@ known is chosen after DeepMind Lab's released levels of the kind.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 import gymnasium as gym
 import numpy as np
+from pydantic import Field, model_validator
 
-from a3crepro.environments._environment import Environment, Expert, plain_attributes, set_attributes
+from a3crepro.environments._environment import Expert
+from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv
 from a3crepro.environments._maze import Cell, distances, make_maze, way
 from a3crepro.environments._textures import APPLE, PORTAL, pattern
-from a3crepro.environments._view import SIDE, Eye, World, draw
-from a3crepro.plain import Tree
+from a3crepro.environments._view import Eye, World
 from a3crepro.settings import Count, Fraction, PositiveCount, PositiveFloat
 
 ACTIONS = ("look left", "look right", "strafe left", "strafe right", "forward", "backward")
-FRAMES_PER_SECOND = 60
 RADIUS = 0.2
 """Of the agent, which keeps this far from walls, in cells."""
 REACH = 0.5
@@ -29,7 +29,7 @@ REACH = 0.5
 APPLE_SIZE, PORTAL_SIZE = 0.35, 0.7
 
 
-class Labyrinth(Environment):
+class Labyrinth(FirstPerson):
     """A maze; the agent sees RGB, uint8 [3, 84, 84], and chooses one of `ACTIONS`, held for `action_repeat` frames."""
 
     size: PositiveCount
@@ -46,32 +46,24 @@ class Labyrinth(Environment):
     """Steps from cell to cell that the start is away from the portal, at least."""
     maze_seed: Count | None
     """One maze with its apples and textures for all episodes, drawn from this number; null: a new one each episode."""
-    seconds: PositiveFloat
-    """Length of an episode; its end is no terminal state."""
-    action_repeat: PositiveCount
-    """Frames for which an action is held: the frames of an agent step."""
-    speed: PositiveFloat
+    speed: Annotated[PositiveFloat, Field(le=10)]
     """Cells a second."""
     turning: PositiveFloat
     """Degrees a second."""
     inertia: Fraction
     """Share of the velocity that stays from one frame to the next while another one is wanted; 0: none."""
-    field_of_view: PositiveFloat
-    """Degrees."""
 
-    plays_by_keys: ClassVar[bool] = True
-
-    @property
-    def frames_per_step(self) -> int:
-        return self.action_repeat
+    @model_validator(mode="after")
+    def _is_possible(self) -> Labyrinth:
+        if self.size % 2 == 0 or self.size < 7:
+            raise ValueError(f"size: should be an odd number of at least 7, got {self.size}")
+        if self.start_distance > self.size - 3:
+            raise ValueError(f"start_distance: should be at most size - 3 = {self.size - 3}, got {self.start_distance}")
+        return self
 
     @property
     def title(self) -> str:
         return "labyrinth" if self.maze_seed is None else "labyrinth_static"
-
-    @property
-    def episode_steps(self) -> int:
-        return math.ceil(self.seconds * FRAMES_PER_SECOND / self.action_repeat)
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return LabyrinthEnv(self, "rgb_array" if render else None)
@@ -86,15 +78,12 @@ class Labyrinth(Environment):
         return Navigator()
 
 
-class LabyrinthEnv(gym.Env[np.ndarray, Any]):
+class LabyrinthEnv(FirstPersonEnv):
     """One maze after another. `info` tells how many apples and portals the last step brought."""
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
-
     def __init__(self, settings: Labyrinth, render_mode: str | None = None) -> None:
-        self.settings, self.render_mode = settings, render_mode
-        self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
-        self.action_space = gym.spaces.Discrete(len(ACTIONS))
+        super().__init__(len(ACTIONS), render_mode)
+        self.settings = settings
         self.figures = np.stack([APPLE, PORTAL])
 
     # ---- A new maze --------------------------------------------------------------------------------------------------
@@ -192,9 +181,6 @@ class LabyrinthEnv(gym.Env[np.ndarray, Any]):
 
     # ---- What is seen ------------------------------------------------------------------------------------------------
 
-    def _observation(self) -> np.ndarray:
-        return draw(self.seen_world(), self.eye(), self.things())
-
     def seen_world(self) -> World:
         """What stands still."""
         texture = len(self.ground)
@@ -209,13 +195,6 @@ class LabyrinthEnv(gym.Env[np.ndarray, Any]):
         found = [(column + 0.5, row + 0.5, 0, APPLE_SIZE, 0.1) for row, column in self.apples[self.there]]
         return np.array([*found, (self.portal[1] + 0.5, self.portal[0] + 0.5, 1, PORTAL_SIZE, 0.1)])
 
-    def render(self) -> Any:
-        """What the agent sees, beside the map, 336 x 672."""
-        if self.render_mode != "rgb_array":
-            return None
-        seen = self._observation().transpose(1, 2, 0).repeat(4, axis=0).repeat(4, axis=1)
-        return np.concatenate([seen, self.map(seen.shape[0])], axis=1)
-
     def map(self, side: int) -> np.ndarray:
         """The maze from above: apples red, the portal blue, the agent white with its line of sight."""
         y, x = (np.mgrid[0:side, 0:side] + 0.5) * len(self.free) / side
@@ -228,15 +207,6 @@ class LabyrinthEnv(gym.Env[np.ndarray, Any]):
         across = (y - self.y) * math.cos(self.angle) - (x - self.x) * math.sin(self.angle)
         picture[(np.abs(across) < 0.06) & (along > 0) & (along < 0.6)] = 255
         return picture
-
-    def get_state(self) -> Tree:
-        """Maze, agent and generator."""
-        return {"attributes": plain_attributes(self), "random": self.np_random.bit_generator.state}
-
-    def set_state(self, state: Tree) -> None:
-        """Goes on from there."""
-        set_attributes(self, state["attributes"])
-        self.np_random.bit_generator.state = state["random"]
 
 
 def _cell(place: np.ndarray) -> Cell:

@@ -8,22 +8,21 @@ along the track's centre line at the car's position. All else is chosen.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Environment, Expert, plain_attributes, set_attributes
+from a3crepro.environments._environment import Expert
+from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv
 from a3crepro.environments._textures import car_from_behind, tree
 from a3crepro.environments._track import PIXELS, Track, track
-from a3crepro.environments._view import SIDE, Eye, World, draw
-from a3crepro.plain import Tree
-from a3crepro.settings import Count, Fraction, PositiveCount, PositiveFloat, Settings
+from a3crepro.environments._view import SIDE, Eye, World
+from a3crepro.settings import Count, Fraction, PositiveFloat, Settings
 
 STEERING = (-1, 0, 1)
 PEDALS = (1, 0, -1)
 """Throttle, none, brake. An action's number is 3 times that of the steering plus that of the pedal."""
-FRAMES_PER_SECOND = 60
 GRAVITY = 9.81
 SKY = np.linspace((90, 140, 220), (200, 220, 245), SIDE // 2)[:, None].astype(np.uint8)
 VISIBLE = 150.0
@@ -63,7 +62,7 @@ class Car(Settings):
         return min(math.radians(self.steering), self.steering_margin * steady)
 
 
-class Racing(Environment):
+class Racing(FirstPerson):
     """A lap after lap; observations are RGB, uint8 [3, 84, 84]."""
 
     task: Literal["slow", "slow_bots", "fast", "fast_bots"]
@@ -80,24 +79,8 @@ class Racing(Environment):
     """An episode ends when the car has been off the road so long."""
     standing_seconds: PositiveFloat
     """And when it has stood still or gone backwards so long."""
-    seconds: PositiveFloat
-    """Length of an episode; its end is no terminal state."""
-    action_repeat: PositiveCount
-    """Frames for which an action is held: the frames of an agent step."""
-    field_of_view: PositiveFloat
-    """Degrees."""
     eye_height: PositiveFloat
     """Metres."""
-
-    plays_by_keys: ClassVar[bool] = True
-
-    @property
-    def frames_per_step(self) -> int:
-        return self.action_repeat
-
-    @property
-    def episode_steps(self) -> int:
-        return math.ceil(self.seconds * FRAMES_PER_SECOND / self.action_repeat)
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return RacingEnv(self, "rgb_array" if render else None)
@@ -111,15 +94,12 @@ class Racing(Environment):
         return Driver()
 
 
-class RacingEnv(gym.Env[np.ndarray, Any]):
+class RacingEnv(FirstPersonEnv):
     """One car on the track, starting anywhere on it. `info` tells the metres that the last step brought."""
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
-
     def __init__(self, settings: Racing, render_mode: str | None = None) -> None:
-        self.settings, self.render_mode = settings, render_mode
-        self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
-        self.action_space = gym.spaces.Discrete(len(STEERING) * len(PEDALS))
+        super().__init__(len(STEERING) * len(PEDALS), render_mode)
+        self.settings = settings
         self.track: Track = track(settings.track, settings.road_width)
         figures = np.stack([car_from_behind(), tree()])
         empty = np.zeros((1, 1), np.int32), np.zeros((1, 1, 1, 3), np.uint8)
@@ -223,9 +203,6 @@ class RacingEnv(gym.Env[np.ndarray, Any]):
 
     # ---- What is seen ------------------------------------------------------------------------------------------------
 
-    def _observation(self) -> np.ndarray:
-        return draw(self.world, self.eye(), self.things())
-
     def seen_world(self) -> World:
         """What stands still."""
         return self.world
@@ -246,13 +223,6 @@ class RacingEnv(gym.Env[np.ndarray, Any]):
         near = np.hypot(points[:, 0] - self.x, points[:, 1] - self.y) < VISIBLE
         return things[near]
 
-    def render(self) -> Any:
-        """What the driver sees, beside the map, 336 x 672."""
-        if self.render_mode != "rgb_array":
-            return None
-        seen = self._observation().transpose(1, 2, 0).repeat(4, axis=0).repeat(4, axis=1)
-        return np.concatenate([seen, self.map(seen.shape[0])], axis=1)
-
     def map(self, side: int) -> np.ndarray:
         """The track from above: the car white, opponents yellow."""
         ground = self.track.ground
@@ -267,15 +237,6 @@ class RacingEnv(gym.Env[np.ndarray, Any]):
             picture[np.hypot(x - bot[0], y - bot[1]) < 3] = (250, 210, 40)
         picture[np.hypot(x - self.x, y - self.y) < 4] = 255
         return picture
-
-    def get_state(self) -> Tree:
-        """Cars and generator."""
-        return {"attributes": plain_attributes(self), "random": self.np_random.bit_generator.state}
-
-    def set_state(self, state: Tree) -> None:
-        """Goes on from there."""
-        set_attributes(self, state["attributes"])
-        self.np_random.bit_generator.state = state["random"]
 
 
 class Driver:

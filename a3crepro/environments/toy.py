@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
-from a3crepro.plain import Tree
+from a3crepro.environments._environment import Environment, PlainEnv
 
 
 class Toy(Environment):
@@ -28,7 +27,7 @@ class Toy(Environment):
         return TASKS[self.task]("rgb_array" if render else None)
 
 
-class ToyEnv(gym.Env[np.ndarray, Any]):
+class ToyEnv(PlainEnv):
     """A float32 observation of shape `shape`, drawn as grey squares."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012 - gymnasium declares it so
@@ -43,15 +42,6 @@ class ToyEnv(gym.Env[np.ndarray, Any]):
 
     def _observation(self) -> np.ndarray:
         raise NotImplementedError
-
-    def get_state(self) -> Tree:
-        """The task's variables and its generator."""
-        return {"attributes": plain_attributes(self), "random": self.np_random.bit_generator.state}
-
-    def set_state(self, state: Tree) -> None:
-        """Goes on from there."""
-        set_attributes(self, state["attributes"])
-        self.np_random.bit_generator.state = state["random"]
 
     def render(self) -> Any:
         if self.render_mode != "rgb_array":

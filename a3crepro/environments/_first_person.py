@@ -1,0 +1,74 @@
+"""What the labyrinth and the races have in common: time, the picture that is seen, and the one that a person sees."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from a3crepro.environments._environment import Environment, PlainEnv
+from a3crepro.environments._view import SIDE, Eye, World, draw
+from a3crepro.settings import PositiveCount, PositiveFloat
+
+FRAMES_PER_SECOND = 60
+
+
+class FirstPerson(Environment):
+    """Seen through an eye in a flat world: RGB, uint8 [3, 84, 84]."""
+
+    plays_by_keys: ClassVar[bool] = True
+
+    seconds: PositiveFloat
+    """Length of an episode; its end is no terminal state."""
+    action_repeat: PositiveCount
+    """Frames for which an action is held: the frames of an agent step."""
+    field_of_view: PositiveFloat
+    """Degrees."""
+
+    @property
+    def frames_per_step(self) -> int:
+        return self.action_repeat
+
+    @property
+    def episode_steps(self) -> int:
+        return math.ceil(self.seconds * FRAMES_PER_SECOND / self.action_repeat)
+
+
+class FirstPersonEnv(PlainEnv):
+    """One world, in which discrete actions are taken."""
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
+
+    def __init__(self, actions: int, render_mode: str | None) -> None:
+        self.render_mode = render_mode
+        self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
+        self.action_space = gym.spaces.Discrete(actions)
+
+    @abstractmethod
+    def seen_world(self) -> World:
+        """What stands still."""
+
+    @abstractmethod
+    def eye(self) -> Eye:
+        """The player's."""
+
+    @abstractmethod
+    def things(self) -> np.ndarray:
+        """What stands upright in the picture, as `draw` takes it."""
+
+    @abstractmethod
+    def map(self, side: int) -> np.ndarray:
+        """The world from above, uint8 [side, side, 3]."""
+
+    def _observation(self) -> np.ndarray:
+        return draw(self.seen_world(), self.eye(), self.things())
+
+    def render(self) -> Any:
+        """What the player sees, beside the map, 336 x 672."""
+        if self.render_mode != "rgb_array":
+            return None
+        seen = self._observation().transpose(1, 2, 0).repeat(4, axis=0).repeat(4, axis=1)
+        return np.concatenate([seen, self.map(seen.shape[0])], axis=1)
