@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -171,6 +172,14 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.steps, self.task_env._reset_next_step = state["steps"], state["ended"]
 
 
+def _tame_absl() -> None:
+    """MuJoCo warns of the suite's own models, and absl's handler closes whatever was sys.stderr when it was imported."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    with contextlib.suppress(ImportError):
+        absl: Any = importlib.import_module("absl.logging")
+        absl.get_absl_handler().python_handler.stream = sys.__stderr__
+
+
 def suite() -> Any:
     """dm_control's suite, with a renderer that needs no screen, or with none where there is none.
 
@@ -179,7 +188,7 @@ def suite() -> Any:
     """
     os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's software renderer
     os.environ.setdefault("MUJOCO_GL", "egl")
-    logging.getLogger("absl").setLevel(logging.ERROR)  # MuJoCo warns of what the suite's own models say
+    _tame_absl()
     with contextlib.suppress(ImportError, AttributeError, RuntimeError):
         return importlib.import_module("dm_control.suite")
     os.environ["MUJOCO_GL"] = "off"
