@@ -173,7 +173,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
 
 
 def _tame_absl() -> None:
-    """MuJoCo warns of the suite's own models, and absl's handler closes whatever was sys.stderr when it was imported."""
+    """MuJoCo warns of the suite's own models, and absl's handler closes what was sys.stderr when it was imported."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     with contextlib.suppress(ImportError):
         absl: Any = importlib.import_module("absl.logging")
