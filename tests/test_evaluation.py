@@ -58,7 +58,7 @@ class Recorded(RandomPolicy):
         self.episodes = 0
         self.observations: list[np.ndarray] = []
 
-    def start_episode(self) -> None:
+    def start_episode(self, env: Any = None) -> None:
         self.episodes += 1
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:

@@ -33,7 +33,8 @@ class Tape:
 
 
 def start(bench, algo, env, *overrides):
-    case = bench(f"algo={algo}", f"env={env}", "threads=1", *overrides)
+    module = "network.implementation=module"  # with autograd, whose module can be looked into
+    case = bench(f"algo={algo}", f"env={env}", "threads=1", module, *overrides)
     noise = torch.Generator().manual_seed(1)
     case.shared.target += 0.1 * torch.randn(case.shared.target.shape, generator=noise)
     learner = case.learner
