@@ -479,7 +479,7 @@ def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
     assert np.array_equal(b.observation, Scaling(case.shared.seen())(raw)) and not np.array_equal(b.observation, raw)
 
 
-@pytest.mark.parametrize("execution", ["virtual_time", "synchronous"])
+@pytest.mark.parametrize("execution", ["virtual_time", pytest.param("synchronous", marks=pytest.mark.slow)])
 def test_a_run_with_scaled_observations_goes_on_exactly(tmp_path, execution):
     words = ("env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", f"execution={execution}", "threads=4",
              "network=control_lstm", "algo.t_max=20", "optimizer.anneal_frames=2000", "evaluation.every=500",

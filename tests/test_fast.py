@@ -184,6 +184,17 @@ def run(bench, implementation, algo, env, segments, *overrides):
 
 
 @pytest.mark.parametrize("algo", METHODS)
+@pytest.mark.parametrize("network", ["mlp", "mlp_lstm"])
+def test_training_runs_of_connected_layers_stay_together_for_hundreds_of_updates(bench, algo, network):
+    how = (f"network={network}", "optimizer.lr=5e-3", "env.schedule.epsilon_anneal_frames=500")
+    (fast, taken), (module, expected) = (
+        run(bench, implementation, algo, "toy/catch", 300, *how) for implementation in ("fast", "module")
+    )
+    assert taken == expected
+    close(fast.shared.parameters.numpy(), module.shared.parameters.numpy(), 1e-3)
+
+
+@pytest.mark.parametrize("algo", METHODS)
 @pytest.mark.parametrize("network", ["minatar", "minatar_lstm"])
 def test_training_runs_stay_together_for_hundreds_of_updates(bench, algo, network):
     how = ("network.lstm_cells=16",) if network == "minatar_lstm" else ()

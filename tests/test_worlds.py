@@ -589,7 +589,10 @@ print("shown", shown, pygame.display.get_init())
 """
 
 
-@pytest.mark.parametrize(("env", "held"), [("labyrinth", []), ("racing/slow_bots", ["up", "left"])])
+@pytest.mark.parametrize(
+    ("env", "held"),
+    [("labyrinth", []), pytest.param("racing/slow_bots", ["up", "left"], marks=pytest.mark.slow)],
+)
 def test_a_person_can_play_in_a_window(tmp_path, screen, env, held):
     environment = {**without_display(), "DISPLAY": screen}
     code = PLAYED.format(held=held, words=[f"env={env}"])
