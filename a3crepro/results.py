@@ -91,6 +91,14 @@ def _with_run(directory: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def stacked(table: pd.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of a column [points] and the scores [runs, points] of a table's runs, up to the shortest one's end."""
+    runs = [run.sort_values("frames") for _, run in table.groupby("run")]
+    length = min(len(run) for run in runs)
+    along, scores = (np.stack([run[key].to_numpy(float)[:length] for run in runs]) for key in (x, "score"))
+    return along.mean(0), scores
+
+
 def select(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     """The rows with these values in the columns of these names."""
     for column, value in values.items():

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.figures import METHODS, THREADS, Ours, legend_below, panels, title
+from a3crepro.results import stacked
 from a3crepro.statistics import Interval, first_crossing, part_of_rise, ratio_of_geometric_means
 from a3crepro.sweeping.experiment import FRESH
 
@@ -50,12 +51,8 @@ def our_curves(mine: Ours | None, x: str, unit: float = 1.0) -> Curves:
     found: Curves = {}
     table = mine.evaluations()
     for key, part in table[table["run"].isin(chosen_runs(mine)["run"])].groupby(["env", "method", "threads"]):
-        runs = [run.sort_values("frames") for _, run in part.groupby("run")]
-        length = min(len(run) for run in runs)
-        found[key] = Curve(
-            np.mean([run[x].to_numpy(float)[:length] for run in runs], axis=0) / unit,
-            np.stack([run["score"].to_numpy(float)[:length] for run in runs]),
-        )
+        along, scores = stacked(part, x)
+        found[key] = Curve(along / unit, scores)
     return found
 
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import NOTHING, Ours, markdown, ours, panels, save, scale_of
-from a3crepro.results import select
+from a3crepro.results import select, stacked
 from a3crepro.statistics import interval_of_mean
 from a3crepro.sweeping.experiment import FRESH
 
@@ -29,11 +29,10 @@ RANDOM = {"labyrinth": 0.8, "labyrinth_static": 0.9}
 def draw(axes: Axes, mine: Ours, env: str) -> None:
     """Each fresh seed as a thin line, their mean as a thick one, between the random player and the expert."""
     table = select(mine.evaluations(), env=env)
-    runs = [run.sort_values("frames") for _, run in table[table["seed"] >= FRESH].groupby("run")]
-    if runs:
-        length = min(len(run) for run in runs)
-        frames = runs[0]["frames"].to_numpy()[:length] / 1e6
-        scores = np.stack([run["score"].to_numpy()[:length] for run in runs])
+    fresh = table[table["seed"] >= FRESH]
+    if len(fresh):
+        frames, scores = stacked(fresh, "frames")
+        frames /= 1e6
         axes.plot(frames, scores.T, color="tab:blue", linewidth=0.5, alpha=0.6)
         axes.plot(frames, scores.mean(0), color="tab:blue", linewidth=1.4, label="A3C, LSTM")
     axes.axhline(EXPERT.get(env, np.nan), color="black", linewidth=0.8, linestyle="--", label="expert")

@@ -27,7 +27,7 @@ from a3crepro.figures import (
     scale_of,
     title,
 )
-from a3crepro.results import select
+from a3crepro.results import select, stacked
 from a3crepro.statistics import best, interval_of_mean
 
 NAMES = {"dqn": "DQN", **METHODS}
@@ -53,27 +53,22 @@ def best_runs(mine: Ours, env: str, method: str, k: int | None) -> pd.DataFrame:
     return scores[scores["run"].isin(chosen)]
 
 
-def curves(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Mean hours [points] and scores [runs, points] of some runs, up to the shortest one's end."""
-    runs = [run for _, run in table.groupby("run")]
-    length = min(len(run) for run in runs)
-    hours, scores = (np.stack([run[key].to_numpy(float)[:length] for run in runs]) for key in ("seconds", "score"))
-    return hours.mean(0) / 3600, scores
-
-
 def draw_ours(axes: Axes, mine: Ours, env: str) -> None:
     """Each of the best runs as a thin line, their mean as a thick one; of all runs the middle half as a band."""
     for method in METHODS:
-        table = best_runs(mine, env, method, mine.notes["best"]).sort_values("frames")
+        table = best_runs(mine, env, method, mine.notes["best"])
         if table.empty:
             continue
-        hours, scores = curves(table)
+        seconds, scores = stacked(table, "seconds")
+        hours = seconds / 3600
         axes.plot(hours, scores.T, color=COLORS[method], linewidth=0.4, alpha=0.5)
         axes.plot(
             hours, scores.mean(0), color=COLORS[method], dashes=DASHES[method], linewidth=1.3, label=NAMES[method]
         )
-        hours, scores = curves(best_runs(mine, env, method, None).sort_values("frames"))
-        axes.fill_between(hours, *np.percentile(scores, (25, 75), axis=0), color=COLORS[method], alpha=0.1, linewidth=0)
+        seconds, scores = stacked(best_runs(mine, env, method, None), "seconds")
+        axes.fill_between(
+            seconds / 3600, *np.percentile(scores, (25, 75), axis=0), color=COLORS[method], alpha=0.1, linewidth=0
+        )
 
 
 def main() -> None:

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":
-    sys.path.append(sys.path.pop(0))  # `mujoco` is to be the library, not this file
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -22,7 +19,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import NOTHING, markdown, number, ours, paper, save, scale_of
-from a3crepro.results import select
+from a3crepro.results import select, stacked
 from a3crepro.statistics import interval_of_mean
 from a3crepro.sweeping.experiment import FRESH
 
@@ -60,13 +57,10 @@ def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
 def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
     """Each fresh seed as a thin line, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
     for budget, part in select(scores, task=task).groupby("budget"):
-        runs = [run.sort_values("frames") for _, run in part.groupby("run")]
-        length = min(len(run) for run in runs)
-        steps = runs[0]["frames"].to_numpy()[:length] / 1e6
-        values = np.stack([run["score"].to_numpy()[:length] for run in runs])
+        steps, values = stacked(part, "frames")
         color = "0.5" if budget > 2e6 else COLORS["rollouts"]
-        axes.plot(steps, values.T, color=color, linewidth=0.4, alpha=0.6)
-        axes.plot(steps, values.mean(0), color=color, linewidth=1.3)
+        axes.plot(steps / 1e6, values.T, color=color, linewidth=0.4, alpha=0.6)
+        axes.plot(steps / 1e6, values.mean(0), color=color, linewidth=1.3)
     axes.axhline(suite_score(task), color="black", linewidth=0.8, linestyle="--")
     axes.axhline(RANDOM.get(task, np.nan), color="0.5", linewidth=0.8, linestyle=":")
     axes.set(title=task, xlabel="million steps")
