@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -284,7 +285,9 @@ def reported(text: str) -> int:
 def test_a_full_disk_ends_the_run_with_one_line_and_the_last_checkpoint(tmp_path, tensorboard):
     words = (*SMALL, ENDLESS, f"logging.tensorboard={tensorboard}", "checkpoint.every_seconds=0.2")
     with running(tmp_path, *words) as run:
-        limit = 120_000  # a checkpoint is some 70 kB
+        saved = run.directory / "checkpoint.npz"
+        run.wait_until(lambda: saved.exists() and has_rows(run.directory, 0)(), "a checkpoint and a game")
+        limit = saved.stat().st_size // 2
         resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
         assert run.wait() == 1
         assert run.stderr.count("\n") == 1, run.stderr
@@ -294,9 +297,9 @@ def test_a_full_disk_ends_the_run_with_one_line_and_the_last_checkpoint(tmp_path
 
 
 @contextlib.contextmanager
-def small_disk(path: Path, size: str):
+def small_disk(path: Path) -> Iterator[Path]:
     path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(path)], capture_output=True)
     if mounted.returncode:
         pytest.skip(f"no small file system can be mounted: {mounted.stderr.decode().strip()}")
     try:
@@ -305,13 +308,25 @@ def small_disk(path: Path, size: str):
         subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
+def fill(path: Path) -> None:
+    """Writes to a file until its disk is full."""
+    with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
 @pytest.mark.parametrize("tensorboard", ["false", pytest.param("true", marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up_and_is_made_free_again_costs_nothing_that_was_saved(tmp_path, tensorboard):
     overrides = ("env=toy/catch", ENDLESS, "threads=2", "checkpoint.every_seconds=0.2")
-    evaluated = ("evaluation.every=200", "evaluation.episodes=2")
+    evaluated = ("evaluation.every=2000", "evaluation.episodes=2")
     config = compose(*overrides, *evaluated, f"logging.tensorboard={tensorboard}")
-    with small_disk(tmp_path / "run", "240k") as directory:
-        with pytest.raises(OSError, match="No space left on device"):
+    with small_disk(tmp_path / "run") as directory:
+
+        def fill_the_disk() -> None:
+            wait_until(lambda: (directory / "checkpoint_before.npz").exists() and has_rows(directory, 0)())
+            fill(directory / "filler")
+
+        with meanwhile(fill_the_disk), pytest.raises(OSError, match="No space left on device"):
             train(config, directory)
         assert workers(os.getpid()) == []
         stopped = whole_checkpoint(directory)
@@ -320,7 +335,7 @@ def test_a_disk_that_fills_up_and_is_made_free_again_costs_nothing_that_was_save
         assert stopped.frames > 0 and games
         assert not list(directory.rglob("*.tmp"))
 
-        subprocess.run(["mount", "-o", "remount,size=3m", str(directory)], check=True)
+        (directory / "filler").unlink()
         more = len(games) + 20
         with meanwhile(lambda: stop_in_process(has_rows(directory, more))), pytest.raises(Stopped):
             train(config, directory)
