@@ -11,10 +11,9 @@ from __future__ import annotations
 import sys
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import seaborn as sns
-from _control import RANDOM, control, suite_score
+from _control import MOST, OTHERWISE, PAPERS, ROLLOUTS, by_chance, control, over_time, suite_score
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
@@ -29,10 +28,9 @@ DOMAINS = {
     "walker_stand": "Walker 2D", "walker_walk": "Walker 2D", "hopper_hop": "Hopper",
     "manipulator_bring_ball": "Gripper", "pendulum_swingup_pixels": "Pendulum RGB",
     "point_mass_easy_pixels": "Pointmass2D RGB", "manipulator_bring_ball_pixels": "Gripper RGB",
-    "cartpole_balance_pixels": "",
 }  # fmt: skip
 """The paper's panel of which a task is a descendant."""
-SCHEMES = {"whole episodes": "o", "rollouts": "x"}
+SCHEMES = {PAPERS: "o", ROLLOUTS: "x", OTHERWISE: "^"}
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
 COLUMNS = 5
 
@@ -55,14 +53,14 @@ def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
 
 
 def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
-    """Each fresh seed as a thin line, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
+    """Each run as a thin line, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
     for budget, part in select(scores, task=task).groupby("budget"):
         steps, values = stacked(part, "frames")
-        color = "0.5" if budget > 2e6 else COLORS["rollouts"]
+        color = "0.5" if budget > 2e6 else COLORS[ROLLOUTS]
         axes.plot(steps / 1e6, values.T, color=color, linewidth=0.4, alpha=0.6)
         axes.plot(steps / 1e6, values.mean(0), color=color, linewidth=1.3)
     axes.axhline(suite_score(task), color="black", linewidth=0.8, linestyle="--")
-    axes.axhline(RANDOM.get(task, np.nan), color="0.5", linewidth=0.8, linestyle=":")
+    axes.axhline(by_chance(task), color="0.5", linewidth=0.8, linestyle=":")
     axes.set(title=task, xlabel="million steps")
 
 
@@ -71,6 +69,7 @@ def main() -> None:
     scale = scale_of(sys.argv[1:])
     mine = ours("mujoco", scale)
     runs, scores = control(mine) if mine else (pd.DataFrame(columns=["task"]), pd.DataFrame())
+    shown = scores[scores["run"].isin(over_time(mine, runs)["run"])] if mine else scores
     tasks = list(dict.fromkeys(runs["task"]))
     lines = -(-len(tasks) // COLUMNS)
     sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
@@ -80,12 +79,14 @@ def main() -> None:
     for place, task in enumerate(tasks):
         line, column = divmod(place, COLUMNS)
         draw_rates(figure.add_subplot(grid[1 + line, column]), runs[runs["seed"] < FRESH], task)
-        draw_curves(figure.add_subplot(grid[1 + lines + line, column]), scores[scores["seed"] >= FRESH], task)
+        draw_curves(figure.add_subplot(grid[1 + lines + line, column]), shown, task)
     if tasks:
         figure.axes[1].legend(fontsize=6)
     caption = (
-        "Scores of the Control Suite's tasks, at most 1,000; final evaluations, means with 95 % intervals over seeds. "
-        "Whole episodes: the paper's updates. Rollouts: of 20 steps with bootstrapping. Search: the best rate's run. "
+        f"Scores of the Control Suite's tasks, at most {MOST:,.0f}; final evaluations, means with 95 % intervals over "
+        "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
+        "20 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled observations; "
+        "the third is the same but for whole episodes. Search: the best rate's run. "
         f"Dashed: the Control Suite's own A3C after 100M steps; dotted: a random policy. "
         f"{mine.caption() if mine else NOTHING}"
     )
@@ -116,8 +117,8 @@ def table_of(runs: pd.DataFrame) -> str:
             str(interval_of_mean(found.to_numpy(float))) if len(found) else "–"
             for found in (select(fresh, task=task, budget=budget)["score"] for budget in budgets)
         ]
-        reference = [number(RANDOM.get(task, float("nan"))), number(suite_score(task))]
-        rows.append([task, DOMAINS.get(task, "") or "–", *reference, *best, *final])
+        reference = [number(by_chance(task)), number(suite_score(task))]
+        rows.append([task, DOMAINS.get(task, "–"), *reference, *best, *final])
     return markdown(header, rows)
 
 

@@ -3,12 +3,14 @@
   python sweeps/mujoco.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
 laptop, on 8 tasks of the Control Suite, 16 actor-learners in virtual time:
-  - the paper's updates (whole episodes, no bootstrapping, separate LSTM networks): 8 rates x 500,000 steps;
-  - rollouts of 20 steps with bootstrapping, the Control Suite's network and policy within bounds, scaled observations:
-    5 rates x 500,000 steps; then the rate that is best over all tasks with 3 fresh seeds x 2M steps, and on two tasks
-    x 10M steps;
-  - from pixels, one task: 3 rates x 300,000 steps, then the best rate with 3 fresh seeds x 1M steps.
-107 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
+  - the paper's (§9): whole episodes without bootstrapping, separate LSTM networks, spherical normal: 8 rates from 1e-5
+    to 1e-1 x 500,000 steps;
+  - rollouts of 20 steps with bootstrapping, the Control Suite's network and policy within bounds, diagonal covariance,
+    scaled observations: 5 rates x 500,000 steps; then the rate that is best over all tasks with 3 fresh seeds x 2M
+    steps, and on two tasks x 10M steps;
+  - the same but for whole episodes, on 3 tasks: 5 rates x 500,000 steps;
+  - rollouts from pixels, one task: 3 rates x 300,000 steps, then the best rate with 3 fresh seeds x 1M steps.
+122 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ if __name__ == "__main__":
     sys.path.append(sys.path.pop(0))  # `mujoco` is to be the library, not this file
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from _protocol import QUIET, SMOKE, log_uniform
 
@@ -30,6 +33,7 @@ TASKS = (
     "walker_stand", "walker_walk",
 )  # fmt: skip
 LONGER = ("cheetah_run", "walker_walk")
+COMPARED = ("cartpole_swingup", "reacher_easy", "walker_walk")
 PIXELS = ("cartpole_balance_pixels",)
 DESCENDANTS = ("cartpole_swingup", "cheetah_run", "manipulator_bring_ball", "pendulum_swingup", "reacher_hard",
                "point_mass_easy", "hopper_hop", "walker_walk")  # fmt: skip
@@ -38,15 +42,15 @@ DESCENDANTS_PIXELS = ("pendulum_swingup_pixels", "point_mass_easy_pixels", "mani
 WHOLE_EPISODES: Mapping[str, object] = {}
 """The defaults of control/…: §9."""
 POLICY: Mapping[str, object] = {"algo__gaussian__bounded": "true", "algo__gaussian__covariance": "diagonal"}
-ROLLOUTS: Mapping[str, object] = {
-    "network": "control_mlp", "algo__t_max": 20, **POLICY, "env__normalise_observations": "true",
-}  # fmt: skip
+EPISODES_OTHERWISE: Mapping[str, object] = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
+"""Whole episodes with what else goes with rollouts, to tell the updates from the rest."""
+ROLLOUTS: Mapping[str, object] = {**EPISODES_OTHERWISE, "algo__t_max": 20}
 ROLLOUTS_OF_PIXELS: Mapping[str, object] = {"algo__t_max": 20, **POLICY}
 
 COMMON = (*QUIET, "evaluation.episodes=10")
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=50_000")
 PAPER = (*COMMON, "execution=hogwild", "frames=20_000_000", "evaluation.every=200_000")
-TINY = (*SMOKE, "env.max_episode_steps=100", "evaluation.max_frames=100")
+TINY = (*SMOKE, "env.max_episode_steps=100")
 
 
 def grid(
@@ -60,61 +64,67 @@ def grid(
     ]
 
 
-def best_rate(scores: Scores, runs: Sequence[Run], tasks: int, rates: Sequence[float]) -> float | None:
-    """That with the greatest mean over tasks of the score, each as a share of the task's best; None: not all are done.
+@dataclass(frozen=True)
+class Search:
+    """Short runs over rates; then the rate that is best over all tasks, with fresh seeds in longer runs."""
 
-    The runs are those of `grid`.
-    """
-    found = [scores(one) for one in runs]
-    done = [score for score in found if score is not None]
-    if len(done) < len(runs):
-        return None
-    table = [done[start : start + tasks] for start in range(0, len(done), tasks)]
-    most = [max(1e-9, *column) for column in zip(*table, strict=True)]
-    shares = [sum(score / best for score, best in zip(row, most, strict=True)) for row in table]
-    return rates[shares.index(max(shares))]
+    tasks: Sequence[str]
+    how: Mapping[str, object]
+    rates: Sequence[float]
+    frames: int
+    """Of a short run."""
+    then: int
+    """Frames of a longer run."""
+    seeds: int
+    threads: int = 16
+    longer: Mapping[str, int] = field(default_factory=dict)
+    """Tasks that are run once more, with so many frames."""
 
+    def runs(self, scores: Scores) -> list[Run]:
+        """The longer ones are known when all the short ones are done."""
+        short = grid(self.tasks, self.how, self.rates, self.frames, self.threads)
+        found = [score for one in short if (score := scores(one)) is not None]
+        if len(found) < len(short):
+            return short
+        rate = self.best_rate(found)
+        lengths = [*((task, self.then) for task in self.tasks), *self.longer.items()]
+        return short + [
+            run(f"control/{task}", "a3c", threads=self.threads, **self.how, optimizer__lr=rate, seed=FRESH + number,
+                frames=frames)
+            for number in range(self.seeds)
+            for task, frames in lengths
+        ]  # fmt: skip
 
-def with_fresh_seeds(
-    scores: Scores,
-    tasks: Sequence[str],
-    how: Mapping[str, object],
-    rates: Sequence[float],
-    frames: tuple[int, int],
-    seeds: int,
-    longer: Mapping[str, int],
-    threads: int = 16,
-) -> list[Run]:
-    """A search with short runs, then its best rate with fresh seeds in long ones, of some tasks in even longer ones."""
-    short, long = frames
-    runs = grid(tasks, how, rates, short, threads)
-    rate = best_rate(scores, runs, len(tasks), rates)
-    if rate is None:
-        return runs
-    lengths = [*((task, long) for task in tasks), *longer.items()]
-    return runs + [
-        run(f"control/{task}", "a3c", threads=threads, **how, optimizer__lr=rate, seed=FRESH + number, frames=length)
-        for number in range(seeds)
-        for task, length in lengths
-    ]
+    def best_rate(self, scores: Sequence[float]) -> float:
+        """That with the greatest mean over tasks of the score, each as a share of the task's best."""
+        tasks = len(self.tasks)
+        table = [scores[start : start + tasks] for start in range(0, len(scores), tasks)]
+        most = [max(1e-9, *column) for column in zip(*table, strict=True)]
+        shares = [sum(score / best for score, best in zip(row, most, strict=True)) for row in table]
+        return self.rates[shares.index(max(shares))]
 
 
 def laptop(scores: Scores) -> list[Run]:
     """The whole experiment; what follows of the search is the last to be run."""
-    rollouts = with_fresh_seeds(scores, TASKS, ROLLOUTS, log_uniform(1e-4, 1e-2, 5), (500_000, 2_000_000), 3,
-                                dict.fromkeys(LONGER, 10_000_000))  # fmt: skip
-    pixels = with_fresh_seeds(
-        scores, PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(1e-4, 1e-3, 3), (300_000, 1_000_000), 3, {}
-    )
-    return [*rollouts, *grid(TASKS, WHOLE_EPISODES, log_uniform(1e-5, 3e-2, 8), 500_000), *pixels]
+    rates = log_uniform(1e-4, 1e-2, 5)
+    rollouts = Search(TASKS, ROLLOUTS, rates, 500_000, 2_000_000, 3, longer=dict.fromkeys(LONGER, 10_000_000))
+    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(1e-4, 1e-3, 3), 300_000, 1_000_000, 3)
+    episodes = grid(TASKS, WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 8), 500_000)
+    return [
+        *rollouts.runs(scores),
+        *episodes,
+        *grid(COMPARED, EPISODES_OTHERWISE, rates, 500_000),
+        *pixels.runs(scores),
+    ]
 
 
 def smoke(scores: Scores) -> list[Run]:
     """Every part with a few hundred steps."""
-    tasks = ("cartpole_balance", "reacher_easy")
-    rollouts = with_fresh_seeds(scores, tasks, ROLLOUTS, (1e-3,), (800, 1_000), 1, {"reacher_easy": 1_200}, 2)
-    pixels = with_fresh_seeds(scores, PIXELS, ROLLOUTS_OF_PIXELS, (1e-3,), (200, 300), 1, {}, 2)
-    return [*rollouts, *grid(tasks, WHOLE_EPISODES, (1e-3,), 800, 2), *pixels]
+    tasks, rates = ("cartpole_balance", "reacher_easy"), (1e-3,)
+    rollouts = Search(tasks, ROLLOUTS, rates, 800, 1_000, 1, 2, {"reacher_easy": 1_200})
+    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, rates, 200, 300, 1, 2)
+    episodes = [*grid(tasks, WHOLE_EPISODES, rates, 800, 2), *grid(tasks[1:], EPISODES_OTHERWISE, rates, 800, 2)]
+    return [*rollouts.runs(scores), *episodes, *pixels.runs(scores)]
 
 
 def paper(scores: Scores) -> list[Run]:

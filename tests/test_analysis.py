@@ -21,7 +21,7 @@ SCRIPTS = [
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 160, "learning_speed": 160, "thread_scaling": 168, "optimizers": 160, "ablations": 64,
-    "atari_table": 45, "mujoco": 140, "racing": 32, "labyrinth": 10,
+    "atari_table": 45, "mujoco": 155, "racing": 32, "labyrinth": 10,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
 METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]
@@ -37,7 +37,7 @@ def scripts_and_sweeps(monkeypatch):
 def load(folder, name):
     """A script by its path: some have a namesake in another folder, or among the installed libraries."""
     spec = importlib.util.spec_from_file_location(f"{folder}_{name}", ROOT / folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -351,6 +351,44 @@ def test_what_is_wide_in_the_paper_s_data_is_wide(monkeypatch):
     untrained = data.assign(score=[module.untrained(env) for env in data["env"]])
     monkeypatch.setattr(module, "ours", lambda sweep, scale: figures.Ours(untrained, untrained, {}))
     assert module.wide_range("paper").verdict.startswith("not reproduced (0 of 4")
+
+
+def test_what_is_learnt_of_control_is_far_above_chance():
+    module = script("_control")
+    assert module.is_learnt("cheetah_run", 12) and not module.is_learnt("cheetah_run", 11)  # three times 3.9
+    assert module.is_learnt("cartpole_balance", 490) and not module.is_learnt("cartpole_balance", 480)  # 1,000 at most
+    assert module.by_chance("cartpole_swingup_pixels") == module.by_chance("cartpole_swingup")
+
+
+def control_runs(tasks, rates, score, seed=0):
+    """Made-up runs of the paper's updates."""
+    rows = [
+        {"env": f"control/{task}", "variant": "", "seed": seed + number, "run": f"{task},{rate}", "learning_rate": rate,
+         "score": score(rate), "budget": 2_000_000}
+        for task in tasks
+        for number, rate in enumerate(rates)
+    ]  # fmt: skip
+    return figures.Ours(pd.DataFrame(rows), pd.DataFrame({"run": [], "score_type": []}), {"best": 5})
+
+
+def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
+    """Without fresh seeds a task's best five runs count, and without pixels nothing is decided of them."""
+    module = script("claims")
+    sys.path.insert(0, str(ROOT / "sweeps"))
+    sweep = load("sweeps", "mujoco")
+    sys.path.pop(0)
+    rates = np.geomspace(1e-5, 1e-1, 9)
+
+    def verdicts(tasks, score):
+        monkeypatch.setattr(module, "ours", lambda name, scale: control_runs(tasks, rates, score))
+        return module.solves_control("paper").verdict, module.wide_in_control("paper").verdict
+
+    both = (*sweep.DESCENDANTS, *sweep.DESCENDANTS_PIXELS)
+    assert verdicts(both, lambda rate: 900 - 200 * abs(np.log10(rate / 1e-3))) == ("reproduced", "reproduced")
+    assert verdicts(both, lambda rate: 0.0) == ("not reproduced (0 of 12 parts reproduced)",
+                                                "not decided: no task was learnt")  # fmt: skip
+    solved, wide = verdicts(sweep.DESCENDANTS, lambda rate: 900.0 if rate == rates[4] else 100.0)
+    assert solved == "not decided: no runs from pixels" and wide.startswith("not reproduced")
 
 
 @pytest.mark.slow

@@ -343,14 +343,14 @@ def test_the_time_limit_is_no_terminal_state():
 
 def test_an_unstable_simulation_ends_the_episode(monkeypatch):
     env = compose("env=control/cartpole_balance").env.make(training=True)
-    env.reset(seed=0)
+    last, _ = env.reset(seed=0)
 
     def explode(action):
         raise env.unstable("QACC")
 
     monkeypatch.setattr(env.task_env, "step", explode)
     observation, reward, terminated, truncated, _ = env.step(np.zeros(1, np.float32))
-    assert (observation.tolist(), reward, terminated, truncated) == ([0.0] * 5, 0.0, False, True)
+    assert np.array_equal(observation, last) and (reward, terminated, truncated) == (0.0, False, True)
     monkeypatch.undo()
     assert env.reset()[0].any()
 
@@ -358,8 +358,21 @@ def test_an_unstable_simulation_ends_the_episode(monkeypatch):
 @pytest.mark.parametrize(
     "words", [("env=control/walker_walk",), ("env=gym", "env.id=Pendulum-v1"), ("env=toy/point_mass",)]
 )
-def test_gymnasium_s_checker_has_nothing_to_say(words, recwarn):
+def test_gymnasium_s_checker_finds_no_fault(words, recwarn):
     check_env(compose(*words).env.make(training=True).unwrapped, skip_render_check=True)
+    advice = ("Box observation space m", "For Box action spaces", "Casting input x to numpy array")  # unbounded, not ±1
+    others = [str(warning.message) for warning in recwarn if not any(text in str(warning.message) for text in advice)]
+    assert not others
+
+
+def test_a_task_without_control_limits_has_an_action_space_without_bounds():
+    env = compose("env=control/lqr_lqr_2_1").env.make(training=True)
+    assert env.action_space == gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    assert abs(random_action(env.action_space, np.random.default_rng(0))).max() < 10
+
+
+def test_a_game_s_evaluation_lasts_as_long_as_one_of_training():
+    assert compose("env=control/cheetah_run", "env.max_episode_steps=2000").evaluation.max_frames == 2000
 
 
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "HalfCheetah-v5", "Ant-v5", "Humanoid-v5", "Reacher-v5"])
@@ -394,6 +407,10 @@ def test_gymnasium_s_own_tasks_with_vectors_are_restored(env_id):
             ("env=control/cheetah_run_pixels", "env.normalise_observations=true"),
             "env: normalise_observations: goes with",
         ),
+        (
+            ("env=gym", "env.id=ale_py:ALE/Pong-v5", "env.normalise_observations=true"),
+            "env: normalise_observations: goes with",
+        ),
         (("env=control/cow",), "env: unknown choice 'control/cow'; did you mean"),
         (("env=control",), r"env: unknown choice 'control'; .*control/… \(102\)"),
     ],
@@ -426,19 +443,29 @@ def renderer():
     return None
 
 
-def test_pixels_are_what_the_task_s_camera_sees():
+@pytest.mark.parametrize("task", ["pendulum_swingup", "quadruped_escape"])  # the latter on a terrain of its own
+def test_pixels_are_what_the_task_s_camera_sees(task):
     if reason := renderer():
         pytest.skip(reason)
-    settings = compose("env=control/pendulum_swingup_pixels").env
+    settings = compose(f"env=control/{task}_pixels").env
     env, other = settings.make(training=True), settings.make(training=True)
+    push = np.ones(env.action_space.shape, np.float32)
     first, _ = env.reset(seed=0)
     assert (first.shape, first.dtype) == ((3, 84, 84), np.uint8) and first.std() > 5
-    seen = [env.step(np.ones(1, np.float32))[0] for _ in range(5)]
+    seen = [env.step(push)[0] for _ in range(5)]
     assert not np.array_equal(seen[-1], first)
+    other.reset(seed=1)
     settings.restore(other, from_arrays(to_arrays(settings.state(env))))
-    assert np.array_equal(env.step(np.ones(1, np.float32))[0], other.step(np.ones(1, np.float32))[0])
+    assert np.array_equal(env.step(push)[0], other.step(push)[0])
     env.close()
     other.close()
+
+
+def test_a_camera_that_the_model_lacks_gets_one_line():
+    if reason := renderer():
+        pytest.skip(reason)
+    with pytest.raises(UserError, match=r"^env.camera: control/pendulum_swingup_pixels has the cameras 0 to \d+$"):
+        compose("env=control/pendulum_swingup_pixels", "env.camera=99").env.make(training=True)
 
 
 def test_where_nothing_can_draw_the_command_says_what_to_install(tmp_path):
@@ -468,7 +495,7 @@ def test_observations_are_scaled_by_mean_and_deviation():
 
 
 def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
-    case = bench("env=toy/point_mass", "env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", "threads=2")
+    case = bench("env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", "threads=2")
     a, b = case.learners
     for _ in range(3):
         a.segment()
@@ -505,6 +532,17 @@ def final_score(directory, *words):
 def test_a_mass_is_brought_to_its_place(tmp_path):
     words = ("env=toy/point_mass", "algo.t_max=episode", "optimizer.lr=1e-3", "threads=2", "frames=120_000")
     assert final_score(tmp_path, *words) > 25  # chance: 18; the best possible: some 36
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("execution", ["hogwild", "synchronous", "virtual_time"])
+def test_every_execution_trains_a_task_by_the_paper_s_updates(tmp_path, execution):
+    words = ("env=control/cartpole_balance", "env.max_episode_steps=50", f"execution={execution}", "threads=2",
+             "optimizer.anneal_frames=1000", "evaluation.every=200", "evaluation.episodes=2")  # fmt: skip
+    for frames in (400, 1000):  # the second time it goes on
+        found = train(compose(*words, f"frames={frames}"), tmp_path)
+        episodes = 2 if execution == "synchronous" else 1  # an update
+        assert frames <= found["frames"] <= frames + 100 and found["updates"] == found["frames"] / 50 / episodes
 
 
 @pytest.mark.slow

@@ -117,7 +117,10 @@ CASES = [
 ]
 MANY = [case if number % 3 == 0 else pytest.param(*case, marks=pytest.mark.slow) for number, case in enumerate(CASES)]
 FRAMES = {"toy": 1500, "minatar": 1500, "control": 1500}
-FURTHER = {"control": ("algo.t_max=20", "env.normalise_observations=true")}
+FURTHER = {
+    "control/reacher_hard": ("algo.t_max=20", "env.normalise_observations=true"),
+    "toy/point_mass": ("algo.t_max=episode",),
+}
 
 
 def virtual(algo, env, network, *overrides):
@@ -125,7 +128,7 @@ def virtual(algo, env, network, *overrides):
     frames = FRAMES.get(family, 2400)
     return compose(
         "execution=virtual_time", f"algo={algo}", f"env={env}", f"network={network}", "threads=3", f"frames={frames}",
-        "evaluation.every=500", *FURTHER.get(family, ()), *overrides,
+        "evaluation.every=500", *FURTHER.get(env, ()), *overrides,
     )  # fmt: skip
 
 

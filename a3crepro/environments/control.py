@@ -26,11 +26,15 @@ SIDE = 84
 """Of the pictures, in pixels."""
 PLAIN_LIGHT = {"shadow": False, "reflection": False}
 """Without a graphics card shadows take nine tenths of the time of a picture."""
+UNLIMITED = 1e10
+"""What MuJoCo gives as the bounds of an actuator that has none."""
 PACKAGES = "Debian's libegl1 libegl-mesa0 libgl1-mesa-dri"
 
 
 class Control(Environment):
-    """A task of the Control Suite. Actions are vectors in its bounds; rewards are in [0, 1] a step.
+    """A task of the Control Suite. Actions are vectors in its bounds, where it has any; rewards are in [0, 1] a step.
+
+    Those of `lqr` are not: they are 1 less a cost without a limit.
 
     The observation is float32: the entries of the task's observation one after another, in the order in which the task
     declares them (positions mostly come first, then velocities), each flattened. With pixels it is uint8 [3, 84, 84].
@@ -101,9 +105,11 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.physics.model.vis.quality.offsamples = 0  # smooth edges take as long again
         self.simulation = Simulation(self.physics.model.ptr, self.physics.data.ptr)
         bounds = self.task_env.action_spec()
-        self.low, self.high = bounds.minimum, bounds.maximum
+        self.low = np.where(bounds.minimum <= -UNLIMITED, -np.inf, bounds.minimum)
+        self.high = np.where(bounds.maximum >= UNLIMITED, np.inf, bounds.maximum)
         self.action_space = gym.spaces.Box(self.low.astype(np.float32), self.high.astype(np.float32), dtype=np.float32)
         if settings.pixels:
+            self._check_camera()
             self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
             self._picture(SIDE)  # that there is a renderer is to be known before anything is trained
         else:
@@ -121,11 +127,11 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         return self._observation(self.task_env.reset().observation), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """A simulation that becomes unstable ends the episode as a time limit does: no reward, an observation of 0."""
+        """A simulation that becomes unstable ends the episode as a time limit does, with no reward, where it was."""
         try:
             step = self.task_env.step(np.clip(action, self.low, self.high))
         except self.unstable:
-            return np.zeros_like(self.latest), 0.0, False, True, {}
+            return self.latest, 0.0, False, True, {}
         self.steps += 1
         terminated = step.last() and not step.discount
         truncated = not terminated and (step.last() or self.steps >= self.settings.max_episode_steps)
@@ -137,6 +143,11 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         else:
             self.latest = np.concatenate([np.ravel(part) for part in parts.values()]).astype(np.float32)
         return self.latest
+
+    def _check_camera(self) -> None:
+        cameras = self.physics.model.ncam
+        if self.settings.camera >= cameras:
+            raise UserError(f"env.camera: {self.settings.title} has the cameras 0 to {cameras - 1}")
 
     def _picture(self, side: int) -> np.ndarray:
         try:
@@ -170,6 +181,18 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         set_attributes(self.task, state["task"])
         self.task._random.set_state(state["random"])
         self.steps, self.task_env._reset_next_step = state["steps"], state["ended"]
+        if self.settings.pixels:
+            self._draw_terrain_anew()
+
+    def _draw_terrain_anew(self) -> None:
+        """The renderer keeps a copy of the heights of a terrain, which a task draws at the start of an episode."""
+        from dm_control.mujoco.wrapper import mjbindings
+
+        with self.physics.contexts.gl.make_current() as context:
+            for terrain in range(self.physics.model.nhfield):
+                context.call(
+                    mjbindings.mjlib.mjr_uploadHField, self.physics.model.ptr, self.physics.contexts.mujoco.ptr, terrain
+                )
 
 
 def _tame_absl() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
 from a3crepro.plain import Tree
@@ -47,6 +47,12 @@ class Gym(Environment):
         finally:
             env.close()
         return env_id
+
+    @model_validator(mode="after")
+    def _has_vectors_to_normalise(self) -> Gym:
+        if self.normalise_observations and self.make(training=False).observation_space.dtype == np.uint8:
+            raise ValueError("normalise_observations: goes with states, not with pictures")
+        return self
 
     @property
     def normalises(self) -> bool:

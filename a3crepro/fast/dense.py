@@ -91,7 +91,7 @@ def dense_spec_of(module: nn.Module, observation_space: gym.spaces.Box) -> Dense
 def _part_of(module: nn.Module, inputs: int) -> PartSpec | None:
     layers: list[Any] = list(module.torso.children()) if isinstance(module, TorsoAndHeads) else []
     pairs = [layers[i : i + 2] for i in range(1, len(layers), 2)]
-    known = [len(pair) == 2 and isinstance(pair[0], nn.Linear) and isinstance(pair[1], nn.ReLU) for pair in pairs]
+    known = [len(pair) == 2 and _has_bias(pair[0]) and isinstance(pair[1], nn.ReLU) for pair in pairs]
     if not pairs or not all(known) or not isinstance(layers[0], nn.Flatten):
         return None
     assert isinstance(module, TorsoAndHeads)
@@ -101,6 +101,10 @@ def _part_of(module: nn.Module, inputs: int) -> PartSpec | None:
         module.lstm.hidden_size if module.lstm is not None else 0,
         tuple((name, int(head.out_features)) for name, head in named),
     )
+
+
+def _has_bias(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear) and isinstance(layer.bias, nn.Parameter)
 
 
 class DenseGradient:
