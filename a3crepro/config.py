@@ -371,6 +371,11 @@ def runs_at_once(execution: str, threads: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // cores_wanted(execution, threads))
 
 
+def frames_in(seconds: float) -> int:
+    """Frames of a world that is seen 60 times a second."""
+    return round(60 * seconds)
+
+
 def _key_and_value(override: str) -> tuple[str, str]:
     """Key and value as a multirun would write them: `1e-3` is 0.001 and `false` False, however they were given."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -393,5 +398,5 @@ def file_name(words: str) -> str:
 
 def register_resolvers() -> None:
     """Makes functions of this module known to the YAML files and the command line."""
-    for function in (log_uniform, run_name, cores_wanted, runs_at_once):
+    for function in (log_uniform, run_name, cores_wanted, runs_at_once, frames_in):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, build, compose
-from a3crepro.evaluation import NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
+from a3crepro.evaluation import Counts, NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
 from a3crepro.processes import set_up_arithmetic
 from a3crepro.run_directory import last_checkpoint, stored_config
 from a3crepro.settings import UserError
@@ -67,13 +67,13 @@ def evaluate_command(arguments: list[str]) -> None:
     seed = config.seed if own["seed"] is None else _whole("seed", own["seed"], 0)
     episodes = _whole("episodes", own["episodes"] or "30", 1)
     video = None if own["video"] is None else checked_video(Path(own["video"]))
-    scores = []
-    for score in evaluate(config, policy, seed, frames, episodes):
+    scores, counts = [], Counts(config)
+    for score in evaluate(config, policy, seed, frames, episodes, counts):
         scores.append(score)
         print(f"{score:g}", flush=True)
     if video is not None:
         film(config, policy, seed, video)
-    print(json.dumps(_summary(config, frames, seed, scores)))
+    print(json.dumps({**_summary(config, frames, seed, scores), **counts.of_a_game(episodes)}))
 
 
 def _is_path(argument: str) -> bool:

@@ -92,29 +92,59 @@ def play_episode(
     rng: np.random.Generator,
     max_steps: int,
     show: Callable[[], None] | None = None,
+    tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> float:
-    """The score of one game, cut off after `max_steps` agent steps; `show` is called at each state."""
+    """The score of one game, cut off after `max_steps` agent steps.
+
+    `show` is called at each state, `tell` with the `info` of each step.
+    """
     observation, _ = env.reset(seed=int(rng.integers(2**31)))
     policy.start_episode(env)
     score = 0.0
     for _ in range(max_steps):
         if show:
             show()
-        observation, reward, terminated, truncated, _ = env.step(policy.act(observation, rng))
+        observation, reward, terminated, truncated, info = env.step(policy.act(observation, rng))
         score += float(reward)
+        if tell:
+            tell(info)
         if terminated or truncated:
             break
     return score
 
 
-def evaluate(config: Config, policy: Policy, seed: int, frames: int, episodes: int) -> Iterator[float]:
+def evaluate(
+    config: Config,
+    policy: Policy,
+    seed: int,
+    frames: int,
+    episodes: int,
+    tell: Callable[[dict[str, Any]], None] | None = None,
+) -> Iterator[float]:
     """The scores of so many games, whose randomness depends on `seed` and `frames` alone."""
     env = config.env.make(training=False)
     try:
         for episode in range(episodes):
-            yield play_episode(env, policy, np.random.default_rng([seed, frames, episode]), config.max_evaluation_steps)
+            rng = np.random.default_rng([seed, frames, episode])
+            yield play_episode(env, policy, rng, config.max_evaluation_steps, tell=tell)
     finally:
         env.close()
+
+
+class Counts:
+    """What an environment counts beside the score, added up over games."""
+
+    def __init__(self, config: Config) -> None:
+        self._sums = dict.fromkeys(config.env.counted, 0.0)
+
+    def __call__(self, info: dict[str, Any]) -> None:
+        """Adds what a step brought."""
+        for key in self._sums:
+            self._sums[key] += info[key]
+
+    def of_a_game(self, games: int) -> dict[str, float]:
+        """Means over so many games."""
+        return {key: total / games for key, total in self._sums.items()}
 
 
 class Evaluator:

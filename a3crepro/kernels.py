@@ -13,6 +13,7 @@ from a3crepro.settings import names
 
 MODULES = (
     "a3crepro.environments._picture",
+    "a3crepro.environments._view",
     "a3crepro.fast.kernels",
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",

@@ -20,10 +20,15 @@ from a3crepro.sweeping.experiment import FRESH
 
 PAPER = 50.0
 """§5.4: around this, in another environment."""
-EXPERT = {"labyrinth": 106.4, "labyrinth_static": 101.3}
+EXPERT = {"labyrinth": 102.3, "labyrinth_static": 96.1}
 """Mean scores of the scripted player: `python -m a3crepro.evaluate env=… policy=expert episodes=30 seed=0`."""
-RANDOM = {"labyrinth": 0.8, "labyrinth_static": 0.9}
+RANDOM = {"labyrinth": 0.7, "labyrinth_static": 0.8}
 """And of a random policy: `policy=random`."""
+PICKED = {
+    ("expert", "labyrinth"): (12.7, 9.0), ("expert", "labyrinth_static"): (6.7, 8.9),
+    ("random", "labyrinth"): (0.7, 0.0), ("random", "labyrinth_static"): (0.8, 0.0),
+}  # fmt: skip
+"""Their apples and portals an episode, by the same commands."""
 
 
 def draw(axes: Axes, mine: Ours, env: str) -> None:
@@ -52,17 +57,25 @@ def main() -> None:
             draw(axes, mine, env)
         axes.set_title(env.replace("_", ", "))
     grid[0][0].set_ylabel("score")
-    rows = [["paper, Labyrinth", "–", "–", f"around {PAPER:g}"]]
-    for env in envs if mine else ():
-        assert mine is not None
-        scores = select(mine.runs[mine.runs["seed"] >= FRESH], env=env)["score"].to_numpy(float)
-        final = str(interval_of_mean(scores)) if scores.size else "–"
-        rows.append([f"ours, {env}", f"{RANDOM[env]:.1f}", f"{EXPERT[env]:.1f}", final])
+    rows = [["paper, Labyrinth", "A3C, LSTM", f"around {PAPER:g}", "–", "–"]]
+    for env in envs:
+        rows += [
+            [env, player, f"{scores[env]:.1f}", *(f"{count:.1f}" for count in PICKED[player, env])]
+            for player, scores in (("random", RANDOM), ("expert", EXPERT))
+        ]
+        rows += [row(mine, env)] if mine else []
     caption = (
-        "Final evaluations, mean with 95 % interval over seeds; their mazes are drawn apart from those of training. "
-        f"{mine.caption() if mine else NOTHING}"
+        "Score, apples and portals an episode. Final evaluations, mean with 95 % interval over seeds; their mazes are "
+        f"drawn apart from those of training. {mine.caption() if mine else NOTHING}"
     )
-    save(figure, "labyrinth", scale, markdown(["environment", "random", "expert", "A3C, LSTM"], rows), caption)
+    save(figure, "labyrinth", scale, markdown(["environment", "player", "score", "apples", "portals"], rows), caption)
+
+
+def row(mine: Ours, env: str) -> list[str]:
+    """What A3C's fresh seeds came to."""
+    runs = select(mine.runs[mine.runs["seed"] >= FRESH], env=env)
+    columns = [runs[key].to_numpy(float) for key in ("score", "apples", "portals")]
+    return [env, "A3C, LSTM", *(str(interval_of_mean(column)) if len(runs) else "–" for column in columns)]
 
 
 if __name__ == "__main__":

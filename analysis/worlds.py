@@ -44,8 +44,7 @@ def episode(name: str, seed: int, steps: int) -> tuple[list[np.ndarray], np.ndar
 def drawn(env: Any, way: np.ndarray) -> np.ndarray:
     """The map with the way as a line, from dark to bright, broken where a portal was gone through."""
     picture = np.ascontiguousarray(env.map(SIDE))
-    whole = env.world.ground.shape[:2] if hasattr(env, "world") else env.free.shape
-    scale = SIDE / max(whole) * (4.0 if hasattr(env, "world") else 1.0)
+    scale = env.map_scale(SIDE)
     for number, (start, end) in enumerate(pairwise(way)):
         if not np.isnan([*start, *end]).any():
             shade = 90 + 165 * number // len(way)

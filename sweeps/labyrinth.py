@@ -16,7 +16,7 @@ from a3crepro.sweeping.command import main
 from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
 
 MAZES = ("labyrinth", "labyrinth_static")
-COMMON = (*QUIET, "env.schedule.epsilon_anneal_frames=1_000_000", "evaluation.episodes=20")
+COMMON = (*QUIET, "evaluation.episodes=20")
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=500_000")
 PAPER = (*COMMON, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000")
 RATES = log_uniform(3e-4, 3e-3, 4)

@@ -21,7 +21,7 @@ SCRIPTS = [
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 160, "learning_speed": 160, "thread_scaling": 168, "optimizers": 160, "ablations": 64,
-    "atari_table": 45, "mujoco": 155, "racing": 32, "labyrinth": 10,
+    "atari_table": 45, "mujoco": 155, "racing": 44, "labyrinth": 10,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
 METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]
@@ -244,7 +244,8 @@ def tables(name):
         config = configured(run)
         common = {**describe(run, config), "run": run.name, "commit": "f" * 40}
         final = made_up(run, config)
-        rows.append({**common, "budget": config.frames, "frames": config.frames + len(rows), "score": final,
+        counts = {"apples": 1.0, "portals": 0.1 * final} if config.env.counted else {}
+        rows.append({**common, **counts, "budget": config.frames, "frames": config.frames + len(rows), "score": final,
                      "score_type": "sampled", "core_seconds": 60.0, "date": "2026-01-02T",
                      "share_g_above_epsilon": 0.01})  # fmt: skip
         for part in range(1, 11):
@@ -389,6 +390,42 @@ def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
                                                 "not decided: no task was learnt")  # fmt: skip
     solved, wide = verdicts(sweep.DESCENDANTS, lambda rate: 900.0 if rate == rates[4] else 100.0)
     assert solved == "not decided: no runs from pixels" and wide.startswith("not reproduced")
+
+
+def racing_curves(**finals):
+    """Curves over four evaluations in two settings that rise to these shares of the expert's score."""
+    return pd.DataFrame(
+        [
+            {"setting": setting, "method": method, "frames": 1e6 * part, "share": final * part / 4}
+            for setting in ("slow", "fast")
+            for method, final in finals.items()
+            for part in range(1, 5)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("one_step", "n_step", "a3c", "verdict", "effect"),
+    [
+        (0.02, 0.8, 0.9, "reproduced", "2 one-step curves never got there"),  # 4M frames at least
+        (
+            0.9,
+            0.9,
+            0.9,
+            "not decided: the interval holds the line",
+            "1.00 (1.00 to 1.00) times",
+        ),
+        (0.9, 0.1, 0.9, "not reproduced", "2 multi-step curves never got there"),
+        (0.3, 0.1, 0.9, "not decided: a bound only", "4"),
+    ],
+)
+def test_a_method_that_never_drives_counts_with_its_end(monkeypatch, one_step, n_step, a3c, verdict, effect):
+    module = script("claims")
+    curves = racing_curves(one_step_q=one_step, n_step_q=n_step, a3c=a3c)
+    monkeypatch.setattr(module, "ours", lambda name, scale: figures.Ours(curves, curves, {}))
+    monkeypatch.setattr(module, "our_shares", lambda mine: curves)
+    found = module.multi_step_drives_sooner("laptop")
+    assert found.verdict == verdict and effect in found.effect, found
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -385,7 +386,9 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     tables = "thread_scaling" if name in ("data_efficiency", "training_speed") else name
     runs = pd.read_csv(tmp_path / "results" / tables / "smoke" / "runs.csv")
-    later = {"thread_scaling": 8, "data_efficiency": 8, "training_speed": 8, "mujoco": 4, "labyrinth": 2}
+    later = {"thread_scaling": 8, "data_efficiency": 8, "training_speed": 8, "mujoco": 4, "labyrinth": 2, "racing": 4}
+    if name == "labyrinth":
+        np.testing.assert_allclose(runs["score"], runs["apples"] + 10 * runs["portals"])
     assert len(runs) == PLANNED[name][0] + later.get(name, 0) and runs["score"].notna().all()
     for script in SCRIPTS[name]:
         assert "runs, 0M frames" in (tmp_path / "figures" / f"{script}-smoke.md").read_text()

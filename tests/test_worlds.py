@@ -1,10 +1,12 @@
 """Labyrinth and racing: pictures of scenes that are known, mazes that can be walked, cars that can be driven."""
 
+import json
 import math
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from gymnasium.utils.env_checker import check_env
 
 from a3crepro.config import choices, compose
 from a3crepro.environments import _maze
+from a3crepro.environments._first_person import FirstPersonEnv
 from a3crepro.environments._track import PIXELS, POINTS, Track
 from a3crepro.environments._view import FAR, SIDE, Eye, World, cast, draw
 from a3crepro.environments.labyrinth import ACTIONS
@@ -20,6 +23,7 @@ from a3crepro.plain import from_arrays, to_arrays
 from a3crepro.play import Window
 from a3crepro.settings import UserError
 
+ROOT = Path(__file__).resolve().parent.parent
 RACES = ["racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots"]
 ENVS = ["labyrinth", "labyrinth_static", *RACES]
 
@@ -160,16 +164,18 @@ def test_a_ray_meets_the_first_wall_on_its_way():
     assert cast(grid, 1.5, 3.5, 1.0, 0.0)[0] == FAR and cast(grid, -5.0, 2.5, -1.0, 0.0)[2] == -1
 
 
-def test_any_pose_is_drawn():
+def test_any_pose_is_drawn(monkeypatch):
     world, rng = room(figures=(WHITE,)), np.random.default_rng(0)
     for _ in range(300):
         eye = Eye(*rng.uniform(1.01, 4.99, 2), rng.uniform(-10, 10), rng.uniform(0.1, 0.9), rng.uniform(0.3, 2.5))
         things = np.column_stack(
             [rng.uniform(1, 5, (6, 2)), np.zeros(6), rng.uniform(0.1, 1, 6), rng.uniform(0, 0.5, 6)]
         )
+        monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, 130, dtype))
         picture = draw(world, eye, things)
         assert picture.shape == (3, SIDE, SIDE) and np.array_equal(picture, draw(world, eye, things))
-        assert (picture.max(axis=0) > 0).all()  # nothing is left out
+        seen = {tuple(color) for color in (picture.reshape(3, -1).T // 125).tolist()}
+        assert seen <= {(2, 0, 0), (1, 0, 0), (0, 2, 0), (0, 0, 2), (2, 2, 2)}  # nothing is left as it was
 
 
 # ---- Mazes -----------------------------------------------------------------------------------------------------------
@@ -249,7 +255,7 @@ def test_a_shortest_way_leads_from_cell_to_cell():
 @pytest.fixture
 def corridor():
     """A labyrinth brought to a known state: a corridor along x, the agent in the middle of its second cell."""
-    env = compose("env=labyrinth", "env.inertia=0").env.make(training=True)
+    env = compose("env=labyrinth", "env.inertia=0", "env.start_distance=8").env.make(training=True)
     env.reset(seed=0)
     env.free = np.zeros((11, 11), bool)
     env.free[5, 1:10] = True
@@ -357,6 +363,19 @@ def straight(env):
     return env
 
 
+def test_there_is_no_reverse_gear():
+    """Not by steering, either: a turned wheel at rest is no engine."""
+    env = compose("env=racing/fast", "env.track=oval").env.make(training=True)
+    for number in range(9):
+        straight(env)
+        for start in (0.0, 2.0):
+            env.along = start
+            for _ in range(20 * 60):
+                env._drive(STEERING[number // 3], PEDALS[number % 3])
+                assert env.along >= 0
+            assert env.along > 5 if PEDALS[number % 3] == 1 else env.along <= start
+
+
 @pytest.fixture
 def car():
     return straight(compose("env=racing/fast", "env.track=oval").env.make(training=True))
@@ -409,13 +428,41 @@ def test_leaving_the_road_and_standing_still_end_the_episode_after_a_while(car):
     assert 2 * 15 - 1 <= off <= 2 * 15 + 1 and not end[3]
 
 
-def test_running_into_an_opponent_costs_speed(car):
+@pytest.mark.parametrize(("ahead", "along"), [(1.5, 4.0), (-1.5, 20.0)])
+def test_who_runs_into_an_opponent_loses_speed_and_who_is_run_into_does_not(car, ahead, along):
     car.along = 20.0
-    car.bots, car.bot_lanes, car.bot_speeds = np.array([41.5 * car.track.spacing]), np.zeros(1), np.array([8.0])
-    car.step(action(0, 0))
-    assert car.along <= 4.01
+    car.bots, car.bot_lanes = np.array([(40 + ahead) * car.track.spacing]), np.zeros(1)
+    car.bot_speeds = np.array([8.0])
+    car._meet_opponents()
+    assert car.along == pytest.approx(along)
     x, y = car.track.point(float(car.bots[0]))
     assert math.hypot(car.x - x, car.y - y) >= 2.0
+
+
+def test_opponents_move_smoothly():
+    track = Track("oval", 12.0)
+    points = np.array([track.point(distance, 2.0) for distance in np.arange(0, track.length, 0.1)])
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    assert steps.max() < 0.15 and steps.min() > 0.05
+
+
+@pytest.mark.parametrize("env", [pytest.param(env, marks=() if env == RACES[3] else pytest.mark.slow) for env in RACES])
+def test_the_scripted_driver_stays_on_the_road_and_overtakes(env, monkeypatch):
+    monkeypatch.setattr(FirstPersonEnv, "_observation", lambda self: np.zeros((3, 84, 84), np.uint8))
+    settings = compose(f"env={env}").env
+    made, driver = settings.make(training=False), settings.expert()
+    for seed in range(1 if env == RACES[3] else 5):
+        made.reset(seed=seed)
+        driver.start_episode(made)
+        before, ended = made.bots - made.at * made.track.spacing, False
+        laps = 0
+        while not ended:
+            at = made.at
+            _, _, terminated, ended, _ = made.step(driver.act(None, None))
+            laps += made.at < at - 500
+            assert not terminated
+        after = made.bots - (made.at + laps * len(made.track.center)) * made.track.spacing
+        assert (after < before).all() and len(before) == settings.opponents.number  # it was faster than all of them
 
 
 def test_opponents_drive_on_and_are_seen():
@@ -432,7 +479,7 @@ def test_opponents_drive_on_and_are_seen():
 
 def test_the_four_settings_differ_as_they_should():
     settings = [compose(f"env={env}").env for env in RACES]
-    tops, opponents = [one.car.top_speed for one in settings], [one.opponents for one in settings]
+    tops, opponents = [one.car.top_speed for one in settings], [one.opponents.number for one in settings]
     assert tops[0] == tops[1] < tops[2] == tops[3]
     assert opponents[0] == opponents[2] == 0 < opponents[1] == opponents[3]
 
@@ -478,6 +525,14 @@ def test_the_expert_is_far_better_than_chance(env, times):
     assert expert > times * max(chance, 1.0)
 
 
+def test_what_is_counted_beside_the_score_adds_up_to_it(capsys):
+    from a3crepro.evaluate import evaluate_command
+
+    evaluate_command(["env=labyrinth", "env.seconds=20", "policy=expert", "episodes=2"])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["score_mean"] == told["apples"] + 10 * told["portals"] > 10
+
+
 def test_a_policy_that_there_is_not_is_refused():
     from a3crepro.evaluate import evaluate_command
 
@@ -499,14 +554,52 @@ def test_a_person_s_picture_shows_view_and_map(env):
     ("word", "line"),
     [
         ("env.size=10", "env: size: should be an odd number of at least 7, got 10"),
-        ("env.start_distance=9", r"env: start_distance: should be at most size - 3 = 8, got 9"),
+        ("env.start_distance=17", r"env: start_distance: should be at most 2 \(size - 3\) = 16, got 17"),
         ("env.speed=60", "env.speed: should be less than or equal to 10"),
-        ("env.inertia=2", "env.inertia: should be less than or equal to 1"),
+        ("env.inertia=1", "env.inertia: should be less than 1"),
     ],
 )
 def test_a_maze_that_cannot_be_is_refused(word, line):
     with pytest.raises(UserError, match=f"^{line}"):
         compose("env=labyrinth", word)
+
+
+def test_a_maze_that_is_never_long_enough_is_told():
+    env = compose("env=labyrinth", "env.rooms=0", "env.dead_ends=0").env.make(training=True)
+    with pytest.raises(UserError, match=r"^env.start_distance: no maze of this size, rooms and dead_ends has 9 steps$"):
+        env.reset(seed=0)
+
+
+@pytest.mark.parametrize("env", ["labyrinth", "racing/slow"])
+def test_seconds_are_as_long_in_evaluation_and_action_repeat_sets_the_pace_of_a_film(env):
+    config = compose(f"env={env}", "env.seconds=90", "env.action_repeat=2")
+    assert config.evaluation.max_frames == 90 * 60 == 2 * config.env.episode_steps
+    assert config.env.make(training=False).metadata["render_fps"] == 30
+
+
+@pytest.mark.slow
+def test_a_player_who_does_not_look_stays_far_below_the_line_of_the_claim():
+    """Straight on, and where there is no way on, a turn of any angle."""
+    sys.path.insert(0, str(ROOT / "analysis"))
+    from claims import STRATEGY
+    from labyrinth import EXPERT
+
+    sys.path.pop(0)
+    config, scores = compose("env=labyrinth"), []
+    env = config.env.make(training=False)
+    for episode in range(30):
+        rng = np.random.default_rng([0, 0, episode])
+        env.reset(seed=int(rng.integers(2**31)))
+        score, turns, way = 0.0, 0, "look left"
+        for _ in range(config.max_evaluation_steps):
+            x, y = env.x, env.y
+            score += env.step(ACTIONS.index(way if turns else "forward"))[1]
+            if turns:
+                turns -= 1
+            elif math.hypot(env.x - x, env.y - y) < 0.05:
+                turns, way = int(rng.integers(2, 15)), str(rng.choice(["look left", "look right"]))
+        scores.append(score)
+    assert 5 < np.mean(scores) < 0.6 * STRATEGY * EXPERT["labyrinth"]
 
 
 def test_all_of_them_can_be_chosen():
@@ -562,6 +655,7 @@ def screen():
 
 PLAYED = """
 import sys
+from pathlib import Path
 import pygame
 from a3crepro import play
 
@@ -599,7 +693,9 @@ def test_a_person_can_play_in_a_window(tmp_path, screen, env, held):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
                           timeout=60)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["stopped at " + done.stdout.split()[2], "shown 12 False"]
+    stopped, shown = done.stdout.splitlines()
+    assert shown == "shown 12 False" and stopped.startswith("stopped at ")
+    assert (float(stopped.split()[2]) > 0) == bool(held)  # nobody pressed a key, or the car drives
 
 
 @pytest.mark.parametrize(

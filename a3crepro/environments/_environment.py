@@ -58,6 +58,8 @@ class Environment(Component, ABC):
 
     plays_by_keys: ClassVar[bool] = False
     """Whether a person can play it in a window."""
+    counted: ClassVar[tuple[str, ...]] = ()
+    """Entries of `info` that are added up in the games by which a policy is described."""
 
     reward_clip: PositiveFloat | None
     """The learner sees rewards clipped to [-reward_clip, reward_clip]; null: as they are. Scores are never clipped."""

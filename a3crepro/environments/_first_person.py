@@ -40,9 +40,8 @@ class FirstPerson(Environment):
 class FirstPersonEnv(PlainEnv):
     """One world, in which discrete actions are taken."""
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
-
-    def __init__(self, actions: int, render_mode: str | None) -> None:
+    def __init__(self, settings: FirstPerson, actions: int, render_mode: str | None) -> None:
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND / settings.action_repeat}
         self.render_mode = render_mode
         self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
         self.action_space = gym.spaces.Discrete(actions)
@@ -58,6 +57,10 @@ class FirstPersonEnv(PlainEnv):
     @abstractmethod
     def things(self) -> np.ndarray:
         """What stands upright in the picture, as `draw` takes it."""
+
+    @abstractmethod
+    def map_scale(self, side: int) -> float:
+        """Pixels of such a map per unit of the world's."""
 
     @abstractmethod
     def map(self, side: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 A maze is a boolean grid, true where one can walk, with walls all around. Rooms have odd sides and lie at odd places;
 what they leave is filled with winding corridors; then walls are opened until everything is connected, and some more,
-so that there are ways around; at last most of the dead ends are closed again.
+so that there are ways around; at last some of the dead ends are closed again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def make_maze(rng: np.random.Generator, size: int, rooms: int, loops: float, dea
                 _grow_corridor(rng, region, (row, column), next(numbers))
     free = region > 0
     _connect(rng, region, free, loops)
-    _close_dead_ends(rng, free, region, dead_ends)
+    _close_dead_ends(rng, free, dead_ends)
     return free
 
 
@@ -93,7 +93,7 @@ def _connect(rng: np.random.Generator, region: np.ndarray, free: np.ndarray, loo
             free[row, column] = True
 
 
-def _close_dead_ends(rng: np.random.Generator, free: np.ndarray, region: np.ndarray, stay: float) -> None:
+def _close_dead_ends(rng: np.random.Generator, free: np.ndarray, stay: float) -> None:
     """Fills corridors from their ends, cell by cell, to where they branch."""
     ends = [cell for cell in _cells(free) if _is_end(free, cell)]
     for cell in ends:

@@ -42,8 +42,14 @@ def disc(inner: tuple[int, int, int], outer: tuple[int, int, int]) -> np.ndarray
     return picture
 
 
-APPLE = disc((220, 30, 30), (120, 0, 0))
-PORTAL = disc((250, 250, 255), (40, 90, 255))
+def apple() -> np.ndarray:
+    """Red."""
+    return disc((220, 30, 30), (120, 0, 0))
+
+
+def portal() -> np.ndarray:
+    """White and blue."""
+    return disc((250, 250, 255), (40, 90, 255))
 
 
 def car_from_behind() -> np.ndarray:

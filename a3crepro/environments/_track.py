@@ -79,9 +79,14 @@ class Track:
 
     def point(self, distance: float, aside: float = 0.0) -> np.ndarray:
         """The point so many metres along the centre line and to the right of it, [2]."""
-        index = int(distance / self.spacing) % len(self.center)
-        found: np.ndarray = self.center[index] + aside * self.right[index]
+        number, part = divmod(distance / self.spacing, 1.0)
+        one, other = int(number) % len(self.center), int(number + 1) % len(self.center)
+        found: np.ndarray = (1 - part) * self._beside(one, aside) + part * self._beside(other, aside)
         return found
+
+    def _beside(self, number: int, aside: float) -> np.ndarray:
+        point: np.ndarray = self.center[number] + aside * self.right[number]
+        return point
 
 
 @lru_cache(maxsize=4)

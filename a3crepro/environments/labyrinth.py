@@ -8,7 +8,7 @@ known is chosen after DeepMind Lab's released levels of the kind.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -17,27 +17,33 @@ from pydantic import Field, model_validator
 from a3crepro.environments._environment import Expert
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv
 from a3crepro.environments._maze import Cell, distances, make_maze, way
-from a3crepro.environments._textures import APPLE, PORTAL, pattern
+from a3crepro.environments._textures import apple, pattern, portal
 from a3crepro.environments._view import Eye, World
-from a3crepro.settings import Count, Fraction, PositiveCount, PositiveFloat
+from a3crepro.settings import Count, Fraction, PositiveCount, PositiveFloat, UserError
 
 ACTIONS = ("look left", "look right", "strafe left", "strafe right", "forward", "backward")
 RADIUS = 0.2
 """Of the agent, which keeps this far from walls, in cells."""
 REACH = 0.5
 """Distance at which something is picked up, in cells."""
+APPLE, PORTAL = 1.0, 10.0
+"""Rewards (§5.4)."""
+ATTEMPTS = 1000
+"""Mazes that are made before it is said that there are none of this kind."""
 APPLE_SIZE, PORTAL_SIZE = 0.35, 0.7
 
 
 class Labyrinth(FirstPerson):
     """A maze; the agent sees RGB, uint8 [3, 84, 84], and chooses one of `ACTIONS`, held for `action_repeat` frames."""
 
+    counted: ClassVar[tuple[str, ...]] = ("apples", "portals")
+
     size: PositiveCount
     """Cells a side, outer walls included, an odd number of at least 7: 11 is small, 15 medium, 21 large."""
     rooms: Count
     """So many rooms are tried."""
     loops: Fraction
-    """Share of the walls between regions that are opened beside those that connect them."""
+    """Share of the walls between regions that are opened beside those that connect them; none without rooms."""
     dead_ends: Fraction
     """Share of the dead ends that stay."""
     apple_density: Fraction
@@ -50,15 +56,16 @@ class Labyrinth(FirstPerson):
     """Cells a second."""
     turning: PositiveFloat
     """Degrees a second."""
-    inertia: Fraction
+    inertia: Annotated[Fraction, Field(lt=1)]
     """Share of the velocity that stays from one frame to the next while another one is wanted; 0: none."""
 
     @model_validator(mode="after")
     def _is_possible(self) -> Labyrinth:
         if self.size % 2 == 0 or self.size < 7:
             raise ValueError(f"size: should be an odd number of at least 7, got {self.size}")
-        if self.start_distance > self.size - 3:
-            raise ValueError(f"start_distance: should be at most size - 3 = {self.size - 3}, got {self.start_distance}")
+        most = 2 * (self.size - 3)
+        if self.start_distance > most:
+            raise ValueError(f"start_distance: should be at most 2 (size - 3) = {most}, got {self.start_distance}")
         return self
 
     @property
@@ -82,9 +89,9 @@ class LabyrinthEnv(FirstPersonEnv):
     """One maze after another. `info` tells how many apples and portals the last step brought."""
 
     def __init__(self, settings: Labyrinth, render_mode: str | None = None) -> None:
-        super().__init__(len(ACTIONS), render_mode)
+        super().__init__(settings, len(ACTIONS), render_mode)
         self.settings = settings
-        self.figures = np.stack([APPLE, PORTAL])
+        self.figures = np.stack([apple(), portal()])
 
     # ---- A new maze --------------------------------------------------------------------------------------------------
 
@@ -101,13 +108,17 @@ class LabyrinthEnv(FirstPersonEnv):
     def _build(self, rng: np.random.Generator) -> None:
         """A maze in which one can be far enough from the portal, what is in it, and its colours."""
         how = self.settings
-        while True:
+        for _ in range(ATTEMPTS):
             self.free = make_maze(rng, how.size, how.rooms, how.loops, how.dead_ends)
             cells = np.argwhere(self.free)
             self.portal = cells[rng.integers(len(cells))]
             self.from_portal = distances(self.free, _cell(self.portal))
             if self.from_portal.max() >= how.start_distance:
                 break
+        else:
+            raise UserError(
+                f"env.start_distance: no maze of this size, rooms and dead_ends has {how.start_distance} steps"
+            )
         others = cells[(cells != self.portal).any(axis=1)]
         count = max(1, round(how.apple_density * len(others)))
         self.apples = others[rng.choice(len(others), count, replace=False)]
@@ -120,6 +131,8 @@ class LabyrinthEnv(FirstPersonEnv):
     def _place_agent(self) -> None:
         """Somewhere far from the portal, with all apples there again."""
         far = np.argwhere(self.from_portal >= self.settings.start_distance)
+        with_apple = (far[:, None] == self.apples).all(axis=2).any(axis=1)
+        far = far if with_apple.all() else far[~with_apple]
         row, column = far[self.np_random.integers(len(far))]
         self.x, self.y = column + 0.5, row + 0.5
         self.angle = float(self.np_random.uniform(0, 2 * math.pi))
@@ -138,7 +151,8 @@ class LabyrinthEnv(FirstPersonEnv):
                 self._place_agent()
         self.steps += 1
         over = self.steps >= self.settings.episode_steps
-        return self._observation(), apples + 10.0 * portals, False, over, {"apples": apples, "portals": portals}
+        reward = APPLE * apples + PORTAL * portals
+        return self._observation(), reward, False, over, {"apples": apples, "portals": portals}
 
     def _move(self, action: int) -> None:
         """One frame: the velocities approach what is wanted, and walls are slid along."""
@@ -195,9 +209,13 @@ class LabyrinthEnv(FirstPersonEnv):
         found = [(column + 0.5, row + 0.5, 0, APPLE_SIZE, 0.1) for row, column in self.apples[self.there]]
         return np.array([*found, (self.portal[1] + 0.5, self.portal[0] + 0.5, 1, PORTAL_SIZE, 0.1)])
 
+    def map_scale(self, side: int) -> float:
+        """Pixels a cell."""
+        return side / len(self.free)
+
     def map(self, side: int) -> np.ndarray:
         """The maze from above: apples red, the portal blue, the agent white with its line of sight."""
-        y, x = (np.mgrid[0:side, 0:side] + 0.5) * len(self.free) / side
+        y, x = (np.mgrid[0:side, 0:side] + 0.5) / self.map_scale(side)
         picture = np.where(self.free[y.astype(int), x.astype(int), None], 60, 150).repeat(3, axis=2).astype(np.uint8)
         for row, column in self.apples[self.there]:
             picture[np.hypot(x - column - 0.5, y - row - 0.5) < 0.2] = (220, 30, 30)
@@ -232,7 +250,7 @@ class Navigator:
         """The cell with the greatest reward a step of the way there."""
         env = self.env
         steps = distances(env.free, env.cell)
-        goals = [(10.0, _cell(env.portal)), *((1.0, _cell(apple)) for apple in env.apples[env.there])]
+        goals = [(PORTAL, _cell(env.portal)), *((APPLE, _cell(apple)) for apple in env.apples[env.there])]
         return max(goals, key=lambda goal: goal[0] / (steps[goal[1]] + 1))[1]
 
     def _towards(self, x: float, y: float) -> int:

@@ -8,10 +8,11 @@ along the track's centre line at the car's position. All else is chosen.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import gymnasium as gym
 import numpy as np
+from pydantic import Field, model_validator
 
 from a3crepro.environments._environment import Expert
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv
@@ -55,11 +56,35 @@ class Car(Settings):
     """At high speed the wheel turns no further than this many times the angle that a steady bend at the grip takes."""
     steering_seconds: PositiveFloat
     """Time from straight on to the greatest angle."""
+    walking_pace: PositiveFloat
+    """Metres a second; the slower the car is below it, the less its tyres slip, and it goes where its wheels point."""
 
     def lock(self, speed: float) -> float:
         """The greatest angle of the wheel at this speed, in radians."""
         steady = (self.front + self.rear) * self.grip * GRAVITY / max(speed, 1.0) ** 2
         return min(math.radians(self.steering), self.steering_margin * steady)
+
+
+class Opponents(Settings):
+    """Cars that follow the track, each at a speed and in a lane of its own."""
+
+    number: Count
+    slowest: PositiveFloat
+    """Metres a second."""
+    fastest: PositiveFloat
+    """Metres a second; all speeds in between are equally likely."""
+    lanes: Annotated[Fraction, Field(le=0.5)]
+    """Greatest distance from the centre line, as a share of the road's width."""
+    contact: PositiveFloat
+    """Metres between the middles of two cars that touch."""
+    speed_after_contact: Fraction
+    """Of the opponent's, for a car that ran into it."""
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Opponents:
+        if self.slowest > self.fastest:
+            raise ValueError(f"slowest: should be at most fastest = {self.fastest:g}, got {self.slowest:g}")
+        return self
 
 
 class Racing(FirstPerson):
@@ -70,9 +95,7 @@ class Racing(FirstPerson):
     road_width: PositiveFloat
     """Metres."""
     car: Car
-    opponents: Count
-    opponent_speed: Fraction
-    """Share of the top speed, on average; each has its own."""
+    opponents: Opponents
     reward_per_metre: PositiveFloat
     """Along the centre line; backwards it is a loss."""
     off_road_seconds: PositiveFloat
@@ -98,7 +121,7 @@ class RacingEnv(FirstPersonEnv):
     """One car on the track, starting anywhere on it. `info` tells the metres that the last step brought."""
 
     def __init__(self, settings: Racing, render_mode: str | None = None) -> None:
-        super().__init__(len(STEERING) * len(PEDALS), render_mode)
+        super().__init__(settings, len(STEERING) * len(PEDALS), render_mode)
         self.settings = settings
         self.track: Track = track(settings.track, settings.road_width)
         figures = np.stack([car_from_behind(), tree()])
@@ -109,7 +132,8 @@ class RacingEnv(FirstPersonEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        road, n = self.track, self.settings.opponents
+        road, others = self.track, self.settings.opponents
+        n = others.number
         start = float(self.np_random.uniform(0, road.length))
         self.x, self.y = map(float, road.point(start))
         self.at = road.place(self.x, self.y).number
@@ -118,9 +142,8 @@ class RacingEnv(FirstPersonEnv):
         self.steps = self.off_road = self.standing = 0
         # One every so many metres ahead, somewhere on its side of the road.
         self.bots = start + road.length * (np.arange(n) + self.np_random.uniform(0.3, 0.7, n)) / max(1, n)
-        self.bot_lanes = self.np_random.uniform(-0.25, 0.25, n) * road.width
-        share = self.settings.opponent_speed * self.np_random.uniform(0.8, 1.2, n)
-        self.bot_speeds = share * self.settings.car.top_speed
+        self.bot_lanes = self.np_random.uniform(-others.lanes, others.lanes, n) * road.width
+        self.bot_speeds = self.np_random.uniform(others.slowest, others.fastest, n)
         return self._observation(), {}
 
     # ---- A step ------------------------------------------------------------------------------------------------------
@@ -142,27 +165,27 @@ class RacingEnv(FirstPersonEnv):
         return self._observation(), reward, terminated, truncated, {"metres": metres}
 
     def _drive(self, steering: int, pedal: int) -> None:
-        """One frame of the bicycle model."""
+        """One frame of the bicycle model; there is no reverse gear."""
         car, dt = self.settings.car, 1 / FRAMES_PER_SECOND
         most = dt / car.steering_seconds
         self.steering += min(max(steering - self.steering, -most), most)
         wheel = self.steering * car.lock(self.along)
-        speed = max(self.along, 3.0)  # slip angles mean nothing at rest
-        front_slip = math.atan2(self.aside + car.front * self.turning, speed) - wheel
-        rear_slip = math.atan2(self.aside - car.rear * self.turning, speed)
-        front, rear = self._side_acceleration(front_slip), self._side_acceleration(rear_slip)
-        drag = car.acceleration * (self.along / car.top_speed) ** 2 * (1 if self.along > 0 else -1)
-        push = car.acceleration * max(pedal, 0) - drag - self._braking(pedal)
+        slip = min(self.along / car.walking_pace, 1.0)  # the share of it that there is: at rest it means nothing
+        speed = max(self.along, car.walking_pace)
+        front = slip * self._side_acceleration(math.atan2(self.aside + car.front * self.turning, speed) - wheel)
+        rear = slip * self._side_acceleration(math.atan2(self.aside - car.rear * self.turning, speed))
+        drag = car.acceleration * (self.along / car.top_speed) ** 2
+        push = car.acceleration * max(pedal, 0) - car.braking * max(-pedal, 0) - drag
         share = car.rear / (car.front + car.rear)  # of the weight on the front axle
-        self.along += dt * (push + self.aside * self.turning - share * front * math.sin(wheel))
+        along = self.along + dt * (push + self.aside * self.turning - share * front * math.sin(wheel))
         self.aside += dt * (share * front * math.cos(wheel) + (1 - share) * rear - self.along * self.turning)
+        self.along = max(along, 0.0)
         twist = car.front * share * front * math.cos(wheel) - car.rear * (1 - share) * rear
         self.turning += dt * twist / car.gyration**2
-        if self.along < 3.0:  # at a walking pace it goes where its wheels point
-            keep = max(self.along, 0.0) / 3.0
-            self.aside *= keep
-            self.turning *= keep
-            self.turning += (1 - keep) * self.along * math.tan(wheel) / (car.front + car.rear)
+        if slip < 1:
+            rolling = self.along * math.tan(wheel) / (car.front + car.rear)
+            self.aside *= slip
+            self.turning = slip * self.turning + (1 - slip) * rolling
         self.angle = (self.angle + dt * self.turning) % (2 * math.pi)
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         self.x += dt * (self.along * cos - self.aside * sin)
@@ -173,23 +196,21 @@ class RacingEnv(FirstPersonEnv):
         car, limit = self.settings.car, self.settings.car.grip * GRAVITY
         return -limit * math.tanh(car.stiffness * slip / limit)
 
-    def _braking(self, pedal: int) -> float:
-        """A brake stops a car, and does not push it back."""
-        strongest = self.settings.car.braking * max(-pedal, 0)
-        return math.copysign(min(strongest, abs(self.along) * FRAMES_PER_SECOND), self.along)
-
     def _meet_opponents(self) -> None:
-        """They drive on; who runs into one loses speed."""
+        """They drive on; who touches one is pushed aside, and loses speed where it is the one behind."""
+        others = self.settings.opponents
         self.bots += self.bot_speeds / FRAMES_PER_SECOND
         for distance, lane, speed in zip(self.bots, self.bot_lanes, self.bot_speeds, strict=True):
             x, y = self.track.point(distance, lane)
             dx, dy = self.x - x, self.y - y
             away = math.hypot(dx, dy)
-            if away < 2.2:
-                self.along = min(self.along, 0.5 * speed)
+            if away >= others.contact:
+                continue
+            if dx * math.cos(self.angle) + dy * math.sin(self.angle) < 0:
+                self.along = min(self.along, others.speed_after_contact * speed)
                 self.aside = self.turning = 0.0
-                self.x += (2.2 - away) * dx / max(away, 1e-6)
-                self.y += (2.2 - away) * dy / max(away, 1e-6)
+            self.x += (others.contact - away) * dx / max(away, 1e-6)
+            self.y += (others.contact - away) * dy / max(away, 1e-6)
 
     def _progress(self) -> float:
         """Metres along the centre line in this frame, and how long the car has been where it should not be."""
@@ -223,15 +244,18 @@ class RacingEnv(FirstPersonEnv):
         near = np.hypot(points[:, 0] - self.x, points[:, 1] - self.y) < VISIBLE
         return things[near]
 
+    def map_scale(self, side: int) -> float:
+        """Pixels a metre."""
+        return side * PIXELS / float(max(self.track.ground.shape[:2]))
+
     def map(self, side: int) -> np.ndarray:
         """The track from above: the car white, opponents yellow."""
-        ground = self.track.ground
-        scale = side / max(ground.shape[:2])
-        index = (np.arange(side) / scale).astype(int)
+        ground, scale = self.track.ground, self.map_scale(side)
+        index = (np.arange(side) * PIXELS / scale).astype(int)
         inside = (index < ground.shape[0])[:, None] & (index < ground.shape[1])[None]
         rows, columns = (np.minimum(index, size - 1) for size in ground.shape[:2])
         picture = np.where(inside[:, :, None], ground[rows][:, columns], 0).astype(np.uint8)
-        y, x = np.mgrid[0:side, 0:side] / (scale * PIXELS)
+        y, x = np.mgrid[0:side, 0:side] / scale
         for distance, lane in zip(self.bots, self.bot_lanes, strict=True):
             bot = self.track.point(distance, lane)
             picture[np.hypot(x - bot[0], y - bot[1]) < 3] = (250, 210, 40)
@@ -240,7 +264,20 @@ class RacingEnv(FirstPersonEnv):
 
 
 class Driver:
-    """Follows the racing line and slows down before bends; sees where it is."""
+    """Follows the racing line, slows down before bends and goes around opponents; sees where it is."""
+
+    GRIP = 0.65
+    """Share of the grip that its speed in a bend takes: some is left for what the steering does late."""
+    BRAKING = 0.5
+    """Share of the brake that its plans count on."""
+    AHEAD = 3.0, 0.7
+    """Where it steers to: metres, and seconds of its way."""
+    SLIDING = 0.12
+    """Slip beyond which it touches no pedal, in radians."""
+    CLEARANCE = 3.2
+    """Metres to the side of an opponent."""
+    SWERVE = 3.0
+    """Metres a second, to the side."""
 
     def start_episode(self, env: gym.Env[Any, Any]) -> None:
         """Looks into the environment that is played."""
@@ -252,18 +289,22 @@ class Driver:
         before, after = line - np.roll(line, step, axis=0), np.roll(line, -step, axis=0) - line
         bend = np.arctan2(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0], (before * after).sum(1))
         curvature = np.abs(bend) / np.hypot(*after.T)
-        self.fastest = np.sqrt(0.55 * inner.settings.car.grip * GRAVITY / np.maximum(curvature, 1e-4))
+        self.fastest = np.sqrt(self.GRIP * inner.settings.car.grip * GRAVITY / np.maximum(curvature, 1e-4))
+        self.beside = ((line - road.center) * road.right).sum(1)  # of the line, to the right of the centre line
+        self.swerve = 0.0  # from the line, to the right
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
-        steering, pedal = self._steering(), self._pedal()
-        return 3 * STEERING.index(steering) + PEDALS.index(pedal)
+        most = self.SWERVE * self.env.settings.action_repeat / FRAMES_PER_SECOND
+        self.swerve += min(max(self._evasion() - self.swerve, -most), most)
+        return 3 * STEERING.index(self._steering()) + PEDALS.index(self._pedal())
 
     def _steering(self) -> int:
         """Towards the point of the line that lies some way ahead (pure pursuit)."""
         env, road, car = self.env, self.env.track, self.env.settings.car
-        ahead = 5.0 + 0.35 * max(env.along, 0.0)
+        ahead = self.AHEAD[0] + self.AHEAD[1] * env.along
         index = (env.at + round(ahead / road.spacing)) % len(road.center)
-        target = road.racing_line[index] + self._evasion() * road.right[index]
+        room = 0.5 * road.width - 1.5
+        target = road.center[index] + min(max(self.beside[index] + self.swerve, -room), room) * road.right[index]
         dx, dy = target[0] - env.x, target[1] - env.y
         off = (math.atan2(dy, dx) - env.angle + math.pi) % (2 * math.pi) - math.pi
         wanted = math.atan(2 * (car.front + car.rear) * math.sin(off) / math.hypot(dx, dy))
@@ -274,23 +315,27 @@ class Driver:
         return min(STEERING, key=lambda way: abs(after[way] - wanted))
 
     def _evasion(self) -> float:
-        """Metres to the side of the line, where an opponent is on it and near."""
+        """Metres to the side of the line, to get past the nearest opponent that is caught up with."""
         env = self.env
-        for distance, lane in zip(env.bots, env.bot_lanes, strict=True):
-            gap = (distance - env.at * env.track.spacing) % env.track.length
-            if gap < 12 + 0.6 * max(env.along, 0.0):
-                room = 0.5 * env.track.width - 1.5
-                index = int(distance / env.track.spacing) % len(env.track.center)
-                own = float((env.track.racing_line[index] - env.track.center[index]) @ env.track.right[index])
-                side = 1 if lane < own or lane < -room + 3 else -1
-                return float(min(max(lane + 3.2 * side, -room), room) - own)
-        return 0.0
+        gaps = (env.bots - env.at * env.track.spacing + 4.0) % env.track.length - 4.0  # 4 m behind: still beside it
+        near = np.flatnonzero((gaps < 8 + 1.5 * np.maximum(env.along - env.bot_speeds, 0)) & (gaps < 40))
+        if not len(near):
+            return 0.0
+        nearest = near[np.argmin(gaps[near])]
+        lane, room = env.bot_lanes[nearest], 0.5 * env.track.width - 1.5
+        own = self.beside[int(env.bots[nearest] / env.track.spacing) % len(self.beside)]
+        ways = [way for way in (lane - self.CLEARANCE, lane + self.CLEARANCE) if abs(way) <= room]
+        if abs(own - lane) >= self.CLEARANCE:
+            return 0.0
+        return float(min(ways, key=lambda way: abs(way - own - self.swerve)) - own)
 
     def _pedal(self) -> int:
         """Throttle, unless what is ahead is too fast to be braked for."""
-        env, car = self.env, self.env.settings.car
-        reach = int(env.along**2 / (2 * 0.5 * car.braking) / env.track.spacing) + 10
+        env, slowing = self.env, self.BRAKING * self.env.settings.car.braking
+        reach = int(env.along**2 / (2 * slowing) / env.track.spacing) + 10
         indices = (env.at + np.arange(reach)) % len(self.fastest)
-        allowed = np.sqrt(self.fastest[indices] ** 2 + 2 * 0.5 * car.braking * env.track.spacing * np.arange(reach))
-        most = float(allowed.min())
+        allowed = np.sqrt(self.fastest[indices] ** 2 + 2 * slowing * env.track.spacing * np.arange(reach))
+        most = float(allowed.min()) * (1.0 if abs(self.swerve) < 0.5 else 0.8)  # off its line a bend is sharper
+        if abs(env.aside) > self.SLIDING * max(env.along, 1.0):
+            return 0
         return 1 if env.along < most - 0.5 else -1 if env.along > most + 0.5 else 0

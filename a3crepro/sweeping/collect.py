@@ -107,7 +107,8 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
     directory = command.root / run.name
     config = stored_config(directory)
     summary = json.loads((directory / "summary.json").read_text())
-    greedy = json.loads((directory / MARK).read_text())["greedy"]
+    found = json.loads((directory / MARK).read_text())
+    greedy = found["greedy"]
     starts = json.loads((directory / "manifest.json").read_text())["starts"]
     return {
         "run": run.name,
@@ -122,6 +123,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
         "score_type": policy_of(config),
         "greedy_score": None if greedy is None else float(np.mean(greedy)),
         "episodes": summary["episodes"],
+        **found["counts"],
         "share_g_above_epsilon": _share_above_epsilon(directory, config),
         "starts": len(starts),
         "date": starts[0]["date"],

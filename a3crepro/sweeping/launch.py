@@ -87,7 +87,7 @@ def _train_and_score(config: Any, directory: Path) -> None:
     train(built, directory, stop_on=stopping_signals())
     with RunDirectory(directory, built):  # nobody else scores it meanwhile
         if not (directory / MARK).exists():
-            write_text(directory / MARK, json.dumps({"greedy": greedy_scores(built, directory)}) + "\n")
+            write_text(directory / MARK, json.dumps(final_games(built, directory)) + "\n")
 
 
 def stopping_signals() -> tuple[signal.Signals, ...]:
@@ -99,21 +99,31 @@ def stopping_signals() -> tuple[signal.Signals, ...]:
     return (signal.SIGINT,) if in_slurm else (signal.SIGINT, signal.SIGTERM)
 
 
-def greedy_scores(config: Any, directory: Path) -> list[float] | None:
-    """Scores of the final policy's most probable actions, where it was trained and scored by drawing from them."""
-    from a3crepro.evaluation import NetworkPolicy, evaluate
+def final_games(config: Any, directory: Path) -> dict[str, Any]:
+    """What is told of the final policy beside its scores, from games of their own.
+
+    `greedy`: scores of its most probable actions, where it was scored by drawing from them, else None. `counts`: means
+    a game of what the environment counts.
+    """
+    from a3crepro.evaluation import Counts, NetworkPolicy, evaluate
     from a3crepro.processes import set_up_arithmetic
     from a3crepro.run_directory import last_checkpoint
     from a3crepro.shared_state import learnt
 
-    if getattr(config.algo, "evaluation_policy", None) != "sample" or not config.evaluation.episodes:
-        return None
     set_up_arithmetic()
-    checkpoint = last_checkpoint(directory, print)
-    algo = config.algo.model_copy(update={"evaluation_policy": "greedy"})
-    config = config.model_copy(update={"algo": algo})
-    policy = NetworkPolicy(config, learnt(checkpoint.arrays))
-    return list(evaluate(config, policy, config.seed, checkpoint.frames, config.evaluation.episodes))
+    checkpoint, episodes, counts = last_checkpoint(directory, print), config.evaluation.episodes, Counts(config)
+
+    def play(config: Any, tell: Any = None) -> list[float]:
+        policy = NetworkPolicy(config, learnt(checkpoint.arrays))
+        return list(evaluate(config, policy, config.seed, checkpoint.frames, episodes, tell))
+
+    greedy = None
+    if episodes and getattr(config.algo, "evaluation_policy", None) == "sample":
+        algo = config.algo.model_copy(update={"evaluation_policy": "greedy"})
+        greedy = play(config.model_copy(update={"algo": algo}))
+    if episodes and config.env.counted:
+        play(config, counts)
+    return {"greedy": greedy, "counts": counts.of_a_game(max(1, episodes))}
 
 
 @contextlib.contextmanager
