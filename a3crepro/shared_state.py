@@ -57,7 +57,7 @@ class SharedState:
       staleness: how many gradients of each actor-learner came to a θ that had had 0, 1, 2, … updates since they
         read it, int64 [threads, 512].
       moments: sums of the observations of each actor-learner, float64 [threads, 1 + 2 components], or of width 0
-        where observations are not scaled.
+        where observations are not scaled. A reader may see a new count beside old sums, for a moment, as with θ.
       marks: what was done at multiples of T, int64 [3].
       monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].
     """

@@ -1,6 +1,6 @@
 """Measures throughput, memory and start-up time, case by case, in rounds, on whatever machine it runs on.
 
-  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods] [pfrl=PYTHON] [overrides]
+  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods|control] [pfrl=PYTHON] [overrides]
 
 Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
 the date and the machine. A round measures every case once, so that the cases are compared under the same conditions;
@@ -61,7 +61,28 @@ METHODS = {
     f"breakout, a3c, {network}": ["env=breakout", "threads=16", "execution=virtual_time", f"network={network}"]
     for network in ("mnih2015", "mnih2015_lstm")
 }
-PARTS = {"table": {**TABLE, **MODULE}, "threads": THREADS, "executions": EXECUTIONS, "methods": METHODS}
+ROLLOUTS = ["network=control_mlp", "algo.t_max=20", "env.normalise_observations=true"]
+METHODS |= {
+    name: [*words, "threads=16", "execution=virtual_time"]
+    for name, words in {
+        "cheetah_run, whole episodes": ["env=control/cheetah_run"],
+        "cheetah_run, rollouts": ["env=control/cheetah_run", *ROLLOUTS],
+        "cartpole_balance_pixels, rollouts": ["env=control/cartpole_balance_pixels", "algo.t_max=20"],
+        "labyrinth, a3c": ["env=labyrinth"],
+        "racing/slow_bots, one_step_q": ["env=racing/slow_bots", "algo=one_step_q"],
+        "racing/slow_bots, one_step_sarsa": ["env=racing/slow_bots", "algo=one_step_sarsa"],
+        "racing/slow_bots, n_step_q": ["env=racing/slow_bots", "algo=n_step_q"],
+        "racing/slow_bots, a3c": ["env=racing/slow_bots"],
+    }.items()
+}
+CONTROL = {
+    f"{task}, {how}": [f"env=control/{task}", *words]
+    for task in ("cheetah_run", "cartpole_swingup")
+    for how, words in {"whole episodes": [], "rollouts": ROLLOUTS}.items()
+}
+PARTS = {
+    "table": {**TABLE, **MODULE}, "threads": THREADS, "executions": EXECUTIONS, "methods": METHODS, "control": CONTROL,
+}  # fmt: skip
 PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for processes in (2, 16)}
 
 
