@@ -103,6 +103,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         )
         self.physics, self.task = self.task_env.physics, self.task_env.task
         self.physics.model.vis.quality.offsamples = 0  # smooth edges take as long again
+        self.cameras: dict[int, Any] = {}
         self.simulation = Simulation(self.physics.model.ptr, self.physics.data.ptr)
         bounds = self.task_env.action_spec()
         self.low = np.where(bounds.minimum <= -UNLIMITED, -np.inf, bounds.minimum)
@@ -150,10 +151,12 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
             raise UserError(f"env.camera: {self.settings.title} has the cameras 0 to {cameras - 1}")
 
     def _picture(self, side: int) -> np.ndarray:
+        from dm_control.mujoco.engine import Camera
+
         try:
-            picture: np.ndarray = self.physics.render(
-                side, side, camera_id=self.settings.camera, render_flag_overrides=PLAIN_LIGHT
-            )
+            if side not in self.cameras:  # to make one takes as long as to draw a picture
+                self.cameras[side] = Camera(self.physics, side, side, camera_id=self.settings.camera)
+            picture: np.ndarray = self.cameras[side].render(render_flag_overrides=PLAIN_LIGHT)
         except Exception as error:  # whatever a missing or broken OpenGL raises
             raise UserError(f"env: nothing here can draw pictures ({error}); install {PACKAGES}") from error
         return picture
