@@ -9,8 +9,8 @@ laptop, on 8 tasks of the Control Suite, 16 actor-learners in virtual time:
     scaled observations: 5 rates x 500,000 steps; then the rate that is best over all tasks with 3 fresh seeds x 2M
     steps, and on two tasks x 10M steps;
   - the same but for whole episodes, on 3 tasks: 5 rates x 500,000 steps;
-  - rollouts from pixels, one task: 3 rates x 300,000 steps, then the best rate with 3 fresh seeds x 1M steps.
-122 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
+  - rollouts from pixels with one network, one task: 2 rates x 200,000 steps, then the best one with 3 seeds x 800,000.
+121 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ POLICY: Mapping[str, object] = {"algo__gaussian__bounded": "true", "algo__gaussi
 EPISODES_OTHERWISE: Mapping[str, object] = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
 """Whole episodes with what else goes with rollouts, to tell the updates from the rest."""
 ROLLOUTS: Mapping[str, object] = {**EPISODES_OTHERWISE, "algo__t_max": 20}
-ROLLOUTS_OF_PIXELS: Mapping[str, object] = {"algo__t_max": 20, **POLICY}
+ROLLOUTS_OF_PIXELS: Mapping[str, object] = {"network__separate": "false", "algo__t_max": 20, **POLICY}
 
 COMMON = (*QUIET, "evaluation.episodes=10")
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=50_000")
@@ -108,7 +108,7 @@ def laptop(scores: Scores) -> list[Run]:
     """The whole experiment; what follows of the search is the last to be run."""
     rates = log_uniform(1e-4, 1e-2, 5)
     rollouts = Search(TASKS, ROLLOUTS, rates, 500_000, 2_000_000, 3, longer=dict.fromkeys(LONGER, 10_000_000))
-    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(1e-4, 1e-3, 3), 300_000, 1_000_000, 3)
+    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(3e-4, 1e-3, 2), 200_000, 800_000, 3)
     episodes = grid(TASKS, WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 8), 500_000)
     return [
         *rollouts.runs(scores),

@@ -1,6 +1,7 @@
 """Measures throughput, memory and start-up time, case by case, in rounds, on whatever machine it runs on.
 
-  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods|control] [pfrl=PYTHON] [overrides]
+  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods|control] [pfrl=PYTHON]
+                              [overrides]
 
 Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
 the date and the machine. A round measures every case once, so that the cases are compared under the same conditions;
@@ -69,6 +70,7 @@ METHODS |= {
         "cheetah_run, rollouts": ["env=control/cheetah_run", *ROLLOUTS],
         "cartpole_balance_pixels, rollouts": ["env=control/cartpole_balance_pixels", "algo.t_max=20"],
         "labyrinth, a3c": ["env=labyrinth"],
+        "labyrinth_static, a3c": ["env=labyrinth_static"],
         "racing/slow_bots, one_step_q": ["env=racing/slow_bots", "algo=one_step_q"],
         "racing/slow_bots, one_step_sarsa": ["env=racing/slow_bots", "algo=one_step_sarsa"],
         "racing/slow_bots, n_step_q": ["env=racing/slow_bots", "algo=n_step_q"],

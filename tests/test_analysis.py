@@ -21,7 +21,7 @@ SCRIPTS = [
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 160, "learning_speed": 160, "thread_scaling": 168, "optimizers": 160, "ablations": 64,
-    "atari_table": 45, "mujoco": 155, "racing": 44, "labyrinth": 10,
+    "atari_table": 45, "mujoco": 154, "racing": 44, "labyrinth": 10,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
 METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]

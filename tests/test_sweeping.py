@@ -51,7 +51,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, before any has ended
     "optimizers": (10, 160, 1200),
     "atari_table": (3, 45, 171),
     "ablations": (8, 64, 2000),
-    "mujoco": (6, 122, 2750),
+    "mujoco": (6, 121, 2750),
     "racing": (4, 32, 800),
     "labyrinth": (1, 4, 20),
 }
