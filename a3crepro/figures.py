@@ -61,7 +61,7 @@ class Ours(NamedTuple):
         """What was run, in one line."""
         runs = self.runs
         frames = f"{runs['frames'].sum() / 1e6:,.0f}M frames"
-        seeds = f"{runs['seed'].nunique()} seeds"
+        seeds = f"{runs['seed'].nunique()} seed{'s' if runs['seed'].nunique() > 1 else ''}"
         commits = ", ".join(sorted({commit[:7] for cell in runs["commit"] for commit in str(cell).split()}))
         policies = ", ".join(sorted(runs["score_type"].unique()))
         hours = f"{runs['core_seconds'].sum() / 3600:.1f} core-hours"
@@ -133,12 +133,14 @@ def number(value: float, digits: int = 1) -> str:
     return "–" if value != value else f"{value:.{digits}f}"
 
 
-def legend_below(figure: Figure, all_axes: Iterable[Axes], what: str | None = None) -> None:
-    """One legend for all panels, of all labels that one of them has."""
+def legend_below(figure: Figure, all_axes: Iterable[Axes], what: str | None = None, columns: int | None = None) -> None:
+    """One legend for all panels, of all labels that one of them has; in one line, unless told otherwise."""
     found = {}
     for axes in all_axes:
         found.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)})
-    figure.legend(found.values(), found.keys(), title=what, loc="outside lower center", ncol=len(found), frameon=False)
+    figure.legend(
+        found.values(), found.keys(), title=what, loc="outside lower center", ncol=columns or len(found), frameon=False
+    )
 
 
 NOTHING = "ours: nothing has been run at this scale"

@@ -1,16 +1,20 @@
-"""Draws `results/executions/executions.png`: A3C on MinAtar Breakout in three executions, with bootstrap intervals."""
+"""A3C on MinAtar Breakout in three executions, with bootstrap intervals over seeds.
 
-import matplotlib
+python analysis/executions.py [scale=laptop]
+"""
 
-matplotlib.use("Agg")
+from __future__ import annotations
 
-import matplotlib.pyplot as plt
+import sys
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.results import RESULTS, select
+from a3crepro.cli import run_command
+from a3crepro.figures import NOTHING, legend_below, markdown, ours, panels, save, scale_of
+from a3crepro.results import select, stacked
 
 CASES = {
     ("hogwild", 2, 7e-4): "hogwild, 2 processes",
@@ -20,16 +24,7 @@ CASES = {
     ("virtual_time", 16, 28e-4): "virtual time, 16, four times the learning rate",
     ("synchronous", 16, 28e-4): "synchronous, 16, four times the learning rate",
 }
-PARTS = 20
-"""Points of a curve: parts of the budget."""
 RESAMPLES = 10_000
-
-
-def curves(training: pd.DataFrame, budget: int) -> np.ndarray:
-    """The mean score of the training games in equal parts of the budget, [seeds, PARTS]; each game counts once."""
-    part = np.minimum(training["frames"] * PARTS // budget, PARTS - 1)
-    total = (training["score"] * training["games"]).groupby([training["seed"], part]).sum()
-    return (total / training["games"].groupby([training["seed"], part]).sum()).unstack().to_numpy()
 
 
 def interval(values: np.ndarray) -> np.ndarray:
@@ -45,47 +40,53 @@ def interval_of_difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.percentile(means[1] - means[0], (2.5, 97.5), axis=0)
 
 
-def draw(axes: Axes, training: pd.DataFrame, budget: int) -> dict[str, np.ndarray]:
-    """All curves; returns them by their labels."""
+def of_case(table: pd.DataFrame, execution: str, threads: int, rate: float) -> pd.DataFrame:
+    """A case's rows."""
+    return select(table, execution=execution, threads=threads, learning_rate=rate)
+
+
+def draw(axes: Axes, training: pd.DataFrame) -> dict[str, np.ndarray]:
+    """All curves of the training games; returns their scores [seeds, parts] by their labels."""
     found = {}
-    for color, ((execution, threads, lr), label) in zip(sns.color_palette("colorblind"), CASES.items(), strict=False):
-        here = select(training, execution=execution, threads=threads, lr=lr)
-        values = found[label] = curves(here, budget)
-        x = (np.arange(PARTS) + 0.5) * budget / PARTS / 1e3
-        axes.plot(x, values.mean(0), color=color, label=f"{label}, {len(values)} seeds")
-        axes.fill_between(x, *interval(values), color=color, alpha=0.2, linewidth=0)
-    axes.set(xlabel="thousand frames", ylabel="score of the training games")
+    for color, (case, label) in zip(sns.color_palette("colorblind"), CASES.items(), strict=False):
+        frames, values = stacked(of_case(training, *case), "frames")
+        axes.plot(frames / 1e3, values.mean(0), color=color, linewidth=1.2, label=f"{label}, {len(values)} seeds")
+        axes.fill_between(frames / 1e3, *interval(values), color=color, alpha=0.2, linewidth=0)
+        found[label] = values
     return found
 
 
-def main() -> None:
-    """Draws the figure, prints the final scores, and how far hogwild and virtual time differ."""
-    sns.set_theme(style="whitegrid", context="paper")
-    directory = RESULTS / "executions"
-    training, runs = pd.read_csv(directory / "training.csv"), pd.read_csv(directory / "runs.csv")
-    figure, axes = plt.subplots(figsize=(6, 4.6), layout="constrained")
-    found = draw(axes, training, 500_000)
-    figure.legend(loc="outside lower center", ncol=2, fontsize=7, frameon=False)
-    figure.savefig(directory / "executions.png", dpi=150)
-    print(
-        "| execution | seeds | mean of the last tenth | 95 % interval | final evaluation, mean |\n|---|---|---|---|---|"
-    )
-    for (execution, threads, lr), label in CASES.items():
-        last = found[label][:, -PARTS // 10 :].mean(1)
-        low, high = interval(last)
-        here = select(runs, execution=execution, threads=threads, lr=lr)
-        print(
-            f"| {label} | {len(last)} | {last.mean():.2f} | {low:.2f} to {high:.2f} | {here['score_mean'].mean():.2f} |"
-        )
-    one, other = list(found.values())[:2]
+def compared(one: np.ndarray, other: np.ndarray) -> str:
+    """How far virtual time is from the processes that it stands for."""
     difference = other.mean(0) - one.mean(0)
     low, high = interval_of_difference(one, other)
     within = ((low <= 0) & (high >= 0)).sum()
-    print(
-        f"\nVirtual time less hogwild, two actor-learners each: from {difference.min():.2f} to {difference.max():.2f};"
+    return (
+        f"Virtual time less hogwild, two actor-learners each: from {difference.min():.2f} to {difference.max():.2f}; 0 "
+        f"lies within its 95 % interval in {within} of {len(difference)} parts. "
     )
-    print(f"0 lies within its 95 % interval in {within} of {PARTS} parts.")
+
+
+def main() -> None:
+    """Draws the figure, tabulates the final scores, and tells how far hogwild and virtual time differ."""
+    scale = scale_of(sys.argv[1:])
+    mine = ours("executions", scale)
+    figure, grid = panels(["all"], 1, 6.5, 4.2)
+    grid[0][0].set(xlabel="thousand frames", ylabel="score of the training games")
+    rows, difference = [], ""
+    if mine:
+        found = draw(grid[0][0], select(mine.scores, score_type="training"))
+        legend_below(figure, grid[0], columns=2)
+        difference = compared(*list(found.values())[:2])
+        for case, label in CASES.items():
+            values, final = found[label], of_case(mine.runs, *case)["score"].mean()
+            last = values[:, -max(1, values.shape[1] // 10) :].mean(1)
+            low, high = interval(last)
+            rows.append([label, str(len(last)), f"{last.mean():.2f}", f"{low:.2f} to {high:.2f}", f"{final:.2f}"])
+    header = ["execution", "seeds", "mean of the last tenth", "95 % interval", "final evaluation, mean"]
+    caption = f"{difference}{mine.caption() if mine else NOTHING}"
+    save(figure, "executions", scale, markdown(header, rows), caption)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

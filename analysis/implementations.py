@@ -1,46 +1,46 @@
-"""Draws `results/implementations/implementations.png`: learning with and without autograd, three seeds each.
+"""The same learning with and without autograd: four methods on MinAtar Breakout.
 
-Lines are training games, points evaluations.
+python analysis/implementations.py [scale=laptop]
 """
 
-import matplotlib
+from __future__ import annotations
 
-matplotlib.use("Agg")
+import sys
 
-import matplotlib.pyplot as plt
-import pandas as pd
 import seaborn as sns
-from first_runs import METHODS, smoothed
 
-from a3crepro.results import RESULTS, select
+from a3crepro.cli import run_command
+from a3crepro.figures import METHODS, NOTHING, markdown, ours, panels, save, scale_of
+from a3crepro.results import select
 
-PATHS = {"fast": "without autograd", "module": "by autograd"}
+PATHS = {"": "without autograd", "network.implementation=module": "by autograd"}
 
 
 def main() -> None:
-    """Draws the figure and prints the final scores as a Markdown table."""
-    sns.set_theme(style="whitegrid", context="paper")
-    directory = RESULTS / "implementations"
-    training, evaluations = pd.read_csv(directory / "training.csv"), pd.read_csv(directory / "evaluations.csv")
-    figure, panels = plt.subplots(1, len(METHODS), figsize=(13, 3.4), sharey=True)
-    print("| method | without autograd, by seed | mean | by autograd, by seed | mean |\n|---|---|---|---|---|")
-    for axes, (algo, title) in zip(panels, METHODS.items(), strict=True):
+    """Draws training games as lines and evaluations as points, a colour a path, and tabulates the final scores."""
+    scale = scale_of(sys.argv[1:])
+    mine = ours("implementations", scale)
+    figure, grid = panels(list(METHODS), 1, 3.2, 3.0)
+    rows = []
+    for axes, (method, title) in zip(grid[0], METHODS.items(), strict=True):
         words = [title]
-        for color, (path, label) in zip(sns.color_palette("colorblind"), PATHS.items(), strict=False):
-            games, scored = (select(table, algo=algo, implementation=path) for table in (training, evaluations))
-            for number, (_, of_seed) in enumerate(games.groupby("seed")):
-                name = label if number == 0 else None
-                axes.plot(of_seed["frames"] / 1e3, smoothed(of_seed, 8), color=color, label=name, linewidth=1)
-            axes.plot(scored["frames"] / 1e3, scored["score_mean"], "o", color=color, markersize=3)
-            final = scored.sort_values("frames").groupby("seed")["score_mean"].last()
+        for color, (variant, label) in zip(sns.color_palette("colorblind"), PATHS.items(), strict=False):
+            if not mine:
+                continue
+            for number, (_, run) in enumerate(select(mine.scores, method=method, variant=variant).groupby("seed")):
+                games, scored = (run[(run["score_type"] == "training") == wanted] for wanted in (True, False))
+                name = None if number else label
+                axes.plot(games["frames"] / 1e3, games["score"], color=color, label=name, linewidth=1)
+                axes.plot(scored["frames"] / 1e3, scored["score"], "o", color=color, markersize=3)
+            final = select(mine.runs, method=method, variant=variant).sort_values("seed")["score"]
             words += [", ".join(f"{score:.1f}" for score in final), f"{final.mean():.1f}"]
-        print("|", " | ".join(words), "|")
-        axes.set(title=title, xlabel="thousand frames")
-        axes.legend(fontsize=7, loc="upper left")
-    panels[0].set_ylabel("score")
-    figure.tight_layout()
-    figure.savefig(directory / "implementations.png", dpi=150)
+        rows += [words] if mine else []
+        axes.set(title=title, xlabel="thousand frames", ylim=(0, 10))
+        axes.legend(fontsize=6, loc="upper left")
+    grid[0][0].set_ylabel("score")
+    header = ["method", *(cell for label in PATHS.values() for cell in (f"{label}, by seed", "mean"))]
+    save(figure, "implementations", scale, markdown(header, rows), mine.caption() if mine else NOTHING)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -1,69 +1,86 @@
-"""Draws `results/staleness/staleness.png`: how many updates θ has had between its copy and the gradient's arrival.
+"""How many updates θ has had between its copy and the gradient's arrival, against the number of actor-learners.
 
-`python analysis/staleness.py [RUN_DIR …]` makes the table from these runs, first; without any, it draws the stored one.
+  python analysis/staleness.py [scale=laptop] [--collect]
+
+With --collect the table is made from the runs of `sweeps/staleness.py`, first.
 """
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 
 from a3crepro.cli import run_command
-from a3crepro.results import RESULTS, find_runs, runs_table
+from a3crepro.figures import markdown, panels, save, scale_of
+from a3crepro.results import RESULTS
+from a3crepro.settings import UserError
+from a3crepro.sweeping.collect import runs_table
+from a3crepro.sweeping.command import Command
 
 METHODS = {"a3c": "A3C, t_max = 5", "one_step_q": "one-step Q, I_AsyncUpdate = 5"}
 EXPECTED = {"a3c": 1.0, "one_step_q": 0.6}
 """Mean staleness a further actor-learner: of five steps, the k-th of a one-step method waits for 6 - k, not for 5."""
 
 
-def collect(roots: list[Path], directory: Path) -> None:
-    """The table of these runs."""
+COLUMNS = ["method", "env", "threads", "seed", "frames", "commit", "date", "command"]
+
+
+def collect(scale: str, into: Path) -> None:
+    """The table of the sweep's runs: a row for each number of updates."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "sweeps"))
+    from staleness import EXPERIMENT
+
+    command = Command(EXPERIMENT, [f"scale={scale}"])
     tables = []
-    for run in find_runs(roots):
-        if not (run / "staleness.csv").exists():
-            print(f"{run} is not finished: left out")
-            continue
-        table, (row,) = pd.read_csv(run / "staleness.csv"), runs_table([run]).to_dict("records")
-        for position, key in enumerate(("algo", "env", "threads", "seed", "frames", "commit", "date", "command")):
+    for row in runs_table(command, command.runs()).to_dict("records"):
+        table = pd.read_csv(command.root / row["run"] / "staleness.csv")
+        for position, key in enumerate(COLUMNS):
             table.insert(position, key, row[key])
         tables.append(table)
-    directory.mkdir(parents=True, exist_ok=True)
-    pd.concat(tables).sort_values(["algo", "threads", "updates"]).to_csv(directory / "staleness.csv", index=False)
+    into.mkdir(parents=True, exist_ok=True)
+    table = pd.concat(tables).sort_values(["method", "threads", "updates"])
+    table.to_csv(into / "staleness.csv", index=False)
 
 
-def draw(table: pd.DataFrame, directory: Path) -> None:
-    """A panel a method: the distribution for each number of actor-learners; means in the legend."""
-    sns.set_theme(style="whitegrid", context="paper")
-    figure, panels = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
-    for axes, (algo, title) in zip(panels, METHODS.items(), strict=True):
-        here = table[table["algo"] == algo]
-        colors = sns.color_palette("viridis", here["threads"].nunique())
-        for color, (threads, counts) in zip(colors, here.groupby("threads"), strict=True):
-            share = counts["gradients"] / counts["gradients"].sum()
-            mean = (share * counts["updates"]).sum()
-            label = f"{threads}: {mean:.2f} ({EXPECTED[algo] * (threads - 1):.1f})"
-            axes.plot(counts["updates"] + 1, share, "o-", color=color, markersize=2, linewidth=1, label=label)
-        axes.set(title=title, xscale="log", xlabel="updates since θ was read, plus 1")
-        axes.set_xticks(2 ** np.arange(8), [str(2**i) for i in range(8)])
-        axes.legend(title="actor-learners: mean (if no game ended)", fontsize=7, title_fontsize=7)
-    panels[0].set_ylabel("share of gradients")
-    figure.tight_layout()
-    figure.savefig(directory / "staleness.png", dpi=150)
+def means(table: pd.DataFrame) -> pd.Series:
+    """Mean number of updates, by method and actor-learners."""
+    weighted = (table["gradients"] * table["updates"]).groupby([table["method"], table["threads"]]).sum()
+    found: pd.Series = weighted / table.groupby(["method", "threads"])["gradients"].sum()
+    return found
 
 
 def main() -> None:
     """Collects and draws as the command line says."""
-    directory = RESULTS / "staleness"
-    if roots := [Path(argument) for argument in sys.argv[1:]]:
-        collect(roots, directory)
-    draw(pd.read_csv(directory / "staleness.csv"), directory)
+    arguments = sys.argv[1:]
+    scale = scale_of([word for word in arguments if word != "--collect"])
+    directory = RESULTS / "staleness" / scale
+    if "--collect" in arguments:
+        collect(scale, directory)
+    if not (directory / "staleness.csv").exists():
+        raise UserError(f"{directory}: nothing has been collected at this scale")
+    table = pd.read_csv(directory / "staleness.csv")
+    mean, rows = means(table), []
+    figure, grid = panels(list(METHODS), 1, 5.0, 3.8)
+    for axes, (method, title) in zip(grid[0], METHODS.items(), strict=True):
+        here = table[table["method"] == method]
+        colors = sns.color_palette("viridis", here["threads"].nunique())
+        for color, (threads, counts) in zip(colors, here.groupby("threads"), strict=True):
+            share = counts["gradients"] / counts["gradients"].sum()
+            expected = EXPECTED[method] * (threads - 1)
+            label = f"{threads}: {mean[method, threads]:.2f} ({expected:.1f})"
+            axes.plot(counts["updates"] + 1, share, "o-", color=color, markersize=2, linewidth=1, label=label)
+            rows.append([title, str(threads), f"{mean[method, threads]:.2f}", f"{expected:.1f}"])
+        axes.set(title=title, xscale="log", xlabel="updates since θ was read, plus 1")
+        axes.set_xticks(2 ** np.arange(8), [str(2**i) for i in range(8)])
+        axes.legend(title="actor-learners: mean (if no game ended)", fontsize=6, title_fontsize=6)
+    grid[0][0].set_ylabel("share of gradients")
+    commits, runs = table["commit"].str[:7].unique(), table.groupby(["method", "threads"]).ngroups
+    caption = f"ours: {runs} runs of {table['frames'].max():,} frames on MinAtar Breakout, commit {', '.join(commits)}"
+    save(figure, "staleness", scale, markdown(["method", "actor-learners", "mean", "if no game ended"], rows), caption)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from a3crepro.kernels import compile_all
 from a3crepro.processes import CONTEXT, Child
 from a3crepro.results import RESULTS
 from a3crepro.shared_state import SharedState
-from a3crepro.sweep import circumstances
+from a3crepro.sweeping.circumstances import circumstances
 from a3crepro.training import initial_state
 
 WARM_UP = 3.0

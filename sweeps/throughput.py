@@ -20,7 +20,7 @@ from pathlib import Path
 from a3crepro.cli import own_words, run_command
 from a3crepro.results import RESULTS
 from a3crepro.run_directory import git_state
-from a3crepro.sweep import circumstances, machine
+from a3crepro.sweeping.circumstances import circumstances, machine
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls of each case, and seconds of each call."""

@@ -16,12 +16,13 @@ from a3crepro.statistics import Interval
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [
-    "atari_table", "claims", "data_efficiency", "labyrinth", "learning_rates", "learning_speed", "mujoco", "optimizers",
-    "racing", "speedup", "training_speed",
+    "atari_table", "claims", "data_efficiency", "executions", "first_runs", "implementations", "labyrinth",
+    "learning_rates", "learning_speed", "mujoco", "optimizers", "racing", "speedup", "training_speed",
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 160, "learning_speed": 160, "thread_scaling": 168, "optimizers": 160, "ablations": 64,
     "atari_table": 45, "mujoco": 154, "racing": 44, "labyrinth": 10,
+    "first_runs": 7, "implementations": 24, "executions": 60,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
 METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]
@@ -216,8 +217,7 @@ def made_up(run, config):
     less = any(word.startswith("algo.") for word in run.words)
     if config.env.title == "minatar/space_invaders":
         score *= 5
-    if config.env.title.startswith(("control", "racing", "labyrinth")):
-        score *= 60 if "control" in config.env.title else 11
+    score *= {"control": 60, "racing": 16, "labyrinth": 11}.get(config.env.name, 1)
     return max(0.0, score - 2 * less) + 0.05 * (config.seed % 7)
 
 
@@ -235,7 +235,7 @@ def tables(name):
         """As `compose` would have it, which takes long."""
         words = dict(word.split("=", 1) for word in run.words)
         config = command.config(run)
-        optimizer = config.optimizer.model_copy(update={"lr": float(words["optimizer.lr"])})
+        optimizer = config.optimizer.model_copy(update={"lr": float(words.get("optimizer.lr", config.optimizer.lr))})
         return config.model_copy(update={"optimizer": optimizer, "seed": int(words["seed"])})
 
     runs = list(command.scale.runs(lambda run: made_up(run, configured(run))))

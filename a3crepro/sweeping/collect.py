@@ -22,7 +22,18 @@ BINS = 20
 """Rows of a run's training scores: its games in so many equal parts of the budget."""
 EPOCH = 1_000_000
 """Agent steps, over all actor-learners: 4M frames on Atari (Figure 3)."""
-SHARED = ("env", "algo", "threads", "optimizer", "optimizer.lr", "optimizer.epsilon", "seed", "frames", "network")
+SHARED = (
+    "env",
+    "algo",
+    "execution",
+    "threads",
+    "optimizer",
+    "optimizer.lr",
+    "optimizer.epsilon",
+    "seed",
+    "frames",
+    "network",
+)
 """Keys that have columns of their own; a run's other words make its variant."""
 
 
@@ -53,7 +64,7 @@ def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]
         raise UserError(f"{command.title}: no run is done")
     for run in done:
         _check_protocol(command, run)
-    table = pd.DataFrame(_run_row(command, run) for run in done)
+    table = runs_table(command, done)
     commits = sorted({commit for cell in table["commit"].dropna() for commit in cell.split()})
     if len(commits) > 1:
         warnings.append(f"made by {len(commits)} commits: {', '.join(commit[:7] for commit in commits)}")
@@ -70,6 +81,11 @@ def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]
     write_text(into / "scores.csv", scores.to_csv(index=False))
     write_text(into / "notes.json", json.dumps(notes, indent=2) + "\n")
     return warnings
+
+
+def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
+    """A row for each of these runs, which are done: what it was, the commit and date that made it, how it ended."""
+    return pd.DataFrame(_run_row(command, run) for run in runs)
 
 
 def _check_protocol(command: Command, run: Run) -> None:

@@ -1,0 +1,29 @@
+"""What a measurement was made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from typing import Any
+
+from a3crepro.run_directory import git_state
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on, beside the code."""
+    with open("/proc/cpuinfo") as file:
+        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
+    return {"cpu": model, "usable_cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+
+
+def circumstances() -> dict[str, Any]:
+    """Commit, date, load and machine of a measurement that is made now."""
+    state = git_state()
+    return {
+        "commit": state["git_commit"],
+        "clean": state["git_clean"],
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "load": os.getloadavg()[0],
+        **machine(),
+    }
