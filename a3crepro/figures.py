@@ -62,7 +62,8 @@ class Ours(NamedTuple):
         runs = self.runs
         frames = f"{runs['frames'].sum() / 1e6:,.0f}M frames"
         seeds = f"{runs['seed'].nunique()} seed{'s' if runs['seed'].nunique() > 1 else ''}"
-        commits = ", ".join(sorted({commit[:7] for cell in runs["commit"] for commit in str(cell).split()}))
+        known = runs["commit"].dropna().astype(str)
+        commits = ", ".join(sorted({commit[:7] for cell in known for commit in cell.split()})) or "unknown"
         policies = ", ".join(sorted(runs["score_type"].unique()))
         hours = f"{runs['core_seconds'].sum() / 3600:.1f} core-hours"
         missing = self.notes["planned"] - self.notes["runs"]

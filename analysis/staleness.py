@@ -78,8 +78,9 @@ def main() -> None:
         axes.set_xticks(2 ** np.arange(8), [str(2**i) for i in range(8)])
         axes.legend(title="actor-learners: mean (if no game ended)", fontsize=6, title_fontsize=6)
     grid[0][0].set_ylabel("share of gradients")
-    commits, runs = table["commit"].str[:7].unique(), table.groupby(["method", "threads"]).ngroups
-    caption = f"ours: {runs} runs of {table['frames'].max():,} frames on MinAtar Breakout, commit {', '.join(commits)}"
+    commits = ", ".join(str(commit)[:7] for commit in table["commit"].dropna().unique()) or "unknown"
+    runs, frames = table.groupby(["method", "threads"]).ngroups, table["frames"].max()
+    caption = f"ours: {runs} runs of {frames:,} frames on MinAtar Breakout, commit {commits}"
     save(figure, "staleness", scale, markdown(["method", "actor-learners", "mean", "if no game ended"], rows), caption)
 
 
