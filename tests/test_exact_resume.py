@@ -318,7 +318,9 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("execution", COMMANDS)
+@pytest.mark.parametrize(
+    "execution", [name if name == "virtual_time" else pytest.param(name, marks=pytest.mark.slow) for name in COMMANDS]
+)
 @pytest.mark.parametrize(
     ("kills", "words"),
     [
