@@ -77,16 +77,21 @@ class Track:
         aside = dx[best] * self.right[index, 0] + dy[best] * self.right[index, 1]
         return Place(index, float(aside), float(self.heading[index]))
 
-    def point(self, distance: float, aside: float = 0.0) -> np.ndarray:
-        """The point so many metres along the centre line and to the right of it, [2]."""
-        number, part = divmod(distance / self.spacing, 1.0)
-        one, other = int(number) % len(self.center), int(number + 1) % len(self.center)
-        found: np.ndarray = (1 - part) * self._beside(one, aside) + part * self._beside(other, aside)
+    def points(self, distances: np.ndarray, asides: np.ndarray) -> np.ndarray:
+        """The points so many metres along the centre line and to the right of it, [n, 2] for arrays [n]."""
+        steps = distances / self.spacing
+        number = np.floor(steps).astype(int)
+        part = (steps - number)[:, None]
+        one, other = number % len(self.center), (number + 1) % len(self.center)
+        beside = asides[:, None]
+        found: np.ndarray = (1 - part) * (self.center[one] + beside * self.right[one])
+        found += part * (self.center[other] + beside * self.right[other])
         return found
 
-    def _beside(self, number: int, aside: float) -> np.ndarray:
-        point: np.ndarray = self.center[number] + aside * self.right[number]
-        return point
+    def point(self, distance: float, aside: float = 0.0) -> np.ndarray:
+        """One of them, [2]."""
+        found: np.ndarray = self.points(np.array([distance]), np.array([aside]))[0]
+        return found
 
 
 @lru_cache(maxsize=4)

@@ -198,16 +198,16 @@ class RacingEnv(FirstPersonEnv):
 
     def _meet_opponents(self) -> None:
         """They drive on; who touches one is pushed aside, and loses speed where it is the one behind."""
+        if not len(self.bots):
+            return
         others = self.settings.opponents
         self.bots += self.bot_speeds / FRAMES_PER_SECOND
-        for distance, lane, speed in zip(self.bots, self.bot_lanes, self.bot_speeds, strict=True):
-            x, y = self.track.point(distance, lane)
-            dx, dy = self.x - x, self.y - y
+        points = self.track.points(self.bots, self.bot_lanes)
+        for number in np.flatnonzero(np.hypot(*(points - (self.x, self.y)).T) < others.contact):
+            dx, dy = self.x - float(points[number, 0]), self.y - float(points[number, 1])
             away = math.hypot(dx, dy)
-            if away >= others.contact:
-                continue
             if dx * math.cos(self.angle) + dy * math.sin(self.angle) < 0:
-                self.along = min(self.along, others.speed_after_contact * speed)
+                self.along = min(self.along, others.speed_after_contact * float(self.bot_speeds[number]))
                 self.aside = self.turning = 0.0
             self.x += (others.contact - away) * dx / max(away, 1e-6)
             self.y += (others.contact - away) * dy / max(away, 1e-6)
@@ -235,11 +235,10 @@ class RacingEnv(FirstPersonEnv):
 
     def things(self) -> np.ndarray:
         """Opponents and trees that are near, for the picture."""
-        bots = [self.track.point(distance, lane) for distance, lane in zip(self.bots, self.bot_lanes, strict=True)]
-        points = np.concatenate([np.reshape(bots, (-1, 2)), self.track.trees])
+        points = np.concatenate([self.track.points(self.bots, self.bot_lanes), self.track.trees])
         things = np.zeros((len(points), 5))
         things[:, :2] = points
-        things[:, 2] = np.arange(len(points)) >= len(bots)
+        things[:, 2] = np.arange(len(points)) >= len(self.bots)
         things[:, 3] = np.where(things[:, 2], TREE_SIZE, CAR_SIZE)
         near = np.hypot(points[:, 0] - self.x, points[:, 1] - self.y) < VISIBLE
         return things[near]
@@ -256,8 +255,7 @@ class RacingEnv(FirstPersonEnv):
         rows, columns = (np.minimum(index, size - 1) for size in ground.shape[:2])
         picture = np.where(inside[:, :, None], ground[rows][:, columns], 0).astype(np.uint8)
         y, x = np.mgrid[0:side, 0:side] / scale
-        for distance, lane in zip(self.bots, self.bot_lanes, strict=True):
-            bot = self.track.point(distance, lane)
+        for bot in self.track.points(self.bots, self.bot_lanes):
             picture[np.hypot(x - bot[0], y - bot[1]) < 3] = (250, 210, 40)
         picture[np.hypot(x - self.x, y - self.y) < 4] = 255
         return picture
