@@ -372,8 +372,10 @@ def runs_at_once(execution: str, threads: int) -> int:
 
 
 def frames_in(seconds: float) -> int:
-    """Frames of a world that is seen 60 times a second."""
-    return round(60 * seconds)
+    """Frames of a first-person world."""
+    from a3crepro.environments._first_person import FRAMES_PER_SECOND
+
+    return round(FRAMES_PER_SECOND * seconds)
 
 
 def _key_and_value(override: str) -> tuple[str, str]:

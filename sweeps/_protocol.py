@@ -5,10 +5,13 @@ Runs of one scale have one budget and one horizon of annealing, so that experime
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from a3crepro.results import RESULTS
+from a3crepro.sweeping.experiment import Run, Scores
 
 METHODS = ("one_step_q", "one_step_sarsa", "n_step_q", "a3c")
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
@@ -32,3 +35,9 @@ PAPER = (*QUIET, "execution=hogwild", "frames=200_000_000", "evaluation.every=4_
 def log_uniform(low: float, high: float, n: int) -> tuple[float, ...]:
     """So many rates from low to high, with equal ratios."""
     return tuple(float(rate) for rate in np.geomspace(low, high, n))
+
+
+def best_rate(scores: Scores, runs: Sequence[Run], rates: Sequence[float]) -> float | None:
+    """The rate of the run that ended best, of one run a rate; None: not all of them have ended."""
+    found = [score for one in runs if (score := scores(one)) is not None]
+    return rates[found.index(max(found))] if len(found) == len(runs) else None

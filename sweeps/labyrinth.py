@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from _protocol import QUIET, SMOKE, log_uniform
+from _protocol import QUIET, SMOKE, best_rate, log_uniform
 
 from a3crepro.sweeping.command import main
 from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
@@ -35,10 +35,9 @@ def with_fresh_seeds(
 ) -> list[Run]:
     """The search, and when it is over, its best rate for longer, with fresh seeds, in both kinds of mazes."""
     runs = search(rates, short, threads)
-    found = {rate: scores(one) for rate, one in zip(rates, runs, strict=True)}
-    if any(score is None for score in found.values()):
+    best = best_rate(scores, runs, rates)
+    if best is None:
         return runs
-    best = max(found, key=lambda rate: found[rate] or 0.0)
     return runs + [
         run(maze, "a3c", threads=threads, optimizer__lr=best, seed=FRESH + number, frames=long)
         for number in range(seeds)

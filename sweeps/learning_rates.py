@@ -9,12 +9,12 @@ A rate's number among the paper's fifty is its run's seed: as in the paper, each
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from _protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
+from _protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE, best_rate
 
 from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
 
 
 def grid(
@@ -27,6 +27,14 @@ def grid(
         for game in games
         for method in methods
     ]
+
+
+def fresh_seeds(scores: Scores, game: str, method: str, rates: Sequence[float], threads: int, seeds: int) -> list[Run]:
+    """The rate that ended best of such a grid, with so many fresh seeds; nothing before all its runs have ended."""
+    rate = best_rate(scores, grid([game], rates, [method], threads), rates)
+    if rate is None:
+        return []
+    return [run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number) for number in range(seeds)]
 
 
 EXPERIMENT = Experiment(

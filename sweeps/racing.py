@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from _protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE
-from learning_rates import grid
+from learning_rates import fresh_seeds, grid
 
 from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
 TWO = EIGHT[3:6:2]
@@ -32,14 +32,7 @@ def with_fresh_seeds(
     runs = grid(settings, rates, threads=threads)
     for env in fresh:
         for method in METHODS:
-            tried = grid([env], rates, [method], threads=threads)
-            found = [score for one in tried if (score := scores(one)) is not None]
-            if len(found) == len(tried):
-                rate = rates[found.index(max(found))]
-                runs += [
-                    run(env, method, threads=threads, optimizer__lr=rate, seed=FRESH + number)
-                    for number in range(seeds)
-                ]
+            runs += fresh_seeds(scores, env, method, rates, threads, seeds)
     return runs
 
 

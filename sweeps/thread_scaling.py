@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from _protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
-from learning_rates import grid
+from learning_rates import fresh_seeds, grid
 
 from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores
 
 
 def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) -> list[Run]:
@@ -33,11 +33,7 @@ def with_fresh_seeds(
     runs = cells([game], threads, rates)
     for n in threads:
         for method in METHODS:
-            cell = {rate: scores(one) for rate in rates for one in grid([game], [rate], [method], n)}
-            if any(score is None for score in cell.values()):
-                continue
-            best = max(cell, key=lambda rate: cell[rate])
-            runs += [run(game, method, threads=n, optimizer__lr=best, seed=FRESH + number) for number in range(seeds)]
+            runs += fresh_seeds(scores, game, method, rates, n, seeds)
     return runs
 
 

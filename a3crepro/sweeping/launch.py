@@ -110,20 +110,23 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
     from a3crepro.run_directory import last_checkpoint
     from a3crepro.shared_state import learnt
 
+    episodes, counts = config.evaluation.episodes, Counts(config)
+    if not episodes:
+        return {"greedy": None, "counts": {}}
     set_up_arithmetic()
-    checkpoint, episodes, counts = last_checkpoint(directory, print), config.evaluation.episodes, Counts(config)
+    checkpoint = last_checkpoint(directory, print)
 
     def play(config: Any, tell: Any = None) -> list[float]:
         policy = NetworkPolicy(config, learnt(checkpoint.arrays))
         return list(evaluate(config, policy, config.seed, checkpoint.frames, episodes, tell))
 
     greedy = None
-    if episodes and getattr(config.algo, "evaluation_policy", None) == "sample":
+    if getattr(config.algo, "evaluation_policy", None) == "sample":
         algo = config.algo.model_copy(update={"evaluation_policy": "greedy"})
         greedy = play(config.model_copy(update={"algo": algo}))
-    if episodes and config.env.counted:
+    if config.env.counted:
         play(config, counts)
-    return {"greedy": greedy, "counts": counts.of_a_game(max(1, episodes))}
+    return {"greedy": greedy, "counts": counts.of_a_game(episodes)}
 
 
 @contextlib.contextmanager
