@@ -28,10 +28,7 @@ WARM_UP = 3.0
 
 def main() -> None:
     """Measures as the command line says."""
-    if set(sys.argv[1:]) & {"-h", "--help"}:
-        print(__doc__)
-        raise SystemExit(0)
-    run_command(lambda: print(json.dumps(benchmark(sys.argv[1:]))))
+    run_command(lambda: print(json.dumps(benchmark(sys.argv[1:]))), __doc__)
 
 
 def benchmark(arguments: list[str]) -> dict[str, Any]:

@@ -24,8 +24,18 @@ def main() -> None:
     run_command(_train_command)
 
 
-def run_command(command: Callable[[], None]) -> None:
-    """Runs a command and turns its errors into one line and an exit status."""
+def run_command(command: Callable[[], None], usage: str | None = None, needs_words: bool = False) -> None:
+    """Runs a command and turns its errors into one line and an exit status.
+
+    Args:
+      command: what is run.
+      usage: printed instead where the command line asks for help.
+      needs_words: whether the usage is printed for an empty command line, too (status 2).
+    """
+    asked = set(sys.argv[1:]) & {"-h", "--help"}
+    if usage and (asked or (needs_words and not sys.argv[1:])):
+        print(usage)
+        raise SystemExit(0 if asked else 2)
     for number in (signal.SIGINT, signal.SIGTERM):  # until training begins, which has handlers of its own
         signal.signal(number, _end_at_once)
     threading.excepthook = _told_by_main_thread

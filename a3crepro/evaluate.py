@@ -36,10 +36,7 @@ CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 def main() -> None:
     """Evaluates as the command line says."""
-    if set(sys.argv[1:]) & {"-h", "--help"} or not sys.argv[1:]:
-        print(__doc__)
-        raise SystemExit(0 if sys.argv[1:] else 2)
-    run_command(lambda: evaluate_command(sys.argv[1:]))
+    run_command(lambda: evaluate_command(sys.argv[1:]), __doc__, needs_words=True)
 
 
 def evaluate_command(arguments: list[str]) -> None:

@@ -28,10 +28,7 @@ LEAST = 480
 
 def main() -> None:
     """Opens the window that the command line asks for."""
-    if not sys.argv[1:] or set(sys.argv[1:]) & {"-h", "--help"}:
-        print(__doc__)
-        raise SystemExit(0 if sys.argv[1:] else 2)
-    run_command(lambda: play_command(sys.argv[1:]))
+    run_command(lambda: play_command(sys.argv[1:]), __doc__, needs_words=True)
 
 
 def play_command(arguments: Iterable[str]) -> None:

@@ -112,4 +112,4 @@ def first_rows() -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

@@ -79,4 +79,4 @@ def row(mine: Ours, env: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

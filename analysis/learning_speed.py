@@ -115,4 +115,4 @@ def table_of(data: pd.DataFrame, mine: Ours | None) -> tuple[list[str], list[lis
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

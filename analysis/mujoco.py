@@ -123,4 +123,4 @@ def table_of(runs: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

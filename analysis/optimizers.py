@@ -99,4 +99,4 @@ def _share(mine: Ours | None, game: str, method: str, label: str) -> str:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

@@ -124,4 +124,4 @@ def ours_in(mine: Ours, env: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

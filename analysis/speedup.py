@@ -121,4 +121,4 @@ def _our_lines(curves: Curves, game: str, share: float) -> dict[str, dict[int, f
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

@@ -1,9 +1,10 @@
 """Memory of a training run over time: the proportional set size of its whole process tree.
 
-  python -m a3crepro env=breakout threads=16 & python sweeps/memory.py $! [minutes=30]
+  python -m a3crepro env=breakout threads=16 & python sweeps/memory.py $! [minutes=30] [table=memory]
 
-Writes a row every half minute to `results/throughput/memory.csv`, until the time is over or the run is. The anonymous
-part leaves out files, libraries above all, whose share falls and rises with other processes that use them.
+Writes a row every half minute to `results/throughput/memory.csv` (or another table there), until the time is over or
+the run is. The anonymous part leaves out files, libraries above all, whose share falls and rises with other processes
+that use them.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ EVERY = 30.0
 def main() -> None:
     """Watches the process that the command line names."""
     if len(sys.argv) < 2 or not Path("/proc", sys.argv[1], "stat").exists():
-        raise UserError("usage: python sweeps/memory.py PID [minutes=30], PID being that of a running training")
-    pid, (own, _) = int(sys.argv[1]), own_words(sys.argv[2:], {"minutes": "30"}, {})
+        raise UserError("the first word should be the PID of a running training")
+    pid, (own, _) = int(sys.argv[1]), own_words(sys.argv[2:], {"minutes": "30", "table": "memory"}, {})
     minutes = positive_number("minutes", own["minutes"])
     began = time.monotonic()
-    with open(RESULTS / "throughput" / "memory.csv", "w", newline="") as file:
+    with open(RESULTS / "throughput" / f"{own['table']}.csv", "w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["minutes", "pss_mib", "anonymous_mib"])
         while (passed := time.monotonic() - began) <= 60 * minutes and (pss := pss_of_tree(pid)):
@@ -40,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

@@ -137,4 +137,4 @@ def measure(path: Path, case: str, call: int, arguments: list[str], python: str 
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

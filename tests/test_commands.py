@@ -8,7 +8,7 @@ import pytest
 import yaml
 from helpers import SMALL, files, finished, frames, running, summary
 
-from a3crepro import compose
+from a3crepro import benchmark, compose, evaluate, play
 from a3crepro.cli import main
 from a3crepro.run_directory import RunDirectory
 
@@ -37,6 +37,27 @@ def command(tmp_path, monkeypatch, capsys):
 
 def is_one_line(text, *parts):
     return text.count("\n") == 1 and text.endswith("\n") and all(part in text for part in parts)
+
+
+# ---- Help ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [benchmark, evaluate, play], ids=lambda module: module.__name__)
+def test_help_is_the_documentation_of_the_command(module, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["a3crepro", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{module.__doc__}\n"
+
+
+@pytest.mark.parametrize("module", [evaluate, play], ids=lambda module: module.__name__)
+def test_a_command_that_needs_words_tells_which(module, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["a3crepro"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == f"{module.__doc__}\n"
 
 
 # ---- Mistakes ------------------------------------------------------------------------------------------------------
