@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from scipy.stats import norm, trim_mean
 from scipy.stats import t as student_t
-from scipy.stats import trim_mean
 
 RESAMPLES = 10_000
 """Of a bootstrap."""
@@ -117,35 +117,60 @@ def interval_of_mean(values: Array) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def interval_of_difference(one: Array, other: Array) -> Interval:
-    """The mean of one sample less that of another, which is independent of it (Welch's t)."""
-    value = float(np.mean(one) - np.mean(other))
-    if min(len(one), len(other)) < 2:
+def interval_of_difference(*pairs: tuple[Array, Array]) -> Interval:
+    """The mean of one sample less that of another, which is independent of it (Welch's t).
+
+    Of several pairs (of as many games, say) the mean of their differences; they stand for themselves alone, so only
+    what varies within them makes the interval.
+    """
+    value = float(np.mean([np.mean(one) - np.mean(other) for one, other in pairs]))
+    samples = [sample for pair in pairs for sample in pair]
+    if min(len(sample) for sample in samples) < 2:
         return Interval(value, float("-inf"), float("inf"))
-    parts = np.array([np.var(part, ddof=1) / len(part) for part in (one, other)])
+    parts = np.array([np.var(sample, ddof=1) / len(sample) for sample in samples]) / len(pairs) ** 2
     if not parts.sum():
         return Interval(value, value, value)
-    freedom = parts.sum() ** 2 / sum(part**2 / (n - 1) for part, n in zip(parts, (len(one), len(other)), strict=True))
+    freedom = parts.sum() ** 2 / sum(
+        part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True)
+    )
     half = float(student_t.ppf(0.975, freedom) * np.sqrt(parts.sum()))
     return Interval(value, value - half, value + half)
 
 
-def ratio_of_geometric_means(above: Array, below: Array) -> Interval:
-    """Of two independent samples of positive numbers: Welch's t for their logarithms."""
-    return Interval(*(float(np.exp(value)) for value in interval_of_difference(np.log(above), np.log(below))))
+def ratio_of_geometric_means(*pairs: tuple[Array, Array]) -> Interval:
+    """Of independent samples of positive numbers: Welch's t for their logarithms; of several pairs the geometric mean."""
+    logarithms = ((np.log(above), np.log(below)) for above, below in pairs)
+    return Interval(*(float(np.exp(value)) for value in interval_of_difference(*logarithms)))
+
+
+def interval_of_shares(one: Array, other: Array) -> Interval:
+    """The share of trials [n] in which something holds in one of two paired conditions, less that in the other.
+
+    Agresti and Min (2005): Wald's interval with half a trial more of each of the four outcomes, so that it does not
+    shrink to nothing where few trials differ.
+    """
+    n, more, less = len(one) + 2, (one & ~other).sum() + 0.5, (~one & other).sum() + 0.5
+    middle = (more - less) / n
+    half = float(norm.ppf(0.975) * np.sqrt(((more + less) / n - middle**2) / n))
+    return Interval(float(one.mean() - other.mean()), middle - half, middle + half)
 
 
 def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: int = 0) -> Interval:
-    """A statistic over the games' mean scores; the runs of each game [runs] are resampled (Agarwal et al. 2021).
+    """A statistic over games; the runs of each game [runs] are resampled (Agarwal et al. 2021).
 
-    With one run a game there is nothing to resample but the games themselves, and that is done.
+    The interquartile mean is over all runs of all games, other statistics over the games' mean scores. With one run a
+    game there is nothing to resample but the games themselves, and that is done.
     """
-    rng = np.random.default_rng(seed)
-    value = float(statistic(np.array([runs.mean() for runs in scores])))
     if max(len(runs) for runs in scores) == 1:
         return bootstrap(np.concatenate(scores), statistic, seed)
-    drawn = np.stack([mean(runs[rng.integers(len(runs), size=(RESAMPLES, len(runs)))]) for runs in scores], axis=-1)
-    return _interval(value, statistic(drawn))
+    rng = np.random.default_rng(seed)
+    whole = statistic is interquartile_mean
+
+    def of(games: Sequence[Array]) -> Array:
+        return statistic(np.concatenate(games, -1) if whole else np.stack([mean(runs) for runs in games], -1))
+
+    drawn = of([runs[rng.integers(len(runs), size=(RESAMPLES, len(runs)))] for runs in scores])
+    return _interval(float(of(scores)), drawn)
 
 
 # ---- Learning rates --------------------------------------------------------------------------------------------------
@@ -160,23 +185,44 @@ class GoodRates(NamedTuple):
     """Runs between the two."""
     collapsed: int
     """Runs between the two that ended below 5 % of the best."""
+    cut_off: bool
+    """Whether one of the two is the end of the rates that were tried: the range may go on beyond it."""
 
     @property
     def decades(self) -> float:
         return float(np.log10(self.high / self.low))
 
 
-def good_rates(rates: Array, scores: Array) -> GoodRates:
-    """From the least to the greatest rate whose run reached half of the best run's score.
+def good_rates(rates: Array, scores: Array, of_best: int = 1) -> GoodRates:
+    """From the least to the greatest rate whose run reached half of the mean of so many best runs.
 
-    Scores are above the game's least possible one. So counted, the paper's data have collapses in 0 of 114 runs of A3C,
-    11 of 175 of n-step Q, 4 of 149 of one-step Q and 4 of 133 of one-step Sarsa; with half of the best five runs' mean
-    as the line it would be 1 of 142, 11 of 178, 4 of 152 and 4 of 133.
+    Scores are above the game's least possible one; where none is, no rate is good. With the best run's as the line, the
+    paper's data have collapses in 0 of 114 runs of A3C, 11 of 175 of n-step Q, 4 of 149 of one-step Q and 4 of 133 of
+    one-step Sarsa; with the best five runs' mean 1 of 142, 11 of 178, 4 of 152 and 4 of 133.
     """
-    good = scores >= scores.max() / 2
+    line = float(np.sort(scores)[-of_best:].mean()) / 2
+    if line <= 0:
+        return GoodRates(float("nan"), float("nan"), 0, 0, cut_off=False)
+    good = scores >= line
     low, high = float(rates[good].min()), float(rates[good].max())
     inside = scores[(rates >= low) & (rates <= high)]
-    return GoodRates(low, high, len(inside), int((inside < 0.05 * scores.max()).sum()))
+    collapsed = int((inside < 0.05 * scores.max()).sum())
+    return GoodRates(low, high, len(inside), collapsed, low == rates.min() or high == rates.max())
+
+
+def decades_of_good_rates(games: Sequence[tuple[Array, Array]], of_best: int, seed: int = 0) -> Interval:
+    """The median over games of the decades of their good rates; the runs of each game, (rates, scores), are resampled."""
+    rng = np.random.default_rng(seed)
+
+    def decades(of: Iterable[tuple[Array, Array]]) -> float:
+        return float(np.nanmedian([good_rates(rates, scores, of_best).decades for rates, scores in of]))
+
+    def resampled() -> Iterator[tuple[Array, Array]]:
+        for rates, scores in games:
+            drawn = rng.integers(len(rates), size=len(rates))
+            yield rates[drawn], scores[drawn]
+
+    return _interval(decades(games), np.array([decades(resampled()) for _ in range(RESAMPLES // 10)]))
 
 
 def best(scores: Array, k: int | None) -> Array:

@@ -1,0 +1,65 @@
+"""Scores of policies that learn nothing, beside which learnt ones mean something: a random player's and the experts'.
+
+  python sweeps/references.py
+
+Runs `python -m a3crepro.evaluate env=… policy=random|expert` for each environment that has no published ones, and
+writes `results/references/references.csv`, a row a call. Rows that are there already are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+
+import pandas as pd
+
+from a3crepro.cli import run_command
+from a3crepro.results import RESULTS
+from a3crepro.run_directory import write_text
+from a3crepro.settings import UserError
+from a3crepro.sweeping.circumstances import circumstances
+
+MINATAR = [f"minatar/{game}" for game in ("asterix", "breakout", "freeway", "seaquest", "space_invaders")]
+CONTROL = [
+    f"control/{task}"
+    for task in ("cartpole_balance", "cartpole_swingup", "pendulum_swingup", "point_mass_easy", "reacher_easy",
+                 "cheetah_run", "walker_stand", "walker_walk", "manipulator_bring_ball", "reacher_hard", "hopper_hop")
+]  # fmt: skip
+WORLDS = ["labyrinth", "labyrinth_static", *(f"racing/{name}" for name in ("slow", "slow_bots", "fast", "fast_bots"))]
+EPISODES = {"minatar": 300, "control": 60}
+"""By family; 30 elsewhere. MinAtar's are short, and a random policy's scores in control vary by the start."""
+CASES = [(env, "random") for env in (*MINATAR, *CONTROL, *WORLDS)] + [(env, "expert") for env in WORLDS]
+TABLE = RESULTS / "references" / "references.csv"
+
+
+def measure(env: str, policy: str) -> dict[str, object]:
+    """A row of the table: what the evaluation's last line says, and what it ran on."""
+    episodes = EPISODES.get(env.partition("/")[0], 30)
+    words = ["-m", "a3crepro.evaluate", f"env={env}", f"policy={policy}", f"episodes={episodes}", "seed=0"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"{env}: {done.stderr.strip()}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    counts = {key: round(found[key], 3) for key in ("apples", "portals") if key in found}
+    scores = {key: round(found[key], 3) for key in ("score_mean", "score_std")}
+    where = {key: value for key, value in circumstances().items() if key in ("commit", "clean", "date")}
+    return {"env": env, "policy": policy, "episodes": episodes, **scores, **counts,
+            "command": shlex.join(["python", *words]), **where}  # fmt: skip
+
+
+def main() -> None:
+    """Measures what is not in the table yet."""
+    rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
+    there = {(row["env"], row["policy"]) for row in rows}
+    TABLE.parent.mkdir(parents=True, exist_ok=True)
+    for case in CASES:
+        if case not in there:
+            rows.append(measure(*case))
+            print(f"{case[0]}, {case[1]}: {rows[-1]['score_mean']}", flush=True)
+            write_text(TABLE, pd.DataFrame(rows).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_command(main, __doc__)
