@@ -30,6 +30,9 @@ COLORS["dqn"] = (0.35, 0.35, 0.35)
 DASHES = {"one_step_q": (4, 2), "one_step_sarsa": (1, 1), "n_step_q": (6, 1, 1, 1), "a3c": (), "dqn": (2, 3)}
 """So that lines differ in print, too."""
 THREADS = (1, 2, 4, 8, 16)
+SETTING = ["env", "method", "network", "optimizer", "epsilon", "variant", "execution", "threads", "learning_rate",
+           "budget"]  # fmt: skip
+"""Columns in which runs are equal that differ by their seeds alone."""
 LEAST = {"pong": -21.0}
 """The least score of a game, where that is not 0."""
 
@@ -44,6 +47,18 @@ def title(env: str) -> str:
 def paper(name: str) -> pd.DataFrame:
     """One of the tables of the paper's data."""
     return pd.read_csv(RESULTS / "paper" / f"{name}.csv")
+
+
+def reference(env: str, policy: str = "random", column: str = "score_mean") -> float:
+    """The mean score of a policy that learns nothing, by an environment's title; NaN where it is not known.
+
+    Atari's are those of a random player from no-op starts, of the paper's data; others `sweeps/references.py` measures.
+    """
+    games = paper("human_random_scores").set_index("game")["noop_random"]
+    if env in games and policy == "random":
+        return float(games[env])
+    table = pd.read_csv(RESULTS / "references" / "references.csv").set_index(["env", "policy"])[column]
+    return float(table.get((env, policy), float("nan")))
 
 
 class Ours(NamedTuple):
@@ -61,7 +76,9 @@ class Ours(NamedTuple):
         """What was run, in one line."""
         runs = self.runs
         frames = f"{runs['frames'].sum() / 1e6:,.0f}M frames"
-        seeds = f"{runs['seed'].nunique()} seed{'s' if runs['seed'].nunique() > 1 else ''}"
+        equal = runs.groupby(SETTING, dropna=False)["seed"].nunique()
+        seeds = " to ".join(dict.fromkeys(str(n) for n in (equal.min(), equal.max())))
+        seeds += f" seed{'' if equal.max() == 1 else 's'} a setting"
         known = runs["commit"].dropna().astype(str)
         commits = ", ".join(sorted({commit[:7] for cell in known for commit in cell.split()})) or "unknown"
         policies = ", ".join(sorted(runs["score_type"].unique()))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from a3crepro.sweeping.experiment import FRESH
+
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 """The committed tables of a checkout."""
 
@@ -25,3 +27,17 @@ def select(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     for column, value in values.items():
         table = table[table[column] == value]
     return table
+
+
+def standing_for(runs: pd.DataFrame, cell: list[str], best: int | None) -> pd.DataFrame:
+    """The runs that stand for each cell: its fresh seeds, or, where it has none, the best ones, as in the paper.
+
+    Args:
+      runs: a table of runs.
+      cell: the columns in which runs of a cell are equal.
+      best: how many stand for a cell without fresh seeds; None: all.
+    """
+    fresh = runs["seed"] >= FRESH
+    seeded = fresh.groupby([runs[column] for column in cell]).transform("any")
+    ranked = runs[~seeded].sort_values("score", ascending=False, kind="stable")
+    return pd.concat([runs[fresh], ranked if best is None else ranked.groupby(cell).head(best)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -117,6 +117,11 @@ def interval_of_mean(values: Array) -> Interval:
     return Interval(value, value - half, value + half)
 
 
+def band(scores: Array) -> Array:
+    """The 95 % interval of the mean of some curves [runs, points], point by point: [2, points]."""
+    return np.array([interval_of_mean(point)[1:] for point in scores.T]).T
+
+
 def interval_of_difference(*pairs: tuple[Array, Array]) -> Interval:
     """The mean of one sample less that of another, which is independent of it (Welch's t).
 
@@ -130,15 +135,13 @@ def interval_of_difference(*pairs: tuple[Array, Array]) -> Interval:
     parts = np.array([np.var(sample, ddof=1) / len(sample) for sample in samples]) / len(pairs) ** 2
     if not parts.sum():
         return Interval(value, value, value)
-    freedom = parts.sum() ** 2 / sum(
-        part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True)
-    )
+    freedom = parts.sum() ** 2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
     half = float(student_t.ppf(0.975, freedom) * np.sqrt(parts.sum()))
     return Interval(value, value - half, value + half)
 
 
 def ratio_of_geometric_means(*pairs: tuple[Array, Array]) -> Interval:
-    """Of independent samples of positive numbers: Welch's t for their logarithms; of several pairs the geometric mean."""
+    """Of independent samples of positive numbers, by logarithms; of several pairs the ratios' geometric mean."""
     logarithms = ((np.log(above), np.log(below)) for above, below in pairs)
     return Interval(*(float(np.exp(value)) for value in interval_of_difference(*logarithms)))
 
@@ -200,29 +203,39 @@ def good_rates(rates: Array, scores: Array, of_best: int = 1) -> GoodRates:
     paper's data have collapses in 0 of 114 runs of A3C, 11 of 175 of n-step Q, 4 of 149 of one-step Q and 4 of 133 of
     one-step Sarsa; with the best five runs' mean 1 of 142, 11 of 178, 4 of 152 and 4 of 133.
     """
-    line = float(np.sort(scores)[-of_best:].mean()) / 2
-    if line <= 0:
+    return rates_above(rates, scores, half_of_best(scores, of_best), 0.05 * float(scores.max()))
+
+
+def half_of_best(scores: Array, of_best: int) -> float:
+    """The line that a good rate's run reaches."""
+    return float(np.sort(scores)[-of_best:].mean()) / 2
+
+
+def rates_above(rates: Array, scores: Array, line: float, collapse: float) -> GoodRates:
+    """The range of rates whose runs reach a line; of no rate, NaN, where none does or the line is no score."""
+    good = (scores >= line) & (line > 0)
+    if not good.any():
         return GoodRates(float("nan"), float("nan"), 0, 0, cut_off=False)
-    good = scores >= line
     low, high = float(rates[good].min()), float(rates[good].max())
     inside = scores[(rates >= low) & (rates <= high)]
-    collapsed = int((inside < 0.05 * scores.max()).sum())
-    return GoodRates(low, high, len(inside), collapsed, low == rates.min() or high == rates.max())
+    return GoodRates(low, high, len(inside), int((inside < collapse).sum()), low == rates.min() or high == rates.max())
 
 
 def decades_of_good_rates(games: Sequence[tuple[Array, Array]], of_best: int, seed: int = 0) -> Interval:
-    """The median over games of the decades of their good rates; the runs of each game, (rates, scores), are resampled."""
+    """The median over games of the decades of good rates.
+
+    The runs of each game, (rates, scores), are resampled; the line that they are to reach stays where it is.
+    """
     rng = np.random.default_rng(seed)
+    lines = [half_of_best(scores, of_best) for _, scores in games]
 
-    def decades(of: Iterable[tuple[Array, Array]]) -> float:
-        return float(np.nanmedian([good_rates(rates, scores, of_best).decades for rates, scores in of]))
+    def decades(resample: bool) -> Iterator[float]:
+        for (rates, scores), line in zip(games, lines, strict=True):
+            drawn = rng.integers(len(rates), size=len(rates)) if resample else slice(None)
+            yield rates_above(rates[drawn], scores[drawn], line, 0.0).decades
 
-    def resampled() -> Iterator[tuple[Array, Array]]:
-        for rates, scores in games:
-            drawn = rng.integers(len(rates), size=len(rates))
-            yield rates[drawn], scores[drawn]
-
-    return _interval(decades(games), np.array([decades(resampled()) for _ in range(RESAMPLES // 10)]))
+    medians = [np.median(np.nan_to_num(list(decades(True)))) for _ in range(RESAMPLES // 10)]
+    return _interval(float(np.median(np.nan_to_num(list(decades(False))))), np.array(medians))
 
 
 def best(scores: Array, k: int | None) -> Array:

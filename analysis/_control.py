@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from a3crepro.figures import Ours, paper
+from a3crepro.figures import Ours, paper, reference
 from a3crepro.sweeping.experiment import FRESH
 
-RANDOM = {
-    "cartpole_balance": 356.1, "cartpole_swingup": 26.5, "pendulum_swingup": 0.5, "point_mass_easy": 7.3,
-    "reacher_easy": 83.4, "cheetah_run": 3.9, "walker_stand": 129.5, "walker_walk": 32.1,
-    "manipulator_bring_ball": 0.4, "reacher_hard": 15.2, "hopper_hop": 0.0,
-}  # fmt: skip
 MOST = 1000.0
 """The greatest possible score of a task."""
 PAPERS, OTHERWISE, ROLLOUTS = "the paper's", "whole episodes, else as rollouts", "rollouts"
@@ -20,8 +15,8 @@ PAPERS, OTHERWISE, ROLLOUTS = "the paper's", "whole episodes, else as rollouts",
 
 
 def by_chance(task: str) -> float:
-    """Mean score of a random policy: `python -m a3crepro.evaluate env=control/… policy=random episodes=60 seed=0`."""
-    return RANDOM[task.removesuffix("_pixels")]
+    """Mean score of a random policy, which does not see what it acts on."""
+    return reference(f"control/{task.removesuffix('_pixels')}")
 
 
 def is_learnt(task: str, score: float) -> bool:

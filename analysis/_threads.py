@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.figures import METHODS, THREADS, Ours, legend_below, panels, title
-from a3crepro.results import stacked
-from a3crepro.statistics import Interval, first_crossing, part_of_rise, ratio_of_geometric_means
-from a3crepro.sweeping.experiment import FRESH
+from a3crepro.results import stacked, standing_for
+from a3crepro.statistics import Interval, band, first_crossing, part_of_rise, ratio_of_geometric_means
 
 COLORS = dict(zip(THREADS, sns.color_palette("viridis_r", len(THREADS) + 1)[1:], strict=True))
 MARKERS = dict(zip(THREADS, "o^sDv", strict=True))
@@ -36,12 +36,12 @@ def paper_curves(table: pd.DataFrame, x: str) -> Curves:
     return {key: Curve(part[x].to_numpy(float), part["score"].to_numpy(float)[None]) for key, part in groups}
 
 
+CELL = ["env", "method", "threads"]
+
+
 def chosen_runs(mine: Ours) -> pd.DataFrame:
-    """The runs that stand for a cell: fresh seeds at its best rate, or, as in the paper, those that ended best."""
-    if mine.notes["best"] == 1:
-        return mine.runs[mine.runs["seed"] >= FRESH]
-    cells = mine.runs.sort_values("score", ascending=False).groupby(["env", "method", "threads"])
-    return cells.head(mine.notes["best"])
+    """The runs that stand for a cell."""
+    return standing_for(mine.runs, CELL, mine.notes["best"])
 
 
 def our_curves(mine: Ours | None, x: str, unit: float = 1.0) -> Curves:
@@ -50,16 +50,19 @@ def our_curves(mine: Ours | None, x: str, unit: float = 1.0) -> Curves:
         return {}
     found: Curves = {}
     table = mine.evaluations()
-    for key, part in table[table["run"].isin(chosen_runs(mine)["run"])].groupby(["env", "method", "threads"]):
+    for key, part in table[table["run"].isin(chosen_runs(mine)["run"])].groupby(CELL):
         along, scores = stacked(part, x)
         found[key] = Curve(along / unit, scores)
     return found
 
 
-def draw(theirs: Curves, ours: Curves, xlabel: str) -> Figure:
+BANDS = "Bands: 95 % intervals of the mean of our runs."
+
+
+def draw(theirs: Curves, ours: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
     """A row a method, a column a game and whose it is, a line a number of actor-learners.
 
-    Of several runs the interquartile range is shaded. Where both have a game, its axes have one scale.
+    Where both have a game, its axes have one scale. Logarithmic: x, of all panels.
     """
     whose = {"": theirs, ", ours": ours}
     columns = [(game, name) for name, curves in whose.items() for game in dict.fromkeys(key[0] for key in curves)]
@@ -73,9 +76,9 @@ def draw(theirs: Curves, ours: Curves, xlabel: str) -> Figure:
             first.setdefault(game, axes)
             for (_, _, threads), curve in _of(whose[name], game, method):
                 _draw_curve(axes, curve, threads)
-            axes.set_xlim(left=0)
+            axes.set_xscale("log") if logarithmic else axes.set_xlim(left=0)
             if method == next(iter(METHODS)):
-                axes.set_title(title(game) + (name if game in {key[0] for key in theirs} else ""))
+                axes.set_title(title(game) + name)
             if method == list(METHODS)[-1]:
                 axes.set_xlabel(xlabel)
         line[0].set_ylabel(f"{METHODS[method]}\nscore")
@@ -92,7 +95,7 @@ def _draw_curve(axes: Axes, curve: Curve, threads: int) -> None:
     axes.plot(curve.x, curve.scores.mean(0), color=color, linewidth=1, label=str(threads), marker=MARKERS[threads],
               markersize=2.5, markevery=max(1, len(curve.x) // 6))  # fmt: skip
     if len(curve.scores) > 1:
-        axes.fill_between(curve.x, *np.percentile(curve.scores, (25, 75), axis=0), color=color, alpha=0.2, linewidth=0)
+        axes.fill_between(curve.x, *band(curve.scores), color=color, alpha=0.2, linewidth=0)
 
 
 # ---- When runs reach a level -----------------------------------------------------------------------------------------
@@ -114,13 +117,25 @@ def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float
     return float(np.mean(ratios)) if ratios else float("nan")
 
 
+def anchor(curves: Curves, game: str) -> float:
+    """What levels are shares of: the mean over methods of the mean final score with one actor-learner."""
+    return float(np.mean([curves[game, method, 1].scores[:, -1].mean() for method in METHODS]))
+
+
+def levels(curves: Curves, share: float) -> dict[str, float]:
+    """This share of the anchor, for each game of which all methods have runs with one actor-learner."""
+    games = sorted({game for game, _, _ in curves})
+    whole = (game for game in games if all((game, method, 1) in curves for method in METHODS))
+    return {game: share * anchor(curves, game) for game in whole}
+
+
 LATE = 0.7
 """Of the horizon over which the learning rate is annealed: who gets there later does so with small steps."""
 LEGEND = (
-    "Geometric means with 95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one "
-    "actor-learner and with several, and how many of them after "
-    f"{LATE:.0%} of the annealing of the learning rate; ≥, ≤, ?: bounds, for runs that did not get there or were there "
-    "at the first evaluation."
+    "Runs: fresh seeds at each cell's best rate, or, where there are none, those that ended best. Geometric means with "
+    "95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one actor-learner and "
+    f"with several, and how many of them after {LATE:.0%} of the annealing of the learning rate; ≥, ≤, ?: bounds, for "
+    "runs that did not get there or were there at the first evaluation."
 )
 
 
@@ -133,6 +148,12 @@ class Times(NamedTuple):
     """Runs that were there at their first evaluation: they were there sooner than they are said to be."""
     late: int
     """Runs that got there when most of the annealing was over."""
+
+    @staticmethod
+    def together(parts: Sequence[Times]) -> Times:
+        """Of several games."""
+        counts = np.sum([part[1:] for part in parts], axis=0)
+        return Times(np.concatenate([part.x for part in parts]), *map(int, counts))
 
     def __str__(self) -> str:
         return f"{len(self.x) - self.missed}/{len(self.x)}{f' ({self.late} late)' if self.late else ''}"
@@ -173,11 +194,20 @@ class SpeedUp(NamedTuple):
         return f"{self.mark}{self.ratio} [{self.one}, {self.several}]"
 
 
-def speedup(curves: Curves, game: str, method: str, threads: int, level: float) -> SpeedUp:
-    """Of n actor-learners over one, at one level."""
-    return compared(*(times(curves[game, method, n], level) for n in (1, threads)))
+def speedup(curves: Curves, to: Mapping[str, float], method: str, threads: int) -> SpeedUp | None:
+    """Of n actor-learners over one, to a level in each game; None: no game has both."""
+    return compared(
+        *(
+            (times(curves[game, method, 1], level), times(curves[game, method, threads], level))
+            for game, level in to.items()
+            if {(game, method, 1), (game, method, threads)} <= curves.keys()
+        )
+    )
 
 
-def compared(one: Times, other: Times) -> SpeedUp:
-    """The first's times over the other's."""
-    return SpeedUp(ratio_of_geometric_means(one.x, other.x), one, other)
+def compared(*pairs: tuple[Times, Times]) -> SpeedUp | None:
+    """The first's times over the other's, geometric mean over the pairs (of games, say); None: there is no pair."""
+    if not pairs:
+        return None
+    one, other = (Times.together(parts) for parts in zip(*pairs, strict=True))
+    return SpeedUp(ratio_of_geometric_means(*((first.x, second.x) for first, second in pairs)), one, other)

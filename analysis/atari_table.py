@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
@@ -50,12 +51,17 @@ def our_normalised(mine: Ours) -> dict[str, list[np.ndarray]]:
     return found
 
 
+COLORS = sns.color_palette("colorblind", 10)
+LOWEST = 0.1
+"""Per cent, in the figure: scores below a random policy's cannot be drawn on a logarithmic axis."""
+
+
 def draw(axes: Axes, values: dict[str, list[np.ndarray]]) -> None:
     """Share of games above a score."""
     for number, (label, scores) in enumerate(values.items()):
-        kept = np.sort(np.maximum([runs.mean() for runs in scores], 0.1))[::-1]
-        axes.plot(kept, np.arange(1, len(kept) + 1) / len(kept), linewidth=1.2, linestyle=("-", "--", ":")[number % 3],
-                  label=label)  # fmt: skip
+        kept = np.sort(np.maximum([runs.mean() for runs in scores], LOWEST))[::-1]
+        axes.plot(kept, np.arange(1, len(kept) + 1) / len(kept), linewidth=1.2, label=label,
+                  linestyle=("-", "--", ":", "-.")[number % 4], color=COLORS[number % len(COLORS)])  # fmt: skip
     axes.set(xscale="log", xlabel="human-normalised score, %", ylabel="share of the games with more")
     axes.axvline(100, color="0.6", linewidth=0.8)
     axes.legend(fontsize=5)
@@ -98,7 +104,8 @@ def main() -> None:
     caption = (
         "In per cent, with 95 % bootstrap intervals: over the runs of each game, where there are several, else over "
         "the games. Video Pinball counts as score / human in the rows of 57 games, as in the paper "
-        f"(statistics.table_1). {mine.caption() if mine else NOTHING}"
+        f"(statistics.table_1). Starts: the paper's from human play, ours after no-ops. The figure has what is below "
+        f"{LOWEST} % at {LOWEST} %. {mine.caption() if mine else NOTHING}"
     )
     save(figure, "atari_table", scale, table, caption)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from _threads import LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
+from _threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
 
 from a3crepro.cli import run_command
 from a3crepro.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of, title
@@ -32,18 +32,20 @@ def rows(curves: Curves, whose: str) -> list[list[str]]:
 
 def our_rows(curves: Curves) -> list[list[str]]:
     """A row a game and method, with intervals over the runs."""
+    games = sorted({game for game, _, n in curves if n == 1})
     return [
-        [f"ours, {title(game)}", METHODS[method], *(str(our_efficiency(curves, game, method, n)) for n in THREADS[1:])]
-        for game, method, n in sorted(curves)
-        if n == 1
+        [f"ours, {title(game)}", name, *(str(our_efficiency(curves, game, method, n) or "–") for n in THREADS[1:])]
+        for game in games
+        for method, name in METHODS.items()
     ]
 
 
-def our_efficiency(curves: Curves, game: str, method: str, threads: int) -> SpeedUp | str:
-    """The same for one game, of all runs instead of their mean."""
-    if (game, method, threads) not in curves:
-        return "–"
-    return speedup(curves, game, method, threads, part_of_rise(curves[game, method, 1].scores.mean(0), SHARE))
+def our_efficiency(curves: Curves, game: str, method: str, threads: int) -> SpeedUp | None:
+    """The same for one game, of all runs instead of their mean; None: it was not run."""
+    if (game, method, 1) not in curves:
+        return None
+    level = part_of_rise(curves[game, method, 1].scores.mean(0), SHARE)
+    return speedup(curves, {game: level}, method, threads)
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def main() -> None:
     table = markdown(header, [*rows(theirs, "paper, 5 games"), *our_rows(own)])
     caption = (
         f"Epochs with one actor-learner over epochs with n, to {SHARE:.0%} of the rise of the curve with one; mean "
-        f"over games. Ours: {LEGEND} {mine.caption() if mine else NOTHING}"
+        f"over games. Ours: {LEGEND} {BANDS} {mine.caption() if mine else NOTHING}"
     )
     save(figure, "data_efficiency", scale, table, caption)
 

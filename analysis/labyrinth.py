@@ -9,26 +9,16 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import NOTHING, Ours, markdown, ours, panels, save, scale_of
+from a3crepro.figures import NOTHING, Ours, markdown, number, ours, panels, reference, save, scale_of
 from a3crepro.results import select, stacked
 from a3crepro.statistics import interval_of_mean
 from a3crepro.sweeping.experiment import FRESH
 
 PAPER = 50.0
 """§5.4: around this, in another environment."""
-EXPERT = {"labyrinth": 102.3, "labyrinth_static": 96.1}
-"""Mean scores of the scripted player: `python -m a3crepro.evaluate env=… policy=expert episodes=30 seed=0`."""
-RANDOM = {"labyrinth": 0.7, "labyrinth_static": 0.8}
-"""And of a random policy: `policy=random`."""
-PICKED = {
-    ("expert", "labyrinth"): (12.7, 9.0), ("expert", "labyrinth_static"): (6.7, 8.9),
-    ("random", "labyrinth"): (0.7, 0.0), ("random", "labyrinth_static"): (0.8, 0.0),
-}  # fmt: skip
-"""Their apples and portals an episode, by the same commands."""
 
 
 def draw(axes: Axes, mine: Ours, env: str) -> None:
@@ -40,8 +30,8 @@ def draw(axes: Axes, mine: Ours, env: str) -> None:
         frames /= 1e6
         axes.plot(frames, scores.T, color="tab:blue", linewidth=0.5, alpha=0.6)
         axes.plot(frames, scores.mean(0), color="tab:blue", linewidth=1.4, label="A3C, LSTM")
-    axes.axhline(EXPERT.get(env, np.nan), color="black", linewidth=0.8, linestyle="--", label="expert")
-    axes.axhline(RANDOM.get(env, np.nan), color="0.5", linewidth=0.8, linestyle=":", label="random")
+    axes.axhline(reference(env, "expert"), color="black", linewidth=0.8, linestyle="--", label="expert")
+    axes.axhline(reference(env), color="0.5", linewidth=0.8, linestyle=":", label="random")
     axes.set(title=env, xlabel="million frames", ylim=(0, None))
     axes.legend(fontsize=6)
 
@@ -60,8 +50,8 @@ def main() -> None:
     rows = [["paper, Labyrinth", "A3C, LSTM", f"around {PAPER:g}", "–", "–"]]
     for env in envs:
         rows += [
-            [env, player, f"{scores[env]:.1f}", *(f"{count:.1f}" for count in PICKED[player, env])]
-            for player, scores in (("random", RANDOM), ("expert", EXPERT))
+            [env, player, *(number(reference(env, player, column)) for column in ("score_mean", "apples", "portals"))]
+            for player in ("random", "expert")
         ]
         rows += [row(mine, env)] if mine else []
     caption = (

@@ -39,7 +39,8 @@ def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.
 def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: float) -> None:
     """A point a run; the range of good rates is shaded."""
     found = good_rates(rates, scores - least)
-    axes.axvspan(found.low, found.high, color=COLORS[method], alpha=0.12, linewidth=0)
+    if found.inside:
+        axes.axvspan(found.low, found.high, color=COLORS[method], alpha=0.12, linewidth=0)
     axes.plot(rates, scores, "o", color=COLORS[method], markersize=2.5)
     axes.set_xscale("log")
 
@@ -54,11 +55,11 @@ def greedy_of_best(game: str, method: str, table: pd.DataFrame) -> str:
 
 def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
     """What the points say."""
-    found = good_rates(rates, scores - least)
-    best = np.sort(scores)[-5:].mean()
+    found, wider = good_rates(rates, scores - least), good_rates(rates, scores - least, of_best=5)
+    decades = (f"{'≥' if one.cut_off else ''}{one.decades:.2f}" for one in (found, wider))
     return [
-        METHODS[method], str(len(rates)), f"{best:,.1f}", f"{found.low:.1e} to {found.high:.1e}",
-        f"{found.decades:.2f}", f"{found.collapsed} of {found.inside}",
+        METHODS[method], str(len(rates)), f"{np.sort(scores)[-5:].mean():,.1f}",
+        f"{found.low:.1e} to {found.high:.1e}", *decades, f"{found.collapsed} of {found.inside}",
     ]  # fmt: skip
 
 
@@ -87,11 +88,13 @@ def main() -> None:
             if method == list(METHODS)[-1]:
                 axes.set_xlabel("learning rate")
         line[0].set_ylabel(f"{METHODS[method]}\nscore")
-    header = ["game", "method", "runs", "mean of the best 5", "good rates", "decades", "collapsed inside",
+    header = ["game", "method", "runs", "mean of the best 5", "good rates", "decades", "decades, best 5",
+              "collapsed inside",
               "the best 5, greedily"]  # fmt: skip
     caption = (
         "Good rates: from the least to the greatest whose run reached half of the best run's score (above the game's "
-        f"least score). Collapsed: below 5 % of the best. {mine.caption() if mine else NOTHING}"
+        "least score); ≥: they end where the rates do; best 5: half of the mean of the best five runs. Collapsed: "
+        f"below 5 % of the best. {mine.caption() if mine else NOTHING}"
     )
     save(figure, "learning_rates", scale, markdown(header, rows), caption)
 

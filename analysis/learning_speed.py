@@ -84,6 +84,9 @@ def main() -> None:
     for axes, env in zip(grid[1] if mine else (), envs, strict=False):
         assert mine is not None
         draw_ours(axes, mine, env)
+        if env in games:  # at the scale of the paper's
+            axes.sharex(grid[0][games.index(env)])
+            axes.sharey(grid[0][games.index(env)])
         axes.set(title=title(env), xlabel="virtual hours" if "virtual_time" in set(mine.runs["execution"]) else "hours")
     for axes in (*grid[0][len(games) :], *(grid[1][len(envs) :] if mine else ())):
         axes.set_visible(False)

@@ -24,8 +24,10 @@ LABELS = {
     ("rmsprop", 1e-5): "RMSProp, ε 1e-5",
     ("shared_rmsprop", 1e-5): "Shared RMSProp, ε 1e-5",
 }
+LONG = (0, (8, 2))
+"""Dashes of eight points and gaps of two."""
 COLORS = dict(zip(LABELS.values(), sns.color_palette("colorblind"), strict=False))
-DASHES = dict(zip(LABELS.values(), ("-", "--", "-", ":", "-."), strict=True))
+DASHES = dict(zip(LABELS.values(), (LONG, "--", "-", ":", "-."), strict=True))
 
 
 def of_paper() -> pd.DataFrame:
@@ -57,7 +59,9 @@ def draw(axes: Axes, table: pd.DataFrame, env: str, method: str) -> None:
     for label, color in COLORS.items():
         scores = ranked(table, env, method, label)
         if scores.size:
-            axes.plot(np.linspace(0, 1, len(scores)), scores, DASHES[label], color=color, linewidth=1.2, label=label)
+            axes.plot(
+                np.linspace(0, 1, len(scores)), scores, linestyle=DASHES[label], color=color, linewidth=1.2, label=label
+            )
 
 
 def main() -> None:
@@ -70,7 +74,11 @@ def main() -> None:
     figure, grid = panels([game for game, _ in columns], len(methods))
     rows = []
     for line, method in zip(grid, methods, strict=True):
+        first: dict[str, Axes] = {}
         for axes, (game, whose) in zip(line, columns, strict=True):
+            if game in first:  # ours at the scale of the paper's
+                axes.sharey(first[game])
+            first.setdefault(game, axes)
             table = own if whose else theirs
             draw(axes, table, game, method)
             axes.set_title(f"{title(game)}{whose}, {METHODS[method]}")

@@ -25,6 +25,7 @@ from a3crepro.figures import (
     ours,
     panels,
     paper,
+    reference,
     save,
     scale_of,
 )
@@ -38,10 +39,11 @@ SETTINGS = {
 }  # fmt: skip
 HUMAN = {"Slow car, no bots": 4553.0, "Slow car, bots": 4556.0, "Fast car, no bots": 5472.0, "Fast car, bots": 5534.0}
 """The paper's human tester's lines, read off Figure S6."""
-EXPERT = {"racing/slow": 204.5, "racing/slow_bots": 199.1, "racing/fast": 224.4, "racing/fast_bots": 215.6}
-"""Mean scores of the scripted driver: `python -m a3crepro.evaluate env=racing/… policy=expert episodes=30 seed=0`."""
-RANDOM = {"racing/slow": 3.1, "racing/slow_bots": 3.0, "racing/fast": 3.1, "racing/fast_bots": 3.1}
-"""And of a random policy: `policy=random`."""
+
+
+def of_expert(scores: pd.DataFrame) -> pd.Series:
+    """Scores as shares of the scripted driver's."""
+    return scores["score"] / scores["env"].map({env: reference(env, "expert") for env in SETTINGS})
 
 
 def paper_shares() -> pd.DataFrame:
@@ -56,7 +58,7 @@ def our_shares(mine: Ours | None) -> pd.DataFrame:
         return pd.DataFrame(columns=["setting", "method", "run", "frames", "share"])
     scores = mine.evaluations()
     scores = scores[scores["run"].isin(chosen_runs(mine)["run"])]
-    return scores.assign(setting=scores["env"].map(SETTINGS), share=scores["score"] / scores["env"].map(EXPERT))
+    return scores.assign(setting=scores["env"].map(SETTINGS), share=of_expert(scores))
 
 
 def chosen_runs(mine: Ours) -> pd.DataFrame:
@@ -64,7 +66,7 @@ def chosen_runs(mine: Ours) -> pd.DataFrame:
 
     Their `share` is the final score as a share of the expert's.
     """
-    runs = mine.runs.assign(share=mine.runs["score"] / mine.runs["env"].map(EXPERT))
+    runs = mine.runs.assign(share=of_expert(mine.runs))
     chosen = []
     for _, table in runs.groupby(["env", "method"]):
         fresh = table[table["seed"] >= FRESH]

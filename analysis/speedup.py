@@ -10,17 +10,30 @@ one that takes longer than the whole run, and the speed-up is then marked as a b
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
-import numpy as np
-from _threads import LEGEND, Curves, mean_ratio, our_curves, paper_curves, speedup
+from _threads import (
+    CELL,
+    LEGEND,
+    Curves,
+    SpeedUp,
+    chosen_runs,
+    levels,
+    mean_ratio,
+    our_curves,
+    paper_curves,
+    speedup,
+)
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import COLORS as METHOD_COLORS
 from a3crepro.figures import (
+    DASHES,
     METHODS,
     NOTHING,
     THREADS,
+    Ours,
     legend_below,
     markdown,
     number,
@@ -29,9 +42,13 @@ from a3crepro.figures import (
     paper,
     save,
     scale_of,
+    title,
 )
+from a3crepro.results import select
+from a3crepro.statistics import interval_of_mean
 
 SHARES = (0.3, 0.5, 0.7)
+MARKERS = dict(zip(METHODS, "o^sD", strict=True))
 PAPER_SHARE = 0.85
 """Of the rise with one actor-learner: a reference for which the paper's own curves can be read."""
 
@@ -41,41 +58,62 @@ def paper_speedup(curves: Curves, method: str, threads: int) -> float:
     return mean_ratio(curves, method, threads, PAPER_SHARE)
 
 
-def anchor(curves: Curves, game: str) -> float:
-    """The mean over methods of the mean final score with one actor-learner."""
-    return float(np.mean([curves[game, method, 1].scores[:, -1].mean() for method in METHODS]))
-
-
-def complete(curves: Curves) -> list[str]:
-    """Games for which all methods have runs with one actor-learner."""
-    return sorted({game for game, _, _ in curves if all((game, method, 1) in curves for method in METHODS)})
-
-
 def our_rows(curves: Curves) -> list[list[str]]:
-    """A row a method and level."""
+    """A row a level, game and method; of several games a row for all of them first."""
     found = []
-    for game in complete(curves):
-        for share in SHARES:
-            level = share * anchor(curves, game)
-            for method, name in METHODS.items():
-                cells = [
-                    str(speedup(curves, game, method, n, level)) if (game, method, n) in curves else "–"
-                    for n in THREADS[1:]
-                ]
-                found.append([f"ours, {share:.0%} of the anchor ({level:.2f})", name, *cells])
+    for share in SHARES:
+        to = levels(curves, share)
+        parts = {f"{title(game)}, {share:.0%} ({level:.2f})": {game: level} for game, level in to.items()}
+        if len(to) > 1:
+            parts = {f"all games, {share:.0%}": to, **parts}
+        for name, part in parts.items():
+            for method in METHODS:
+                cells = [str(speedup(curves, part, method, n) or "–") for n in THREADS[1:]]
+                found.append([f"ours, {name}", METHODS[method], *cells])
     return found
 
 
-def draw(axes: Axes, lines: dict[str, dict[int, float]], name: str) -> None:
-    """Speed-up over the number of actor-learners, beside as many times as fast."""
+def rates(mine: Ours) -> str:
+    """Which rates the runs had that stand for a cell, and how they ended."""
+    rows = []
+    for (env, method, threads), runs in chosen_runs(mine).groupby(CELL):
+        tried = select(mine.runs, env=env, method=method, threads=threads)["learning_rate"]
+        least, most = runs["learning_rate"].min(), runs["learning_rate"].max()
+        end = "the least tried" if least == tried.min() else "the greatest tried" if most == tried.max() else ""
+        rate = " to ".join(dict.fromkeys(f"{value:.1e}" for value in (least, most)))
+        rows.append([title(str(env)), METHODS[str(method)], threads, rate, end, len(runs),
+                     str(interval_of_mean(runs["score"].to_numpy(float)))])  # fmt: skip
+    return markdown(["ours", "method", "actor-learners", "learning rate", "", "runs", "final score"], rows)
+
+
+Ratio = SpeedUp | float
+
+
+def draw(axes: Axes, lines: Mapping[str, Mapping[int, Ratio]], name: str) -> None:
+    """Speed-up over the number of actor-learners, beside as many times as fast. Open markers: bounds."""
     axes.plot(THREADS, THREADS, color="0.6", linewidth=1, linestyle=":", label="n times as fast")
-    for method, values in lines.items():
-        axes.plot([1, *values], [1, *values.values()], "o-", color=METHOD_COLORS[method], markersize=3, linewidth=1,
-                  label=METHODS[method])  # fmt: skip
-    axes.set(xscale="log", yscale="log", title=name, xlabel="actor-learners")
+    for place, (method, values) in enumerate(lines.items()):
+        style = {"color": METHOD_COLORS[method], "linewidth": 1.0}
+        middles = {n: one.ratio.value if isinstance(one, SpeedUp) else one for n, one in values.items()}
+        axes.plot([1, *middles], [1, *middles.values()], dashes=DASHES[method], **style)
+        axes.plot([], [], MARKERS[method], dashes=DASHES[method], markersize=3.5, label=METHODS[method], **style)
+        for n, one in values.items():
+            x = n * 1.04 ** (place - 1.5)  # beside each other
+            filled = not isinstance(one, SpeedUp) or not one.mark
+            axes.plot([x], [middles[n]], MARKERS[method], markersize=3.5, color=style["color"],
+                      markerfacecolor=style["color"] if filled else "white")  # fmt: skip
+            if isinstance(one, SpeedUp):
+                axes.plot([x, x], one.ratio[1:], **style)
+    axes.set(xscale="log", yscale="log", title=name, xlabel="actor-learners", ylim=(0.9, 45))
     axes.set_xticks(THREADS, [str(n) for n in THREADS])
     axes.set_yticks((1, 2, 4, 8, 16, 32), ["1", "2", "4", "8", "16", "32"])
     axes.minorticks_off()
+
+
+def our_lines(curves: Curves, share: float) -> dict[str, dict[int, Ratio]]:
+    """Over all games."""
+    to = levels(curves, share)
+    return {method: {n: found for n in THREADS[1:] if (found := speedup(curves, to, method, n))} for method in METHODS}
 
 
 def main() -> None:
@@ -86,12 +124,13 @@ def main() -> None:
     theirs, own = paper_curves(paper("fig4_s10_training_speed"), "hours"), our_curves(mine, "seconds")
     read = {method: {n: paper_speedup(theirs, method, n) for n in THREADS[1:]} for method in METHODS}
     printed = {method: {n: float(table_2.loc[method, n]) for n in THREADS[1:]} for method in METHODS}
-    games = complete(own)
-    figure, grid = panels(["printed", "read", *(f"{share}" for share in SHARES if games)], 1, 2.6, 2.6)
+    shares = SHARES if own else ()
+    figure, grid = panels(["printed", "read", *map(str, shares)], 1, 2.6, 2.8)
     draw(grid[0][0], printed, "paper, Table 2 (7 games)")
     draw(grid[0][1], read, f"paper, {PAPER_SHARE:.0%} in Figure 4 (5 games)")
-    for axes, share in zip(grid[0][2:], SHARES, strict=False):
-        draw(axes, _our_lines(own, games[0], share), f"ours, {share:.0%} of the anchor")
+    for axes, share in zip(grid[0][2:], shares, strict=True):
+        draw(axes, our_lines(own, share), f"ours, {share:.0%} of the anchor")
+        axes.sharey(grid[0][0])
     grid[0][0].set_ylabel("speed-up")
     legend_below(figure, grid[0][:1])
     rows = [["paper, Table 2", METHODS[method], *map(str, values.values())] for method, values in printed.items()]
@@ -99,25 +138,15 @@ def main() -> None:
         [f"paper, {PAPER_SHARE:.0%} of the rise in Figure 4", METHODS[method], *map(number, values.values())]
         for method, values in read.items()
     ]
-    caption = (
-        f"Ours: ratio of times. {LEGEND} In virtual time a speed-up is threads x data efficiency by construction. "
-        f"{mine.caption() if mine else NOTHING}"
-    )
     header = ["reference", "method", *(f"{n} actor-learners" for n in THREADS[1:])]
-    save(figure, "speedup", scale, markdown(header, [*rows, *our_rows(own)]), caption)
-
-
-def _our_lines(curves: Curves, game: str, share: float) -> dict[str, dict[int, float]]:
-    """Bounds are in the table alone."""
-    level = share * anchor(curves, game)
-    return {
-        method: {
-            n: found.ratio.value
-            for n in THREADS[1:]
-            if (game, method, n) in curves and not (found := speedup(curves, game, method, n, level)).mark
-        }
-        for method in METHODS
-    }
+    table = markdown(header, [*rows, *our_rows(own)])
+    if mine:
+        table += f"\n\n{rates(mine)}"
+    caption = (
+        f"Ours: ratio of times to a share of the anchor. {LEGEND} Open markers: bounds. In virtual time a speed-up is "
+        f"threads x data efficiency by construction. {mine.caption() if mine else NOTHING}"
+    )
+    save(figure, "speedup", scale, table, caption)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from _threads import Curves, draw, our_curves, paper_curves
+from _threads import BANDS, Curves, chosen_runs, draw, our_curves, paper_curves
 
 from a3crepro.cli import run_command
-from a3crepro.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of
+from a3crepro.figures import METHODS, NOTHING, THREADS, Ours, markdown, number, ours, paper, save, scale_of
+from a3crepro.results import select
 from a3crepro.statistics import fitted_speed
 
 FRAMES = 4.0
@@ -32,6 +33,12 @@ def throughput(by_hours: Curves, by_epochs: Curves, method: str, threads: int) -
     return FRAMES * float(np.median(speeds)) if speeds else float("nan")
 
 
+def our_throughput(mine: Ours, method: str, threads: int) -> float:
+    """The same of our runs: their median; NaN where there are none."""
+    runs = select(chosen_runs(mine), method=method, threads=threads)
+    return float((runs["frames"] / runs["seconds"]).median()) * 3600 / 1e6
+
+
 def main() -> None:
     """Draws the figure and writes the table of throughputs."""
     scale = scale_of(sys.argv[1:])
@@ -39,16 +46,23 @@ def main() -> None:
     theirs = paper_curves(paper("fig4_s10_training_speed"), "hours")
     epochs = paper_curves(paper("fig3_s9_data_efficiency"), "epoch")
     own = our_curves(mine, "seconds", 3600.0)
-    hours = "hours (ours: virtual)" if mine and set(mine.runs["execution"]) == {"virtual_time"} else "hours"
-    figure = draw(theirs, own, hours)
-    header = ["method", *(f"{threads} actor-learners" for threads in THREADS)]
+    virtual = mine is not None and set(mine.runs["execution"]) == {"virtual_time"}
+    figure = draw(theirs, own, "hours (ours: virtual)" if virtual else "hours", logarithmic=True)
+    header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS)]
     rows = [
-        [name, *(number(throughput(theirs, epochs, method, threads)) for threads in THREADS)]
+        ["paper", name, *(number(throughput(theirs, epochs, method, threads)) for threads in THREADS)]
         for method, name in METHODS.items()
     ]
+    if mine:
+        whose = "ours, virtual hours" if virtual else "ours"
+        rows += [
+            [whose, name, *(number(our_throughput(mine, method, threads)) for threads in THREADS)]
+            for method, name in METHODS.items()
+        ]
     caption = (
-        "The paper's throughput in million frames an hour of all actor-learners together, from the fit of Figures 4 "
-        f"and S10 to Figures 3 and S9; median of 5 games. {mine.caption() if mine else NOTHING}"
+        "Million frames an hour of all actor-learners together; a frame is a quarter of a step on Atari, a step on "
+        "MinAtar. The paper's: from the fit of Figures 4 and S10 to Figures 3 and S9; median of 5 games. "
+        f"{BANDS} {mine.caption() if mine else NOTHING}"
     )
     save(figure, "training_speed", scale, markdown(header, rows), caption)
 

@@ -581,8 +581,9 @@ def test_seconds_are_as_long_in_evaluation_and_action_repeat_sets_the_pace_of_a_
 def test_a_player_who_does_not_look_stays_far_below_the_line_of_the_claim():
     """Straight on, and where there is no way on, a turn of any angle."""
     sys.path.insert(0, str(ROOT / "analysis"))
-    from claims import STRATEGY
-    from labyrinth import EXPERT
+    from _rules_worlds import STRATEGY
+
+    from a3crepro.figures import reference
 
     sys.path.pop(0)
     config, scores = compose("env=labyrinth"), []
@@ -599,7 +600,7 @@ def test_a_player_who_does_not_look_stays_far_below_the_line_of_the_claim():
             elif math.hypot(env.x - x, env.y - y) < 0.05:
                 turns, way = int(rng.integers(2, 15)), str(rng.choice(["look left", "look right"]))
         scores.append(score)
-    assert 5 < np.mean(scores) < 0.6 * STRATEGY * EXPERT["labyrinth"]
+    assert 5 < np.mean(scores) < 0.6 * STRATEGY * reference("labyrinth", "expert")
 
 
 def test_all_of_them_can_be_chosen():

@@ -1,0 +1,287 @@
+"""Rules that decide the paper's claims on games. Where there are several, each counts as much as the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from _threads import SpeedUp, compared, levels, our_curves, speedup, times
+from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, with_data
+from atari_table import normalised, our_normalised
+
+from a3crepro.figures import LEAST, METHODS, Ours, ours, reference, title
+from a3crepro.statistics import (
+    bootstrap,
+    decades_of_good_rates,
+    good_rates,
+    interval_of_difference,
+    interval_of_mean,
+    interval_of_shares,
+    median,
+)
+from a3crepro.sweeping.experiment import FRESH
+
+VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
+ONE_STEP = ("one_step_q", "one_step_sarsa")
+REFERENCE = 0.5
+"""Of the anchor: the level for times and frames."""
+MOST_GAMES = 5
+"""So many games without a difference say something of "some games"; the paper's figures have as many."""
+WIDE = 0.5
+"""Decades of good rates, median over games: the paper's data have 0.76 (one-step Sarsa) to 1.30 (n-step Q)."""
+BEST = 5
+"""Half of the mean of so many best runs is what a good rate reaches (§5.6)."""
+FEW_COLLAPSES = 0.1
+"""Share of the runs inside: the paper's data have 0.007 (A3C) to 0.062 (n-step Q)."""
+AFTER_4_DAYS = "ours, mnih2015, 1,000M frames"
+
+
+# ---- Learning speed --------------------------------------------------------------------------------------------------
+
+
+def best_three(mine: Ours) -> dict[tuple[str, str], np.ndarray]:
+    """By game and method, the last scores of the three runs that were best at the evaluation before the last."""
+    found = {}
+    for (env, method), scores in mine.evaluations().groupby(["env", "method"]):
+        last_two = [run.sort_values("frames")["score"].to_numpy(float)[-2:] for _, run in scores.groupby("run")]
+        chosen = sorted((run for run in last_two if len(run) == 2), key=lambda run: run[0])[-3:]
+        if len(chosen) == 3:
+            found[str(env), str(method)] = np.array([run[1] for run in chosen])
+    return found
+
+
+@with_data("learning_speed")
+def trains(mine: Ours) -> Verdict:
+    """The best three of each game and method against a random policy, which is what an untrained one amounts to."""
+    found, verdicts, effects = best_three(mine), [], []
+    for env in sorted(mine.runs["env"].unique()):
+        for method, name in METHODS.items():
+            if (env, method) not in found:
+                verdicts.append(NO_DATA)
+                effects.append(f"{title(env)}, {name}: missing")
+                continue
+            score, line = interval_of_mean(found[env, method]), reference(env)
+            verdicts.append(decided(score, line))
+            if verdicts[-1] != "reproduced":
+                effects.append(f"{title(env)}, {name}: {score} against {line:.2f}")
+    return Verdict(joined(verdicts), "; ".join(effects) or f"all {len(verdicts)} pairs of game and method")
+
+
+def faster_than_dqn(scale: str) -> Verdict:
+    """There is no DQN here."""
+    return Verdict("not decided: no DQN baseline has been run", "–")
+
+
+@with_data("learning_speed")
+def a3c_is_best(mine: Ours) -> Verdict:
+    """The best three of each game and method, as shares of the game's best; the mean over games, by other method."""
+    found = best_three(mine)
+    games = sorted(mine.runs["env"].unique())
+    if any((env, method) not in found for env in games for method in METHODS):
+        return Verdict("not decided: runs are missing", "–")
+    shares = {}
+    for env in games:
+        scores = {method: found[env, method] - LEAST.get(env, 0.0) for method in METHODS}
+        most = max(float(score.mean()) for score in scores.values())
+        shares |= {(env, method): score / most for method, score in scores.items()}
+    less = {
+        method: interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
+        for method in VALUE_BASED
+    }
+    effect = "; ".join(f"less {METHODS[method]} {difference}" for method, difference in less.items())
+    return Verdict(joined([decided(difference, 0.0) for difference in less.values()]), effect)
+
+
+def half_the_time(scale: str) -> Verdict:
+    """A3C's mean after 4 days over 57 games less that of the best earlier method, which had 8 days."""
+    mine = ours("atari_table", scale)
+    values = our_normalised(mine).get(AFTER_4_DAYS) if mine and scale == "paper" else None
+    theirs = np.array(list(normalised("prioritized").values()))
+    if values is None or len(values) < len(theirs):
+        return Verdict(f"not decided: needs the {len(theirs)} games of the scale `paper`", "–")
+    own = np.array([runs.mean() for runs in values])
+    games = np.arange(len(own))
+    more = bootstrap(own - theirs)
+    of_medians = bootstrap(games, lambda drawn: median(own[drawn]) - median(theirs[drawn]))
+    return Verdict(decided(more, 0.0), f"means {more} %, medians {of_medians} %; no-op starts against human ones")
+
+
+# ---- Numbers of actor-learners ---------------------------------------------------------------------------------------
+
+
+@with_data("thread_scaling")
+def n_step_is_faster(mine: Ours) -> Verdict:
+    """Frames of the one-step methods over those of the others, with 16 actor-learners, game by game."""
+    curves, verdicts, effects = our_curves(mine, "frames"), [], []
+    for game, level in levels(curves, REFERENCE).items():
+        if any((game, method, 16) not in curves for method in METHODS):
+            continue
+        to = {method: times(curves[game, method, 16], level) for method in METHODS}
+        found = compared((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
+        assert found is not None
+        verdicts.append(found.verdict(1.0))
+        effects.append(f"{title(game)}: {found} times as many frames")
+    return Verdict(on_some_games(verdicts), "; ".join(effects) or "–")
+
+
+def on_some_games(verdicts: list[str]) -> str:
+    """Of what is said of some games: one shows it; that there are none takes most of them."""
+    if not verdicts or "reproduced" in verdicts:
+        return "reproduced" if verdicts else NO_DATA
+    if len(verdicts) >= MOST_GAMES and set(verdicts) == {"not reproduced"}:
+        return "not reproduced"
+    return f"not decided: on none of {len(verdicts)}"
+
+
+@with_data("thread_scaling")
+def speeds_up(mine: Ours) -> Verdict:
+    """All methods above 10 with 16."""
+    return _with_16(mine, "seconds", tuple(METHODS), 10.0)
+
+
+@with_data("thread_scaling")
+def superlinear(mine: Ours) -> Verdict:
+    """One-step methods above 16 with 16; in virtual time that is data efficiency above 1."""
+    return _with_16(mine, "seconds", ONE_STEP, 16.0)
+
+
+@with_data("thread_scaling")
+def less_data(mine: Ours) -> Verdict:
+    """One-step methods above 1; the others are told."""
+    return _with_16(mine, "frames", ONE_STEP, 1.0)
+
+
+def _with_16(mine: Ours, x: str, methods: tuple[str, ...], line: float) -> Verdict:
+    """Geometric mean over games."""
+    curves = our_curves(mine, x)
+    to = levels(curves, REFERENCE)
+    found: dict[str, SpeedUp] = {
+        method: one for method in METHODS if (one := speedup(curves, to, method, 16)) is not None
+    }
+    if len(found) < len(METHODS):
+        return Verdict(NO_DATA, "–")
+    effect = "; ".join(f"{METHODS[method]} {one}" for method, one in found.items())
+    return Verdict(joined([found[method].verdict(line) for method in methods]), effect)
+
+
+@with_data("thread_scaling")
+def stabilises(mine: Ours) -> Verdict:
+    """Share of the rates at which a run learns: ends above the reference."""
+    to = levels(our_curves(mine, "frames"), REFERENCE)
+    grid = mine.runs[(mine.runs["seed"] < FRESH) & mine.runs["env"].isin(list(to))]
+    grid = grid.assign(learnt=grid["score"] >= grid["env"].map(to))
+    verdicts, effects = [], []
+    for method in VALUE_BASED:
+        learnt = grid[grid["method"] == method]
+        both = learnt.pivot_table(index=["env", "learning_rate"], columns="threads", values="learnt").dropna()
+        if both.empty:
+            return Verdict(NO_DATA, "–")
+        one, several = both[1].to_numpy(bool), both[16].to_numpy(bool)
+        more = interval_of_shares(several, one)
+        verdicts.append(decided(more, 0.0))
+        effects.append(f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}")
+    return Verdict(joined(verdicts), f"{'; '.join(effects)}, of {len(both)} rates")
+
+
+# ---- Learning rates, optimizers, exploration -------------------------------------------------------------------------
+
+
+@with_data("learning_rates")
+def wide_range(mine: Ours) -> Verdict:
+    """By method, over the games in which its best run has three times a random policy's score."""
+    verdicts, effects = [], []
+    for method, name in METHODS.items():
+        games = list(learnt_games(mine.runs[mine.runs["method"] == method]))
+        if not games:
+            verdicts.append("not reproduced" if method in set(mine.runs["method"]) else NO_DATA)
+            effects.append(f"{name}: no game was learnt" if method in set(mine.runs["method"]) else f"{name}: missing")
+            continue
+        decades, ranges = decades_of_good_rates(games, BEST), [good_rates(*game, BEST) for game in games]
+        inside, collapsed = sum(found.inside for found in ranges), sum(found.collapsed for found in ranges)
+        cut_off = any(found.cut_off for found in ranges)
+        verdict = decided(decades, WIDE)
+        if verdict == "not reproduced" and cut_off:
+            verdict = BOUND
+        verdicts.append(verdict if collapsed <= FEW_COLLAPSES * inside else "not reproduced")
+        bound = "≥" if cut_off else ""
+        effects.append(f"{name}: {bound}{decades} decades, {collapsed} of {inside} collapsed")
+    return Verdict(joined(verdicts), "; ".join(effects))
+
+
+def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rates and scores above the least possible one, of each game that some run learnt."""
+    for env, table in runs.groupby("env"):
+        least = LEAST.get(str(env), 0.0)
+        scores = table["score"].to_numpy(float) - least
+        if scores.max() > 3 * (reference(str(env)) - least):
+            yield table["learning_rate"].to_numpy(float), scores
+
+
+def as_shares(runs: pd.DataFrame) -> pd.Series:
+    """Final scores as shares of the best one of the game, both above the game's least."""
+    scores = runs["score"] - runs["env"].map(LEAST).fillna(0.0)
+    return scores / scores.groupby(runs["env"]).transform("max")
+
+
+def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdict | None:
+    """The mean share of the game's best with one value of a column less that with another, paired by game and rate.
+
+    None: one of them was not run.
+    """
+    table = runs.pivot_table(index=["env", "learning_rate"], columns=column, values="share")
+    if not {one, other} <= set(table.columns):
+        return None
+    difference = interval_of_mean((table[one] - table[other]).dropna().to_numpy(float))
+    return Verdict(decided(difference, 0.0), str(difference))
+
+
+def all_of(parts: dict[str, Verdict | None]) -> Verdict:
+    """Of a claim whose parts have names."""
+    if not parts or None in parts.values():
+        return Verdict(NO_DATA, "–")
+    found = {name: part for name, part in parts.items() if part is not None}
+    effect = "; ".join(f"{name}: {part.effect}" for name, part in found.items())
+    return Verdict(joined([part.verdict for part in found.values()]), effect)
+
+
+def _ablation(mine: Ours, methods: tuple[str, ...]) -> Verdict:
+    runs = mine.runs.assign(share=as_shares(mine.runs), less=mine.runs["variant"] != "")
+    return all_of({METHODS[method]: paired(runs[runs["method"] == method], "less", False, True) for method in methods})
+
+
+@with_data("ablations")
+def mixture_is_robust(mine: Ours) -> Verdict:
+    """Paired over rates."""
+    return _ablation(mine, VALUE_BASED)
+
+
+@with_data("ablations")
+def entropy_helps(mine: Ours) -> Verdict:
+    """Paired over rates."""
+    return _ablation(mine, ("a3c",))
+
+
+@with_data("optimizers")
+def shared_is_robust(mine: Ours) -> Verdict:
+    """Paired over rates, at the paper's ε and at the small one."""
+    return _optimizers(mine, "shared_rmsprop", "rmsprop")
+
+
+@with_data("optimizers")
+def rmsprop_is_robust(mine: Ours) -> Verdict:
+    """Paired over rates, at the paper's ε and at the small one."""
+    return _optimizers(mine, "rmsprop", "momentum_sgd")
+
+
+def _optimizers(mine: Ours, one: str, other: str) -> Verdict:
+    all_runs = mine.runs.assign(share=as_shares(mine.runs))
+    return all_of(
+        {
+            f"{METHODS[str(method)]}, ε {epsilon:g}": paired(
+                runs[runs["epsilon"].isna() | (runs["epsilon"] == epsilon)], "optimizer", one, other
+            )
+            for method, runs in all_runs.groupby("method")
+            for epsilon in sorted(runs["epsilon"].dropna().unique())
+        }
+    )

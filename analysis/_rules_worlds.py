@@ -1,0 +1,137 @@
+"""Rules that decide the paper's claims on physical tasks, races and mazes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from _control import PAPERS, by_chance, control, is_learnt, over_time, suite_score
+from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, with_data
+from racing import chosen_runs, our_shares
+
+from a3crepro.figures import METHODS, Ours, reference
+from a3crepro.statistics import (
+    Interval,
+    decades_of_good_rates,
+    first_crossing,
+    good_rates,
+    interval_of_difference,
+    interval_of_mean,
+)
+from a3crepro.sweeping.experiment import FRESH
+
+ONE_STEP = ("one_step_q", "one_step_sarsa")
+WIDE = 1.0
+"""Decades, median over tasks: the readings of the paper's panels have 1.0 (Pendulum) to 2.0 (Walker 2D)."""
+STRATEGY = 0.25
+"""Of the expert's score: twice what one gets who goes straight on, blindly, and turns where there is no way on."""
+SHARE_OF_REFERENCE = 0.75
+"""§5.2: A3C reached 75 to 90 % of the human tester's score."""
+
+
+@with_data("mujoco")
+def solves_control(mine: Ours) -> Verdict:
+    """Each task above a random policy, and most of those that the Suite's own A3C was scored on as good as that."""
+    runs, _ = control(mine)
+    shown = over_time(mine, runs)
+    if not shown["task"].str.endswith("_pixels").any():
+        return Verdict("not decided: no runs from pixels", "–")
+    verdicts, effects, as_good = [], [], []
+    for task, scores in shown.groupby("task"):
+        found = interval_of_mean(scores[scores["budget"] == scores["budget"].min()]["score"].to_numpy(float))
+        verdicts.append(decided(found, by_chance(str(task))))
+        effects.append(f"{task}: {found} against {by_chance(str(task)):.1f} by chance")
+        if (theirs := suite_score(str(task))) == theirs:
+            as_good.append(found.value >= theirs)
+    most = "reproduced" if as_good and np.mean(as_good) > 0.5 else "not reproduced"
+    effects.append(f"as good as the Suite's own A3C on {sum(as_good)} of {len(as_good)}")
+    return Verdict(joined([*verdicts, most]), "; ".join(effects))
+
+
+@with_data("mujoco")
+def wide_in_control(mine: Ours) -> Verdict:
+    """By the paper's updates, over the tasks that the best run learnt. A range that is cut off by the rates has a +."""
+    runs, _ = control(mine)
+    search = runs[(runs["seed"] < FRESH) & (runs["scheme"] == PAPERS)]
+    learnt, effects = [], []
+    for task, table in search.groupby("task"):
+        if not is_learnt(str(task), table["score"].max()):
+            continue
+        rates, scores = (table[column].to_numpy(float) for column in ("learning_rate", "score"))
+        learnt.append((rates, scores - by_chance(str(task))))
+        found = good_rates(*learnt[-1])
+        effects.append(f"{task}: {found.decades:.2f}{'+' if found.cut_off else ''}")
+    if not learnt:
+        return Verdict("not decided: no task was learnt", "–")
+    decades = decades_of_good_rates(learnt, of_best=1)
+    verdict = decided(decades, WIDE)
+    if verdict == "not reproduced" and any(good_rates(*task).cut_off for task in learnt):
+        verdict = BOUND
+    return Verdict(verdict, f"{decades} decades ({'; '.join(effects)})")
+
+
+@with_data("labyrinth")
+def explores(mine: Ours) -> Verdict:
+    """Fresh seeds' final scores in new mazes, which evaluations draw apart from training."""
+    scores = mine.runs[(mine.runs["seed"] >= FRESH) & (mine.runs["env"] == "labyrinth")]["score"].to_numpy(float)
+    if not scores.size:
+        return Verdict(NO_DATA, "–")
+    found, expert = interval_of_mean(scores), reference("labyrinth", "expert")
+    effect = f"{found} against {reference('labyrinth'):.1f} by chance and the expert's {expert:.1f}"
+    return Verdict(decided(found, STRATEGY * expert), effect)
+
+
+@with_data("racing")
+def drives_best(mine: Ours) -> Verdict:
+    """In the settings where there are fresh seeds, or else in all: A3C's share of the expert's score."""
+    runs = chosen_runs(mine)
+    seeded = runs[runs["seed"] >= FRESH]
+    verdicts, effects = [], []
+    for env, table in (seeded if len(seeded) else runs).groupby("env"):
+        shares = {str(method): share.to_numpy(float) for method, share in table.groupby("method")["share"]}
+        if "a3c" not in shares or len(shares) == 1:
+            continue
+        a3c = shares.pop("a3c")
+        best = max(shares, key=lambda method: float(shares[method].mean()))
+        share, more = interval_of_mean(a3c), interval_of_difference((a3c, shares[best]))
+        verdicts += [decided(share, SHARE_OF_REFERENCE), decided(more, 0.0)]
+        effects.append(f"{env}: {share}, {more} more than the best other ({METHODS[best]})")
+    return Verdict(joined(verdicts), "; ".join(effects) or "–")
+
+
+@with_data("racing")
+def multi_step_drives_sooner(mine: Ours) -> Verdict:
+    """Frames to half of A3C's best, of one-step methods over those of multi-step ones; mean of each setting's ratios.
+
+    A method that never gets there counts with its end: as a one-step method that makes the ratio a bound from below,
+    as a multi-step one a bound from above.
+    """
+    ratios, missed = [], {"one-step": 0, "multi-step": 0}
+    for _, table in our_shares(mine).groupby("setting"):
+        curves = {str(method): curve.groupby("frames")["share"].mean() for method, curve in table.groupby("method")}
+        if "a3c" not in curves:
+            continue
+        found = {method: _frames_to(curve, 0.5 * curves["a3c"].max()) for method, curve in curves.items()}
+        for method, (_, reached) in found.items():
+            missed["one-step" if method in ONE_STEP else "multi-step"] += not reached
+        pairs = [
+            found[one][0] / found[several][0]
+            for one in ONE_STEP
+            for several in ("n_step_q", "a3c")
+            if one in found and several in found
+        ]
+        ratios += [np.log(pairs).mean()] if pairs else []
+    if len(ratios) < 2:
+        return Verdict(NO_DATA, "–")
+    interval = Interval(*np.exp(interval_of_mean(np.array(ratios))))
+    verdict = decided(interval, 1.0)
+    if missed["one-step" if verdict == "not reproduced" else "multi-step"]:
+        verdict = BOUND
+    counts = ", ".join(f"{count} {kind} curves never got there" for kind, count in missed.items() if count)
+    return Verdict(verdict, f"{interval} times as many frames, {len(ratios)} settings{'; ' if counts else ''}{counts}")
+
+
+def _frames_to(curve: pd.Series, level: float) -> tuple[float, bool]:
+    """Frames to a level, and whether it was reached; the last ones, where not."""
+    frames = curve.index.to_numpy(float)
+    found = first_crossing(frames, curve.to_numpy(float), level)
+    return (found, True) if np.isfinite(found) else (float(frames[-1]), False)
