@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from a3crepro.figures import Ours, paper, reference
-from a3crepro.sweeping.experiment import FRESH
+from a3crepro.results import standing_for
 
 MOST = 1000.0
 """The greatest possible score of a task."""
@@ -38,10 +38,7 @@ def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def over_time(mine: Ours, runs: pd.DataFrame) -> pd.DataFrame:
     """The runs that Figure S8 shows: those with fresh seeds, or, as in the paper, each task's best."""
-    fresh = runs[runs["seed"] >= FRESH]
-    if len(fresh):
-        return fresh
-    return runs.sort_values("score", ascending=False).groupby("task").head(mine.notes["best"])
+    return standing_for(runs, ["task"], mine.notes["best"])
 
 
 def suite_score(task: str) -> float:

@@ -29,8 +29,10 @@ def main() -> None:
         raise UserError(f"the first word should be one of {', '.join(names)}")
     sys.path.insert(0, str(SWEEPS))
     experiment = importlib.import_module(arguments[0]).EXPERIMENT
+    if experiment.tables:  # a view: its tables are those of the whole
+        experiment = importlib.import_module(experiment.tables).EXPERIMENT
     command = Command(experiment, [word for word in arguments[1:] if word != "--unfinished"])
-    into = RESULTS / (experiment.tables or experiment.name) / command.root.name
+    into = RESULTS / experiment.name / command.root.name
     warnings = collect(command, into, "--unfinished" in arguments)
     print(f"{into}: {command.title}")
     if warnings:

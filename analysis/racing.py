@@ -29,9 +29,8 @@ from a3crepro.figures import (
     save,
     scale_of,
 )
-from a3crepro.results import select
-from a3crepro.statistics import best, interval_of_mean
-from a3crepro.sweeping.experiment import FRESH
+from a3crepro.results import select, standing_for
+from a3crepro.statistics import interval_of_mean
 
 SETTINGS = {
     "racing/slow": "Slow car, no bots", "racing/slow_bots": "Slow car, bots", "racing/fast": "Fast car, no bots",
@@ -62,16 +61,8 @@ def our_shares(mine: Ours | None) -> pd.DataFrame:
 
 
 def chosen_runs(mine: Ours) -> pd.DataFrame:
-    """Those that stand for a method in a setting: with fresh seeds, or, without them, with the best rates.
-
-    Their `share` is the final score as a share of the expert's.
-    """
-    runs = mine.runs.assign(share=of_expert(mine.runs))
-    chosen = []
-    for _, table in runs.groupby(["env", "method"]):
-        fresh = table[table["seed"] >= FRESH]
-        chosen.append(fresh if len(fresh) else table.iloc[best(table["score"].to_numpy(float), mine.notes["best"])])
-    return pd.concat(chosen)
+    """Those that stand for a method in a setting. Their `share` is the final score as a share of the expert's."""
+    return standing_for(mine.runs.assign(share=of_expert(mine.runs)), ["env", "method"], mine.notes["best"])
 
 
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:

@@ -1,12 +1,13 @@
 """Measures throughput, memory and start-up time, case by case, in rounds, on whatever machine it runs on.
 
-  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods|control] [pfrl=PYTHON]
-                              [overrides]
+  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods|control] [case=TEXT]
+                              [pfrl=PYTHON] [overrides]
 
 Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
 the date and the machine. A round measures every case once, so that the cases are compared under the same conditions;
 calls that are there already for this commit and machine are not repeated. With `pfrl=`, a Python in whose environment
 PFRL is installed (`pfrl_throughput.py` says how), the table's rounds measure PFRL's A3C, too.
+With `case=`, only cases whose name holds the text are measured.
 `python analysis/throughput.py` tabulates. `part=methods` is what sweeps estimate their core-hours from.
 """
 
@@ -66,6 +67,7 @@ ROLLOUTS = ["network=control_mlp", "algo.t_max=20", "env.normalise_observations=
 METHODS |= {
     name: [*words, "threads=16", "execution=virtual_time"]
     for name, words in {
+        "minatar/breakout, a3c, LSTM": ["env=minatar/breakout", "network.lstm_cells=128"],
         "cheetah_run, whole episodes": ["env=control/cheetah_run"],
         "cheetah_run, rollouts": ["env=control/cheetah_run", *ROLLOUTS],
         "cartpole_balance_pixels, rollouts": ["env=control/cartpole_balance_pixels", "algo.t_max=20"],
@@ -91,14 +93,15 @@ PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for proc
 def main() -> None:
     """Measures as the command line says."""
     own, overrides = own_words(
-        sys.argv[1:], {"scale": "laptop", "part": "table", "pfrl": ""}, {"scale": SCALES, "part": PARTS}
+        sys.argv[1:], {"scale": "laptop", "part": "table", "pfrl": "", "case": ""}, {"scale": SCALES, "part": PARTS}
     )
     calls, seconds = SCALES[own["scale"]]
     path = RESULTS / "throughput" / f"{own['part']}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     for call in range(calls):
         for case, words in PARTS[own["part"]].items():
-            measure(path, case, call, ["-m", "a3crepro.benchmark", *words, *overrides, f"seconds={seconds}"])
+            if own["case"] in case:
+                measure(path, case, call, ["-m", "a3crepro.benchmark", *words, *overrides, f"seconds={seconds}"])
         for case, words in PFRL.items() if own["pfrl"] and own["part"] == "table" else ():
             script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
             measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])

@@ -5,6 +5,7 @@ Needs Debian's `slurm-wlm` and `munge`, and root; nothing outside the test's dir
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -136,6 +137,19 @@ def test_a_sweep_through_slurm_of_which_a_job_is_cancelled(cluster, tmp_path, un
     assert sorted(starts.values()) in ([1] * SEEDS, [*[1] * (SEEDS - 1), 2])
     scripts = Path(directory / ".submitit").rglob("*_submission.sh")
     assert any("--array=0-" in script.read_text() for script in scripts)
+
+
+def test_jobs_go_on_without_the_command_that_queued_them(cluster, tmp_path, unbroken):  # noqa: F811
+    process = start(tmp_path, "hydra/launcher=slurm")
+    wait_until(lambda: any((tmp_path / "runs").rglob("episodes.csv")) and running_tasks(), patience=180)
+    process.send_signal(signal.SIGINT)
+    status, out = finish(process)
+    assert status == 130 and "the same command goes on" in out, out
+    assert running_tasks()
+    wait_until(lambda: len(list((tmp_path / "runs").rglob("sweep.json"))) == SEEDS, patience=300)
+    status, out = finish(start(tmp_path, "hydra/launcher=slurm"))
+    assert status == 0 and f"{SEEDS} of {SEEDS} done" in out, out
+    assert content(tmp_path) == (unbroken[0], dict.fromkeys(range(SEEDS), 1))
 
 
 def test_a_job_that_is_queued_again_goes_on(cluster, tmp_path, unbroken):  # noqa: F811

@@ -126,6 +126,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
     found = json.loads((directory / MARK).read_text())
     greedy = found["greedy"]
     starts = json.loads((directory / "manifest.json").read_text())["starts"]
+    cores = starts[0]["cores"]  # where it ran, which need not be here
     return {
         "run": run.name,
         **describe(run, config),
@@ -133,7 +134,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
         "frames": summary["frames"],
         "updates": summary["updates"],
         "seconds": summary["seconds"],
-        "core_seconds": round(real_seconds_of(directory) * command.cores(run), 1),
+        "core_seconds": round(real_seconds_of(directory) * min(config.execution.process_count(config), cores), 1),
         "score": summary["score_mean"],
         "score_median": summary["score_median"],
         "score_type": policy_of(config),

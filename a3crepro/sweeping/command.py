@@ -76,6 +76,11 @@ class Command:
         known = dict.fromkeys(self.scale.runs(lambda run: None))
         return self.scale.later - (len(self.runs()) - len(known))
 
+    @property
+    def queues(self) -> bool:
+        """Whether jobs wait in a queue that outlives this process."""
+        return "hydra/launcher=slurm" in self.hydra
+
     def words(self, run: Run) -> list[str]:
         """Overrides of a run."""
         return [*self.scale.common, *run.words, *self.overrides]
@@ -121,7 +126,8 @@ class Command:
                 self._launch(group)
             now = self.overview()
             begun = {run for run in todo if now.states[run] is not State.MISSING}
-            tried |= begun or set(todo)  # where a launcher gave up, what it had not begun is launched again
+            # Where a launcher gave up, what it had not begun is launched again, unless it waits in a cluster's queue.
+            tried |= set(todo) if self.queues else begun or set(todo)
         print(f"{self.title}: {now.told()}", flush=True)
         if self._tell_failures() or now.counts[State.DONE] < len(now.states):
             raise SystemExit(1)
@@ -143,13 +149,15 @@ class Command:
                 launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])
             except RuntimeError as error:  # joblib's and submitit's, of a process or job that died
                 (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
-                print(f"{self.title}: the launcher gave up: {first}", file=sys.stderr, flush=True)
+                rest = "; what is queued goes on, and the same command runs what is missing then" if self.queues else ""
+                print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
 
     def _tell_failures(self) -> bool:
         failed = failures(self.runs(), self.root)
-        for run, why in failed:
+        for run, state, why in failed:
             directory = self.root / run.name
-            print(f"failed: {run.name}: {why} (see {directory / ERROR}, {directory / LOG})", flush=True)
+            where = f"{directory / ERROR}, {directory / LOG}" if state is State.FAILED else directory / LOG
+            print(f"{state.value}: {run.name}: {why} (see {where})", flush=True)
         return bool(failed)
 
 

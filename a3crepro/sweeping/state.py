@@ -154,14 +154,14 @@ def final_score(directory: Path) -> float | None:
     return None if score is None else float(score)
 
 
-def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, str]]:
-    """Runs that failed or did not come to their end, and the last line of why."""
-    found = []
+def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, State, str]]:
+    """Runs that failed or were stopped before their end, and the last line of why."""
+    found: list[tuple[Run, State, str]] = []
     for run in runs:
         state = state_of(root / run.name)
         if state is State.FAILED:
             lines = (root / run.name / ERROR).read_text().strip().splitlines()
-            found.append((run, lines[-1] if lines else "no message"))
+            found.append((run, state, lines[-1] if lines else "no message"))
         elif state is State.STOPPED:
-            found.append((run, "it was stopped, or its process died"))
+            found.append((run, state, "by a signal, or its process died"))
     return found
