@@ -10,7 +10,7 @@ from a3crepro.results import standing_for
 
 MOST = 1000.0
 """The greatest possible score of a task."""
-PAPERS, OTHERWISE, ROLLOUTS = "the paper's", "whole episodes, else as rollouts", "rollouts"
+PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
 """How a run learnt; all of what belongs to each is in `sweeps/mujoco.py`."""
 
 
@@ -29,9 +29,10 @@ def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Runs and evaluations with the task, and with how a run learnt."""
     variant = mine.runs["variant"]
     whole = np.where(variant.str.contains("bounded"), OTHERWISE, PAPERS)
+    length = variant.str.extract(r"t_max=(\d+)", expand=False)
     runs = mine.runs.assign(
         task=mine.runs["env"].str.removeprefix("control/"),
-        scheme=np.where(variant.str.contains("t_max"), ROLLOUTS, whole),
+        scheme=("rollouts of " + length).fillna(pd.Series(whole, variant.index)),
     )
     return runs, mine.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
 

@@ -13,7 +13,7 @@ import sys
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from _control import MOST, OTHERWISE, PAPERS, ROLLOUTS, by_chance, control, over_time, suite_score
+from _control import MOST, OTHERWISE, PAPERS, by_chance, control, over_time, suite_score
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
@@ -30,8 +30,9 @@ DOMAINS = {
     "point_mass_easy_pixels": "Pointmass2D RGB", "manipulator_bring_ball_pixels": "Gripper RGB",
 }  # fmt: skip
 """The paper's panel of which a task is a descendant."""
-SCHEMES = {PAPERS: "o", ROLLOUTS: "x", OTHERWISE: "^"}
+SCHEMES = {PAPERS: "o", "rollouts of 20": "x", "rollouts of 100": "+", OTHERWISE: "^"}
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
+CURVE = "tab:blue"
 COLUMNS = 5
 
 
@@ -56,7 +57,7 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
     """Each run as a thin line, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
     for budget, part in select(scores, task=task).groupby("budget"):
         steps, values = stacked(part, "frames")
-        color = "0.5" if budget > 2e6 else COLORS[ROLLOUTS]
+        color = "0.5" if budget > 2e6 else CURVE
         axes.plot(steps / 1e6, values.T, color=color, linewidth=0.4, alpha=0.6)
         axes.plot(steps / 1e6, values.mean(0), color=color, linewidth=1.3)
     axes.axhline(suite_score(task), color="black", linewidth=0.8, linestyle="--")
@@ -85,8 +86,8 @@ def main() -> None:
     caption = (
         f"Scores of the Control Suite's tasks, at most {MOST:,.0f}; final evaluations, means with 95 % intervals over "
         "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
-        "20 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled observations; "
-        "the third is the same but for whole episodes. Search: the best rate's run. "
+        "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
+        "observations; the last is the same but for whole episodes. Search: the best rate's run. "
         f"Dashed: the Control Suite's own A3C after 100M steps; dotted: a random policy. "
         f"{mine.caption() if mine else NOTHING}"
     )
@@ -108,7 +109,7 @@ def table_of(runs: pd.DataFrame) -> str:
     budgets = sorted(fresh["budget"].unique())
     header = ["task", "paper's domain", "random", "Suite's A3C, 100M steps",
               *(f"{scheme}, search" for scheme in SCHEMES),
-              *(f"rollouts, {budget / 1e6:g}M steps" for budget in budgets)]  # fmt: skip
+              *(f"fresh seeds, {budget / 1e6:g}M steps" for budget in budgets)]  # fmt: skip
     rows = []
     for task in dict.fromkeys(runs["task"]):
         search = select(runs[runs["seed"] < FRESH], task=task)

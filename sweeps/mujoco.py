@@ -5,12 +5,12 @@
 laptop, on 8 tasks of the Control Suite, 16 actor-learners in virtual time:
   - the paper's (§9): whole episodes without bootstrapping, separate LSTM networks, spherical normal: 8 rates from 1e-5
     to 1e-1 x 500,000 steps;
-  - rollouts of 20 steps with bootstrapping, the Control Suite's network and policy within bounds, diagonal covariance,
-    scaled observations: 5 rates x 500,000 steps; then the rate that is best over all tasks with 3 fresh seeds x 2M
-    steps, and on two tasks x 10M steps;
+  - rollouts with bootstrapping, the Control Suite's network and policy within bounds, diagonal covariance, scaled
+    observations: 2 lengths x 5 rates x 500,000 steps; then the length and rate that are best over all tasks with 3
+    fresh seeds x 2M steps, and on two tasks x 10M steps;
   - the same but for whole episodes, on 3 tasks: 5 rates x 500,000 steps;
-  - rollouts from pixels with one network, one task: 2 rates x 200,000 steps, then the best one with 3 seeds x 800,000.
-121 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
+  - rollouts from pixels with one network, one task: 2 rates x 150,000 steps, then the best one with 3 seeds x 500,000.
+161 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ WHOLE_EPISODES: Mapping[str, object] = {}
 POLICY: Mapping[str, object] = {"algo__gaussian__bounded": "true", "algo__gaussian__covariance": "diagonal"}
 EPISODES_OTHERWISE: Mapping[str, object] = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
 """Whole episodes with what else goes with rollouts, to tell the updates from the rest."""
-ROLLOUTS: Mapping[str, object] = {**EPISODES_OTHERWISE, "algo__t_max": 20}
-ROLLOUTS_OF_PIXELS: Mapping[str, object] = {"network__separate": "false", "algo__t_max": 20, **POLICY}
+ROLLOUTS = [{**EPISODES_OTHERWISE, "algo__t_max": steps} for steps in (20, 100)]
+"""Two of the three lengths that Tassa et al. 2018 searched; 1,000 is a whole episode."""
+ROLLOUTS_OF_PIXELS = [{"network__separate": "false", "algo__t_max": 20, **POLICY}]
 
 COMMON = (*QUIET, "evaluation.episodes=10")
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=50_000")
@@ -66,10 +67,11 @@ def grid(
 
 @dataclass(frozen=True)
 class Search:
-    """Short runs over rates; then the rate that is best over all tasks, with fresh seeds in longer runs."""
+    """Short runs over rates; then what is best over all tasks, with fresh seeds in longer runs."""
 
     tasks: Sequence[str]
-    how: Mapping[str, object]
+    ways: Sequence[Mapping[str, object]]
+    """How a run learns."""
     rates: Sequence[float]
     frames: int
     """Of a short run."""
@@ -82,33 +84,33 @@ class Search:
 
     def runs(self, scores: Scores) -> list[Run]:
         """The longer ones are known when all the short ones are done."""
-        short = grid(self.tasks, self.how, self.rates, self.frames, self.threads)
+        short = [one for way in self.ways for one in grid(self.tasks, way, self.rates, self.frames, self.threads)]
         found = [score for one in short if (score := scores(one)) is not None]
         if len(found) < len(short):
             return short
-        rate = self.best_rate(found)
+        way, rate = self.best(found)
         lengths = [*((task, self.then) for task in self.tasks), *self.longer.items()]
         return short + [
-            run(f"control/{task}", "a3c", threads=self.threads, **self.how, optimizer__lr=rate, seed=FRESH + number,
+            run(f"control/{task}", "a3c", threads=self.threads, **way, optimizer__lr=rate, seed=FRESH + number,
                 frames=frames)
             for number in range(self.seeds)
             for task, frames in lengths
         ]  # fmt: skip
 
-    def best_rate(self, scores: Sequence[float]) -> float:
-        """That with the greatest mean over tasks of the score, each as a share of the task's best."""
+    def best(self, scores: Sequence[float]) -> tuple[Mapping[str, object], float]:
+        """The way and rate with the greatest mean over tasks of the score, each as a share of the task's best."""
         tasks = len(self.tasks)
         table = [scores[start : start + tasks] for start in range(0, len(scores), tasks)]
         most = [max(1e-9, *column) for column in zip(*table, strict=True)]
         shares = [sum(score / best for score, best in zip(row, most, strict=True)) for row in table]
-        return self.rates[shares.index(max(shares))]
+        return [(way, rate) for way in self.ways for rate in self.rates][shares.index(max(shares))]
 
 
 def laptop(scores: Scores) -> list[Run]:
     """The whole experiment; what follows of the search is the last to be run."""
     rates = log_uniform(1e-4, 1e-2, 5)
     rollouts = Search(TASKS, ROLLOUTS, rates, 500_000, 2_000_000, 3, longer=dict.fromkeys(LONGER, 10_000_000))
-    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(3e-4, 1e-3, 2), 200_000, 800_000, 3)
+    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(3e-4, 1e-3, 2), 150_000, 500_000, 3)
     episodes = grid(TASKS, WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 8), 500_000)
     return [
         *rollouts.runs(scores),
@@ -121,7 +123,7 @@ def laptop(scores: Scores) -> list[Run]:
 def smoke(scores: Scores) -> list[Run]:
     """Every part with a few hundred steps."""
     tasks, rates = ("cartpole_balance", "reacher_easy"), (1e-3,)
-    rollouts = Search(tasks, ROLLOUTS, rates, 800, 1_000, 1, 2, {"reacher_easy": 1_200})
+    rollouts = Search(tasks, ROLLOUTS[:1], rates, 800, 1_000, 1, 2, {"reacher_easy": 1_200})
     pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, rates, 200, 300, 1, 2)
     episodes = [*grid(tasks, WHOLE_EPISODES, rates, 800, 2), *grid(tasks[1:], EPISODES_OTHERWISE, rates, 800, 2)]
     return [*rollouts.runs(scores), *episodes, *pixels.runs(scores)]

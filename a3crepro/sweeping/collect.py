@@ -65,13 +65,7 @@ def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]
     for run in done:
         _check_protocol(command, run)
     table = runs_table(command, done)
-    commits = sorted({commit for cell in table["commit"].dropna() for commit in cell.split()})
-    if len(commits) > 1:
-        warnings.append(f"made by {len(commits)} commits: {', '.join(commit[:7] for commit in commits)}")
-    if changed := int((table["clean"] == False).sum()):  # noqa: E712 - None: not in a checkout
-        warnings.append(f"{changed} runs were started in a checkout with changes")
-    if unknown := int(table["commit"].isna().sum()):
-        warnings.append(f"{unknown} runs were not started in a checkout")
+    warnings += remarks(table)
     scores = pd.concat([_scores(command, run) for run in done])
     planned = len(runs) + command.runs_to_follow()
     notes = {"experiment": command.experiment.name, "figure": command.experiment.figure, "best": command.scale.best,
@@ -81,6 +75,19 @@ def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]
     write_text(into / "scores.csv", scores.to_csv(index=False))
     write_text(into / "notes.json", json.dumps(notes, indent=2) + "\n")
     return warnings
+
+
+def remarks(table: pd.DataFrame) -> list[str]:
+    """What is to be said of the code that made runs."""
+    found = []
+    commits = sorted({commit for cell in table["commit"].dropna() for commit in cell.split()})
+    if len(commits) > 1:
+        found.append(f"made by {len(commits)} commits: {', '.join(commit[:7] for commit in commits)}")
+    if changed := int((table["clean"] == False).sum()):  # noqa: E712 - None: not in a checkout
+        found.append(f"{changed} runs were started in a checkout with changes")
+    if unknown := int(table["commit"].isna().sum()):
+        found.append(f"{unknown} runs were not started in a checkout")
+    return found
 
 
 def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
