@@ -30,9 +30,10 @@ def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:
     variant = mine.runs["variant"]
     whole = np.where(variant.str.contains("bounded"), OTHERWISE, PAPERS)
     length = variant.str.extract(r"t_max=(\d+)", expand=False)
+    epsilon = mine.runs["epsilon"].map("{:g}".format)
     runs = mine.runs.assign(
         task=mine.runs["env"].str.removeprefix("control/"),
-        scheme=("rollouts of " + length).fillna(pd.Series(whole, variant.index)),
+        scheme=("rollouts of " + length + ", ε " + epsilon).fillna(pd.Series(whole, variant.index)),
     )
     return runs, mine.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
 

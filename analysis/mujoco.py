@@ -30,7 +30,10 @@ DOMAINS = {
     "point_mass_easy_pixels": "Pointmass2D RGB", "manipulator_bring_ball_pixels": "Gripper RGB",
 }  # fmt: skip
 """The paper's panel of which a task is a descendant."""
-SCHEMES = {PAPERS: "o", "rollouts of 20": "x", "rollouts of 100": "+", OTHERWISE: "^"}
+SCHEMES = {
+    PAPERS: "o", "rollouts of 20, ε 0.1": "x", "rollouts of 100, ε 0.1": "+", "rollouts of 20, ε 1e-05": "<",
+    "rollouts of 100, ε 1e-05": ">", OTHERWISE: "^",
+}  # fmt: skip
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
 CURVE = "tab:blue"
 COLUMNS = 5

@@ -6,11 +6,11 @@ laptop, on 8 tasks of the Control Suite, 16 actor-learners in virtual time:
   - the paper's (§9): whole episodes without bootstrapping, separate LSTM networks, spherical normal: 8 rates from 1e-5
     to 1e-1 x 500,000 steps;
   - rollouts with bootstrapping, the Control Suite's network and policy within bounds, diagonal covariance, scaled
-    observations: 2 lengths x 5 rates x 500,000 steps; then the length and rate that are best over all tasks with 3
-    fresh seeds x 2M steps, and on two tasks x 10M steps;
-  - the same but for whole episodes, on 3 tasks: 5 rates x 500,000 steps;
+    observations: 2 lengths x 2 of RMSProp's ε x 3 rates x 500,000 steps; then what is best over all tasks with 3 fresh
+    seeds x 2M steps, and on two tasks x 10M steps;
+  - the same but for whole episodes, on 3 tasks: 2 of RMSProp's ε x 3 rates x 500,000 steps;
   - rollouts from pixels with one network, one task: 2 rates x 150,000 steps, then the best one with 3 seeds x 500,000.
-161 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
+180 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
 """
 
 from __future__ import annotations
@@ -44,9 +44,11 @@ WHOLE_EPISODES: Mapping[str, object] = {}
 POLICY: Mapping[str, object] = {"algo__gaussian__bounded": "true", "algo__gaussian__covariance": "diagonal"}
 EPISODES_OTHERWISE: Mapping[str, object] = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
 """Whole episodes with what else goes with rollouts, to tell the updates from the rest."""
-ROLLOUTS = [{**EPISODES_OTHERWISE, "algo__t_max": steps} for steps in (20, 100)]
+EPSILONS: Sequence[Mapping[str, object]] = ({}, {"optimizer__epsilon": 1e-5})
+"""The paper's, with which RMSProp is nearly SGD where gradients are small, and one with which it is not."""
+ROLLOUTS = [{**EPISODES_OTHERWISE, "algo__t_max": steps, **epsilon} for steps in (20, 100) for epsilon in EPSILONS]
 """Two of the three lengths that Tassa et al. 2018 searched; 1,000 is a whole episode."""
-ROLLOUTS_OF_PIXELS = [{"network__separate": "false", "algo__t_max": 20, **POLICY}]
+ROLLOUTS_OF_PIXELS = [{"network__separate": "false", "algo__t_max": 20, **POLICY, **EPSILONS[1]}]
 
 COMMON = (*QUIET, "evaluation.episodes=10")
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=50_000")
@@ -108,14 +110,14 @@ class Search:
 
 def laptop(scores: Scores) -> list[Run]:
     """The whole experiment; what follows of the search is the last to be run."""
-    rates = log_uniform(1e-4, 1e-2, 5)
+    rates = log_uniform(3e-4, 3e-3, 3)
     rollouts = Search(TASKS, ROLLOUTS, rates, 500_000, 2_000_000, 3, longer=dict.fromkeys(LONGER, 10_000_000))
     pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(3e-4, 1e-3, 2), 150_000, 500_000, 3)
     episodes = grid(TASKS, WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 8), 500_000)
     return [
         *rollouts.runs(scores),
         *episodes,
-        *grid(COMPARED, EPISODES_OTHERWISE, rates, 500_000),
+        *(one for epsilon in EPSILONS for one in grid(COMPARED, {**EPISODES_OTHERWISE, **epsilon}, rates, 500_000)),
         *pixels.runs(scores),
     ]
 

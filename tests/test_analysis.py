@@ -23,7 +23,7 @@ SCRIPTS = [
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 160, "learning_speed": 160, "thread_scaling": 168, "optimizers": 160, "ablations": 64,
-    "atari_table": 45, "mujoco": 194, "racing": 32, "labyrinth": 10,
+    "atari_table": 45, "mujoco": 213, "racing": 32, "labyrinth": 10,
     "first_runs": 7, "implementations": 24, "executions": 60,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
@@ -541,7 +541,7 @@ def test_what_is_learnt_of_control_is_far_above_chance():
 def control_runs(tasks, rates, score, seed=0):
     """Made-up runs of the paper's updates."""
     rows = [
-        {"env": f"control/{task}", "variant": "", "seed": seed + number, "run": f"{task},{rate}", "learning_rate": rate,
+        {"env": f"control/{task}", "variant": "", "epsilon": 0.1, "seed": seed + number, "run": f"{task},{rate}", "learning_rate": rate,
          "score": score(rate), "budget": 2_000_000}
         for task in tasks
         for number, rate in enumerate(rates)
