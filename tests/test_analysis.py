@@ -541,8 +541,8 @@ def test_what_is_learnt_of_control_is_far_above_chance():
 def control_runs(tasks, rates, score, seed=0):
     """Made-up runs of the paper's updates."""
     rows = [
-        {"env": f"control/{task}", "variant": "", "epsilon": 0.1, "seed": seed + number, "run": f"{task},{rate}", "learning_rate": rate,
-         "score": score(rate), "budget": 2_000_000}
+        {"env": f"control/{task}", "variant": "", "epsilon": 0.1, "seed": seed + number, "run": f"{task},{rate}",
+         "learning_rate": rate, "score": score(rate), "budget": 2_000_000}
         for task in tasks
         for number, rate in enumerate(rates)
     ]  # fmt: skip
