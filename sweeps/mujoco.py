@@ -9,7 +9,7 @@ laptop, on 8 tasks of the Control Suite, 16 actor-learners in virtual time:
     observations: 2 lengths x 2 of RMSProp's ε x 3 rates x 500,000 steps; then what is best over all tasks with 3 fresh
     seeds x 2M steps, and on two tasks x 10M steps;
   - the same but for whole episodes, on 3 tasks: 2 of RMSProp's ε x 3 rates x 500,000 steps;
-  - rollouts from pixels with one network, one task: 2 rates x 150,000 steps, then the best one with 3 seeds x 500,000.
+  - rollouts from pixels with one network, one task: 2 rates x 100,000 steps, then the best one with 3 seeds x 300,000.
 180 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
 """
 
@@ -112,7 +112,7 @@ def laptop(scores: Scores) -> list[Run]:
     """The whole experiment; what follows of the search is the last to be run."""
     rates = log_uniform(3e-4, 3e-3, 3)
     rollouts = Search(TASKS, ROLLOUTS, rates, 500_000, 2_000_000, 3, longer=dict.fromkeys(LONGER, 10_000_000))
-    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(3e-4, 1e-3, 2), 150_000, 500_000, 3)
+    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(3e-4, 1e-3, 2), 100_000, 300_000, 3)
     episodes = grid(TASKS, WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 8), 500_000)
     return [
         *rollouts.runs(scores),
