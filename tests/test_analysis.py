@@ -31,6 +31,9 @@ METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]
 MORE = [2, 4, 8, 16]
 
 
+pytestmark = pytest.mark.xdist_group("analysis")  # its made-up tables are made once
+
+
 @pytest.fixture(autouse=True)
 def scripts_and_sweeps(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "sweeps"))
@@ -390,6 +393,7 @@ def test_verdicts_of_several_parts():
 def rules(monkeypatch):
     """The rules on games, and a way to give them tables."""
     module = script("_rules")
+    monkeypatch.setattr(statistics, "RESAMPLES", 1000)
 
     def give(runs, scores=None, **notes):
         mine = figures.Ours(pd.DataFrame(runs), pd.DataFrame(scores if scores is not None else runs), notes)

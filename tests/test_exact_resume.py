@@ -324,7 +324,7 @@ COMMANDS = {
 @pytest.mark.parametrize(
     ("kills", "words"),
     [
-        (2, ["algo=one_step_sarsa", "env=minatar/breakout", "frames=20_000"]),
+        (2, ["algo=one_step_sarsa", "env=minatar/breakout", "frames=10_000"]),
         pytest.param(20, ["algo=a3c", "env=minatar/breakout", "frames=300_000"], marks=pytest.mark.slow),
         pytest.param(20, ["algo=one_step_q", "env=pong", "frames=40_000"], marks=pytest.mark.slow),
         pytest.param(20, ["algo=n_step_q", "network=mnih2013_lstm", "frames=60_000"], marks=pytest.mark.slow),
@@ -341,7 +341,7 @@ def test_a_run_that_is_killed_or_stopped_at_random_moments_is_the_unbroken_one(t
         for _ in range(number):
             started = Run(tmp_path / name, *command)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                started.process.wait(timeout=3 + 5 * rng.random())
+                started.process.wait(timeout=3 + 4 * rng.random())
             started.process.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
             started.process.wait()
         last = Run(tmp_path / name, *command, env={"PYTHONHASHSEED": str(number + 1)})

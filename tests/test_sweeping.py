@@ -21,7 +21,7 @@ from a3crepro.config import compose
 from a3crepro.settings import UserError
 from a3crepro.sweeping import costs
 from a3crepro.sweeping.collect import BINS, collect
-from a3crepro.sweeping.command import Command, time_left
+from a3crepro.sweeping.command import Command, main, time_left
 from a3crepro.sweeping.experiment import Experiment, Scale, run
 from a3crepro.sweeping.state import Overview, State, last_row, state_of
 
@@ -350,9 +350,13 @@ def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path):
         (["hydra/launcher=slum"], "hydra/launcher"),
     ],
 )
-def test_mistakes_get_one_line(tmp_path, words, line):
-    status, out = finish(start(tmp_path, *words))
-    assert status == 2, out
+def test_mistakes_get_one_line(tmp_path, monkeypatch, capsys, words, line):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tiny.py", "scale=smoke", *words])
+    with pytest.raises(SystemExit) as ended:
+        main(TINY)
+    out = "".join(capsys.readouterr())
+    assert ended.value.code == 2, out
     assert line in out and len(out.strip().splitlines()) <= 2
 
 
