@@ -31,9 +31,6 @@ METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]
 MORE = [2, 4, 8, 16]
 
 
-pytestmark = pytest.mark.xdist_group("analysis")  # its made-up tables are made once
-
-
 @pytest.fixture(autouse=True)
 def scripts_and_sweeps(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "sweeps"))
