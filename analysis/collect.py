@@ -8,7 +8,7 @@ what the sweep says, are refused; with --unfinished, what is done is collected, 
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -17,20 +17,32 @@ from a3crepro.results import RESULTS
 from a3crepro.settings import UserError
 from a3crepro.sweeping.collect import collect, told
 from a3crepro.sweeping.command import Command
+from a3crepro.sweeping.experiment import Experiment
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 
 
+def experiment_of(name: str) -> Experiment:
+    """That of a file in `sweeps/`, which may have the name of a library, as `mujoco.py` has."""
+    spec = importlib.util.spec_from_file_location(f"sweep_{name}", SWEEPS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    experiment: Experiment = module.EXPERIMENT
+    return experiment
+
+
 def main() -> None:
     """Collects as the command line says."""
+    sys.path[0] = str(SWEEPS)  # instead of this file's folder; and behind the libraries
+    sys.path.append(sys.path.pop(0))
     names = sorted(path.stem for path in SWEEPS.glob("*.py") if "EXPERIMENT = " in path.read_text())
     arguments = sys.argv[1:]
     if not arguments or arguments[0] not in names:
         raise UserError(f"the first word should be one of {', '.join(names)}")
-    sys.path.insert(0, str(SWEEPS))
-    experiment = importlib.import_module(arguments[0]).EXPERIMENT
+    experiment = experiment_of(arguments[0])
     if experiment.tables:  # a view: its tables are those of the whole
-        experiment = importlib.import_module(experiment.tables).EXPERIMENT
+        experiment = experiment_of(experiment.tables)
     command = Command(experiment, [word for word in arguments[1:] if word != "--unfinished"])
     into = RESULTS / experiment.name / command.root.name
     warnings = collect(command, into, "--unfinished" in arguments)

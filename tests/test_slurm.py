@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from test_sweeping import SEEDS, content, finish, start, unbroken, wait_until  # noqa: F401 - a fixture
 
+from a3crepro.sweeping.state import frames_of
+
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 pytestmark = [
     pytest.mark.slow,
@@ -120,13 +122,20 @@ def running_tasks():
             if job.get("JobState") == "RUNNING" and "ArrayTaskId" in job]  # fmt: skip
 
 
+def begun(directory):
+    """Seeds of runs that have most of their way before them."""
+    return [seed for seed in range(SEEDS)
+            if 0 < frames_of(directory / "toy" / "catch" / "a3c" / f"threads=2,seed={seed}") < 1500]  # fmt: skip
+
+
 def test_a_sweep_through_slurm_of_which_a_job_is_cancelled(cluster, tmp_path, unbroken):  # noqa: F811
     launcher = "hydra/launcher=slurm"
     process = start(tmp_path, launcher)
     directory = tmp_path / "runs" / "smoke"
-    wait_until(lambda: any(directory.rglob("episodes.csv")) and running_tasks(), patience=180)
-    (cancelled, *_) = running_tasks()
-    subprocess.run(["scancel", cancelled], check=True)
+    wait_until(lambda: begun(directory) and running_tasks(), patience=180)
+    midway = f"_{begun(directory)[0]}"
+    (cancelled,) = (task for task in running_tasks() if task.endswith(midway))
+    subprocess.run(["scancel", "--signal=KILL", "--full", cancelled], check=True)
     status, out = finish(process)
     assert status == 1 and "launcher gave up" in out, out
     wait_until(lambda: not running_tasks(), patience=180)
