@@ -352,17 +352,18 @@ def test_a_disk_that_fills_up_and_is_made_free_again_costs_nothing_that_was_save
 @pytest.mark.slow
 def test_a_run_that_is_killed_twenty_times_finishes_with_whole_tables(tmp_path):
     rng = random.Random(0)
-    words = ("env=toy/catch", "threads=3", "hydra.run.dir=run", "checkpoint.every_seconds=0.3", *EVALUATED)
-    budget, directory, reached = 300_000, tmp_path / "run", 0
+    words = ("env=toy/catch", "threads=3", "hydra.run.dir=run", "checkpoint.every_seconds=0.3", *EVALUATED,
+             "evaluation.every=2_500")  # fmt: skip
+    budget, directory, reached = 1_000_000, tmp_path / "run", 0
     for _ in range(20):
         with running(tmp_path, *words, f"frames={budget}") as run:
             going = rng.random() < 0.8
             if going:
                 begun = (directory / "episodes.csv").read_bytes() if (directory / "episodes.csv").exists() else b""
                 run.wait_until(lambda begun=begun: games_since(directory, begun), "new games")
-                time.sleep(rng.uniform(0, 3))
+                time.sleep(rng.uniform(0, 1.5))
             else:
-                time.sleep(rng.uniform(0.3, 6))
+                time.sleep(rng.uniform(0.3, 5))
             processes = run.processes()
             match rng.choice(["main", "child", "child", "ctrl-c", "group"]):
                 case "main":

@@ -158,11 +158,11 @@ def finish(process, timeout=240):
     return process.returncode, out
 
 
-def content(root):
+def content(root, scale="smoke"):
     """What runs leave but for real time, and how often each was started."""
     tables, starts = {}, {}
     for seed in range(SEEDS):
-        directory = root / "runs" / "smoke" / "toy" / "catch" / "a3c" / f"threads=2,seed={seed}"
+        directory = root / "runs" / scale / "toy" / "catch" / "a3c" / f"threads=2,seed={seed}"
         assert state_of(directory) is State.DONE
         for name in ("episodes.csv", "evaluations.csv"):
             with open(directory / name) as file:
