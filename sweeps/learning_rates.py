@@ -5,6 +5,7 @@
 laptop: 4 methods x 40 of the paper's 50 rates on MinAtar Breakout, 16 actor-learners in virtual time: 160 runs of
 600,000 frames. paper: 5 games x 4 methods x 50 rates, 16 processes: 1,000 runs of 200M frames.
 A rate's number among the paper's fifty is its run's seed: as in the paper, each point has an initialisation of its own.
+Core-hours at the scale laptop: 4.0.
 """
 
 from __future__ import annotations

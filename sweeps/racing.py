@@ -6,6 +6,7 @@ laptop: the slow car alone, 4 methods x 2 rates; then each method's best rate wi
 of the other settings; 16 actor-learners in virtual time: 8 runs of 4M frames and 24 that follow.
 paper: the same settings and methods, the 50 rates, 16 processes: 800 runs of 400M frames; the paper's curves go on
 for two days.
+Core-hours at the scale laptop: 9.4.
 """
 
 from __future__ import annotations
