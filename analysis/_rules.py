@@ -7,14 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from _threads import SpeedUp, compared, levels, our_curves, speedup, times
-from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, with_data
+from _verdicts import NO_DATA, Verdict, decided, joined, range_of_rates, with_data
 from atari_table import normalised, our_normalised
 
 from a3crepro.figures import LEAST, METHODS, Ours, ours, reference, title
 from a3crepro.statistics import (
     bootstrap,
-    decades_of_good_rates,
-    good_rates,
     interval_of_difference,
     interval_of_mean,
     interval_of_shares,
@@ -127,8 +125,10 @@ def n_step_is_faster(mine: Ours) -> Verdict:
 
 def on_some_games(verdicts: list[str]) -> str:
     """Of what is said of some games: one shows it; that there are none takes most of them."""
-    if not verdicts or "reproduced" in verdicts:
-        return "reproduced" if verdicts else NO_DATA
+    if not verdicts:
+        return NO_DATA
+    if "reproduced" in verdicts:
+        return "reproduced"
     if len(verdicts) >= MOST_GAMES and set(verdicts) == {"not reproduced"}:
         return "not reproduced"
     return f"not decided: on none of {len(verdicts)}"
@@ -197,15 +197,11 @@ def wide_range(mine: Ours) -> Verdict:
             verdicts.append("not reproduced" if method in set(mine.runs["method"]) else NO_DATA)
             effects.append(f"{name}: no game was learnt" if method in set(mine.runs["method"]) else f"{name}: missing")
             continue
-        decades, ranges = decades_of_good_rates(games, BEST), [good_rates(*game, BEST) for game in games]
-        inside, collapsed = sum(found.inside for found in ranges), sum(found.collapsed for found in ranges)
-        cut_off = any(found.cut_off for found in ranges)
-        verdict = decided(decades, WIDE)
-        if verdict == "not reproduced" and cut_off:
-            verdict = BOUND
-        verdicts.append(verdict if collapsed <= FEW_COLLAPSES * inside else "not reproduced")
-        bound = "≥" if cut_off else ""
-        effects.append(f"{name}: {bound}{decades} decades, {collapsed} of {inside} collapsed")
+        found = range_of_rates(games, BEST)
+        inside, collapsed = sum(part.inside for part in found.parts), sum(part.collapsed for part in found.parts)
+        verdicts.append(found.verdict(WIDE) if collapsed <= FEW_COLLAPSES * inside else "not reproduced")
+        bound = "≥" if found.cut_off else ""
+        effects.append(f"{name}: {bound}{found.decades} decades, {collapsed} of {inside} collapsed")
     return Verdict(joined(verdicts), "; ".join(effects))
 
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from _control import PAPERS, by_chance, control, is_learnt, over_time, suite_score
-from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, with_data
+from _rules import ONE_STEP
+from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, with_data
 from racing import chosen_runs, our_shares
 
 from a3crepro.figures import METHODS, Ours, reference
 from a3crepro.statistics import (
     Interval,
-    decades_of_good_rates,
     first_crossing,
-    good_rates,
     interval_of_difference,
     interval_of_mean,
 )
 from a3crepro.sweeping.experiment import FRESH
 
-ONE_STEP = ("one_step_q", "one_step_sarsa")
 WIDE = 1.0
 """Decades, median over tasks: the readings of the paper's panels have 1.0 (Pendulum) to 2.0 (Walker 2D)."""
 STRATEGY = 0.25
@@ -52,21 +50,21 @@ def wide_in_control(mine: Ours) -> Verdict:
     """By the paper's updates, over the tasks that the best run learnt. A range that is cut off by the rates has a +."""
     runs, _ = control(mine)
     search = runs[(runs["seed"] < FRESH) & (runs["scheme"] == PAPERS)]
-    learnt, effects = [], []
+    learnt, tasks = [], []
     for task, table in search.groupby("task"):
         if not is_learnt(str(task), table["score"].max()):
             continue
         rates, scores = (table[column].to_numpy(float) for column in ("learning_rate", "score"))
         learnt.append((rates, scores - by_chance(str(task))))
-        found = good_rates(*learnt[-1])
-        effects.append(f"{task}: {found.decades:.2f}{'+' if found.cut_off else ''}")
+        tasks.append(str(task))
     if not learnt:
         return Verdict("not decided: no task was learnt", "–")
-    decades = decades_of_good_rates(learnt, of_best=1)
-    verdict = decided(decades, WIDE)
-    if verdict == "not reproduced" and any(good_rates(*task).cut_off for task in learnt):
-        verdict = BOUND
-    return Verdict(verdict, f"{decades} decades ({'; '.join(effects)})")
+    found = range_of_rates(learnt, of_best=1)
+    effect = "; ".join(
+        f"{task}: {part.decades:.2f}{'+' if part.cut_off else ''}"
+        for task, part in zip(tasks, found.parts, strict=True)
+    )
+    return Verdict(found.verdict(WIDE), f"{found.decades} decades ({effect})")
 
 
 @with_data("labyrinth")

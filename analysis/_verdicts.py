@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from a3crepro.figures import Ours, ours
-from a3crepro.statistics import Interval
+from a3crepro.statistics import Array, GoodRates, Interval, decades_of_good_rates, good_rates
 
 
 class Verdict(NamedTuple):
@@ -25,6 +25,29 @@ def decided(interval: Interval, line: float) -> str:
     if interval.low > line:
         return "reproduced"
     return "not reproduced" if interval.high < line else "not decided: the interval holds the line"
+
+
+class RangeOfRates(NamedTuple):
+    """How wide the good learning rates are, over games or tasks."""
+
+    decades: Interval
+    parts: list[GoodRates]
+    """Of each game."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether one of them ends where the rates do, so that it may be wider."""
+        return any(part.cut_off for part in self.parts)
+
+    def verdict(self, line: float) -> str:
+        """A range that may be wider does not refute."""
+        found = decided(self.decades, line)
+        return BOUND if found == "not reproduced" and self.cut_off else found
+
+
+def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int) -> RangeOfRates:
+    """From each game's rates and scores, `of_best` as in `good_rates`."""
+    return RangeOfRates(decades_of_good_rates(games, of_best), [good_rates(*game, of_best) for game in games])
 
 
 def joined(verdicts: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ Core-hours at the scale laptop: 4.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from _protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE, best_rate
 
@@ -30,12 +30,21 @@ def grid(
     ]
 
 
-def fresh_seeds(scores: Scores, game: str, method: str, rates: Sequence[float], threads: int, seeds: int) -> list[Run]:
-    """The rate that ended best of such a grid, with so many fresh seeds; nothing before all its runs have ended."""
-    rate = best_rate(scores, grid([game], rates, [method], threads), rates)
+def fresh_seeds(
+    scores: Scores, seeds: Mapping[str, int], method: str, rates: Sequence[float], threads: int
+) -> list[Run]:
+    """The rate that ended best of such a grid in the first game, with so many fresh seeds in each game.
+
+    Nothing before all runs of the grid have ended.
+    """
+    rate = best_rate(scores, grid([next(iter(seeds))], rates, [method], threads), rates)
     if rate is None:
         return []
-    return [run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number) for number in range(seeds)]
+    return [
+        run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number)
+        for game, count in seeds.items()
+        for number in range(count)
+    ]
 
 
 EXPERIMENT = Experiment(

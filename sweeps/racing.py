@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from _protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE, best_rate
-from learning_rates import grid
+from _protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE
+from learning_rates import fresh_seeds, grid
 
 from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
 TWO = EIGHT[3:6:2]
@@ -28,16 +28,9 @@ PAPER = (*QUIET, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_
 
 def with_fresh_seeds(scores: Scores, seeds: Mapping[str, int], rates: Sequence[float], threads: int = 16) -> list[Run]:
     """A search over rates in the first setting; when a method's is over, its best rate with so many seeds in each."""
-    where = next(iter(seeds))
-    runs = grid([where], rates, threads=threads)
+    runs = grid([next(iter(seeds))], rates, threads=threads)
     for method in METHODS:
-        rate = best_rate(scores, grid([where], rates, [method], threads), rates)
-        if rate is not None:
-            runs += [
-                run(env, method, threads=threads, optimizer__lr=rate, seed=FRESH + number)
-                for env, count in seeds.items()
-                for number in range(count)
-            ]
+        runs += fresh_seeds(scores, seeds, method, rates, threads)
     return runs
 
 

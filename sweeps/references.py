@@ -14,6 +14,9 @@ import subprocess
 import sys
 
 import pandas as pd
+from _protocol import MINATAR_GAMES
+from labyrinth import MAZES
+from racing import SETTINGS
 
 from a3crepro.cli import run_command
 from a3crepro.results import RESULTS
@@ -21,16 +24,15 @@ from a3crepro.run_directory import write_text
 from a3crepro.settings import UserError
 from a3crepro.sweeping.circumstances import circumstances
 
-MINATAR = [f"minatar/{game}" for game in ("asterix", "breakout", "freeway", "seaquest", "space_invaders")]
 CONTROL = [
     f"control/{task}"
     for task in ("cartpole_balance", "cartpole_swingup", "pendulum_swingup", "point_mass_easy", "reacher_easy",
                  "cheetah_run", "walker_stand", "walker_walk", "manipulator_bring_ball", "reacher_hard", "hopper_hop")
 ]  # fmt: skip
-WORLDS = ["labyrinth", "labyrinth_static", *(f"racing/{name}" for name in ("slow", "slow_bots", "fast", "fast_bots"))]
+WORLDS = [*MAZES, *SETTINGS]
 EPISODES = {"minatar": 300, "control": 60}
 """By family; 30 elsewhere. MinAtar's are short, and a random policy's scores in control vary by the start."""
-CASES = [(env, "random") for env in (*MINATAR, *CONTROL, *WORLDS)] + [(env, "expert") for env in WORLDS]
+CASES = [(env, "random") for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)] + [(env, "expert") for env in WORLDS]
 TABLE = RESULTS / "references" / "references.csv"
 
 

@@ -34,7 +34,7 @@ def with_fresh_seeds(
     runs = cells([game], threads, rates)
     for n in threads:
         for method in METHODS:
-            runs += fresh_seeds(scores, game, method, rates, n, seeds)
+            runs += fresh_seeds(scores, {game: seeds}, method, rates, n)
     return runs
 
 

@@ -103,8 +103,9 @@ def main() -> None:
             if own["case"] in case:
                 measure(path, case, call, ["-m", "a3crepro.benchmark", *words, *overrides, f"seconds={seconds}"])
         for case, words in PFRL.items() if own["pfrl"] and own["part"] == "table" else ():
-            script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
-            measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])
+            if own["case"] in case:
+                script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
+                measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])
 
 
 def is_measured(path: Path, call: int, command: str) -> bool:
