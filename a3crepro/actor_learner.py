@@ -155,8 +155,8 @@ class ActorLearner:
         self.monitors = shared.monitors.numpy()
         self.statistics = shared.statistics[thread if len(shared.statistics) > 1 else 0].numpy()
         self.staleness = shared.staleness[thread].numpy()
-        self.moments = shared.moments[thread].numpy()
-        self._seen = np.zeros(self.moments.size)
+        self.sums = shared.sums[thread].numpy()
+        self._seen = np.zeros(self.sums.size)
         self.scale = Scaling(self._seen)
         self._read_at: list[int] = []
         self._not_finite_in_a_row = 0
@@ -231,7 +231,7 @@ class ActorLearner:
         """T ← T + frames."""
         self.counters[FRAMES] += frames
         if self._seen.size:
-            self.moments += self._seen
+            self.sums += self._seen
             self._seen[:] = 0
 
     def apply(self) -> None:

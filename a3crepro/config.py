@@ -170,8 +170,11 @@ def _describe(settings: type[Settings], detail: Mapping[str, Any], prefix: tuple
     if detail["type"] == "missing":
         return f"{key}: missing"
     message = detail["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    given = "" if isinstance(detail["input"], Mapping) else f", got {detail['input']!r}"
-    return f"{key}: {message}{given}"
+    if isinstance(
+        detail["input"], Mapping
+    ):  # found by looking at several keys: the message names the one that is wrong
+        return f"{key}.{message}"
+    return f"{key}: {message}, got {detail['input']!r}"
 
 
 def _keys_beside(settings: type[Settings], location: tuple[Any, ...]) -> list[str]:
@@ -188,6 +191,8 @@ def _keys_beside(settings: type[Settings], location: tuple[Any, ...]) -> list[st
 def _check_fit(config: Config) -> None:
     """Refuses choices that are each right and do not fit together, before any process is started."""
     observation_space, actions = config.env.spaces()
+    if config.env.normalises and observation_space.dtype == np.uint8:
+        raise UserError("env.normalise_observations: goes with states, not with pictures; allowed: false")
     with _naming("network"):
         config.network.check(observation_space)
     with _naming("algo"):

@@ -44,7 +44,7 @@ class NetworkPolicy:
         if theta.numel() != parameter_count(module):
             raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
         self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
-        self.algo, self.scale = config.algo, Scaling(learnt.moments)
+        self.algo, self.scale = config.algo, Scaling(learnt.sums)
         self.state = self.model.initial_state()
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:

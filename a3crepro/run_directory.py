@@ -40,6 +40,8 @@ PACKAGES = (
     "numpy",
     "numba",
     "gymnasium",
+    "mujoco",
+    "dm-control",
     "ale-py",
     "minatar",
     "hydra-core",
@@ -130,7 +132,7 @@ class Waiting(NamedTuple):
     """θ that waits for its evaluation."""
 
     parameters: np.ndarray
-    moments: np.ndarray
+    sums: np.ndarray
     seconds: float
     real_seconds: float
 

@@ -17,8 +17,13 @@ def width(components: int) -> int:
 
 
 def sums_of(observation: np.ndarray) -> np.ndarray:
-    """The number 1, the components, and their squares: what is added for an observation, float64 [1 + 2n]."""
+    """The number 1, the components, and their squares: what is added for an observation, float64 [1 + 2n].
+
+    Zeros for one that is not finite: it would make all that follow NaN.
+    """
     values = observation.reshape(-1).astype(np.float64)
+    if not np.isfinite(values).all():
+        return np.zeros(1 + 2 * len(values))
     return np.concatenate(([1.0], values, values**2))
 
 

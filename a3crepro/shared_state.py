@@ -37,13 +37,13 @@ class Learnt(NamedTuple):
 
     parameters: np.ndarray
     """θ, float32 [n]."""
-    moments: np.ndarray = np.zeros(0)
+    sums: np.ndarray = np.zeros(0)
     """Sums of observations, of all actor-learners (`scaling.py`); of length 0 where they are not scaled."""
 
 
 def learnt(arrays: Mapping[str, np.ndarray]) -> Learnt:
     """What was learnt, of the arrays of a shared state."""
-    return Learnt(arrays["parameters"], arrays["moments"].sum(0))
+    return Learnt(arrays["parameters"], arrays["sums"].sum(0))
 
 
 class SharedState:
@@ -56,22 +56,22 @@ class SharedState:
       counters: frames, updates and refused gradients of each actor-learner, int64 [threads, 8].
       staleness: how many gradients of each actor-learner came to a θ that had had 0, 1, 2, … updates since they
         read it, int64 [threads, 512].
-      moments: sums of the observations of each actor-learner, float64 [threads, 1 + 2 components], or of width 0
+      sums: of the observations of each actor-learner, float64 [threads, 1 + 2 components], or of width 0
         where observations are not scaled. A reader may see a new count beside old sums, for a moment, as with θ.
       marks: what was done at multiples of T, int64 [3].
       monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].
     """
 
-    ARRAYS = ("parameters", "target", "statistics", "counters", "staleness", "moments", "marks", "monitors")
+    ARRAYS = ("parameters", "target", "statistics", "counters", "staleness", "sums", "marks", "monitors")
 
-    def __init__(self, initial: Tensor, *, target: bool, statistics_rows: int, threads: int, moments: int = 0) -> None:
+    def __init__(self, initial: Tensor, *, target: bool, statistics_rows: int, threads: int, sums: int = 0) -> None:
         n = initial.numel()
         self.parameters = initial.clone()
         self.target = initial.clone() if target else torch.zeros(0)
         self.statistics = torch.zeros(statistics_rows, n)
         self.counters = torch.zeros(threads, ROW, dtype=torch.int64)
         self.staleness = torch.zeros(threads, STALENESS, dtype=torch.int64)
-        self.moments = torch.zeros(threads, moments, dtype=torch.float64)
+        self.sums = torch.zeros(threads, sums, dtype=torch.float64)
         self.monitors = torch.zeros(threads, dtype=torch.float64)
         self.marks = torch.zeros(3, dtype=torch.int64)
         self.flags = torch.zeros(2, dtype=torch.int64)
@@ -159,7 +159,7 @@ class SharedState:
 
     def seen(self) -> np.ndarray:
         """Sums of the observations of all actor-learners."""
-        sums: np.ndarray = self.moments.numpy().sum(0)
+        sums: np.ndarray = self.sums.numpy().sum(0)
         return sums
 
     def arrays(self) -> dict[str, np.ndarray]:

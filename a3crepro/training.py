@@ -105,7 +105,7 @@ def initial_state(config: Config) -> SharedState:
         target=config.algo.target_interval is not None,
         statistics_rows=1 if one_row else config.threads,
         threads=config.threads,
-        moments=width(math.prod(space.shape)) if config.env.normalises else 0,
+        sums=width(math.prod(space.shape)) if config.env.normalises else 0,
     )
 
 
@@ -128,7 +128,7 @@ class Training:
         self.seconds, self.real_seconds = self.origin.seconds, self.origin.real_seconds
         self.evaluator = Evaluator(config)
         for frames, what in self.waiting.items():
-            self.evaluator.submit(frames, Learnt(what.parameters, what.moments))
+            self.evaluator.submit(frames, Learnt(what.parameters, what.sums))
         self._saved = time.monotonic()
 
     def _restore(self, checkpoint: Checkpoint) -> None:

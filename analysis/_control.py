@@ -10,19 +10,26 @@ from a3crepro.results import standing_for
 
 MOST = 1000.0
 """The greatest possible score of a task."""
+EPISODES = 10
+"""Of an evaluation (`sweeps/mujoco.py`)."""
 PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
 """How a run learnt; all of what belongs to each is in `sweeps/mujoco.py`."""
 
 
-def by_chance(task: str) -> float:
-    """Mean score of a random policy, which does not see what it acts on."""
-    return reference(f"control/{task.removesuffix('_pixels')}")
+def by_chance(task: str, column: str = "score_mean") -> float:
+    """Mean score of a random policy, which does not see what it acts on, or another column of the references."""
+    return reference(f"control/{task.removesuffix('_pixels')}", column=column)
 
 
 def is_learnt(task: str, score: float) -> bool:
-    """Three times a random policy's score, or a fifth of what that leaves to be gained."""
-    least = by_chance(task)
-    return score > least + min(2 * least, 0.2 * (MOST - least))
+    """Three times a random policy's score or a fifth of what that leaves to be gained; and no accident.
+
+    Where reward is rare, a random policy's mean over an evaluation's few episodes is often three times what it is over
+    many: the score is to be four of its standard errors above that, too.
+    """
+    least, deviation = by_chance(task), by_chance(task, "score_std")
+    far = min(2 * least, 0.2 * (MOST - least))
+    return score > least + max(far, 4 * deviation / np.sqrt(EPISODES))
 
 
 def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -90,7 +90,8 @@ def main() -> None:
         f"Scores of the Control Suite's tasks, at most {MOST:,.0f}; final evaluations, means with 95 % intervals over "
         "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
         "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
-        "observations; the last is the same but for whole episodes. Search: the best rate's run. "
+        "observations (from pixels one network with an LSTM, unscaled); the last is the same but for whole episodes. "
+        "Search: the best rate's run. "
         f"Dashed: the Control Suite's own A3C after 100M steps; dotted: a random policy. "
         f"{mine.caption() if mine else NOTHING}"
     )

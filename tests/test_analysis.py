@@ -535,6 +535,7 @@ def test_the_mean_of_57_games_is_compared_game_by_game(rules, monkeypatch):
 def test_what_is_learnt_of_control_is_far_above_chance():
     module = script("_control")
     assert module.is_learnt("cheetah_run", 12) and not module.is_learnt("cheetah_run", 11)  # three times 3.9
+    assert module.is_learnt("pendulum_swingup", 4) and not module.is_learnt("pendulum_swingup", 3)  # 0.48 ± 2.5
     assert module.is_learnt("cartpole_balance", 490) and not module.is_learnt("cartpole_balance", 480)  # 1,000 at most
     assert module.by_chance("cartpole_swingup_pixels") == module.by_chance("cartpole_swingup")
 

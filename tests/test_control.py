@@ -240,13 +240,16 @@ def test_actions_that_are_neither_numbers_nor_vectors_are_refused():
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_from_episode_to_episode(bench):
+@pytest.mark.parametrize(("implementation", "episodes"), [("fast", 8), ("module", 2)])
+def test_memory_does_not_grow_from_episode_to_episode(bench, implementation, episodes):
+    """Of 1,000 steps through an LSTM, with and without autograd, which must not keep what led to the state."""
     import psutil
 
-    learner = bench("env=control/cartpole_swingup", "network=control_lstm", "threads=1").learner
+    words = ("env=control/cartpole_swingup", "network=control_lstm", f"network.implementation={implementation}")
+    learner = bench(*words, "threads=1").learner
     used = []
     for _ in range(4):
-        for _ in range(8):
+        for _ in range(episodes):
             learner.segment()
         used.append(psutil.Process().memory_info().rss)
     assert used[3] - used[0] < 4 * 2**20
@@ -342,7 +345,8 @@ def test_the_time_limit_is_no_terminal_state():
 
 
 def test_an_unstable_simulation_ends_the_episode(monkeypatch):
-    env = compose("env=control/cartpole_balance").env.make(training=True)
+    settings = compose("env=control/cartpole_balance").env
+    env = settings.make(training=True)
     last, _ = env.reset(seed=0)
 
     def explode(action):
@@ -351,6 +355,11 @@ def test_an_unstable_simulation_ends_the_episode(monkeypatch):
     monkeypatch.setattr(env.task_env, "step", explode)
     observation, reward, terminated, truncated, _ = env.step(np.zeros(1, np.float32))
     assert np.array_equal(observation, last) and (reward, terminated, truncated) == (0.0, False, True)
+    other = settings.make(training=True)
+    other.reset(seed=1)
+    settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+    monkeypatch.setattr(other.task_env, "step", explode)
+    assert np.array_equal(other.step(np.zeros(1, np.float32))[0], last)  # what is told then is part of the state
     monkeypatch.undo()
     assert env.reset()[0].any()
 
@@ -400,16 +409,16 @@ def test_gymnasium_s_own_tasks_with_vectors_are_restored(env_id):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("env=control/cheetah_run", "env.task=walk"), "env: task: unknown 'walk'; allowed: run"),
-        (("env=control/cheetah_run", "env.domain=cow"), "env: domain: unknown 'cow'; allowed: acrobot"),
+        (("env=control/cheetah_run", "env.task=walk"), "env.task: unknown 'walk'; allowed: run"),
+        (("env=control/cheetah_run", "env.domain=cow"), "env.domain: unknown 'cow'; allowed: acrobot"),
         (("env=control/cheetah_run", "network=mnih2013"), "network: mnih2013 takes observations of shape"),
         (
             ("env=control/cheetah_run_pixels", "env.normalise_observations=true"),
-            "env: normalise_observations: goes with",
+            "env.normalise_observations: goes with",
         ),
         (
             ("env=gym", "env.id=ale_py:ALE/Pong-v5", "env.normalise_observations=true"),
-            "env: normalise_observations: goes with",
+            "env.normalise_observations: goes with",
         ),
         (("env=control/cow",), "env: unknown choice 'control/cow'; did you mean"),
         (("env=control",), r"env: unknown choice 'control'; .*control/… \(102\)"),
@@ -462,10 +471,28 @@ def test_pixels_are_what_the_task_s_camera_sees(task):
 
 
 def test_a_camera_that_the_model_lacks_gets_one_line():
+    with pytest.raises(UserError, match=r"^env.camera: control/pendulum_swingup has the cameras 0 to \d+$"):
+        compose("env=control/pendulum_swingup", "env.camera=99")
+
+
+@pytest.mark.slow
+def test_a_run_from_pixels_trains(tmp_path):
     if reason := renderer():
         pytest.skip(reason)
-    with pytest.raises(UserError, match=r"^env.camera: control/pendulum_swingup_pixels has the cameras 0 to \d+$"):
-        compose("env=control/pendulum_swingup_pixels", "env.camera=99").env.make(training=True)
+    words = ("env=control/pendulum_swingup_pixels", "env.max_episode_steps=40", "threads=2", "frames=200",
+             "evaluation.episodes=1", "logging.tensorboard=false")  # fmt: skip
+    found = train(compose(*words), tmp_path)
+    assert found["frames"] >= 200 and found["updates"] == found["frames"] / 40
+
+
+@pytest.mark.parametrize("env_id", ["HalfCheetah-v5", "CartPole-v1"])
+def test_gymnasium_s_tasks_are_drawn_without_a_screen(env_id):
+    if reason := renderer():
+        pytest.skip(reason)
+    env = compose("env=gym", f"env.id={env_id}").env.make(training=False, render=True)
+    env.reset(seed=0)
+    assert env.render().std() > 5
+    env.close()
 
 
 def test_where_nothing_can_draw_the_command_says_what_to_install(tmp_path):
@@ -492,6 +519,7 @@ def test_observations_are_scaled_by_mean_and_deviation():
     assert np.abs(scaled[:, 2]).max() < 0.1  # a constant stays at its mean
     assert scale(np.array([1e9, -1e9, 7.0], np.float32))[:2].tolist() == [LIMIT, -LIMIT]
     assert np.array_equal(Scaling(np.zeros(7))(seen[0]), seen[0])
+    assert not sums_of(np.array([1.0, np.inf, 2.0])).any()  # one that is not finite does not spoil the others
 
 
 def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
@@ -499,7 +527,7 @@ def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
     a, b = case.learners
     for _ in range(3):
         a.segment()
-    assert case.shared.moments[:, 0].tolist() == [16.0, 0.0]  # and the state after 15 steps
+    assert case.shared.sums[:, 0].tolist() == [16.0, 0.0]  # and the state after 15 steps
     raw = b._unscaled
     b.synchronise()
     b.begin()

@@ -70,7 +70,7 @@ class Gaussian(Policy):
         return exploration.sample_gaussian(outputs["mean"], outputs["spread"], self.bounded, rng)
 
     def mode(self, outputs: Outputs) -> Action:
-        mean: np.ndarray = exploration.move_by(
+        mean: np.ndarray = exploration.action_at(
             outputs["mean"], outputs["spread"], np.zeros(len(outputs["mean"])), self.bounded
         )
         return mean

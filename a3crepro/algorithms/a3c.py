@@ -26,8 +26,8 @@ class GaussianPolicy(Settings):
     covariance: Literal["spherical", "diagonal"]
     """One variance for all components, or one for each."""
     bounded: bool
-    """Mean and variance within bounds, as the Control Suite's own A3C has them, for actions in [-1, 1]; else the mean
-    is the linear layer's output and the variance its softplus."""
+    """Mean in [-1, 1] and variance in [0.01, 2.01], as the Control Suite's own A3C has them, whatever the bounds of the
+    actions are; else the mean is the linear layer's output and the variance its softplus."""
     entropy_cost: NonNegativeFloat
     """Weight of −½ (log 2πσ² + 1) in the loss. It counts once, whatever the number of components: with a diagonal
     covariance it is the mean over them."""

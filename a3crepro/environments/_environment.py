@@ -145,6 +145,17 @@ class Environment(Component, ABC):
         return step
 
 
+class OfStates(Environment):
+    """An environment whose observations are vectors, or can be."""
+
+    normalise_observations: bool
+    """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen."""
+
+    @property
+    def normalises(self) -> bool:
+        return self.normalise_observations
+
+
 class PlainEnv(gym.Env[np.ndarray, Any]):
     """An environment that holds its state in plain attributes and one generator."""
 

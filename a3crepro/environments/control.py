@@ -18,7 +18,8 @@ import gymnasium as gym
 import numpy as np
 from pydantic import model_validator
 
-from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
+from a3crepro.environments._drawing import NO_RENDERER, without_a_screen
+from a3crepro.environments._environment import Environment, OfStates, plain_attributes, set_attributes
 from a3crepro.plain import Tree
 from a3crepro.settings import Count, PositiveCount, UserError
 
@@ -28,10 +29,9 @@ PLAIN_LIGHT = {"shadow": False, "reflection": False}
 """Without a graphics card shadows take nine tenths of the time of a picture."""
 UNLIMITED = 1e10
 """What MuJoCo gives as the bounds of an actuator that has none."""
-PACKAGES = "Debian's libegl1 libegl-mesa0 libgl1-mesa-dri"
 
 
-class Control(Environment):
+class Control(OfStates):
     """A task of the Control Suite. Actions are vectors in its bounds, where it has any; rewards are in [0, 1] a step.
 
     Those of `lqr` are not: they are 1 less a cost without a limit.
@@ -50,8 +50,6 @@ class Control(Environment):
     """Number of the camera among those of the model."""
     max_episode_steps: PositiveCount
     """The time limit, in agent steps; reaching it is no terminal state."""
-    normalise_observations: bool
-    """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen."""
 
     @model_validator(mode="after")
     def _is_known(self) -> Control:
@@ -60,8 +58,6 @@ class Control(Environment):
             raise ValueError(f"domain: unknown {self.domain!r}; allowed: {', '.join(sorted(domains))}")
         if self.task not in domains[self.domain]:
             raise ValueError(f"task: unknown {self.task!r}; allowed: {', '.join(domains[self.domain])}")
-        if self.pixels and self.normalise_observations:
-            raise ValueError("normalise_observations: goes with states, not with pixels")
         return self
 
     @property
@@ -71,10 +67,6 @@ class Control(Environment):
     @property
     def episode_steps(self) -> int:
         return self.max_episode_steps
-
-    @property
-    def normalises(self) -> bool:
-        return self.normalise_observations
 
     def modules(self) -> list[str]:
         return [*super().modules(), "dm_control.suite", "a3crepro.environments._mujoco"]
@@ -90,8 +82,6 @@ class Control(Environment):
 class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
     """One task as a gymnasium environment. Actions out of bounds are clipped to them."""
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012 - gymnasium declares it so
-
     def __init__(self, settings: Control, render_mode: str | None = None) -> None:
         from dm_control.rl.control import PhysicsError
 
@@ -101,6 +91,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.task_env = suite().load(
             settings.domain, settings.task, {"random": np.random.RandomState(0), "time_limit": float("inf")}
         )
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self.task_env.control_timestep())}
         self.physics, self.task = self.task_env.physics, self.task_env.task
         self.physics.model.vis.quality.offsamples = 0  # smooth edges take as long again
         self.cameras: dict[int, Any] = {}
@@ -109,8 +100,8 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.low = np.where(bounds.minimum <= -UNLIMITED, -np.inf, bounds.minimum)
         self.high = np.where(bounds.maximum >= UNLIMITED, np.inf, bounds.maximum)
         self.action_space = gym.spaces.Box(self.low.astype(np.float32), self.high.astype(np.float32), dtype=np.float32)
+        self._check_camera()
         if settings.pixels:
-            self._check_camera()
             self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
             self._picture(SIDE)  # that there is a renderer is to be known before anything is trained
         else:
@@ -158,7 +149,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
                 self.cameras[side] = Camera(self.physics, side, side, camera_id=self.settings.camera)
             picture: np.ndarray = self.cameras[side].render(render_flag_overrides=PLAIN_LIGHT)
         except Exception as error:  # whatever a missing or broken OpenGL raises
-            raise UserError(f"env: nothing here can draw pictures ({error}); install {PACKAGES}") from error
+            raise UserError(NO_RENDERER.format(error)) from error
         return picture
 
     def render(self) -> Any:
@@ -176,6 +167,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
             "random": self.task.random.get_state(legacy=False),
             "steps": self.steps,
             "ended": self.task_env._reset_next_step,
+            "latest": self.latest,
         }
 
     def set_state(self, state: Tree) -> None:
@@ -183,7 +175,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.simulation.set_state(state["simulation"])
         set_attributes(self.task, state["task"])
         self.task._random.set_state(state["random"])
-        self.steps, self.task_env._reset_next_step = state["steps"], state["ended"]
+        self.steps, self.task_env._reset_next_step, self.latest = state["steps"], state["ended"], state["latest"]
         if self.settings.pixels:
             self._draw_terrain_anew()
 
@@ -212,8 +204,7 @@ def suite() -> Any:
     Raises:
       UserError: it is not installed.
     """
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's software renderer
-    os.environ.setdefault("MUJOCO_GL", "egl")
+    without_a_screen()
     _tame_absl()
     with contextlib.suppress(ImportError, AttributeError, RuntimeError):
         return importlib.import_module("dm_control.suite")

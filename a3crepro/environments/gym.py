@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
-from pydantic import field_validator, model_validator
+from pydantic import field_validator
 
-from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
+from a3crepro.environments._drawing import NO_RENDERER, without_a_screen
+from a3crepro.environments._environment import OfStates, plain_attributes, set_attributes
 from a3crepro.plain import Tree
+from a3crepro.settings import UserError
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
@@ -22,13 +24,11 @@ MUJOCO = "gymnasium.envs.mujoco"
 """And, beside these, in a simulation."""
 
 
-class Gym(Environment):
+class Gym(OfStates):
     """An environment of gymnasium's registry, with the time limit that is registered with it."""
 
     id: str
     """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
-    normalise_observations: bool
-    """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen."""
 
     @field_validator("id")
     @classmethod
@@ -48,23 +48,16 @@ class Gym(Environment):
             env.close()
         return env_id
 
-    @model_validator(mode="after")
-    def _has_vectors_to_normalise(self) -> Gym:
-        if self.normalise_observations and self.make(training=False).observation_space.dtype == np.uint8:
-            raise ValueError("normalise_observations: goes with states, not with pictures")
-        return self
-
-    @property
-    def normalises(self) -> bool:
-        return self.normalise_observations
-
     @property
     def episode_steps(self) -> int | None:
         return gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
+        without_a_screen()
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
         env: gymnasium.Env[Any, Any] = gymnasium.make(self.id, **options)
+        if render and type(env.unwrapped).__module__.startswith(MUJOCO):
+            env = _Drawn(env)
         actions = env.action_space
         if isinstance(actions, gymnasium.spaces.Discrete) and actions.start != 0:
             first = int(actions.start)
@@ -98,6 +91,16 @@ class Gym(Environment):
         env.unwrapped.np_random.bit_generator.state = state["random"]
         if state["simulation"] is not None:
             _simulation(env.unwrapped).set_state(state["simulation"])
+
+
+class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Says what is missing where there is no renderer."""
+
+    def render(self) -> Any:
+        try:
+            return super().render()
+        except Exception as error:  # whatever a missing or broken OpenGL raises
+            raise UserError(NO_RENDERER.format(error)) from error
 
 
 def _clipped_to(space: gymnasium.spaces.Box) -> Callable[[np.ndarray], np.ndarray]:

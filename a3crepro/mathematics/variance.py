@@ -1,8 +1,9 @@
 """Mean and variance of the Gaussian policy from the network's outputs, in two forms.
 
 The paper's (§9): the mean is the output itself, the variance the softplus of another. Bounded, as the Control Suite's
-own A3C has them (Tassa et al. 2018): the mean is in [-1, 1], as the suite's actions are, and the variance in
-[0.01, 2.01], so that neither runs away to where no noise changes the action any more.
+own A3C has them (Tassa et al. 2018): the mean is in [-1, 1], as most of the suite's actions are, and the variance in
+[0.01, 2.01], so that neither runs away to where no noise changes the action any more. Whatever the bounds of the
+actions are: where these are wider, only the noise reaches beyond 1.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False

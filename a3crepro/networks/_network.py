@@ -98,8 +98,12 @@ class TorsoAndHeads(nn.Module):
         """Zero activations h and cells c, [2, 1, cells]."""
         return None if self.lstm is None else torch.zeros(2, 1, self.lstm.hidden_size)
 
+    def scaled(self, observations: Tensor) -> Tensor:
+        """As float32, pictures in [0, 1]; what has been scaled stays as it is."""
+        return observations if observations.is_floating_point() else observations.float().mul_(self.scale)
+
     def forward(self, observations: Tensor, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
-        features = self.torso(observations.float() * self.scale)
+        features = self.torso(self.scaled(observations))
         if self.lstm is not None:
             assert state is not None
             features, (h, c) = self.lstm(features, (state[0], state[1]))
@@ -120,6 +124,7 @@ class Separate(nn.Module):
         return None if states[0] is None else torch.cat(states, dim=-1)
 
     def forward(self, observations: Tensor, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
+        observations = self.parts[0].scaled(observations)  # type: ignore[operator] # once for all: it can be large
         states = [None] * len(self.parts) if state is None else state.chunk(len(self.parts), dim=-1)
         answers = [part(observations, before) for part, before in zip(self.parts, states, strict=True)]
         outputs = {name: output for outputs, _ in answers for name, output in outputs.items()}
