@@ -55,7 +55,7 @@ def evaluate_command(arguments: list[str]) -> None:
     if len(directories) > 1:
         raise UserError(f"one run's directory at a time, not {' and '.join(directories)}; {USAGE}")
     if directories:
-        config, policy, frames = _from_run(Path(directories[0]), overrides)
+        config, policy, frames = from_run(Path(directories[0]), overrides)
         if own["policy"] is not None:
             raise UserError(f"policy: goes with env=…, not with a run's directory; {USAGE}")
     else:
@@ -78,7 +78,12 @@ def _is_path(argument: str) -> bool:
     return "/" in argument.partition("=")[0] or "=" not in argument or Path(argument).is_dir()
 
 
-def _from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int]:
+def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int]:
+    """A run's configuration with a few keys changed, its policy, and the frames after which that is.
+
+    Raises:
+      UserError: it is no run's directory, or an override does not fit.
+    """
     config = _with_overrides(stored_config(directory), overrides)
     checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
     try:

@@ -14,11 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from a3crepro.settings import UserError
+
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
 class ProcessDied(Exception):
-    """A process of the run raised an exception or was killed; the message has its traceback or signal."""
+    """A process of the run raised an exception or was killed; the message has its traceback or signal.
+
+    The line alone of a mistake of the user's that only showed there.
+    """
 
 
 class _Failure:
@@ -93,7 +98,7 @@ class Child:
                 if isinstance(message, _Finished):
                     self.finished = True
                 elif isinstance(message, _Failure):
-                    raise ProcessDied(f"{self.name} failed:\n{message.text}")
+                    raise ProcessDied(f"{self.name} failed:{message.text}")
                 else:
                     yield message
         except (EOFError, ConnectionResetError):
@@ -133,9 +138,10 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
     try:
         target(connection, *args)
         connection.send(_Finished())
-    except BaseException:
+    except BaseException as error:
+        text = f" {error}" if isinstance(error, UserError) else f"\n{traceback.format_exc()}"
         with contextlib.suppress(OSError):
-            connection.send(_Failure(traceback.format_exc()))
+            connection.send(_Failure(text))
         raise SystemExit(1) from None
 
 

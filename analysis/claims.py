@@ -68,7 +68,8 @@ CLAIMS = (
           f"median of tasks: {worlds.WIDE:g} decade above half of what the best adds to chance",
           worlds.wide_in_control),
     Claim("A3C drives best, at 75 to 90 % of the reference", "§5.2, Fig S6",
-          f"final score above {worlds.SHARE_OF_REFERENCE:.0%} of the scripted driver's, and above the best other's",
+          f"final score above {worlds.SHARE_OF_REFERENCE:.0%} of the scripted driver's, and above the best other's, in "
+          "each setting where all methods have several runs",
           worlds.drives_best),
     Claim("the multi-step methods learn to drive much faster", "Fig S6",
           "frames of one-step methods over those of n-step Q and A3C to half of A3C's best: above 1",

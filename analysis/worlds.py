@@ -1,44 +1,70 @@
-"""What the labyrinth and the races look like: an expert's views on its way, and the way on the map; how fast they are.
+"""Pictures of the labyrinth and of the races: what a player sees in an episode, and the way it goes, from above.
 
-python analysis/worlds.py
+  python analysis/worlds.py [RUN_DIR …]
+
+A row for each run's learnt policy, and one each for the experts of `labyrinth` and `racing/fast_bots`. How many pictures
+a second one core draws is measured, too.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
 from a3crepro.cli import run_command
-from a3crepro.config import compose
+from a3crepro.config import Config, compose
 from a3crepro.environments._view import draw
-from a3crepro.figures import FIGURES
+from a3crepro.evaluate import from_run
+from a3crepro.evaluation import Policy, play_episode
+from a3crepro.figures import FIGURES, markdown
+from a3crepro.run_directory import write_text
+from a3crepro.sweeping.circumstances import circumstances
 
+EXPERTS = ("labyrinth", "racing/fast_bots")
 VIEWS = 6
 SIDE = 480
 """Of the map, in pixels."""
+SEED = 2
 
 
-def episode(name: str, seed: int, steps: int) -> tuple[list[np.ndarray], np.ndarray, float]:
-    """An expert's views at equal intervals, the map with the way it went in so many steps, and the score of these."""
-    settings = compose(f"env={name}").env
-    env: Any = settings.make(training=False, render=True)
-    expert, rng = settings.expert(), np.random.default_rng(seed)
-    assert expert is not None
-    observation, _ = env.reset(seed=seed)
-    expert.start_episode(env)
-    views, way, score = [], [(env.x, env.y)], 0.0
-    for step in range(steps):
-        if step % (steps // VIEWS) == steps // VIEWS // 2:
-            views.append(observation.transpose(1, 2, 0))
-        observation, reward, *_, info = env.step(expert.act(observation, rng))
-        score += float(reward)
-        way.append((np.nan, np.nan) if info.get("portals") else (env.x, env.y))
-    return views, drawn(env, np.array(way)), score
+class Episode(NamedTuple):
+    """What is shown of an episode."""
+
+    views: list[np.ndarray]
+    """One of each part of it: what stands upright covers about a tenth of the picture, if it ever does."""
+    way: np.ndarray
+    """The map with the way that was gone."""
+    score: float
+
+
+def episode(config: Config, policy: Policy, frames: int = 0) -> Episode:
+    """A whole one, of a policy after so many frames of training."""
+    env: Any = config.env.make(training=False, render=True)
+    pictures, covered, way = [], [], []
+
+    def look() -> None:
+        picture = env.unwrapped._observation()
+        things = env.things()
+        pictures.append(picture.transpose(1, 2, 0))
+        covered.append(float((picture != draw(env.seen_world(), env.eye(), things[:0])).any(axis=0).mean()))
+        way.append((env.x, env.y))
+
+    def break_way(info: dict[str, Any]) -> None:
+        if info.get("portals"):
+            way.append((np.nan, np.nan))
+
+    rng = np.random.default_rng([SEED, frames])
+    score = play_episode(env, policy, rng, config.max_evaluation_steps, look, break_way)
+    parts = np.array_split(np.arange(len(pictures)), VIEWS)
+    views = [pictures[min(part, key=lambda step: abs(covered[step] - 0.1))] for part in parts]
+    return Episode(views, drawn(env, np.array(way)), score)
 
 
 def drawn(env: Any, way: np.ndarray) -> np.ndarray:
@@ -64,21 +90,41 @@ def pictures_a_second(name: str, count: int = 5000) -> float:
     return count / (time.process_time() - began)
 
 
+def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
+    """Who is shown: a name, and how it plays where."""
+    found = []
+    for directory in directories:
+        config, policy, frames = from_run(Path(directory), [])
+        found.append((f"{config.algo.name} after {frames / 1e6:.1f}M frames", config, policy, frames))
+    for name in EXPERTS:
+        config = compose(f"env={name}")
+        expert = config.env.expert()
+        assert expert is not None
+        found.append(("expert", config, expert, 0))
+    return found
+
+
 def main() -> None:
-    """Draws `figures/worlds.png`, and says how fast pictures are drawn."""
-    rows = [("labyrinth", 2, 450), ("racing/fast_bots", 3, 600)]
-    figure, grid = plt.subplots(len(rows), VIEWS + 1, figsize=(2 * (VIEWS + 1), 2.1 * len(rows)), layout="constrained")
-    for line, (name, seed, steps) in zip(grid, rows, strict=True):
-        views, way, score = episode(name, seed, steps)
-        for axes, picture in zip(line, [*views, way], strict=True):
+    """Draws the figure and writes the table of speeds."""
+    shown = players(sys.argv[1:])
+    size = (2 * (VIEWS + 1), 2.1 * len(shown))
+    figure, grid = plt.subplots(len(shown), VIEWS + 1, figsize=size, layout="constrained")
+    for line, (player, config, policy, frames) in zip(grid, shown, strict=True):
+        played = episode(config, policy, frames)
+        for axes, picture in zip(line, [*played.views, played.way], strict=True):
             axes.imshow(picture, interpolation="nearest")
             axes.set_axis_off()
-        line[0].set_title(name, fontsize=9, loc="left")
-        line[-1].set_title(f"the expert's way, score {score:.0f}", fontsize=8)
+        line[0].set_title(f"{config.env.title}, {player}", fontsize=9, loc="left")
+        line[-1].set_title(f"its way, score {played.score:.0f}", fontsize=8)
+    rows = [[name, f"{pictures_a_second(name):,.0f}"] for name in EXPERTS]
+    where = circumstances()
+    caption = (
+        f"5,000 pictures of 84x84 at random poses each. Commit {where['commit'][:7]}, {where['date'][:10]}, "
+        f"{where['cpu']}."
+    )
     FIGURES.mkdir(exist_ok=True)
     figure.savefig(FIGURES / "worlds.png", dpi=110)
-    for name, _, _ in rows:
-        print(f"{name}: {pictures_a_second(name):,.0f} pictures a second of one core")
+    write_text(FIGURES / "worlds.md", f"{markdown(['world', 'pictures a second, one core'], rows)}\n\n{caption}\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ CONTROL = [
     for task in ("cartpole_balance", "cartpole_swingup", "pendulum_swingup", "point_mass_easy", "reacher_easy",
                  "cheetah_run", "walker_stand", "walker_walk", "manipulator_bring_ball", "reacher_hard", "hopper_hop")
 ]  # fmt: skip
-WORLDS = [*MAZES, *SETTINGS]
+WORLDS = [*MAZES, "labyrinth_medium", "labyrinth_large", *SETTINGS]
 EPISODES = {"minatar": 300, "control": 60}
 """By family; 30 elsewhere. MinAtar's are short, and a random policy's scores in control vary by the start."""
 CASES = [(env, "random") for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)] + [(env, "expert") for env in WORLDS]

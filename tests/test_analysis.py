@@ -13,6 +13,7 @@ import pytest
 
 from a3crepro import figures, statistics
 from a3crepro import results as results_module
+from a3crepro.config import compose
 from a3crepro.settings import UserError
 from a3crepro.statistics import Interval
 
@@ -53,12 +54,39 @@ def script(name):
 @pytest.fixture(autouse=True)
 def forget_scripts():
     yield
-    for name in [*SCRIPTS, *SWEEPS, "_control", "_protocol", "_rules", "_rules_worlds", "_threads", "_verdicts"]:
+    for name in [
+        *SCRIPTS,
+        *SWEEPS,
+        "_control",
+        "_protocol",
+        "_rules",
+        "_rules_worlds",
+        "_threads",
+        "_verdicts",
+        "worlds",
+    ]:
         if name != "mujoco":  # the library
             sys.modules.pop(name, None)
 
 
 # ---- The paper's data ------------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_the_worlds(monkeypatch, tmp_path):
+    module = script("worlds")
+    monkeypatch.setattr(module, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(module, "pictures_a_second", lambda name, measure=module.pictures_a_second: measure(name, 20))
+    short = {name: compose(f"env={name}", "env.seconds=5") for name in module.EXPERTS}
+    monkeypatch.setattr(module, "compose", lambda word: short[word.removeprefix("env=")])
+    monkeypatch.setattr(sys, "argv", ["worlds.py"])
+    module.main()
+    assert (tmp_path / "figures" / "worlds.png").stat().st_size > 10_000
+    assert "| racing/fast_bots |" in (tmp_path / "figures" / "worlds.md").read_text()
+    config = short["labyrinth"]
+    played = module.episode(config, config.env.expert())
+    assert len(played.views) == 6 and played.views[0].shape == (84, 84, 3)
+    red, green, blue = np.moveaxis(played.way.astype(int), 2, 0)
+    assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the way, yellow
 
 
 def test_data_efficiency_of_the_paper():

@@ -18,14 +18,15 @@ from a3crepro.environments._first_person import FirstPersonEnv
 from a3crepro.environments._track import PIXELS, POINTS, Track
 from a3crepro.environments._view import FAR, SIDE, Eye, World, cast, draw
 from a3crepro.environments.labyrinth import ACTIONS
-from a3crepro.environments.racing import PEDALS, STEERING
+from a3crepro.environments.racing import number_of, steering_and_pedal
 from a3crepro.plain import from_arrays, to_arrays
 from a3crepro.play import Window
 from a3crepro.settings import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
+DIFFERENT = ["labyrinth", "racing/slow_bots"]
 RACES = ["racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots"]
-ENVS = ["labyrinth", "labyrinth_static", *RACES]
+ENVS = ["labyrinth", "labyrinth_static", "labyrinth_medium", "labyrinth_large", *RACES]
 
 # ---- Pictures --------------------------------------------------------------------------------------------------------
 
@@ -203,6 +204,15 @@ def test_thousands_of_mazes_are_connected(size, rooms):
         check_maze(size, rooms, seed)
 
 
+def test_ways_wind():
+    """More than the sum of the sides away from each other: the greatest start_distance is not that sum."""
+    longest = []
+    for seed in range(200):
+        free = _maze.make_maze(np.random.default_rng(seed), 11, 4, 0.1, 0.8)
+        longest.append(max(_maze.distances(free, tuple(cell)).max() for cell in np.argwhere(free)))
+    assert 16 < max(longest) < 48
+
+
 def check_episode(env, seed):
     env.reset(seed=seed)
     start, portal = env.cell, tuple(env.portal)
@@ -220,9 +230,10 @@ def test_apples_and_portal_can_be_reached_and_the_start_is_far_from_the_portal()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [("11", "4"), ("15", "8"), ("21", "20")])
-def test_thousands_of_episodes_can_be_played(size):
-    env = compose("env=labyrinth", f"env.size={size[0]}", f"env.rooms={size[1]}").env.make(training=True)
+@pytest.mark.parametrize(("name", "size"), [("labyrinth", 11), ("labyrinth_medium", 15), ("labyrinth_large", 21)])
+def test_thousands_of_episodes_can_be_played(name, size):
+    env = compose(f"env={name}").env.make(training=True)
+    assert env.settings.title == name and env.settings.size == size
     for seed in range(2000):
         check_episode(env, seed)
 
@@ -230,6 +241,7 @@ def test_thousands_of_episodes_can_be_played(size):
 def test_the_static_maze_stays_and_its_start_does_not():
     env = compose("env=labyrinth_static").env.make(training=True)
     seen = {check_episode(env, seed) for seed in range(10)}
+    assert env.settings.title == "labyrinth_static"
     starts = set()
     for seed in range(10):
         env.reset(seed=seed)
@@ -326,6 +338,12 @@ def test_an_episode_has_sixty_seconds():
     assert ends == [(False, False)] * 899 + [(False, True)]
 
 
+def test_there_may_be_no_apples():
+    env = compose("env=labyrinth", "env.apple_density=0").env.make(training=True)
+    env.reset(seed=0)
+    assert env.step(4)[0].any() and env.things().shape == (1, 5)
+
+
 # ---- Racing ----------------------------------------------------------------------------------------------------------
 
 
@@ -371,9 +389,9 @@ def test_there_is_no_reverse_gear():
         for start in (0.0, 2.0):
             env.along = start
             for _ in range(20 * 60):
-                env._drive(STEERING[number // 3], PEDALS[number % 3])
+                env._drive(*steering_and_pedal(number))
                 assert env.along >= 0
-            assert env.along > 5 if PEDALS[number % 3] == 1 else env.along <= start
+            assert env.along > 5 if steering_and_pedal(number)[1] == 1 else env.along <= start
 
 
 @pytest.fixture
@@ -381,13 +399,9 @@ def car():
     return straight(compose("env=racing/fast", "env.track=oval").env.make(training=True))
 
 
-def action(steering, pedal):
-    return 3 * STEERING.index(steering) + PEDALS.index(pedal)
-
-
 def test_the_throttle_brings_the_car_near_its_top_speed_and_the_brake_stops_it(car):
     settings = car.settings.car
-    car.step(action(0, 1))
+    car.step(number_of(0, 1))
     assert car.along == pytest.approx(settings.acceleration * 4 / 60, rel=0.02)
     for _ in range(60 * 30):
         car._drive(0, 1)
@@ -409,21 +423,21 @@ def test_steering_turns_to_its_side_within_the_grip(car):
 
 def test_the_reward_is_the_way_along_the_track(car):
     car.along = 10.0
-    _, reward, *_, info = car.step(action(0, 0))
+    _, reward, *_, info = car.step(number_of(0, 0))
     assert info["metres"] == pytest.approx(10 * 4 / 60, rel=0.02) and reward == pytest.approx(0.1 * info["metres"])
     car.angle += math.pi  # the wrong way round
-    assert car.step(action(0, 0))[1] < 0
+    assert car.step(number_of(0, 0))[1] < 0
 
 
 def test_leaving_the_road_and_standing_still_end_the_episode_after_a_while(car):
     steps = 0
-    while not car.step(action(0, 0))[2]:
+    while not car.step(number_of(0, 0))[2]:
         steps += 1
     assert steps == 5 * 15
     straight(car)
     car.angle += math.pi / 2
     steps, off = 0, 0
-    while not (end := car.step(action(0, 1)))[2]:
+    while not (end := car.step(number_of(0, 1)))[2]:
         off += car.off_road > 0
     assert 2 * 15 - 1 <= off <= 2 * 15 + 1 and not end[3]
 
@@ -437,6 +451,42 @@ def test_who_runs_into_an_opponent_loses_speed_and_who_is_run_into_does_not(car,
     assert car.along == pytest.approx(along)
     x, y = car.track.point(float(car.bots[0]))
     assert math.hypot(car.x - x, car.y - y) >= 2.0
+
+
+def test_grass_is_slow(car):
+    reached = []
+    for aside in (0.0, 9.0):
+        straight(car)
+        car.x, car.y = map(float, car.track.point(40 * car.track.spacing, aside))
+        car._progress()
+        for _ in range(60):
+            car._drive(0, 1)
+        reached.append(car.along)
+    settings = car.settings.car
+    assert reached[0] - reached[1] == pytest.approx(settings.grass, rel=0.3) and reached[1] > 1
+
+
+@pytest.mark.parametrize("words", [("env.road_width=8",), ("env.road_width=30", "env.opponents.number=30")])
+def test_the_driver_has_a_plan_on_any_road(words):
+    settings = compose("env=racing/slow_bots", *words).env
+    made, driver = settings.make(training=False), settings.expert()
+    made.reset(seed=0)
+    driver.start_episode(made)
+    metres = sum(made.advance(driver.act(None, None))[3]["metres"] for _ in range(300))
+    assert metres > 80
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("env.road_width=200", "env.road_width: should be less than or equal to 30"),
+        ("env.car.steering=95", "env.car.steering: should be less than or equal to 60"),
+        ("env.opponents.slowest=20", "env.opponents.slowest: should be at most fastest = 10, got 20"),
+    ],
+)
+def test_a_race_that_cannot_be_is_refused(word, line):
+    with pytest.raises(UserError, match=f"^{line}"):
+        compose("env=racing/slow_bots", word)
 
 
 def test_opponents_move_smoothly():
@@ -462,14 +512,15 @@ def test_the_scripted_driver_stays_on_the_road_and_overtakes(env, monkeypatch):
             laps += made.at < at - 500
             assert not terminated
         after = made.bots - (made.at + laps * len(made.track.center)) * made.track.spacing
-        assert (after < before).all() and len(before) == settings.opponents.number  # it was faster than all of them
+        assert laps >= 1 and len(before) == settings.opponents.number
+        assert (after < before).all()  # it was faster than all of them
 
 
 def test_opponents_drive_on_and_are_seen():
     env = compose("env=racing/slow_bots").env.make(training=True)
     env.reset(seed=1)
     before = env.bots.copy()
-    env.step(action(0, 0))
+    env.step(number_of(0, 0))
     np.testing.assert_allclose(env.bots - before, env.bot_speeds * 4 / 60)
     env.bots[0] = env.at * env.track.spacing + 8
     env.bot_lanes[0] = 0
@@ -487,9 +538,41 @@ def test_the_four_settings_differ_as_they_should():
 # ---- Both ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("env", DIFFERENT)
+@pytest.mark.filterwarnings("error")
 def test_gymnasium_s_checker_has_nothing_to_say(env):
     check_env(compose(f"env={env}").env.make(training=True), skip_render_check=True)
+
+
+@pytest.mark.parametrize("env", DIFFERENT)
+def test_a_state_is_a_copy_and_holds_nothing_but_the_state(env):
+    settings = compose(f"env={env}").env
+    one, other = settings.make(training=True), settings.make(training=False, render=True)
+    one.reset(seed=1)
+    other.reset(seed=2)
+    state = settings.state(one)
+    settings.restore(other, state)
+    assert other.render() is not None
+    rng = np.random.default_rng(0)
+    actions = [int(rng.integers(one.action_space.n)) for _ in range(150)]
+    seen = [one.step(action)[0].tobytes() for action in actions]
+    assert [other.step(action)[0].tobytes() for action in actions] == seen
+    settings.restore(other, state)
+    assert [other.step(action)[0].tobytes() for action in actions] == seen
+
+
+@pytest.mark.parametrize("env", DIFFERENT)
+def test_the_emulator_s_speed_is_that_of_the_world_without_a_picture(env, monkeypatch):
+    settings = compose(f"env={env}", "env.seconds=2").env
+    monkeypatch.setattr(FirstPersonEnv, "_observation", lambda self: self.__dict__.setdefault("drawn", 0))
+    episodes = []
+    begin = type(settings.make(training=True)).begin
+    monkeypatch.setattr(type(settings.make(training=True)), "begin", lambda self: episodes.append(1) or begin(self))
+    step = settings.emulator(0)
+    monkeypatch.setattr(FirstPersonEnv, "_observation", None)
+    for _ in range(100):
+        step()
+    assert len(episodes) > 3  # whole episodes, one after another
 
 
 @pytest.mark.parametrize("env", ENVS)
@@ -553,8 +636,10 @@ def test_a_person_s_picture_shows_view_and_map(env):
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("env.size=10", "env: size: should be an odd number of at least 7, got 10"),
-        ("env.start_distance=17", r"env: start_distance: should be at most 2 \(size - 3\) = 16, got 17"),
+        ("env.size=10", "env.size: should be an odd number of at least 7, got 10"),
+        ("env.start_distance=49", "env.start_distance: should be at most 48, a way through all of the maze, got 49"),
+        ("env.seconds=0.5", "env.seconds: should be greater than or equal to 1"),
+        ("env.field_of_view=200", "env.field_of_view: should be less than or equal to 150"),
         ("env.speed=60", "env.speed: should be less than or equal to 10"),
         ("env.inertia=1", "env.inertia: should be less than 1"),
     ],
@@ -568,6 +653,13 @@ def test_a_maze_that_is_never_long_enough_is_told():
     env = compose("env=labyrinth", "env.rooms=0", "env.dead_ends=0").env.make(training=True)
     with pytest.raises(UserError, match=r"^env.start_distance: no maze of this size, rooms and dead_ends has 9 steps$"):
         env.reset(seed=0)
+
+
+def test_nor_is_there_more_than_that_line_where_an_actor_learner_finds_it(tmp_path):
+    command = [sys.executable, "-m", "a3crepro", "env=labyrinth", "env.start_distance=48", "threads=2", "frames=100"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and "failed: env.start_distance: no maze of this size" in line
 
 
 @pytest.mark.parametrize("env", ["labyrinth", "racing/slow"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from copy import deepcopy
 from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
@@ -159,9 +160,12 @@ class OfStates(Environment):
 class PlainEnv(gym.Env[np.ndarray, Any]):
     """An environment that holds its state in plain attributes and one generator."""
 
+    STAYS: ClassVar[tuple[str, ...]] = ("metadata", "render_mode")
+    """Attributes that are the same as long as the environment is."""
+
     def get_state(self) -> Tree:
         """The variables and the generator."""
-        return {"attributes": plain_attributes(self), "random": self.np_random.bit_generator.state}
+        return {"attributes": plain_attributes(self, but=self.STAYS), "random": self.np_random.bit_generator.state}
 
     def set_state(self, state: Tree) -> None:
         """Goes on from there."""
@@ -185,12 +189,12 @@ def random_action(space: ActionSpace, rng: np.random.Generator) -> Action:
     return np.where(bounded, rng.uniform(low, high), rng.normal(size=space.shape)).astype(np.float32)
 
 
-def plain_attributes(owner: object) -> dict[str, Tree]:
-    """The attributes of an object that are plain values; generators, spaces and renderers are not."""
-    return {name: value for name, value in vars(owner).items() if is_plain(value)}
+def plain_attributes(owner: object, but: Collection[str] = ()) -> dict[str, Tree]:
+    """Copies of the attributes of an object that are plain values; generators, spaces and renderers are not."""
+    return {name: deepcopy(value) for name, value in vars(owner).items() if name not in but and is_plain(value)}
 
 
 def set_attributes(owner: object, attributes: dict[str, Tree]) -> None:
     """Sets attributes that `plain_attributes` told."""
     for name, value in attributes.items():
-        setattr(owner, name, value)
+        setattr(owner, name, deepcopy(value))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from pydantic import Field
 
-from a3crepro.environments._environment import Environment, PlainEnv
+from a3crepro.environments._environment import Environment, PlainEnv, random_action, spaces_of
 from a3crepro.environments._view import SIDE, Eye, World, draw
-from a3crepro.settings import PositiveCount, PositiveFloat
+from a3crepro.settings import PositiveCount
 
 FRAMES_PER_SECOND = 60
 
@@ -21,11 +23,11 @@ class FirstPerson(Environment):
 
     plays_by_keys: ClassVar[bool] = True
 
-    seconds: PositiveFloat
+    seconds: Annotated[float, Field(ge=1)]
     """Length of an episode; its end is no terminal state."""
     action_repeat: PositiveCount
     """Frames for which an action is held: the frames of an agent step."""
-    field_of_view: PositiveFloat
+    field_of_view: Annotated[float, Field(ge=10, le=150)]
     """Degrees."""
 
     @property
@@ -36,6 +38,25 @@ class FirstPerson(Environment):
     def episode_steps(self) -> int:
         return math.ceil(self.seconds * FRAMES_PER_SECOND / self.action_repeat)
 
+    def emulator(self, seed: int) -> Callable[[], None]:
+        """Without drawing."""
+        env: Any = self.make(training=False)
+        rng = np.random.default_rng(seed)
+        env.reset(seed=seed)
+        _, actions = spaces_of(env)
+
+        def step() -> None:
+            _, terminated, truncated, _ = env.advance(random_action(actions, rng))
+            if terminated or truncated:
+                env.begin()
+
+        return step
+
+
+def signed(angle: float) -> float:
+    """The same direction as an angle in [-π, π)."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi
+
 
 class FirstPersonEnv(PlainEnv):
     """One world, in which discrete actions are taken."""
@@ -45,6 +66,25 @@ class FirstPersonEnv(PlainEnv):
         self.render_mode = render_mode
         self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
         self.action_space = gym.spaces.Discrete(actions)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.begin()
+        return self._observation(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        reward, terminated, truncated, info = self.advance(int(action))
+        return self._observation(), reward, terminated, truncated, info
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Begins an episode."""
+
+    @abstractmethod
+    def advance(self, action: int) -> tuple[float, bool, bool, dict[str, Any]]:
+        """What `step` does, without drawing: reward, whether the episode is over or cut off, `info`."""
 
     @abstractmethod
     def seen_world(self) -> World:

@@ -62,7 +62,7 @@ class Track:
         rng = np.random.default_rng(0)
         candidates = rng.uniform(0, np.array(self.ground.shape[1::-1]) / PIXELS, (10 * TREES, 2))
         off_road = [point for point in candidates if self._distance(point) > width]
-        self.trees = np.array(off_road[:TREES])
+        self.trees = np.array(off_road[:TREES]).reshape(-1, 2)
 
     def _distance(self, point: np.ndarray) -> float:
         return float(np.hypot(*(self.center - point).T).min())

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from a3crepro.environments._environment import Expert
-from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv
+from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
 from a3crepro.environments._maze import Cell, distances, make_maze, way
 from a3crepro.environments._textures import apple, pattern, portal
 from a3crepro.environments._view import Eye, World
@@ -31,6 +31,8 @@ APPLE, PORTAL = 1.0, 10.0
 ATTEMPTS = 1000
 """Mazes that are made before it is said that there are none of this kind."""
 APPLE_SIZE, PORTAL_SIZE = 0.35, 0.7
+SIZES = {11: "", 15: "_medium", 21: "_large"}
+"""What mazes of these sizes are called; the small one has no name of its own."""
 
 
 class Labyrinth(FirstPerson):
@@ -39,7 +41,7 @@ class Labyrinth(FirstPerson):
     counted: ClassVar[tuple[str, ...]] = ("apples", "portals")
 
     size: PositiveCount
-    """Cells a side, outer walls included, an odd number of at least 7: 11 is small, 15 medium, 21 large."""
+    """Cells a side, outer walls included, an odd number of at least 7."""
     rooms: Count
     """So many rooms are tried."""
     loops: Fraction
@@ -47,7 +49,7 @@ class Labyrinth(FirstPerson):
     dead_ends: Fraction
     """Share of the dead ends that stay."""
     apple_density: Fraction
-    """Share of the free cells with an apple."""
+    """Share of the free cells with an apple, rounded to whole apples."""
     start_distance: PositiveCount
     """Steps from cell to cell that the start is away from the portal, at least."""
     maze_seed: Count | None
@@ -63,14 +65,16 @@ class Labyrinth(FirstPerson):
     def _is_possible(self) -> Labyrinth:
         if self.size % 2 == 0 or self.size < 7:
             raise ValueError(f"size: should be an odd number of at least 7, got {self.size}")
-        most = 2 * (self.size - 3)
-        if self.start_distance > most:
-            raise ValueError(f"start_distance: should be at most 2 (size - 3) = {most}, got {self.start_distance}")
+        longest = (self.size - 1) ** 2 // 2 - 2
+        if self.start_distance > longest:
+            raise ValueError(
+                f"start_distance: should be at most {longest}, a way through all of the maze, got {self.start_distance}"
+            )
         return self
 
     @property
     def title(self) -> str:
-        return "labyrinth" if self.maze_seed is None else "labyrinth_static"
+        return "labyrinth" + SIZES.get(self.size, f"_{self.size}") + ("" if self.maze_seed is None else "_static")
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return LabyrinthEnv(self, "rgb_array" if render else None)
@@ -88,6 +92,8 @@ class Labyrinth(FirstPerson):
 class LabyrinthEnv(FirstPersonEnv):
     """One maze after another. `info` tells how many apples and portals the last step brought."""
 
+    STAYS = (*FirstPersonEnv.STAYS, "figures")
+
     def __init__(self, settings: Labyrinth, render_mode: str | None = None) -> None:
         super().__init__(settings, len(ACTIONS), render_mode)
         self.settings = settings
@@ -95,15 +101,11 @@ class LabyrinthEnv(FirstPersonEnv):
 
     # ---- A new maze --------------------------------------------------------------------------------------------------
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
+    def begin(self) -> None:
         fixed = self.settings.maze_seed
         self._build(self.np_random if fixed is None else np.random.default_rng(fixed))
         self.steps = 0
         self._place_agent()
-        return self._observation(), {}
 
     def _build(self, rng: np.random.Generator) -> None:
         """A maze in which one can be far enough from the portal, what is in it, and its colours."""
@@ -120,8 +122,7 @@ class LabyrinthEnv(FirstPersonEnv):
                 f"env.start_distance: no maze of this size, rooms and dead_ends has {how.start_distance} steps"
             )
         others = cells[(cells != self.portal).any(axis=1)]
-        count = max(1, round(how.apple_density * len(others)))
-        self.apples = others[rng.choice(len(others), count, replace=False)]
+        self.apples = others[rng.choice(len(others), round(how.apple_density * len(others)), replace=False)]
         walls = np.stack([pattern(rng) for _ in range(4)])
         styles = rng.integers(1, len(walls) + 1, (how.size // 4 + 1,) * 2, dtype=np.int32)  # neighbours look alike
         grid = np.where(self.free, 0, styles.repeat(4, axis=0).repeat(4, axis=1)[: how.size, : how.size])
@@ -141,10 +142,10 @@ class LabyrinthEnv(FirstPersonEnv):
 
     # ---- A step ------------------------------------------------------------------------------------------------------
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def advance(self, action: int) -> tuple[float, bool, bool, dict[str, Any]]:
         apples = portals = 0
         for _ in range(self.settings.action_repeat):
-            self._move(int(action))
+            self._move(action)
             apples += self._pick_apples()
             if self._distance_to(self.portal) < REACH:
                 portals += 1
@@ -152,7 +153,7 @@ class LabyrinthEnv(FirstPersonEnv):
         self.steps += 1
         over = self.steps >= self.settings.episode_steps
         reward = APPLE * apples + PORTAL * portals
-        return self._observation(), reward, False, over, {"apples": apples, "portals": portals}
+        return reward, False, over, {"apples": apples, "portals": portals}
 
     def _move(self, action: int) -> None:
         """One frame: the velocities approach what is wanted, and walls are slid along."""
@@ -232,7 +233,15 @@ def _cell(place: np.ndarray) -> Cell:
 
 
 class Navigator:
-    """Goes the shortest way to whatever brings most for the way to it; sees the maze from above."""
+    """Goes the shortest way to whatever brings most for the way to it; sees the maze from above.
+
+    It turns until it looks along the maze's grid, and then no more: it goes forward, backward or to a side.
+    """
+
+    ASLANT = math.radians(8)
+    """So far it may look past the direction of the grid."""
+    BESIDE = 0.2
+    """So far it may be beside the middle of a cell, in cells, when it leaves the cell."""
 
     def start_episode(self, env: gym.Env[Any, Any]) -> None:
         """Looks into the environment that is played."""
@@ -241,10 +250,24 @@ class Navigator:
         self.env = inner
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+        aslant = (self.env.angle + math.pi / 4) % (math.pi / 2) - math.pi / 4
+        if abs(aslant) > self.ASLANT:
+            return ACTIONS.index("look left" if aslant > 0 else "look right")
+        x, y = self._direction()
+        off = signed(math.atan2(y, x) - self.env.angle)
+        moves = ("forward", "strafe right", "backward", "strafe left")
+        return ACTIONS.index(moves[round(off / (math.pi / 2)) % 4])
+
+    def _direction(self) -> tuple[float, float]:
+        """Where the next cell of the way is; before that to the middle of this one, lest a corner is in the way."""
         env = self.env
+        row, column = env.cell
         path = way(env.free, env.cell, self._goal())
-        row, column = path[0] if path else self._goal()
-        return self._towards(column + 0.5, row + 0.5)
+        down, right = (path[0][0] - row, path[0][1] - column) if path else (0, 0)
+        x, y = env.x - column - 0.5, env.y - row - 0.5
+        if not path or (right and abs(y) > self.BESIDE) or (down and abs(x) > self.BESIDE):
+            return (-x, 0.0) if down or (not right and abs(x) > abs(y)) else (0.0, -y)
+        return float(right), float(down)
 
     def _goal(self) -> Cell:
         """The cell with the greatest reward a step of the way there."""
@@ -252,12 +275,3 @@ class Navigator:
         steps = distances(env.free, env.cell)
         goals = [(PORTAL, _cell(env.portal)), *((APPLE, _cell(apple)) for apple in env.apples[env.there])]
         return max(goals, key=lambda goal: goal[0] / (steps[goal[1]] + 1))[1]
-
-    def _towards(self, x: float, y: float) -> int:
-        """Forward, if that leads there; else a turn."""
-        env = self.env
-        off = (math.atan2(y - env.y, x - env.x) - env.angle + math.pi) % (2 * math.pi) - math.pi
-        step = math.radians(env.settings.turning) * env.settings.action_repeat / FRAMES_PER_SECOND
-        if abs(off) <= step:
-            return ACTIONS.index("forward")
-        return ACTIONS.index("look right" if off > 0 else "look left")

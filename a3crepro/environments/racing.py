@@ -15,15 +15,28 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from a3crepro.environments._environment import Expert
-from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv
+from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
 from a3crepro.environments._textures import car_from_behind, tree
 from a3crepro.environments._track import PIXELS, Track, track
 from a3crepro.environments._view import SIDE, Eye, World
-from a3crepro.settings import Count, Fraction, PositiveFloat, Settings
+from a3crepro.settings import Count, Fraction, NonNegativeFloat, PositiveFloat, Settings
 
 STEERING = (-1, 0, 1)
 PEDALS = (1, 0, -1)
-"""Throttle, none, brake. An action's number is 3 times that of the steering plus that of the pedal."""
+"""Throttle, none, brake."""
+
+
+def number_of(steering: int, pedal: int) -> int:
+    """The number of the action that does both."""
+    return len(PEDALS) * STEERING.index(steering) + PEDALS.index(pedal)
+
+
+def steering_and_pedal(action: int) -> tuple[int, int]:
+    """What the action of this number does."""
+    steering, pedal = divmod(action, len(PEDALS))
+    return STEERING[steering], PEDALS[pedal]
+
+
 GRAVITY = 9.81
 SKY = np.linspace((90, 140, 220), (200, 220, 245), SIDE // 2)[:, None].astype(np.uint8)
 VISIBLE = 150.0
@@ -42,6 +55,8 @@ class Car(Settings):
     """Metres a second squared."""
     grip: PositiveFloat
     """Coefficient of friction."""
+    grass: NonNegativeFloat
+    """What the wheels lose off the road, metres a second squared."""
     stiffness: PositiveFloat
     """Side acceleration per radian of slip, metres a second squared, while that is small."""
     front: PositiveFloat
@@ -50,7 +65,7 @@ class Car(Settings):
     """Metres from the centre of mass to the rear axle."""
     gyration: PositiveFloat
     """Radius of gyration, in metres."""
-    steering: PositiveFloat
+    steering: Annotated[PositiveFloat, Field(le=60)]
     """Greatest angle of the front wheel at low speed, in degrees."""
     steering_margin: PositiveFloat
     """At high speed the wheel turns no further than this many times the angle that a steady bend at the grip takes."""
@@ -92,7 +107,7 @@ class Racing(FirstPerson):
 
     task: Literal["slow", "slow_bots", "fast", "fast_bots"]
     track: Literal["oval", "winding", "long"]
-    road_width: PositiveFloat
+    road_width: Annotated[float, Field(ge=8, le=30)]
     """Metres."""
     car: Car
     opponents: Opponents
@@ -109,9 +124,7 @@ class Racing(FirstPerson):
         return RacingEnv(self, "rgb_array" if render else None)
 
     def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
-        steering = ("right" in keys) - ("left" in keys)
-        pedal = ("up" in keys) - ("down" in keys)
-        return 3 * STEERING.index(steering) + PEDALS.index(pedal)
+        return number_of(("right" in keys) - ("left" in keys), ("up" in keys) - ("down" in keys))
 
     def expert(self) -> Expert:
         return Driver()
@@ -128,10 +141,7 @@ class RacingEnv(FirstPersonEnv):
         empty = np.zeros((1, 1), np.int32), np.zeros((1, 1, 1, 3), np.uint8)
         self.world = World(*empty, self.track.ground, PIXELS, SKY, 1.0, figures, 0.0)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
+    def begin(self) -> None:
         road, others = self.track, self.settings.opponents
         n = others.number
         start = float(self.np_random.uniform(0, road.length))
@@ -144,14 +154,13 @@ class RacingEnv(FirstPersonEnv):
         self.bots = start + road.length * (np.arange(n) + self.np_random.uniform(0.3, 0.7, n)) / max(1, n)
         self.bot_lanes = self.np_random.uniform(-others.lanes, others.lanes, n) * road.width
         self.bot_speeds = self.np_random.uniform(others.slowest, others.fastest, n)
-        return self._observation(), {}
 
     # ---- A step ------------------------------------------------------------------------------------------------------
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def advance(self, action: int) -> tuple[float, bool, bool, dict[str, Any]]:
         metres = 0.0
         for _ in range(self.settings.action_repeat):
-            self._drive(STEERING[int(action) // 3], PEDALS[int(action) % 3])
+            self._drive(*steering_and_pedal(action))
             self._meet_opponents()
             metres += self._progress()
         self.steps += 1
@@ -162,7 +171,7 @@ class RacingEnv(FirstPersonEnv):
         )
         truncated = not terminated and self.steps >= grace.episode_steps
         reward = grace.reward_per_metre * metres
-        return self._observation(), reward, terminated, truncated, {"metres": metres}
+        return reward, terminated, truncated, {"metres": metres}
 
     def _drive(self, steering: int, pedal: int) -> None:
         """One frame of the bicycle model; there is no reverse gear."""
@@ -175,6 +184,7 @@ class RacingEnv(FirstPersonEnv):
         front = slip * self._side_acceleration(math.atan2(self.aside + car.front * self.turning, speed) - wheel)
         rear = slip * self._side_acceleration(math.atan2(self.aside - car.rear * self.turning, speed))
         drag = car.acceleration * (self.along / car.top_speed) ** 2
+        drag += car.grass * slip if self.off_road else 0.0
         push = car.acceleration * max(pedal, 0) - car.braking * max(-pedal, 0) - drag
         share = car.rear / (car.front + car.rear)  # of the weight on the front axle
         along = self.along + dt * (push + self.aside * self.turning - share * front * math.sin(wheel))
@@ -276,12 +286,23 @@ class Driver:
     """Metres to the side of an opponent."""
     SWERVE = 3.0
     """Metres a second, to the side."""
+    OFF_LINE = 0.8
+    """Share of the speed in a bend that it takes beside its line, where the bend is sharper."""
+    EXACTLY = 0.5
+    """Metres a second around the speed it wants, within which it touches no pedal."""
+    LENGTH = 4.0
+    """So many metres behind, an opponent is still beside it."""
+    LOOKS = 8.0, 1.5, 40.0
+    """How near an opponent is passed: metres, and seconds of closing in; metres at most."""
+    VERGE = 1.5
+    """Metres to the edge of the road."""
 
     def start_episode(self, env: gym.Env[Any, Any]) -> None:
         """Looks into the environment that is played."""
         inner = env.unwrapped
         assert isinstance(inner, RacingEnv)
         self.env, road = inner, inner.track
+        self.room = 0.5 * road.width - self.VERGE
         line = road.racing_line
         step = 6
         before, after = line - np.roll(line, step, axis=0), np.roll(line, -step, axis=0) - line
@@ -294,17 +315,17 @@ class Driver:
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
         most = self.SWERVE * self.env.settings.action_repeat / FRAMES_PER_SECOND
         self.swerve += min(max(self._evasion() - self.swerve, -most), most)
-        return 3 * STEERING.index(self._steering()) + PEDALS.index(self._pedal())
+        return number_of(self._steering(), self._pedal())
 
     def _steering(self) -> int:
         """Towards the point of the line that lies some way ahead (pure pursuit)."""
         env, road, car = self.env, self.env.track, self.env.settings.car
         ahead = self.AHEAD[0] + self.AHEAD[1] * env.along
         index = (env.at + round(ahead / road.spacing)) % len(road.center)
-        room = 0.5 * road.width - 1.5
-        target = road.center[index] + min(max(self.beside[index] + self.swerve, -room), room) * road.right[index]
+        beside = min(max(self.beside[index] + self.swerve, -self.room), self.room)
+        target = road.center[index] + beside * road.right[index]
         dx, dy = target[0] - env.x, target[1] - env.y
-        off = (math.atan2(dy, dx) - env.angle + math.pi) % (2 * math.pi) - math.pi
+        off = signed(math.atan2(dy, dx) - env.angle)
         wanted = math.atan(2 * (car.front + car.rear) * math.sin(off) / math.hypot(dx, dy))
         wanted = min(max(wanted / car.lock(env.along), -1.0), 1.0)
         step = env.settings.action_repeat / FRAMES_PER_SECOND / car.steering_seconds
@@ -315,16 +336,18 @@ class Driver:
     def _evasion(self) -> float:
         """Metres to the side of the line, to get past the nearest opponent that is caught up with."""
         env = self.env
-        gaps = (env.bots - env.at * env.track.spacing + 4.0) % env.track.length - 4.0  # 4 m behind: still beside it
-        near = np.flatnonzero((gaps < 8 + 1.5 * np.maximum(env.along - env.bot_speeds, 0)) & (gaps < 40))
+        gaps = (env.bots - env.at * env.track.spacing + self.LENGTH) % env.track.length - self.LENGTH
+        closing = np.maximum(env.along - env.bot_speeds, 0)
+        near = np.flatnonzero(gaps < np.minimum(self.LOOKS[0] + self.LOOKS[1] * closing, self.LOOKS[2]))
         if not len(near):
             return 0.0
         nearest = near[np.argmin(gaps[near])]
-        lane, room = env.bot_lanes[nearest], 0.5 * env.track.width - 1.5
+        lane = env.bot_lanes[nearest]
         own = self.beside[int(env.bots[nearest] / env.track.spacing) % len(self.beside)]
-        ways = [way for way in (lane - self.CLEARANCE, lane + self.CLEARANCE) if abs(way) <= room]
         if abs(own - lane) >= self.CLEARANCE:
             return 0.0
+        ways = sorted((lane - self.CLEARANCE, lane + self.CLEARANCE), key=abs)  # of a narrow road both lead off
+        ways = [way for way in ways if abs(way) <= self.room] or ways[:1]
         return float(min(ways, key=lambda way: abs(way - own - self.swerve)) - own)
 
     def _pedal(self) -> int:
@@ -333,7 +356,7 @@ class Driver:
         reach = int(env.along**2 / (2 * slowing) / env.track.spacing) + 10
         indices = (env.at + np.arange(reach)) % len(self.fastest)
         allowed = np.sqrt(self.fastest[indices] ** 2 + 2 * slowing * env.track.spacing * np.arange(reach))
-        most = float(allowed.min()) * (1.0 if abs(self.swerve) < 0.5 else 0.8)  # off its line a bend is sharper
+        most = float(allowed.min()) * (1.0 if abs(self.swerve) < 0.5 else self.OFF_LINE)
         if abs(env.aside) > self.SLIDING * max(env.along, 1.0):
             return 0
-        return 1 if env.along < most - 0.5 else -1 if env.along > most + 0.5 else 0
+        return 1 if env.along < most - self.EXACTLY else -1 if env.along > most + self.EXACTLY else 0
