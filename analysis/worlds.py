@@ -2,8 +2,8 @@
 
   python analysis/worlds.py [RUN_DIR …]
 
-A row for each run's learnt policy, and one each for the experts of `labyrinth` and `racing/fast_bots`. How many pictures
-a second one core draws is measured, too.
+A row for each run's learnt policy, and one each for the experts of `labyrinth` and `racing/fast_bots`. It is measured,
+too, how many pictures a second one core draws.
 """
 
 from __future__ import annotations
