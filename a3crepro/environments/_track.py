@@ -25,6 +25,7 @@ MARGIN = 60.0
 """Grass around the track, in metres."""
 PIXELS = 4.0
 """Of the ground's picture, per metre."""
+GRASS = (60, 130, 50)
 TREES = 80
 SMOOTHING = 6.0
 """Metres over which the line is averaged, so that no bend is sharper than the road is wide."""
@@ -136,7 +137,7 @@ def _paint(track: Track) -> np.ndarray:
     size = np.ceil((track.center.max(0) + MARGIN) * PIXELS).astype(int)
     rng = np.random.default_rng(0)
     coarse = rng.integers(-14, 15, (size[1] // 16 + 1, size[0] // 16 + 1, 1)).repeat(16, axis=0).repeat(16, axis=1)
-    picture = np.clip(np.array([60, 130, 50]) + coarse[: size[1], : size[0]], 0, 255).astype(np.uint8)
+    picture = np.clip(np.array(GRASS) + coarse[: size[1], : size[0]], 0, 255).astype(np.uint8)
     picture = np.ascontiguousarray(picture)
     line = np.round(track.center * PIXELS * 16).astype(np.int32)[:, None]
 

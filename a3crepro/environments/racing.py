@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from a3crepro.environments._environment import Expert
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
 from a3crepro.environments._textures import car_from_behind, tree
-from a3crepro.environments._track import PIXELS, Track, track
+from a3crepro.environments._track import GRASS, PIXELS, Track, track
 from a3crepro.environments._view import SIDE, Eye, World
 from a3crepro.settings import Count, Fraction, NonNegativeFloat, PositiveFloat, Settings
 
@@ -263,7 +263,7 @@ class RacingEnv(FirstPersonEnv):
         index = (np.arange(side) * PIXELS / scale).astype(int)
         inside = (index < ground.shape[0])[:, None] & (index < ground.shape[1])[None]
         rows, columns = (np.minimum(index, size - 1) for size in ground.shape[:2])
-        picture = np.where(inside[:, :, None], ground[rows][:, columns], 0).astype(np.uint8)
+        picture = np.where(inside[:, :, None], ground[rows][:, columns], GRASS).astype(np.uint8)
         y, x = np.mgrid[0:side, 0:side] / scale
         for bot in self.track.points(self.bots, self.bot_lanes):
             picture[np.hypot(x - bot[0], y - bot[1]) < 3] = (250, 210, 40)
