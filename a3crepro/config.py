@@ -170,10 +170,8 @@ def _describe(settings: type[Settings], detail: Mapping[str, Any], prefix: tuple
     if detail["type"] == "missing":
         return f"{key}: missing"
     message = detail["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    if isinstance(
-        detail["input"], Mapping
-    ):  # found by looking at several keys: the message names the one that is wrong
-        return f"{key}.{message}"
+    if isinstance(detail["input"], Mapping) and detail["type"] == "value_error":
+        return f"{key}.{message}"  # found by looking at several keys: the message names the one that is wrong
     return f"{key}: {message}, got {detail['input']!r}"
 
 
