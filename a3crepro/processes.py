@@ -27,7 +27,7 @@ class ProcessDied(Exception):
 
 
 class _Failure:
-    """The last message of a process that raised an exception."""
+    """The last message of a process that raised an exception: how it failed."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -98,7 +98,7 @@ class Child:
                 if isinstance(message, _Finished):
                     self.finished = True
                 elif isinstance(message, _Failure):
-                    raise ProcessDied(f"{self.name} failed:{message.text}")
+                    raise ProcessDied(f"{self.name} {message.text}")
                 else:
                     yield message
         except (EOFError, ConnectionResetError):
@@ -139,7 +139,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
         target(connection, *args)
         connection.send(_Finished())
     except BaseException as error:
-        text = f" {error}" if isinstance(error, UserError) else f"\n{traceback.format_exc()}"
+        text = f"failed: {error}" if isinstance(error, UserError) else f"failed:\n{traceback.format_exc()}"
         with contextlib.suppress(OSError):
             connection.send(_Failure(text))
         raise SystemExit(1) from None

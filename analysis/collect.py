@@ -34,8 +34,8 @@ def experiment_of(name: str) -> Experiment:
 
 def main() -> None:
     """Collects as the command line says."""
-    sys.path[0] = str(SWEEPS)  # instead of this file's folder; and behind the libraries
-    sys.path.append(sys.path.pop(0))
+    sys.path.pop(0)  # this file's folder
+    sys.path.append(str(SWEEPS))  # behind the libraries
     names = sorted(path.stem for path in SWEEPS.glob("*.py") if "EXPERIMENT = " in path.read_text())
     arguments = sys.argv[1:]
     if not arguments or arguments[0] not in names:

@@ -50,7 +50,7 @@ def episode(config: Config, policy: Policy, frames: int = 0) -> Episode:
     pictures, covered, way = [], [], []
 
     def look() -> None:
-        picture = env.unwrapped._observation()
+        picture = env._observation()
         things = env.things()
         pictures.append(picture.transpose(1, 2, 0))
         covered.append(float((picture != draw(env.seen_world(), env.eye(), things[:0])).any(axis=0).mean()))

@@ -485,6 +485,28 @@ def test_a_run_from_pixels_trains(tmp_path):
     assert found["frames"] >= 200 and found["updates"] == found["frames"] / 40
 
 
+RENDERER_WANTED = """
+import os
+from a3crepro.config import compose
+env = compose("env=gym", "env.id=HalfCheetah-v5").env
+env.make(training=True).close()
+print("MUJOCO_GL" in os.environ)
+made = env.make(training=False, render=True)
+made.reset(seed=0)
+print(made.render().std() > 5)
+"""
+
+
+def test_gymnasium_s_tasks_ask_for_a_renderer_only_where_they_are_drawn():
+    """With MUJOCO_GL=egl and without EGL, MuJoCo cannot even be imported."""
+    if reason := renderer():
+        pytest.skip(reason)
+    environment = {key: value for key, value in os.environ.items() if key != "MUJOCO_GL"}
+    command = [sys.executable, "-c", RENDERER_WANTED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["False", "True"], done.stderr
+
+
 @pytest.mark.parametrize("env_id", ["HalfCheetah-v5", "CartPole-v1"])
 def test_gymnasium_s_tasks_are_drawn_without_a_screen(env_id):
     if reason := renderer():

@@ -476,19 +476,6 @@ def test_the_driver_has_a_plan_on_any_road(words):
     assert metres > 80
 
 
-@pytest.mark.parametrize(
-    ("word", "line"),
-    [
-        ("env.road_width=200", "env.road_width: should be less than or equal to 30"),
-        ("env.car.steering=95", "env.car.steering: should be less than or equal to 60"),
-        ("env.opponents.slowest=20", "env.opponents.slowest: should be at most fastest = 10, got 20"),
-    ],
-)
-def test_a_race_that_cannot_be_is_refused(word, line):
-    with pytest.raises(UserError, match=f"^{line}"):
-        compose("env=racing/slow_bots", word)
-
-
 def test_opponents_move_smoothly():
     track = Track("oval", 12.0)
     points = np.array([track.point(distance, 2.0) for distance in np.arange(0, track.length, 0.1)])
@@ -634,19 +621,29 @@ def test_a_person_s_picture_shows_view_and_map(env):
 
 
 @pytest.mark.parametrize(
-    ("word", "line"),
+    ("env", "word", "line"),
     [
-        ("env.size=10", "env.size: should be an odd number of at least 7, got 10"),
-        ("env.start_distance=49", "env.start_distance: should be at most 48, a way through all of the maze, got 49"),
-        ("env.seconds=0.5", "env.seconds: should be greater than or equal to 1"),
-        ("env.field_of_view=200", "env.field_of_view: should be less than or equal to 150"),
-        ("env.speed=60", "env.speed: should be less than or equal to 10"),
-        ("env.inertia=1", "env.inertia: should be less than 1"),
+        ("labyrinth", "size=10", "env.size: should be an odd number of at least 7, got 10"),
+        (
+            "labyrinth",
+            "start_distance=49",
+            "env.start_distance: should be at most 48, a way through all of the maze, got 49",
+        ),
+        ("labyrinth", "seconds=0.5", "env.seconds: should be greater than or equal to 1"),
+        ("labyrinth", "seconds=inf", "env.seconds: should be a finite number"),
+        ("labyrinth", "seconds=two", "env.seconds: should be a valid number"),
+        ("labyrinth", "field_of_view=200", "env.field_of_view: should be less than or equal to 150"),
+        ("labyrinth", "speed=60", "env.speed: should be less than or equal to 10"),
+        ("labyrinth", "inertia=1", "env.inertia: should be less than 1"),
+        ("racing/slow_bots", "road_width=200", "env.road_width: should be less than or equal to 30"),
+        ("racing/slow_bots", "road_width=nan", "env.road_width: should be a finite number"),
+        ("racing/slow_bots", "car.steering=95", "env.car.steering: should be less than or equal to 60"),
+        ("racing/slow_bots", "opponents.slowest=20", "env.opponents.slowest: should be at most fastest = 10, got 20"),
     ],
 )
-def test_a_maze_that_cannot_be_is_refused(word, line):
+def test_a_world_that_cannot_be_is_refused(env, word, line):
     with pytest.raises(UserError, match=f"^{line}"):
-        compose("env=labyrinth", word)
+        compose(f"env={env}", f"env.{word}")
 
 
 def test_a_maze_that_is_never_long_enough_is_told():

@@ -131,9 +131,13 @@ class Environment(Component, ABC):
         finally:
             env.close()
 
+    def undrawn(self) -> gym.Env[np.ndarray, Any]:
+        """An environment that goes on as one of an evaluation, without drawing what only a player needs."""
+        return self.make(training=False)
+
     def emulator(self, seed: int) -> Callable[[], None]:
         """One random agent step a call and as little else as possible: the speed that no learner can exceed."""
-        env = self.make(training=False)
+        env = self.undrawn()
         rng = np.random.default_rng(seed)
         env.reset(seed=seed)
         _, actions = spaces_of(env)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from pydantic import Field
 
-from a3crepro.environments._environment import Environment, PlainEnv, random_action, spaces_of
+from a3crepro.environments._environment import Environment, PlainEnv
 from a3crepro.environments._view import SIDE, Eye, World, draw
-from a3crepro.settings import PositiveCount
+from a3crepro.settings import PositiveCount, PositiveFloat
 
 FRAMES_PER_SECOND = 60
 
@@ -23,11 +22,11 @@ class FirstPerson(Environment):
 
     plays_by_keys: ClassVar[bool] = True
 
-    seconds: Annotated[float, Field(ge=1)]
+    seconds: Annotated[PositiveFloat, Field(ge=1)]
     """Length of an episode; its end is no terminal state."""
     action_repeat: PositiveCount
     """Frames for which an action is held: the frames of an agent step."""
-    field_of_view: Annotated[float, Field(ge=10, le=150)]
+    field_of_view: Annotated[PositiveFloat, Field(ge=10, le=150)]
     """Degrees."""
 
     @property
@@ -38,19 +37,8 @@ class FirstPerson(Environment):
     def episode_steps(self) -> int:
         return math.ceil(self.seconds * FRAMES_PER_SECOND / self.action_repeat)
 
-    def emulator(self, seed: int) -> Callable[[], None]:
-        """Without drawing."""
-        env: Any = self.make(training=False)
-        rng = np.random.default_rng(seed)
-        env.reset(seed=seed)
-        _, actions = spaces_of(env)
-
-        def step() -> None:
-            _, terminated, truncated, _ = env.advance(random_action(actions, rng))
-            if terminated or truncated:
-                env.begin()
-
-        return step
+    def undrawn(self) -> gym.Env[np.ndarray, Any]:
+        return Undrawn(self.make(training=False))
 
 
 def signed(angle: float) -> float:
@@ -115,3 +103,22 @@ class FirstPersonEnv(PlainEnv):
             return None
         seen = self._observation().transpose(1, 2, 0).repeat(4, axis=0).repeat(4, axis=1)
         return np.concatenate([seen, self.map(seen.shape[0])], axis=1)
+
+
+class Undrawn(gym.Wrapper[np.ndarray, Any, np.ndarray, Any]):
+    """A world that goes on without being looked at: its observations are empty."""
+
+    NOTHING = np.empty(0, np.uint8)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        world: Any = self.env
+        gym.Env.reset(world, seed=seed)
+        world.begin()
+        return self.NOTHING, {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        world: Any = self.env
+        reward, terminated, truncated, info = world.advance(action)
+        return self.NOTHING, reward, terminated, truncated, info

@@ -11,15 +11,15 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from pydantic import model_validator
 
-from a3crepro.environments._drawing import NO_RENDERER, without_a_screen
-from a3crepro.environments._environment import Environment, OfStates, plain_attributes, set_attributes
+from a3crepro.environments._drawing import drawing, without_a_screen
+from a3crepro.environments._environment import OfStates, plain_attributes, set_attributes
 from a3crepro.plain import Tree
 from a3crepro.settings import Count, PositiveCount, UserError
 
@@ -74,9 +74,8 @@ class Control(OfStates):
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return ControlEnv(self, "rgb_array" if render else None)
 
-    def emulator(self, seed: int) -> Callable[[], None]:
-        """Without rendering."""
-        return Environment.emulator(self.model_copy(update={"pixels": False}), seed)
+    def undrawn(self) -> gym.Env[np.ndarray, Any]:
+        return self.model_copy(update={"pixels": False}).make(training=False)
 
 
 class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
@@ -144,12 +143,10 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
     def _picture(self, side: int) -> np.ndarray:
         from dm_control.mujoco.engine import Camera
 
-        try:
+        with drawing():
             if side not in self.cameras:  # to make one takes as long as to draw a picture
                 self.cameras[side] = Camera(self.physics, side, side, camera_id=self.settings.camera)
             picture: np.ndarray = self.cameras[side].render(render_flag_overrides=PLAIN_LIGHT)
-        except Exception as error:  # whatever a missing or broken OpenGL raises
-            raise UserError(NO_RENDERER.format(error)) from error
         return picture
 
     def render(self) -> Any:

@@ -10,10 +10,9 @@ import gymnasium
 import numpy as np
 from pydantic import field_validator
 
-from a3crepro.environments._drawing import NO_RENDERER, without_a_screen
+from a3crepro.environments._drawing import drawing, without_a_screen
 from a3crepro.environments._environment import OfStates, plain_attributes, set_attributes
 from a3crepro.plain import Tree
-from a3crepro.settings import UserError
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
@@ -53,10 +52,10 @@ class Gym(OfStates):
         return gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
-        without_a_screen()
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
         env: gymnasium.Env[Any, Any] = gymnasium.make(self.id, **options)
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
+            without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
         actions = env.action_space
         if isinstance(actions, gymnasium.spaces.Discrete) and actions.start != 0:
@@ -97,10 +96,8 @@ class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Says what is missing where there is no renderer."""
 
     def render(self) -> Any:
-        try:
+        with drawing():
             return super().render()
-        except Exception as error:  # whatever a missing or broken OpenGL raises
-            raise UserError(NO_RENDERER.format(error)) from error
 
 
 def _clipped_to(space: gymnasium.spaces.Box) -> Callable[[np.ndarray], np.ndarray]:

@@ -24,6 +24,11 @@ from a3crepro.settings import Count, Fraction, NonNegativeFloat, PositiveFloat, 
 STEERING = (-1, 0, 1)
 PEDALS = (1, 0, -1)
 """Throttle, none, brake."""
+GRAVITY = 9.81
+SKY = np.linspace((90, 140, 220), (200, 220, 245), SIDE // 2)[:, None].astype(np.uint8)
+VISIBLE = 150.0
+"""Metres to the farthest thing that is drawn."""
+CAR_SIZE, TREE_SIZE = 1.9, 6.0
 
 
 def number_of(steering: int, pedal: int) -> int:
@@ -35,13 +40,6 @@ def steering_and_pedal(action: int) -> tuple[int, int]:
     """What the action of this number does."""
     steering, pedal = divmod(action, len(PEDALS))
     return STEERING[steering], PEDALS[pedal]
-
-
-GRAVITY = 9.81
-SKY = np.linspace((90, 140, 220), (200, 220, 245), SIDE // 2)[:, None].astype(np.uint8)
-VISIBLE = 150.0
-"""Metres to the farthest thing that is drawn."""
-CAR_SIZE, TREE_SIZE = 1.9, 6.0
 
 
 class Car(Settings):
@@ -107,7 +105,7 @@ class Racing(FirstPerson):
 
     task: Literal["slow", "slow_bots", "fast", "fast_bots"]
     track: Literal["oval", "winding", "long"]
-    road_width: Annotated[float, Field(ge=8, le=30)]
+    road_width: Annotated[PositiveFloat, Field(ge=8, le=30)]
     """Metres."""
     car: Car
     opponents: Opponents
