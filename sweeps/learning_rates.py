@@ -31,17 +31,17 @@ def grid(
 
 
 def fresh_seeds(
-    scores: Scores, seeds: Mapping[str, int], method: str, rates: Sequence[float], threads: int
+    scores: Scores, seeds: Mapping[str, int], method: str, rates: Sequence[float], threads: int, **others: object
 ) -> list[Run]:
     """The rate that ended best of such a grid in the first game, with so many fresh seeds in each game.
 
-    Nothing before all runs of the grid have ended.
+    Nothing before all runs of the grid have ended. `others` are overrides that the grid does not have.
     """
     rate = best_rate(scores, grid([next(iter(seeds))], rates, [method], threads), rates)
     if rate is None:
         return []
     return [
-        run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number)
+        run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number, **others)
         for game, count in seeds.items()
         for number in range(count)
     ]

@@ -2,16 +2,16 @@
 
   python sweeps/racing.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: the slow car alone, 4 methods x 2 rates; then each method's best rate with 3 fresh seeds there and one in each
-of the other settings; 16 actor-learners in virtual time: 8 runs of 4M frames and 24 that follow.
+laptop: the slow car alone, 4 methods x 2 rates x 4M frames; then each method's best rate with 3 fresh seeds there for
+8M frames and one in each of the other settings; 16 actor-learners in virtual time: 8 runs and 24 that follow.
 paper: the same settings and methods, the 50 rates, 16 processes: 800 runs of 400M frames; the paper's curves go on
 for two days.
-Core-hours at the scale laptop: 9.4.
+Core-hours at the scale laptop: 12.9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from _protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE
 from learning_rates import fresh_seeds, grid
@@ -20,29 +20,39 @@ from a3crepro.sweeping.command import main
 from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
-TWO = EIGHT[3:6:2]
+TWO = EIGHT[2:5:2]
 LAPTOP = (*QUIET, "execution=virtual_time", "frames=4_000_000", "evaluation.every=400_000", "evaluation.episodes=10",
           "env.schedule.epsilon_anneal_frames=1_000_000")  # fmt: skip
 PAPER = (*QUIET, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000", "evaluation.episodes=10")
 
 
-def with_fresh_seeds(scores: Scores, seeds: Mapping[str, int], rates: Sequence[float], threads: int = 16) -> list[Run]:
-    """A search over rates in the first setting; when a method's is over, its best rate with so many seeds in each."""
-    runs = grid([next(iter(seeds))], rates, threads=threads)
+def with_fresh_seeds(
+    scores: Scores, home: str, others: Sequence[str], rates: Sequence[float], longer: int, seeds: int, threads: int = 16
+) -> list[Run]:
+    """A search over rates at home; a method's best one then with fresh seeds: some there, for longer, one elsewhere."""
+    runs = grid([home], rates, threads=threads)
     for method in METHODS:
-        runs += fresh_seeds(scores, seeds, method, rates, threads)
+        runs += fresh_seeds(scores, {home: seeds}, method, rates, threads, frames=longer)
+        runs += fresh_seeds(scores, {home: 0} | dict.fromkeys(others, 1), method, rates, threads)
     return runs
 
 
-ON_A_LAPTOP = {"racing/slow": 3} | dict.fromkeys(SETTINGS[1:], 1)
 EXPERIMENT = Experiment(
     "racing",
     "Figure S6",
     {
         "smoke": Scale(
-            SMOKE, lambda scores: with_fresh_seeds(scores, {"racing/slow_bots": 1}, EIGHT[3:4], 2), best=1, later=4
+            SMOKE,
+            lambda scores: with_fresh_seeds(scores, SETTINGS[1], SETTINGS[:1], TWO[:1], 6_000, 1, 2),
+            best=1,
+            later=8,
         ),
-        "laptop": Scale(LAPTOP, lambda scores: with_fresh_seeds(scores, ON_A_LAPTOP, TWO), best=1, later=24),
+        "laptop": Scale(
+            LAPTOP,
+            lambda scores: with_fresh_seeds(scores, SETTINGS[0], SETTINGS[1:], TWO, 8_000_000, 3),
+            best=1,
+            later=24,
+        ),
         "paper": Scale(PAPER, lambda scores: grid(SETTINGS, PAPER_RATES), best=5),
     },
 )

@@ -404,7 +404,7 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     tables = "thread_scaling" if name in ("data_efficiency", "training_speed") else name
     runs = pd.read_csv(tmp_path / "results" / tables / "smoke" / "runs.csv")
-    later = {"thread_scaling": 8, "data_efficiency": 8, "training_speed": 8, "mujoco": 4, "labyrinth": 2, "racing": 4}
+    later = {"thread_scaling": 8, "data_efficiency": 8, "training_speed": 8, "mujoco": 4, "labyrinth": 2, "racing": 8}
     if name == "labyrinth":
         np.testing.assert_allclose(runs["score"], runs["apples"] + 10 * runs["portals"])
     assert len(runs) == PLANNED[name][0] + later.get(name, 0)
