@@ -414,6 +414,28 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
         assert f"ours: {len(runs)} runs" in text or (script == "claims" and "runs, 0M frames" in text)
 
 
+def test_what_follows_from_runs_is_not_composed_while_hydra_launches(tmp_path, monkeypatch, capsys):
+    """Hydra is one for the whole process."""
+    from hydra import initialize_config_dir
+
+    known = [run("toy/catch", "a3c", frames=100)]
+
+    def launching(jobs, overrides):
+        capsys.readouterr()
+        known.append(run("toy/catch", "a3c", frames=200))
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            time.sleep(0.3)
+        assert "0 of 1 done" in capsys.readouterr().out
+        known.pop()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("a3crepro.sweeping.command.EVERY", 0.05)
+    monkeypatch.setattr("a3crepro.sweeping.command.launch", launching)
+    command = Command(Experiment("tiny", "nothing", {"smoke": Scale((), lambda scores: list(known))}), ["scale=smoke"])
+    with pytest.raises(SystemExit):
+        command.run()
+
+
 def test_the_time_left_is_that_of_as_much_work_at_the_same_pace():
     def at(done, left):
         return Overview({}, {}, {}, done, left)

@@ -96,10 +96,10 @@ class Command:
         config = self.config(run)
         return min(config.execution.process_count(config), len(os.sched_getaffinity(0)))
 
-    def overview(self) -> Overview:
-        """How far all runs are."""
+    def overview(self, runs: Sequence[Run]) -> Overview:
+        """How far these runs are."""
         return overview(
-            self.runs(), self.root, lambda run: self.config(run).frames, self.cores,
+            runs, self.root, lambda run: self.config(run).frames, self.cores,
             lambda run: committed_cost(self.config(run)),
         )  # fmt: skip
 
@@ -107,7 +107,7 @@ class Command:
 
     def run(self) -> None:
         """Tells, runs, tells."""
-        now = self.overview()
+        now = self.overview(self.runs())
         print(f"{self.title}, for {self.experiment.figure}: {now.told()}", flush=True)
         if following := self.runs_to_follow():
             print(f"up to {following} more runs follow from how these end", flush=True)
@@ -123,8 +123,8 @@ class Command:
         tried: set[Run] = set()
         while todo := [run for run, state in now.states.items() if state is not State.DONE and run not in tried]:
             for group in self._groups(todo):
-                self._launch(group)
-            now = self.overview()
+                self._launch(group, list(now.states))
+            now = self.overview(self.runs())
             begun = {run for run in todo if now.states[run] is not State.MISSING}
             # Where a launcher gave up, what it had not begun is launched again, unless it waits in a cluster's queue.
             tried |= set(todo) if self.queues else begun or set(todo)
@@ -140,11 +140,11 @@ class Command:
             groups[config.execution.name, config.threads].append(run)
         return [group[i : i + ARRAY] for group in groups.values() for i in range(0, len(group), ARRAY)]
 
-    def _launch(self, runs: Sequence[Run]) -> None:
+    def _launch(self, runs: Sequence[Run], known: Sequence[Run]) -> None:
         jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
         config = self.config(runs[0])
         cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # by which launchers share them out
-        with Watch(self), interruptible():
+        with Watch(self, known), interruptible():
             try:
                 launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])
             except RuntimeError as error:  # joblib's and submitit's, of a process or job that died
@@ -162,10 +162,14 @@ class Command:
 
 
 class Watch:
-    """A line now and then on how far the runs are, while they run."""
+    """A line now and then on how far the runs are, while they run.
 
-    def __init__(self, command: Command) -> None:
-        self.command, self.out, self.over = command, sys.stdout, threading.Event()
+    Of those that were known before: what follows from them has no configuration yet, and Hydra, which is launching,
+    composes no other meanwhile.
+    """
+
+    def __init__(self, command: Command, runs: Sequence[Run]) -> None:
+        self.command, self.runs, self.out, self.over = command, runs, sys.stdout, threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> None:
@@ -179,9 +183,9 @@ class Watch:
 
     def _watch(self) -> None:
         began, last = time.monotonic(), ""
-        first = self.command.overview()
+        first = self.command.overview(self.runs)
         while not self.over.wait(EVERY):
-            now = self.command.overview()
+            now = self.command.overview(self.runs)
             line = f"{self.command.title}: {now.told()}{time_left(first, now, time.monotonic() - began)}"
             if self.out.isatty():
                 print(f"\r{line:<{len(last)}}", end="", file=self.out, flush=True)
