@@ -6,12 +6,15 @@ Runs of one scale have one budget and one horizon of annealing, so that experime
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from a3crepro.results import RESULTS
 from a3crepro.sweeping.experiment import Run, Scores
+
+T = TypeVar("T")
 
 METHODS = ("one_step_q", "one_step_sarsa", "n_step_q", "a3c")
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
@@ -37,7 +40,7 @@ def log_uniform(low: float, high: float, n: int) -> tuple[float, ...]:
     return tuple(float(rate) for rate in np.geomspace(low, high, n))
 
 
-def best_rate(scores: Scores, runs: Sequence[Run], rates: Sequence[float]) -> float | None:
-    """The rate of the run that ended best, of one run a rate; None: not all of them have ended."""
+def best_of(scores: Scores, runs: Sequence[Run], choices: Sequence[T]) -> T | None:
+    """The choice whose run ended best, of one run a choice; None: not all of them have ended."""
     found = [score for one in runs if (score := scores(one)) is not None]
-    return rates[found.index(max(found))] if len(found) == len(runs) else None
+    return choices[found.index(max(found))] if len(found) == len(runs) else None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from _protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE, best_rate
+from _protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE, best_of
 
 from a3crepro.sweeping.command import main
 from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
@@ -37,7 +37,7 @@ def fresh_seeds(
 
     Nothing before all runs of the grid have ended. `others` are overrides that the grid does not have.
     """
-    rate = best_rate(scores, grid([next(iter(seeds))], rates, [method], threads), rates)
+    rate = best_of(scores, grid([next(iter(seeds))], rates, [method], threads), rates)
     if rate is None:
         return []
     return [

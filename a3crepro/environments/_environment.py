@@ -11,7 +11,15 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.plain import Tree, is_plain
-from a3crepro.settings import Component, Count, PositiveCount, PositiveFloat, RolloutLength, Settings
+from a3crepro.settings import (
+    Component,
+    Count,
+    NonNegativeFloat,
+    PositiveCount,
+    PositiveFloat,
+    RolloutLength,
+    Settings,
+)
 
 Action = int | np.ndarray
 """The number of a discrete action, or the vector of a continuous one, float32 [n]."""
@@ -32,10 +40,12 @@ class Expert(Protocol):
 
 
 class Schedule(Settings):
-    """How long things take in this environment, in environment frames over all actor-learners."""
+    """What suits this environment; how long things take is in environment frames over all actor-learners."""
 
     t_max: RolloutLength
     """The default of `algo.t_max`, the longest rollout, in agent steps."""
+    entropy_beta: NonNegativeFloat
+    """The default of `algo.entropy_beta`, A3C's weight of the entropy."""
     frames: Count
     """The default of `frames`, the training budget."""
     target_update_frames: PositiveCount
