@@ -8,6 +8,7 @@ known is chosen after DeepMind Lab's released levels of the kind.
 from __future__ import annotations
 
 import math
+from itertools import pairwise, takewhile
 from typing import Annotated, Any, ClassVar
 
 import gymnasium as gym
@@ -55,7 +56,9 @@ class Labyrinth(FirstPerson):
     maze_seed: Count | None
     """One maze with its apples and textures for all episodes, drawn from this number; null: a new one each episode."""
     speed: Annotated[PositiveFloat, Field(le=10)]
-    """Cells a second."""
+    """Cells a second, forward."""
+    step_speed: Annotated[PositiveFloat, Field(le=10)]
+    """Cells a second, to a side and backward."""
     turning: PositiveFloat
     """Degrees a second."""
     inertia: Annotated[Fraction, Field(lt=1)]
@@ -157,18 +160,18 @@ class LabyrinthEnv(FirstPersonEnv):
 
     def _move(self, action: int) -> None:
         """One frame: the velocities approach what is wanted, and walls are slid along."""
-        how = self.settings
-        wanted_turn = (-1.0, 1.0, 0.0, 0.0, 0.0, 0.0)[action]
-        wanted_aside = (0.0, 0.0, -1.0, 1.0, 0.0, 0.0)[action]
-        wanted_forward = (0.0, 0.0, 0.0, 0.0, 1.0, -1.0)[action]
+        how, dt = self.settings, 1 / FRAMES_PER_SECOND
+        forward = (0.0, 0.0, 0.0, 0.0, how.speed, -how.step_speed)[action]
+        aside = (0.0, 0.0, -how.step_speed, how.step_speed, 0.0, 0.0)[action]
+        turn = math.radians((-how.turning, how.turning, 0.0, 0.0, 0.0, 0.0)[action])
         keep = how.inertia
-        self.turn = keep * self.turn + (1 - keep) * wanted_turn
-        self.aside = keep * self.aside + (1 - keep) * wanted_aside
-        self.forward = keep * self.forward + (1 - keep) * wanted_forward
-        self.angle = (self.angle + math.radians(how.turning) * self.turn / FRAMES_PER_SECOND) % (2 * math.pi)
-        cos, sin, length = math.cos(self.angle), math.sin(self.angle), how.speed / FRAMES_PER_SECOND
-        x = self.x + length * (self.forward * cos - self.aside * sin)
-        y = self.y + length * (self.forward * sin + self.aside * cos)
+        self.turn = keep * self.turn + (1 - keep) * turn
+        self.aside = keep * self.aside + (1 - keep) * aside
+        self.forward = keep * self.forward + (1 - keep) * forward
+        self.angle = (self.angle + dt * self.turn) % (2 * math.pi)
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        x = self.x + dt * (self.forward * cos - self.aside * sin)
+        y = self.y + dt * (self.forward * sin + self.aside * cos)
         if self._is_open(x, self.y):
             self.x = x
         if self._is_open(self.x, y):
@@ -235,7 +238,8 @@ def _cell(place: np.ndarray) -> Cell:
 class Navigator:
     """Goes the shortest way to whatever brings most for the way to it; sees the maze from above.
 
-    It turns until it looks along the maze's grid, and then no more: it goes forward, backward or to a side.
+    It turns to where it goes if the way is straight for so long that this is quicker than to step there sideways or
+    backward.
     """
 
     ASLANT = math.radians(8)
@@ -250,24 +254,30 @@ class Navigator:
         self.env = inner
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
-        aslant = (self.env.angle + math.pi / 4) % (math.pi / 2) - math.pi / 4
+        (x, y), straight = self._direction()
+        how, angle = self.env.settings, self.env.angle
+        off = signed(math.atan2(y, x) - angle)
+        turns = straight / how.step_speed - straight / how.speed > abs(off) / math.radians(how.turning)
+        aslant = -off if turns else (angle + math.pi / 4) % (math.pi / 2) - math.pi / 4
         if abs(aslant) > self.ASLANT:
             return ACTIONS.index("look left" if aslant > 0 else "look right")
-        x, y = self._direction()
-        off = signed(math.atan2(y, x) - self.env.angle)
         moves = ("forward", "strafe right", "backward", "strafe left")
         return ACTIONS.index(moves[round(off / (math.pi / 2)) % 4])
 
-    def _direction(self) -> tuple[float, float]:
-        """Where the next cell of the way is; before that to the middle of this one, lest a corner is in the way."""
+    def _direction(self) -> tuple[tuple[float, float], int]:
+        """Where the next cell of the way is; before that to the middle of this one, lest a corner is in the way.
+
+        And for how many cells the way goes on like that.
+        """
         env = self.env
         row, column = env.cell
-        path = way(env.free, env.cell, self._goal())
-        down, right = (path[0][0] - row, path[0][1] - column) if path else (0, 0)
+        path = [env.cell, *way(env.free, env.cell, self._goal())]
+        steps = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(path)]
+        down, right = steps[0] if steps else (0, 0)
         x, y = env.x - column - 0.5, env.y - row - 0.5
-        if not path or (right and abs(y) > self.BESIDE) or (down and abs(x) > self.BESIDE):
-            return (-x, 0.0) if down or (not right and abs(x) > abs(y)) else (0.0, -y)
-        return float(right), float(down)
+        if not steps or (right and abs(y) > self.BESIDE) or (down and abs(x) > self.BESIDE):
+            return ((-x, 0.0) if down or (not right and abs(x) > abs(y)) else (0.0, -y)), 0
+        return (float(right), float(down)), sum(1 for _ in takewhile(steps[0].__eq__, steps))
 
     def _goal(self) -> Cell:
         """The cell with the greatest reward a step of the way there."""
