@@ -304,10 +304,10 @@ def test_the_portal_moves_the_agent_and_brings_back_the_apples(corridor):
     [
         ("look left", (0, 0), -12),
         ("look right", (0, 0), 12),
-        ("strafe left", (0, -0.2), 0),
-        ("strafe right", (0, 0.2), 0),
+        ("strafe left", (0, -0.1), 0),
+        ("strafe right", (0, 0.1), 0),
         ("forward", (0.2, 0), 0),
-        ("backward", (-0.2, 0), 0),
+        ("backward", (-0.1, 0), 0),
     ],
 )
 def test_what_actions_do(corridor, action, moved, turned):
