@@ -31,17 +31,22 @@ def grid(
 
 
 def fresh_seeds(
-    scores: Scores, seeds: Mapping[str, int], method: str, rates: Sequence[float], threads: int, **others: object
+    scores: Scores,
+    seeds: Mapping[str, int],
+    method: str,
+    rates: Sequence[float],
+    threads: int,
+    frames: Mapping[str, int] | None = None,
 ) -> list[Run]:
     """The rate that ended best of such a grid in the first game, with so many fresh seeds in each game.
 
-    Nothing before all runs of the grid have ended. `others` are overrides that the grid does not have.
+    Nothing before all runs of the grid have ended. `frames`: of games that are played longer than in the grid.
     """
     rate = best_of(scores, grid([next(iter(seeds))], rates, [method], threads), rates)
     if rate is None:
         return []
     return [
-        run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number, **others)
+        run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number, frames=(frames or {}).get(game))
         for game, count in seeds.items()
         for number in range(count)
     ]

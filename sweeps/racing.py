@@ -32,8 +32,7 @@ def with_fresh_seeds(
     """A search over rates at home; a method's best one then with fresh seeds: some there, for longer, one elsewhere."""
     runs = grid([home], rates, threads=threads)
     for method in METHODS:
-        runs += fresh_seeds(scores, {home: seeds}, method, rates, threads, frames=longer)
-        runs += fresh_seeds(scores, {home: 0} | dict.fromkeys(others, 1), method, rates, threads)
+        runs += fresh_seeds(scores, {home: seeds} | dict.fromkeys(others, 1), method, rates, threads, {home: longer})
     return runs
 
 

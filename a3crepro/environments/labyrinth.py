@@ -64,6 +64,13 @@ class Labyrinth(FirstPerson):
     inertia: Annotated[Fraction, Field(lt=1)]
     """Share of the velocity that stays from one frame to the next while another one is wanted; 0: none."""
 
+    def velocities(self, action: int) -> tuple[float, float, float]:
+        """What an action wants: cells a second forward and to the right, and radians a second to the right."""
+        turning = math.radians(self.turning)
+        forward = (0.0, 0.0, 0.0, 0.0, self.speed, -self.step_speed)[action]
+        aside = (0.0, 0.0, -self.step_speed, self.step_speed, 0.0, 0.0)[action]
+        return forward, aside, (-turning, turning, 0.0, 0.0, 0.0, 0.0)[action]
+
     @model_validator(mode="after")
     def _is_possible(self) -> Labyrinth:
         if self.size % 2 == 0 or self.size < 7:
@@ -147,8 +154,9 @@ class LabyrinthEnv(FirstPersonEnv):
 
     def advance(self, action: int) -> tuple[float, bool, bool, dict[str, Any]]:
         apples = portals = 0
+        wanted = self.settings.velocities(action)
         for _ in range(self.settings.action_repeat):
-            self._move(action)
+            self._move(*wanted)
             apples += self._pick_apples()
             if self._distance_to(self.portal) < REACH:
                 portals += 1
@@ -158,13 +166,10 @@ class LabyrinthEnv(FirstPersonEnv):
         reward = APPLE * apples + PORTAL * portals
         return reward, False, over, {"apples": apples, "portals": portals}
 
-    def _move(self, action: int) -> None:
-        """One frame: the velocities approach what is wanted, and walls are slid along."""
-        how, dt = self.settings, 1 / FRAMES_PER_SECOND
-        forward = (0.0, 0.0, 0.0, 0.0, how.speed, -how.step_speed)[action]
-        aside = (0.0, 0.0, -how.step_speed, how.step_speed, 0.0, 0.0)[action]
-        turn = math.radians((-how.turning, how.turning, 0.0, 0.0, 0.0, 0.0)[action])
-        keep = how.inertia
+    def _move(self, forward: float, aside: float, turn: float) -> None:
+        """One frame: the velocities approach those that are wanted, and walls are slid along."""
+        dt = 1 / FRAMES_PER_SECOND
+        keep = self.settings.inertia
         self.turn = keep * self.turn + (1 - keep) * turn
         self.aside = keep * self.aside + (1 - keep) * aside
         self.forward = keep * self.forward + (1 - keep) * forward
