@@ -31,8 +31,8 @@ DOMAINS = {
 }  # fmt: skip
 """The paper's panel of which a task is a descendant."""
 SCHEMES = {
-    PAPERS: "o", "rollouts of 20, ε 0.1": "x", "rollouts of 100, ε 0.1": "+", "rollouts of 20, ε 1e-05": "<",
-    "rollouts of 100, ε 1e-05": ">", OTHERWISE: "^",
+    PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", "rollouts of 20, ε 1e-05": "<",
+    "rollouts of 100, ε 1e-05": ">",
 }  # fmt: skip
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
 CURVE = "tab:blue"

@@ -2,15 +2,15 @@
 
   python sweeps/mujoco.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop, on 8 tasks of the Control Suite, 16 actor-learners in virtual time:
-  - the paper's (§9): whole episodes without bootstrapping, separate LSTM networks, spherical normal: 8 rates from 1e-5
-    to 1e-1 x 500,000 steps;
+laptop, on 8 tasks of the Control Suite, 16 actor-learners in virtual time; a run of a search has 300,000 steps:
   - rollouts with bootstrapping, the Control Suite's network and policy within bounds, diagonal covariance, scaled
-    observations: 2 lengths x 2 of RMSProp's ε x 3 rates x 500,000 steps; then what is best over all tasks with 3 fresh
-    seeds x 2M steps, and on two tasks x 10M steps;
-  - the same but for whole episodes, on 3 tasks: 2 of RMSProp's ε x 3 rates x 500,000 steps;
+    observations: 20 steps and RMSProp's ε 1e-5, 8 rates from 1e-5 to 1e-1; the paper's ε, or 100 steps, 3 rates each;
+    then what is best over all tasks with 3 fresh seeds x 2M steps, or 10M on two of the tasks;
+  - the paper's (§9), on 4 tasks: whole episodes without bootstrapping, separate LSTM networks, spherical normal: the
+    same 8 rates;
+  - whole episodes, all else as with rollouts, on 4 tasks: 3 rates;
   - rollouts from pixels with one network, one task: 2 rates x 100,000 steps, then the best one with 3 seeds x 300,000.
-180 runs and up to 33 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
+158 runs and 27 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
 Core-hours at the scale laptop: 9.5.
 """
 
@@ -24,6 +24,7 @@ if __name__ == "__main__":
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from _protocol import QUIET, SMOKE, log_uniform
 
 from a3crepro.sweeping.command import main
@@ -33,49 +34,63 @@ TASKS = (
     "cartpole_balance", "cartpole_swingup", "pendulum_swingup", "point_mass_easy", "reacher_easy", "cheetah_run",
     "walker_stand", "walker_walk",
 )  # fmt: skip
-LONGER = ("cheetah_run", "walker_walk")
-COMPARED = ("cartpole_swingup", "reacher_easy", "walker_walk")
+LONGER = ("cartpole_swingup", "cheetah_run")
+COMPARED = ("cartpole_balance", "cartpole_swingup", "reacher_easy", "walker_walk")
 PIXELS = ("cartpole_balance_pixels",)
 DESCENDANTS = ("cartpole_swingup", "cheetah_run", "manipulator_bring_ball", "pendulum_swingup", "reacher_hard",
                "point_mass_easy", "hopper_hop", "walker_walk")  # fmt: skip
 DESCENDANTS_PIXELS = ("pendulum_swingup_pixels", "point_mass_easy_pixels", "manipulator_bring_ball_pixels")
 
-WHOLE_EPISODES: Mapping[str, object] = {}
+Choice = Mapping[str, object]
+"""How a run learns: overrides."""
+WHOLE_EPISODES: Choice = {}
 """The defaults of control/…: §9."""
-POLICY: Mapping[str, object] = {"algo__gaussian__bounded": "true", "algo__gaussian__covariance": "diagonal"}
-EPISODES_OTHERWISE: Mapping[str, object] = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
+POLICY: Choice = {"algo__gaussian__bounded": "true", "algo__gaussian__covariance": "diagonal"}
+EPSILON: Choice = {"optimizer__epsilon": 1e-5}
+"""One with which RMSProp divides by the root of its mean square; with the paper's it is nearly SGD where gradients are
+small."""
+OTHERWISE: Choice = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
+"""All but the length of a rollout."""
+EPISODES_OTHERWISE = {**OTHERWISE, **EPSILON}
 """Whole episodes with what else goes with rollouts, to tell the updates from the rest."""
-EPSILONS: Sequence[Mapping[str, object]] = ({}, {"optimizer__epsilon": 1e-5})
-"""The paper's, with which RMSProp is nearly SGD where gradients are small, and one with which it is not."""
-ROLLOUTS = [{**EPISODES_OTHERWISE, "algo__t_max": steps, **epsilon} for steps in (20, 100) for epsilon in EPSILONS]
+ROLLOUTS_OF_PIXELS = {"network__separate": "false", "algo__t_max": 20, **POLICY, **EPSILON}
+RATES = log_uniform(1e-5, 1e-1, 8)
+"""§9's range."""
+
+
+def at_rates(choice: Choice, rates: Sequence[float]) -> list[Choice]:
+    """A choice at each of these rates."""
+    return [{**choice, "optimizer__lr": rate} for rate in rates]
+
+
+ROLLOUTS = [
+    *at_rates({**OTHERWISE, "algo__t_max": 20, **EPSILON}, RATES),
+    *at_rates({**OTHERWISE, "algo__t_max": 20}, RATES[3:6]),
+    *at_rates({**OTHERWISE, "algo__t_max": 100, **EPSILON}, RATES[2:5]),
+]
 """Two of the three lengths that Tassa et al. 2018 searched; 1,000 is a whole episode."""
-ROLLOUTS_OF_PIXELS = [{"network__separate": "false", "algo__t_max": 20, **POLICY, **EPSILONS[1]}]
 
 COMMON = (*QUIET, "evaluation.episodes=10")
-LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=50_000")
+LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=100_000")
 PAPER = (*COMMON, "execution=hogwild", "frames=20_000_000", "evaluation.every=200_000")
 TINY = (*SMOKE, "env.max_episode_steps=100")
 
 
-def grid(
-    tasks: Sequence[str], how: Mapping[str, object], rates: Sequence[float], frames: int | None, threads: int = 16
-) -> list[Run]:
-    """A run for each rate and task; a rate's number is its seed."""
+def grid(tasks: Sequence[str], choices: Sequence[Choice], frames: int | None, threads: int = 16) -> list[Run]:
+    """A run for each choice and task; a choice's number is its seed."""
     return [
-        run(f"control/{task}", "a3c", threads=threads, **how, optimizer__lr=rate, seed=number, frames=frames)
-        for number, rate in enumerate(rates)
+        run(f"control/{task}", "a3c", threads=threads, **choice, seed=number, frames=frames)
+        for number, choice in enumerate(choices)
         for task in tasks
     ]
 
 
 @dataclass(frozen=True)
 class Search:
-    """Short runs over rates; then what is best over all tasks, with fresh seeds in longer runs."""
+    """A short run of each choice in each task; then what is best over all tasks, with fresh seeds in longer runs."""
 
     tasks: Sequence[str]
-    ways: Sequence[Mapping[str, object]]
-    """How a run learns."""
-    rates: Sequence[float]
+    choices: Sequence[Choice]
     frames: int
     """Of a short run."""
     then: int
@@ -83,42 +98,40 @@ class Search:
     seeds: int
     threads: int = 16
     longer: Mapping[str, int] = field(default_factory=dict)
-    """Tasks that are run once more, with so many frames."""
+    """Tasks whose longer runs have so many frames."""
 
     def runs(self, scores: Scores) -> list[Run]:
-        """The longer ones are known when all the short ones are done."""
-        short = [one for way in self.ways for one in grid(self.tasks, way, self.rates, self.frames, self.threads)]
+        """The longer ones are known when all the short ones are done; the longest are the last."""
+        short = grid(self.tasks, self.choices, self.frames, self.threads)
         found = [score for one in short if (score := scores(one)) is not None]
         if len(found) < len(short):
             return short
-        way, rate = self.best(found)
-        lengths = [*((task, self.then) for task in self.tasks), *self.longer.items()]
+        best = self.choices[self.best(np.reshape(found, (len(self.choices), len(self.tasks))))]
+        frames = {task: self.longer.get(task, self.then) for task in self.tasks}
         return short + [
-            run(f"control/{task}", "a3c", threads=self.threads, **way, optimizer__lr=rate, seed=FRESH + number,
-                frames=frames)
+            run(f"control/{task}", "a3c", threads=self.threads, **best, seed=FRESH + number, frames=frames[task])
+            for task in sorted(self.tasks, key=frames.__getitem__)
             for number in range(self.seeds)
-            for task, frames in lengths
-        ]  # fmt: skip
+        ]
 
-    def best(self, scores: Sequence[float]) -> tuple[Mapping[str, object], float]:
-        """The way and rate with the greatest mean over tasks of the score, each as a share of the task's best."""
-        tasks = len(self.tasks)
-        table = [scores[start : start + tasks] for start in range(0, len(scores), tasks)]
-        most = [max(1e-9, *column) for column in zip(*table, strict=True)]
-        shares = [sum(score / best for score, best in zip(row, most, strict=True)) for row in table]
-        return [(way, rate) for way in self.ways for rate in self.rates][shares.index(max(shares))]
+    @staticmethod
+    def best(scores: np.ndarray) -> int:
+        """The choice with the greatest mean over tasks of the score, each as a share of its task's best.
+
+        Args:
+          scores: [choices, tasks], none below 0.
+        """
+        return int((scores / np.maximum(1e-9, scores.max(0))).mean(1).argmax())
 
 
 def laptop(scores: Scores) -> list[Run]:
     """The whole experiment; what follows of the search is the last to be run."""
-    rates = log_uniform(3e-4, 3e-3, 3)
-    rollouts = Search(TASKS, ROLLOUTS, rates, 500_000, 2_000_000, 3, longer=dict.fromkeys(LONGER, 10_000_000))
-    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, log_uniform(3e-4, 1e-3, 2), 100_000, 300_000, 3)
-    episodes = grid(TASKS, WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 8), 500_000)
+    rollouts = Search(TASKS, ROLLOUTS, 300_000, 2_000_000, 3, longer=dict.fromkeys(LONGER, 10_000_000))
+    pixels = Search(PIXELS, at_rates(ROLLOUTS_OF_PIXELS, (3e-4, 1e-3)), 100_000, 300_000, 3)
     return [
         *rollouts.runs(scores),
-        *episodes,
-        *(one for epsilon in EPSILONS for one in grid(COMPARED, {**EPISODES_OTHERWISE, **epsilon}, rates, 500_000)),
+        *grid(COMPARED, at_rates(WHOLE_EPISODES, RATES), 300_000),
+        *grid(COMPARED, at_rates(EPISODES_OTHERWISE, RATES[2:5]), 300_000),
         *pixels.runs(scores),
     ]
 
@@ -126,23 +139,26 @@ def laptop(scores: Scores) -> list[Run]:
 def smoke(scores: Scores) -> list[Run]:
     """Every part with a few hundred steps."""
     tasks, rates = ("cartpole_balance", "reacher_easy"), (1e-3,)
-    rollouts = Search(tasks, ROLLOUTS[:1], rates, 800, 1_000, 1, 2, {"reacher_easy": 1_200})
-    pixels = Search(PIXELS, ROLLOUTS_OF_PIXELS, rates, 200, 300, 1, 2)
-    episodes = [*grid(tasks, WHOLE_EPISODES, rates, 800, 2), *grid(tasks[1:], EPISODES_OTHERWISE, rates, 800, 2)]
+    rollouts = Search(tasks, ROLLOUTS[:1], 800, 1_000, 1, 2, {"reacher_easy": 1_200})
+    pixels = Search(PIXELS, at_rates(ROLLOUTS_OF_PIXELS, rates), 200, 300, 1, 2)
+    episodes = [
+        *grid(tasks, at_rates(WHOLE_EPISODES, rates), 800, 2),
+        *grid(tasks[1:], at_rates(EPISODES_OTHERWISE, rates), 800, 2),
+    ]
     return [*rollouts.runs(scores), *episodes, *pixels.runs(scores)]
 
 
 def paper(scores: Scores) -> list[Run]:
     """As in S7 and S8: the best five of a task's rates are drawn over time."""
-    return grid((*DESCENDANTS, *DESCENDANTS_PIXELS), WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 250), None)
+    return grid((*DESCENDANTS, *DESCENDANTS_PIXELS), at_rates(WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 250)), None)
 
 
 EXPERIMENT = Experiment(
     "mujoco",
     "Figures S7 and S8",
     {
-        "smoke": Scale(TINY, smoke, best=1, later=4),
-        "laptop": Scale(LAPTOP, laptop, best=1, later=33),
+        "smoke": Scale(TINY, smoke, best=1, later=3),
+        "laptop": Scale(LAPTOP, laptop, best=1, later=27),
         "paper": Scale(PAPER, paper, best=5),
     },
 )
