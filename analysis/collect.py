@@ -1,9 +1,10 @@
 """Makes an experiment's tidy tables from its runs.
 
-  python analysis/collect.py SWEEP [scale=smoke|laptop|paper] [--unfinished] [overrides]
+  python analysis/collect.py SWEEP [scale=smoke|laptop|paper] [--unfinished] [--collected] [overrides]
 
 The words are those of `python sweeps/SWEEP.py`. Writes `results/SWEEP/SCALE/`. Runs that are not done, or that are not
 what the sweep says, are refused; with --unfinished, what is done is collected, and what is missing is told and noted.
+With --collected, rows that the tables hold already stay, and those of runs made since are added.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import sys
 from pathlib import Path
 
 from a3crepro.cli import run_command
-from a3crepro.results import RESULTS
 from a3crepro.settings import UserError
 from a3crepro.sweeping.collect import collect, told
 from a3crepro.sweeping.command import Command
@@ -44,9 +44,8 @@ def main() -> None:
     if experiment.tables:  # a view: its tables are those of the whole
         experiment = experiment_of(experiment.tables)
     command = Command(experiment, [word for word in arguments[1:] if word != "--unfinished"])
-    into = RESULTS / experiment.name / command.root.name
-    warnings = collect(command, into, "--unfinished" in arguments)
-    print(f"{into}: {command.title}")
+    warnings = collect(command, "--unfinished" in arguments)
+    print(f"{command.tables}: {command.title}")
     if warnings:
         print(told(warnings), file=sys.stderr)
 

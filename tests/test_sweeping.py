@@ -192,9 +192,18 @@ def test_a_finished_sweep_runs_nothing_again_and_is_collected(tmp_path, unbroken
     check_tables(tmp_path)
 
 
-def check_tables(root):
+def sweep_in(root, *flags):
+    """The tiny sweep, with its tables in root/tables."""
     command = Command(TINY, ["scale=smoke"])
-    notes = collect(command, root / "tables")
+    command.tables = root / "tables"
+    if "--collected" in flags:
+        command.collected = command._collected()
+    return command
+
+
+def check_tables(root):
+    command = sweep_in(root)
+    notes = collect(command)
     assert all("checkout with changes" in note for note in notes)
     runs, scores = (pd.read_csv(root / "tables" / f"{name}.csv") for name in ("runs", "scores"))
     assert runs["seed"].tolist() == list(range(SEEDS)) and (runs["frames"] >= 3000).all()
@@ -216,20 +225,57 @@ def test_tables_are_of_whole_runs_of_one_protocol(tmp_path, unbroken, monkeypatc
     (tmp_path / "runs").mkdir()
     shutil.copytree(unbroken[2] / "runs" / "smoke", tmp_path / "runs" / "smoke")
     monkeypatch.chdir(tmp_path)
-    command = Command(TINY, ["scale=smoke"])
+    command = sweep_in(tmp_path)
     directory = command.root / command.runs()[1].name
     (directory / "sweep.json").unlink()
     with pytest.raises(UserError, match="1 of 3 runs are not done"):
-        collect(command, tmp_path / "tables")
+        collect(command)
     assert not (tmp_path / "tables").exists()
-    notes = collect(command, tmp_path / "tables", unfinished=True)
+    notes = collect(command, unfinished=True)
     assert notes[0] == f"stopped: {command.runs()[1].name}"
     stored = json.loads((tmp_path / "tables" / "notes.json").read_text())
     assert stored["planned"] == 3 and stored["runs"] == 2 and stored["notes"] == notes
     config = directory.parent / "threads=2,seed=0" / "config.yaml"
     config.write_text(config.read_text().replace("gamma: 0.99", "gamma: 0.5"))
     with pytest.raises(UserError, match="has another configuration"):
-        collect(command, tmp_path / "tables", unfinished=True)
+        collect(command, unfinished=True)
+
+
+def test_a_sweep_goes_on_from_its_tables_where_its_runs_are_not(tmp_path, unbroken, monkeypatch):
+    """As on another machine: two runs' rows are there, the third is run, and the tables are those of the whole."""
+    monkeypatch.chdir(unbroken[2])
+    whole = sweep_in(unbroken[2])
+    whole.tables = tmp_path / "whole"
+    collect(whole)
+    scores = [whole.score(run) for run in whole.runs()]
+    there, here = tmp_path / "tables", tmp_path / "runs" / "smoke"
+    shutil.copytree(whole.tables, there)
+    first, *others = [run.name for run in whole.runs()]
+    for name in ("runs.csv", "scores.csv"):
+        table = pd.read_csv(there / name, dtype=str, keep_default_na=False)
+        table[table["run"] != first].to_csv(there / name, index=False)
+    shutil.copytree(unbroken[2] / "runs" / "smoke" / first, here / first)
+
+    monkeypatch.chdir(tmp_path)
+    assert [sweep_in(tmp_path).score(run) is None for run in whole.runs()] == [False, True, True]
+    command = sweep_in(tmp_path, "--collected")
+    assert set(command.overview(command.runs()).states.values()) == {State.DONE}
+    assert [command.score(run) for run in command.runs()] == scores
+    assert command.overview(command.runs()).core_hours_done == pytest.approx(
+        sum(pd.read_csv(whole.tables / "runs.csv")["core_seconds"]) / 3600, abs=1e-4
+    )
+    collect(command)
+    for name in ("runs.csv", "scores.csv", "notes.json"):
+        assert (there / name).read_text() == (whole.tables / name).read_text()
+    assert not (here / others[0]).exists()
+
+    text = (there / "runs.csv").read_text()
+    (there / "runs.csv").write_text(text.replace("frames=3_000", "frames=9_000"))
+    with pytest.raises(UserError, match="another configuration"):
+        sweep_in(tmp_path, "--collected")
+    shutil.rmtree(there)
+    with pytest.raises(UserError, match="nothing was collected there"):
+        sweep_in(tmp_path, "--collected")
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from a3crepro.run_directory import load_checkpoint, stored_config, write_text
 from a3crepro.settings import UserError
 from a3crepro.sweeping.command import Command
 from a3crepro.sweeping.experiment import Run
-from a3crepro.sweeping.state import MARK, State, real_seconds_of, state_of
+from a3crepro.sweeping.state import MARK, State, real_seconds_of
 
 BINS = 20
 """Rows of a run's training scores: its games in so many equal parts of the budget."""
@@ -37,12 +38,11 @@ SHARED = (
 """Keys that have columns of their own; a run's other words make its variant."""
 
 
-def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]:
+def collect(command: Command, unfinished: bool = False) -> list[str]:
     """Writes `runs.csv`, a row a run, and `scores.csv`, a row an evaluation or a part of the training games.
 
     Args:
-      command: the sweep with its scale and overrides.
-      into: a directory, made if it is not there.
+      command: the sweep with its scale and overrides, and where its tables are; what it has collected stays in them.
       unfinished: take what is done, and say what is missing.
 
     Returns:
@@ -52,8 +52,9 @@ def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]
       UserError: not all runs are done, or one of them has another configuration than its sweep says.
     """
     runs = command.runs()
-    states = {run: state_of(command.root / run.name) for run in runs}
+    states = command.overview(runs).states
     done = [run for run in runs if states[run] is State.DONE]
+    here = [run for run in done if run.name not in command.collected]
     warnings = [f"{states[run].value}: {run.name}" for run in runs if states[run] is not State.DONE]
     if warnings and not unfinished:
         raise UserError(
@@ -62,19 +63,34 @@ def collect(command: Command, into: Path, unfinished: bool = False) -> list[str]
         )
     if not done:
         raise UserError(f"{command.title}: no run is done")
-    for run in done:
+    for run in here:
         _check_protocol(command, run)
-    table = runs_table(command, done)
-    warnings += remarks(table)
-    scores = pd.concat([_scores(command, run) for run in done])
+    names = [run.name for run in done]
+    texts = {
+        "runs.csv": joined(runs_table(command, here), command.collected.rows("runs.csv", names), names),
+        "scores.csv": joined(
+            pd.concat([_scores(command, run) for run in here] or [pd.DataFrame()]),
+            command.collected.rows("scores.csv", names), names,
+        ),
+    }  # fmt: skip
+    warnings += remarks(pd.read_csv(io.StringIO(texts["runs.csv"])))
     planned = len(runs) + command.runs_to_follow()
     notes = {"experiment": command.experiment.name, "figure": command.experiment.figure, "best": command.scale.best,
              "planned": planned, "runs": len(done), "notes": warnings}  # fmt: skip
-    into.mkdir(parents=True, exist_ok=True)
-    write_text(into / "runs.csv", table.to_csv(index=False))
-    write_text(into / "scores.csv", scores.to_csv(index=False))
-    write_text(into / "notes.json", json.dumps(notes, indent=2) + "\n")
+    command.tables.mkdir(parents=True, exist_ok=True)
+    for name, text in {**texts, "notes.json": json.dumps(notes, indent=2) + "\n"}.items():
+        write_text(command.tables / name, text)
     return warnings
+
+
+def joined(mine: pd.DataFrame, collected: pd.DataFrame, runs: Sequence[str]) -> str:
+    """The rows of these runs, in their order, of two tables with the same columns; those collected as they were."""
+    if mine.empty or collected.empty:
+        return (collected if mine.empty else mine).to_csv(index=False)
+    text = pd.read_csv(io.StringIO(mine.to_csv(index=False)), dtype=str, keep_default_na=False)
+    both = pd.concat([text, collected])[list(text.columns)]
+    order = {run: number for number, run in enumerate(runs)}
+    return both.sort_values("run", key=lambda column: column.map(order), kind="stable").to_csv(index=False)
 
 
 def remarks(table: pd.DataFrame) -> list[str]:

@@ -1,9 +1,12 @@
 """The command line of a sweep: what is done, what is missing, what it costs; then it is run.
 
-  python sweeps/NAME.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=local|slurm] [overrides]
+  python sweeps/NAME.py [scale=smoke|laptop|paper] [--dry-run|--status] [--collected] [hydra/launcher=…] [overrides]
+
+Launchers: `local`, as many at once as there are cores; `slurm`, a cluster's queue; without one they run one by one.
 
 `--dry-run` stops after telling what would be run; `--status` tells how a sweep that is running (or not) stands, with
-the runs that failed. Started again, it runs what is missing or has failed. Two sweeps at once share the work.
+the runs that failed. Started again, it runs what is missing or has failed. Two sweeps at once share the work. With
+`--collected`, runs that its tables in `results/` hold count as done: it goes on where another machine left off.
 """
 
 from __future__ import annotations
@@ -22,12 +25,15 @@ from typing import NoReturn
 
 from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, compose
+from a3crepro.results import RESULTS
 from a3crepro.settings import UserError
+from a3crepro.sweeping.collected import Collected
 from a3crepro.sweeping.costs import committed_cost
 from a3crepro.sweeping.experiment import Experiment, Run
 from a3crepro.sweeping.launch import LOG, launch
 from a3crepro.sweeping.state import ERROR, Overview, State, failures, final_score, overview
 
+FLAGS = ("--dry-run", "--status", "--collected")
 EVERY = 10.0
 """Seconds between two looks at the runs."""
 ARRAY = 1000
@@ -51,8 +57,8 @@ class Command:
         if set(flags) & {"-h", "--help"}:
             print(f"{experiment.figure}.\n\n{__doc__}")
             raise SystemExit(0)
-        if unknown := set(flags) - {"--dry-run", "--status"}:
-            raise UserError(f"{min(unknown)}: unknown; allowed: --dry-run, --status")
+        if unknown := set(flags) - set(FLAGS):
+            raise UserError(f"{min(unknown)}: unknown; allowed: {', '.join(FLAGS)}")
         own, overrides = own_words(
             [argument for argument in arguments if argument not in flags],
             {"scale": "laptop"},
@@ -63,13 +69,28 @@ class Command:
         self.hydra = [word for word in overrides if word.lstrip("+~").startswith("hydra")]
         self.overrides = [word for word in overrides if word not in self.hydra]
         self.root = experiment.root(own["scale"], self.overrides)
+        self.tables = RESULTS / (experiment.tables or experiment.name) / self.root.name
         self.configs: dict[tuple[str, ...], Config] = {}
+        self.collected = self._collected() if "--collected" in flags else Collected()
 
     # ---- What there is -----------------------------------------------------------------------------------------------
 
     def runs(self) -> list[Run]:
         """All runs that are known now."""
-        return list(dict.fromkeys(self.scale.runs(lambda run: final_score(self.root / run.name))))
+        return list(dict.fromkeys(self.scale.runs(self.score)))
+
+    def score(self, run: Run) -> float | None:
+        """The mean score of a run's final evaluation; None before it is finished."""
+        collected = run.name in self.collected
+        return self.collected.score(run.name) if collected else final_score(self.root / run.name)
+
+    def _collected(self) -> Collected:
+        """The runs of this sweep that its tables hold, made as it says."""
+        found = Collected.of(self.tables)
+        for run in dict.fromkeys(self.scale.runs(lambda run: found.score(run.name))):
+            if run.name in found:
+                found.check(run.name, self.words(run))
+        return found
 
     def runs_to_follow(self) -> int:
         """Runs that are not known yet, at most."""
@@ -100,7 +121,7 @@ class Command:
         """How far these runs are."""
         return overview(
             runs, self.root, lambda run: self.config(run).frames, self.cores,
-            lambda run: committed_cost(self.config(run)),
+            lambda run: committed_cost(self.config(run)), self.collected,
         )  # fmt: skip
 
     # ---- What it does ------------------------------------------------------------------------------------------------
@@ -153,7 +174,7 @@ class Command:
                 print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
 
     def _tell_failures(self) -> bool:
-        failed = failures(self.runs(), self.root)
+        failed = failures([run for run in self.runs() if run.name not in self.collected], self.root)
         for run, state, why in failed:
             directory = self.root / run.name
             where = f"{directory / ERROR}, {directory / LOG}" if state is State.FAILED else directory / LOG

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from a3crepro.sweeping.collected import Collected
 from a3crepro.sweeping.experiment import Run
 
 MARK = "sweep.json"
@@ -113,6 +114,7 @@ def overview(
     budget: Callable[[Run], int],
     cores: Callable[[Run], int],
     fallback: Callable[[Run], float | None],
+    collected: Collected,
 ) -> Overview:
     """Reads all directories.
 
@@ -122,9 +124,10 @@ def overview(
       budget: frames of a run.
       cores: that a run keeps busy.
       fallback: core-seconds a frame of a kind of run of which none has run here.
+      collected: runs that are done, wherever.
     """
     budgets = {run: budget(run) for run in runs}
-    states = {run: state_of(root / run.name) for run in runs}
+    states = {run: State.DONE if run.name in collected else state_of(root / run.name) for run in runs}
     frames = {
         run: budgets[run] if state is State.DONE else 0 if state is State.MISSING else frames_of(root / run.name)
         for run, state in states.items()
@@ -132,7 +135,8 @@ def overview(
     used, spent = 0.0, defaultdict[tuple[str, ...], list[float]](lambda: [0.0, 0.0])
     for run, state in states.items():
         if state is not State.MISSING:
-            seconds = real_seconds_of(root / run.name) * cores(run)
+            here = run.name not in collected
+            seconds = real_seconds_of(root / run.name) * cores(run) if here else collected.core_seconds(run.name)
             used += seconds
             spent[run.kind][0] += seconds
             spent[run.kind][1] += frames[run]

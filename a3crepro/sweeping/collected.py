@@ -1,0 +1,66 @@
+"""The runs of a sweep that its tables in `results/` hold already: made on another machine, say."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from a3crepro.settings import UserError
+
+TABLES = ("runs.csv", "scores.csv")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Those of one directory of tables, by the names of the runs; no runs where there are no tables."""
+
+    directory: Path | None = None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """By their files' names. All cells are text, as it was written."""
+
+    @staticmethod
+    def of(directory: Path) -> Collected:
+        """Reads a directory.
+
+        Raises:
+          UserError: it holds no tables.
+        """
+        try:
+            tables = {name: pd.read_csv(directory / name, dtype=str, keep_default_na=False) for name in TABLES}
+        except OSError as error:
+            raise UserError(f"--collected: {directory}: nothing was collected there") from error
+        return Collected(directory, tables)
+
+    def __contains__(self, run: str) -> bool:
+        return bool(self.tables) and bool((self.tables["runs.csv"]["run"] == run).any())
+
+    def _cell(self, run: str, column: str) -> str:
+        table = self.tables["runs.csv"]
+        return str(table.loc[table["run"] == run, column].iloc[0])
+
+    def score(self, run: str) -> float | None:
+        """The mean score of a run's final evaluation; None where there is none."""
+        text = self._cell(run, "score") if run in self else ""
+        return float(text) if text else None
+
+    def core_seconds(self, run: str) -> float:
+        """What it took."""
+        return float(self._cell(run, "core_seconds"))
+
+    def check(self, run: str, words: Sequence[str]) -> None:
+        """Whether a run was made with these overrides, in this order.
+
+        Raises:
+          UserError: it was not.
+        """
+        if shlex.split(self._cell(run, "command"))[3:] != list(words):  # python -m a3crepro ...
+            raise UserError(f"{self.directory}: {run} has another configuration than the sweep says")
+
+    def rows(self, name: str, runs: Iterable[str]) -> pd.DataFrame:
+        """Of a table, the rows of these runs; no rows and no columns where there are no tables."""
+        table = self.tables.get(name, pd.DataFrame({"run": []}))
+        return table[table["run"].isin(list(runs))]
