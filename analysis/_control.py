@@ -14,6 +14,8 @@ EPISODES = 10
 """Of an evaluation (`sweeps/mujoco.py`)."""
 PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
 """How a run learnt; all of what belongs to each is in `sweeps/mujoco.py`."""
+SEARCHED = "rollouts of 20, ε 1e-05"
+"""Of the rollouts those that were run at all rates."""
 
 
 def by_chance(task: str, column: str = "score_mean") -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from _control import PAPERS, by_chance, control, is_learnt, over_time, suite_score
+from _control import PAPERS, SEARCHED, by_chance, control, is_learnt, over_time, suite_score
 from _rules import ONE_STEP
 from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, with_data
 from racing import chosen_runs, our_shares
@@ -47,24 +47,31 @@ def solves_control(mine: Ours) -> Verdict:
 
 @with_data("mujoco")
 def wide_in_control(mine: Ours) -> Verdict:
-    """By the paper's updates, over the tasks that the best run learnt. A range that is cut off by the rates has a +."""
+    """By the way to update that learnt most tasks, the paper's or rollouts, over the tasks that its best run learnt.
+
+    A range that is cut off by the rates has a +.
+    """
     runs, _ = control(mine)
-    search = runs[(runs["seed"] < FRESH) & (runs["scheme"] == PAPERS)]
-    learnt, tasks = [], []
-    for task, table in search.groupby("task"):
-        if not is_learnt(str(task), table["score"].max()):
-            continue
-        rates, scores = (table[column].to_numpy(float) for column in ("learning_rate", "score"))
-        learnt.append((rates, scores - by_chance(str(task))))
-        tasks.append(str(task))
+    search = runs[runs["seed"] < FRESH]
+    scheme = max((PAPERS, SEARCHED), key=lambda scheme: len(learnt_tasks(search, scheme)))
+    learnt = learnt_tasks(search, scheme)
     if not learnt:
         return Verdict("not decided: no task was learnt", "–")
-    found = range_of_rates(learnt, of_best=1)
+    found = range_of_rates(list(learnt.values()), of_best=1)
     effect = "; ".join(
         f"{task}: {part.decades:.2f}{'+' if part.cut_off else ''}"
-        for task, part in zip(tasks, found.parts, strict=True)
+        for task, part in zip(learnt, found.parts, strict=True)
     )
-    return Verdict(found.verdict(WIDE), f"{found.decades} decades ({effect})")
+    return Verdict(found.verdict(WIDE), f"{scheme}: {found.decades} decades ({effect})")
+
+
+def learnt_tasks(search: pd.DataFrame, scheme: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Rates, and scores above chance, of the tasks that the best run of a way to update learnt."""
+    return {
+        str(task): (table["learning_rate"].to_numpy(float), table["score"].to_numpy(float) - by_chance(str(task)))
+        for task, table in search[search["scheme"] == scheme].groupby("task")
+        if is_learnt(str(task), table["score"].max())
+    }
 
 
 @with_data("labyrinth")

@@ -13,7 +13,7 @@ import sys
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from _control import MOST, OTHERWISE, PAPERS, by_chance, control, over_time, suite_score
+from _control import MOST, OTHERWISE, PAPERS, SEARCHED, by_chance, control, over_time, suite_score
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
@@ -31,7 +31,7 @@ DOMAINS = {
 }  # fmt: skip
 """The paper's panel of which a task is a descendant."""
 SCHEMES = {
-    PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", "rollouts of 20, ε 1e-05": "<",
+    PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">",
 }  # fmt: skip
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
