@@ -1,9 +1,10 @@
 """`python -m a3crepro.evaluate`: scores the policy of a run, or a random one, and films an episode.
 
   python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
-  python -m a3crepro.evaluate env=… policy=random|expert [episodes=30] [seed=…] [video=FILE] [overrides]
+  python -m a3crepro.evaluate env=… policy=random|constant|expert [episodes=30] [seed=…] [video=FILE] [overrides]
 
-Prints the scores of the games, one to a line, then one JSON object as its last line. Overrides
+A constant policy always takes the action `action=`, 0 unless told; an expert is a scripted player that sees the true
+state. Prints the scores of the games, one to a line, then one JSON object as its last line. Overrides
 (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`, `env.repeat_action_probability=0.25`) change how the policy
 is scored, not what is stored.
 """
@@ -16,21 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import gymnasium as gym
 import numpy as np
 
 from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, build, compose
-from a3crepro.evaluation import Counts, NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
+from a3crepro.environments._environment import Action, ActionSpace
+from a3crepro.evaluation import ConstantPolicy, Counts, NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
 from a3crepro.processes import set_up_arithmetic
 from a3crepro.run_directory import last_checkpoint, stored_config
 from a3crepro.settings import UserError
 from a3crepro.shared_state import learnt
 
 USAGE = (
-    "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|expert [episodes=30] [seed=…] [video=FILE] "
-    "[overrides]"
+    "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|expert [episodes=30] [seed=…] "
+    "[video=FILE] [overrides]"
 )
-OWN_KEYS = ("episodes", "seed", "video", "policy")
+OWN_KEYS = ("episodes", "seed", "video", "policy", "action")
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
@@ -56,10 +59,11 @@ def evaluate_command(arguments: list[str]) -> None:
         raise UserError(f"one run's directory at a time, not {' and '.join(directories)}; {USAGE}")
     if directories:
         config, policy, frames = from_run(Path(directories[0]), overrides)
-        if own["policy"] is not None:
-            raise UserError(f"policy: goes with env=…, not with a run's directory; {USAGE}")
+        for key in ("policy", "action"):
+            if own[key] is not None:
+                raise UserError(f"{key}: goes with env=…, not with a run's directory; {USAGE}")
     else:
-        config, policy, frames = _without_run(overrides, own["policy"])
+        config, policy, frames = _without_run(overrides, own["policy"], own["action"])
     set_up_arithmetic()
     seed = config.seed if own["seed"] is None else _whole("seed", own["seed"], 0)
     episodes = _whole("episodes", own["episodes"] or "30", 1)
@@ -69,7 +73,7 @@ def evaluate_command(arguments: list[str]) -> None:
         scores.append(score)
         print(f"{score:g}", flush=True)
     if video is not None:
-        film(config, policy, seed, video)
+        film(config, policy, np.random.default_rng([seed, frames, episodes]), video)  # the game after those scored
     print(json.dumps({**_summary(config, frames, seed, scores), **counts.of_a_game(episodes)}))
 
 
@@ -92,18 +96,40 @@ def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int
         raise UserError(f"network: {error}") from error
 
 
-def _without_run(overrides: list[str], policy: str | None) -> tuple[Config, Policy, int]:
+def _without_run(overrides: list[str], policy: str | None, action: str | None) -> tuple[Config, Policy, int]:
     if not any(override.startswith("env=") for override in overrides):
         raise UserError(f"env: missing; {USAGE}")
-    if policy not in ("random", "expert"):
-        raise UserError(f"policy: allowed without a run's directory: random, expert; got {policy!r}")
     config = compose(*overrides)
-    if policy == "random":
-        return config, RandomPolicy(config.env.spaces()[1]), 0
-    expert = config.env.expert()
-    if expert is None:
-        raise UserError(f"policy: {config.env.title} has no expert; allowed: random")
-    return config, expert, 0
+    actions = config.env.spaces()[1]
+    players: dict[str, Policy] = {"random": RandomPolicy(actions), **config.env.players()}
+    if policy == "constant":
+        return config, ConstantPolicy(_constant(action or "0", actions)), 0
+    if action is not None:
+        raise UserError("action: goes with policy=constant")
+    if policy not in players:
+        allowed = ", ".join(["constant", *players])
+        raise UserError(f"policy: allowed for {config.env.title} without a run's directory: {allowed}; got {policy!r}")
+    return config, players[policy], 0
+
+
+def _constant(text: str, actions: ActionSpace) -> Action:
+    """An action, all of whose components are this number.
+
+    Raises:
+      UserError: there is no such action.
+    """
+    if isinstance(actions, gym.spaces.Discrete):
+        number = _whole("action", text, 0)
+        if number >= actions.n:
+            raise UserError(f"action: should be at most {actions.n - 1}, got {number}")
+        return number
+    try:
+        action = np.full(actions.shape, float(text), np.float32)
+    except ValueError as error:
+        raise UserError(f"action: should be a number, got {text!r}") from error
+    if not actions.contains(action):
+        raise UserError(f"action: should be within {actions.low.max():g} and {actions.high.min():g}, got {text}")
+    return action
 
 
 def _whole(key: str, text: str, least: int) -> int:
@@ -138,7 +164,7 @@ def checked_video(path: Path) -> Path:
     return path
 
 
-def film(config: Config, policy: Policy, seed: int, path: Path) -> None:
+def film(config: Config, policy: Policy, rng: np.random.Generator, path: Path) -> None:
     """Writes one episode as a video, at the speed at which a person would play.
 
     Raises:
@@ -149,7 +175,7 @@ def film(config: Config, policy: Policy, seed: int, path: Path) -> None:
     play_episode(
         env,
         policy,
-        np.random.default_rng([seed, 0xF]),
+        rng,
         config.max_evaluation_steps,
         lambda: pictures.append(_picture(env)),
     )

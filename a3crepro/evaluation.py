@@ -28,7 +28,7 @@ class Policy(Protocol):
     """Chooses actions, one after another."""
 
     def start_episode(self, env: gym.Env[Any, Any]) -> None:
-        """Forgets what a recurrent state holds; `env`, which has been reset, is for experts, who see its state."""
+        """Forgets what a recurrent state holds; `env`, which has been reset, is for scripted players."""
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
         """The action in this state, in agent steps one after another."""
@@ -66,6 +66,19 @@ class RandomPolicy:
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
         return random_action(self.actions, rng)
+
+
+class ConstantPolicy:
+    """The same action in every state."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
+        pass
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
+        return self.action
 
 
 @dataclass(frozen=True)

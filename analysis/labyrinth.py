@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import sys
 
+import pandas as pd
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
 from a3crepro.figures import NOTHING, Ours, markdown, number, ours, panels, reference, save, scale_of
-from a3crepro.results import select, stacked
+from a3crepro.results import select, stacked, standing_for
 from a3crepro.statistics import interval_of_mean
-from a3crepro.sweeping.experiment import FRESH
 
 PAPER = 50.0
 """§5.4: around this, in another environment."""
 
 
 def draw(axes: Axes, mine: Ours, env: str) -> None:
-    """Each fresh seed as a thin line, their mean as a thick one, between the random player and the expert."""
-    table = select(mine.evaluations(), env=env)
-    fresh = table[table["seed"] >= FRESH]
-    if len(fresh):
-        frames, scores = stacked(fresh, "frames")
+    """Each run as a thin line, their mean as a thick one, beside players that learn nothing."""
+    scores = mine.evaluations()
+    shown = scores[scores["run"].isin(chosen(mine, env)["run"])]
+    if len(shown):
+        frames, scores = stacked(shown, "frames")
         frames /= 1e6
         axes.plot(frames, scores.T, color="tab:blue", linewidth=0.5, alpha=0.6)
         axes.plot(frames, scores.mean(0), color="tab:blue", linewidth=1.4, label="A3C, LSTM")
     axes.axhline(reference(env, "expert"), color="black", linewidth=0.8, linestyle="--", label="expert")
+    axes.axhline(reference(env, "blind"), color="0.5", linewidth=0.8, linestyle="-.", label="without looking")
     axes.axhline(reference(env), color="0.5", linewidth=0.8, linestyle=":", label="random")
     axes.set(title=env, xlabel="million frames", ylim=(0, None))
     axes.legend(fontsize=6)
@@ -51,19 +52,25 @@ def main() -> None:
     for env in envs:
         rows += [
             [env, player, *(number(reference(env, player, column)) for column in ("score_mean", "apples", "portals"))]
-            for player in ("random", "expert")
+            for player in ("random", "blind", "expert")
         ]
         rows += [row(mine, env)] if mine else []
     caption = (
-        "Score, apples and portals an episode. Final evaluations, mean with 95 % interval over seeds; their mazes are "
-        f"drawn apart from those of training. {mine.caption() if mine else NOTHING}"
+        "Score, apples and portals an episode. Final evaluations, mean with 95 % interval over seeds; the mazes of "
+        "`labyrinth` are drawn apart from those of training. The blind player goes straight on, and turns where there "
+        f"is no way on. {mine.caption() if mine else NOTHING}"
     )
     save(figure, "labyrinth", scale, markdown(["environment", "player", "score", "apples", "portals"], rows), caption)
 
 
+def chosen(mine: Ours, env: str) -> pd.DataFrame:
+    """The runs that stand for one kind of mazes: fresh seeds, or, as in the paper, the best rates."""
+    return select(standing_for(mine.runs, ["env"], mine.notes["best"]), env=env)
+
+
 def row(mine: Ours, env: str) -> list[str]:
-    """What A3C's fresh seeds came to."""
-    runs = select(mine.runs[mine.runs["seed"] >= FRESH], env=env)
+    """What A3C came to."""
+    runs = chosen(mine, env)
     columns = [runs[key].to_numpy(float) for key in ("score", "apples", "portals")]
     return [env, "A3C, LSTM", *(str(interval_of_mean(column)) if len(runs) else "–" for column in columns)]
 

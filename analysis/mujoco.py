@@ -58,11 +58,10 @@ def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
 
 def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
     """Each run as a thin line, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
-    for budget, part in select(scores, task=task).groupby("budget"):
-        steps, values = stacked(part, "frames")
-        color = "0.5" if budget > 2e6 else CURVE
-        axes.plot(steps / 1e6, values.T, color=color, linewidth=0.4, alpha=0.6)
-        axes.plot(steps / 1e6, values.mean(0), color=color, linewidth=1.3)
+    if len(found := select(scores, task=task)):
+        steps, values = stacked(found, "frames")
+        axes.plot(steps / 1e6, values.T, color=CURVE, linewidth=0.4, alpha=0.6)
+        axes.plot(steps / 1e6, values.mean(0), color=CURVE, linewidth=1.3)
     axes.axhline(suite_score(task), color="black", linewidth=0.8, linestyle="--")
     axes.axhline(by_chance(task), color="0.5", linewidth=0.8, linestyle=":")
     axes.set(title=task, xlabel="million steps")
@@ -91,9 +90,9 @@ def main() -> None:
         "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
         "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
         "observations (from pixels one network with an LSTM, unscaled); the last is the same but for whole episodes. "
-        "Search: the best rate's run. "
-        f"Dashed: the Control Suite's own A3C after 100M steps; dotted: a random policy. "
-        f"{mine.caption() if mine else NOTHING}"
+        f"Search: the best rate's run. {chosen(runs)}"
+        "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, or "
+        f"a constant action of 0 or 1). {mine.caption() if mine else NOTHING}"
     )
     save(figure, "mujoco", scale, table_of(runs), caption)
 
@@ -109,22 +108,43 @@ def table_of(runs: pd.DataFrame) -> str:
             for row in readings.itertuples()
         ]  # fmt: skip
         return markdown(header, rows)
-    fresh = runs[runs["seed"] >= FRESH]
-    budgets = sorted(fresh["budget"].unique())
-    header = ["task", "paper's domain", "random", "Suite's A3C, 100M steps",
-              *(f"{scheme}, search" for scheme in SCHEMES),
-              *(f"fresh seeds, {budget / 1e6:g}M steps" for budget in budgets)]  # fmt: skip
-    rows = []
-    for task in dict.fromkeys(runs["task"]):
-        search = select(runs[runs["seed"] < FRESH], task=task)
-        best = [number(select(search, scheme=scheme)["score"].max()) for scheme in SCHEMES]
-        final = [
-            str(interval_of_mean(found.to_numpy(float))) if len(found) else "–"
-            for found in (select(fresh, task=task, budget=budget)["score"] for budget in budgets)
-        ]
-        reference = [number(by_chance(task)), number(suite_score(task))]
-        rows.append([task, DOMAINS.get(task, "–"), *reference, *best, *final])
+    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without looking",
+              "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES), "fresh seeds"]  # fmt: skip
+    rows = [
+        [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), number(suite_score(task)),
+         *of_task(select(runs, task=task))]
+        for task in dict.fromkeys(runs["task"])
+    ]  # fmt: skip
     return markdown(header, rows)
+
+
+def of_task(runs: pd.DataFrame) -> list[str]:
+    """The best of a task's search in each scheme, and the fresh seeds with their steps."""
+    search, fresh = runs[runs["seed"] < FRESH], runs[runs["seed"] >= FRESH]
+    best = [number(select(search, scheme=scheme)["score"].max()) for scheme in SCHEMES]
+    if fresh.empty:
+        return [*best, "–"]
+    return [*best, f"{interval_of_mean(fresh['score'].to_numpy(float))}, {fresh['budget'].max() / 1e6:g}M steps"]
+
+
+def paper_reading(task: str) -> str:
+    """What Figure S8 shows of the task's ancestor."""
+    table = select(paper("figs7_s8_mujoco_readings"), domain=DOMAINS.get(task))
+    keys = ("S8_start", "S8_best", "S8_hours_to_near_plateau")
+    return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
+
+
+def chosen(runs: pd.DataFrame) -> str:
+    """How the runs with fresh seeds learnt."""
+    fresh = runs[runs["seed"] >= FRESH] if len(runs) else runs
+    if fresh.empty:
+        return ""
+    found = fresh.groupby(fresh["task"].str.endswith("_pixels"))[["scheme", "learning_rate"]].first()
+    told = [
+        f"{scheme}, learning rate {rate:.2g}{' (from pixels)' if pixels else ''}"
+        for pixels, (scheme, rate) in zip(found.index, found.to_numpy(), strict=True)
+    ]
+    return f"Fresh seeds: {'; '.join(told)}. "
 
 
 if __name__ == "__main__":

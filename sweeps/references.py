@@ -1,9 +1,10 @@
-"""Scores of policies that learn nothing, beside which learnt ones mean something: a random player's and the experts'.
+"""Scores of policies that learn nothing, beside which learnt ones mean something: players without eyes, and experts.
 
   python sweeps/references.py
 
-Runs `python -m a3crepro.evaluate env=… policy=random|expert` for each environment that has no published ones, and
-writes `results/references/references.csv`, a row a call. Rows that are there already are kept.
+Runs `python -m a3crepro.evaluate env=… policy=random|constant|blind|expert` for each environment that has no published
+ones, and writes `results/references/references.csv`, a row a call. Rows that are there already are kept; a checkout
+with changes is refused.
 """
 
 from __future__ import annotations
@@ -29,17 +30,27 @@ CONTROL = [
     for task in ("cartpole_balance", "cartpole_swingup", "pendulum_swingup", "point_mass_easy", "reacher_easy",
                  "cheetah_run", "walker_stand", "walker_walk", "manipulator_bring_ball", "reacher_hard", "hopper_hop")
 ]  # fmt: skip
-WORLDS = [*MAZES, "labyrinth_medium", "labyrinth_large", *SETTINGS]
-EPISODES = {"minatar": 300, "control": 60}
-"""By family; 30 elsewhere. MinAtar's are short, and a random policy's scores in control vary by the start."""
-CASES = [(env, "random") for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)] + [(env, "expert") for env in WORLDS]
+LABYRINTHS = [*MAZES, "labyrinth_medium", "labyrinth_large"]
+WORLDS = [*LABYRINTHS, *SETTINGS]
+EPISODES = {"minatar": 300, "control": 60, "blind": 200}
+"""By family or policy; 30 otherwise. MinAtar's are short, scores in control vary by the start, and a claim's line rests
+on the blind player's."""
+CASES = [
+    *((env, "random") for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)),
+    *((env, policy) for env in CONTROL for policy in ("constant 0", "constant 1")),
+    *((env, "blind") for env in LABYRINTHS),
+    *((env, "expert") for env in WORLDS),
+]
+"""Environments and policies; a constant one with its action."""
 TABLE = RESULTS / "references" / "references.csv"
 
 
 def measure(env: str, policy: str) -> dict[str, object]:
     """A row of the table: what the evaluation's last line says, and what it ran on."""
-    episodes = EPISODES.get(env.partition("/")[0], 30)
-    words = ["-m", "a3crepro.evaluate", f"env={env}", f"policy={policy}", f"episodes={episodes}", "seed=0"]
+    name, *action = policy.split()
+    episodes = next((EPISODES[key] for key in (policy, env.partition("/")[0]) if key in EPISODES), 30)
+    how = [f"policy={name}", *(f"action={number}" for number in action)]
+    words = ["-m", "a3crepro.evaluate", f"env={env}", *how, f"episodes={episodes}", "seed=0"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"{env}: {done.stderr.strip()}")
@@ -52,12 +63,18 @@ def measure(env: str, policy: str) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measures what is not in the table yet."""
+    """Measures what is not in the table yet.
+
+    Raises:
+      UserError: the checkout has changes: the commit in the table would not be what was measured.
+    """
     rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
     there = {(row["env"], row["policy"]) for row in rows}
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     for case in CASES:
         if case not in there:
+            if circumstances()["clean"] is False:
+                raise UserError("the checkout has changes; commit them, or put them away")
             rows.append(measure(*case))
             print(f"{case[0]}, {case[1]}: {rows[-1]['score_mean']}", flush=True)
             write_text(TABLE, pd.DataFrame(rows).to_csv(index=False))

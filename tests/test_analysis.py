@@ -83,7 +83,7 @@ def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     assert (tmp_path / "figures" / "worlds.png").stat().st_size > 10_000
     assert "| racing/fast_bots |" in (tmp_path / "figures" / "worlds.md").read_text()
     config = short["labyrinth"]
-    played = module.episode(config, config.env.expert())
+    played = module.episode(config, config.env.players()["expert"])
     assert len(played.views) == 6 and played.views[0].shape == (84, 84, 3)
     red, green, blue = np.moveaxis(played.way.astype(int), 2, 0)
     assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the way, yellow
@@ -568,10 +568,10 @@ def test_what_is_learnt_of_control_is_far_above_chance():
     assert module.by_chance("cartpole_swingup_pixels") == module.by_chance("cartpole_swingup")
 
 
-def control_runs(tasks, rates, score, seed=0):
-    """Made-up runs of the paper's updates."""
+def control_runs(tasks, rates, score, variant="", epsilon=0.1):
+    """Made-up runs of the paper's updates, unless told otherwise."""
     rows = [
-        {"env": f"control/{task}", "variant": "", "epsilon": 0.1, "seed": seed + number, "run": f"{task},{rate}",
+        {"env": f"control/{task}", "variant": variant, "epsilon": epsilon, "seed": number, "run": f"{task},{rate}",
          "learning_rate": rate, "score": score(rate), "budget": 2_000_000}
         for task in tasks
         for number, rate in enumerate(rates)
@@ -597,6 +597,33 @@ def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
                                                 "not decided: no task was learnt")  # fmt: skip
     solved, wide = verdicts(sweep.DESCENDANTS, lambda rate: 900.0 if rate == rates[4] else 100.0)
     assert solved == "not decided: no runs from pixels" and wide.startswith("not reproduced")
+
+
+def test_the_range_of_rates_of_control_is_that_of_the_updates_that_learnt_most_of_their_tasks(monkeypatch):
+    """And a task from pixels, which is run at two rates, has none."""
+    module = script("_rules_worlds")
+    rates, rollouts = np.geomspace(1e-5, 1e-1, 9), ("algo.t_max=20 algo.gaussian.bounded=true", 1e-5)
+
+    def wide(task_rates, score, *how):
+        return control_runs(("cheetah_run", "walker_walk"), task_rates, score, *how).runs
+
+    def verdict(papers, others, pixels=None):
+        runs = pd.concat([wide(rates, papers), wide(rates, others, *rollouts)])
+        if pixels is not None:
+            found = control_runs(("cartpole_swingup_pixels",), rates[4:6], pixels, *rollouts).runs
+            runs = pd.concat([runs, found])
+        mine = figures.Ours(runs, pd.DataFrame({"run": [], "score_type": []}), {"best": 1})
+        monkeypatch.setattr(sys.modules["_verdicts"], "ours", lambda name, scale: mine)
+        return module.wide_in_control("laptop")
+
+    flat, peak = (lambda rate: 500.0), (lambda rate: 500.0 if rate == rates[4] else 0.0)
+    nothing = lambda rate: 0.0  # noqa: E731
+    assert verdict(nothing, flat).effect.startswith("rollouts of 20") and verdict(nothing, flat)[0] == "reproduced"
+    assert verdict(peak, flat).effect.startswith("the paper's")  # as many of its tasks
+    for pixels in (None, flat):
+        assert verdict(nothing, peak, pixels).verdict == "not reproduced"
+        assert "pixels" not in verdict(nothing, peak, pixels).effect
+    assert verdict(nothing, nothing).verdict == "not decided: no task was learnt"
 
 
 def racing_curves(**finals):

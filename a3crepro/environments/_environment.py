@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Protocol
 
@@ -29,8 +29,8 @@ Spaces = tuple[gym.spaces.Box, ActionSpace]
 """Of the observations and of the actions."""
 
 
-class Expert(Protocol):
-    """A player by rule."""
+class Player(Protocol):
+    """Plays by rule."""
 
     def start_episode(self, env: gym.Env[Any, Any]) -> None:
         """Looks into the environment that is played, which has been reset."""
@@ -96,9 +96,9 @@ class Environment(Component, ABC):
         """What a person calls it, e.g. `atari/breakout`."""
         return "/".join([self.name, *(getattr(self, key) for key in ("game", "id", "task") if hasattr(self, key))])
 
-    def expert(self) -> Expert | None:
-        """A scripted player that sees the true state, as a reference for scores; None: there is none."""
-        return None
+    def players(self) -> Mapping[str, Player]:
+        """Scripted players by name, references for scores; `expert`, where there is one, sees the true state."""
+        return {}
 
     def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> Action | None:
         """The action that a person means by the keys that are down (`play.KEYS`); None: wait."""

@@ -14,6 +14,8 @@ import numpy as np
 
 Cell = tuple[int, int]
 """Row and column."""
+TRIES = 30
+"""Places that are tried for a room."""
 SIDES: tuple[Cell, ...] = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
@@ -23,14 +25,14 @@ def make_maze(rng: np.random.Generator, size: int, rooms: int, loops: float, dea
     Args:
       rng: which one.
       size: cells a side, an odd number of at least 7, the outer walls included.
-      rooms: so many are tried.
+      rooms: so many, if there is room for them.
       loops: share of the other walls between two regions that are opened, too.
       dead_ends: share of the dead ends that stay.
     """
     region = np.zeros((size, size), int)  # 0: wall, else the number of what is connected so far
     numbers = iter(range(1, size * size))
     for _ in range(rooms):
-        _try_room(rng, region, numbers)
+        any(_try_room(rng, region, numbers) for _ in range(TRIES))
     for row in range(1, size, 2):
         for column in range(1, size, 2):
             if region[row, column] == 0:
@@ -41,12 +43,15 @@ def make_maze(rng: np.random.Generator, size: int, rooms: int, loops: float, dea
     return free
 
 
-def _try_room(rng: np.random.Generator, region: np.ndarray, numbers: Iterator[int]) -> None:
+def _try_room(rng: np.random.Generator, region: np.ndarray, numbers: Iterator[int]) -> bool:
+    """A room somewhere, unless it would touch another one; whether there is one more."""
     size = len(region)
     height, width = (int(side) for side in rng.choice((3, 5), 2))
     top, left = (1 + 2 * int(rng.integers((size - side) // 2)) for side in (height, width))
-    if not region[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1].any():
-        region[top : top + height, left : left + width] = next(numbers)
+    if region[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1].any():
+        return False
+    region[top : top + height, left : left + width] = next(numbers)
+    return True
 
 
 def _grow_corridor(rng: np.random.Generator, region: np.ndarray, start: Cell, number: int) -> None:

@@ -10,12 +10,20 @@ SIDE = 32
 """Of a texture, in pixels."""
 
 
-def color(rng: np.random.Generator, brightness: tuple[float, float] = (0.45, 0.95)) -> np.ndarray:
-    """Any hue, [3] in 0 to 255."""
-    return 255 * np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.35, 0.9), rng.uniform(*brightness)))
+def color(rng: np.random.Generator) -> np.ndarray:
+    """Any hue but those of what is to be found: red, and the portal's blue; [3] in 0 to 255."""
+    hue = rng.uniform(0.08, 0.65)
+    hue += 0.2 * (hue > 0.53)  # 0.08 to 0.53 and 0.73 to 0.85
+    return 255 * np.array(colorsys.hsv_to_rgb(hue, rng.uniform(0.35, 0.9), rng.uniform(0.45, 0.95)))
 
 
-def pattern(rng: np.random.Generator, brightness: tuple[float, float] = (0.45, 0.95)) -> np.ndarray:
+def chequered(one: tuple[int, int, int], other: tuple[int, int, int]) -> np.ndarray:
+    """Four squares of two colours, uint8 [32, 32, 3]."""
+    y, x = np.mgrid[0:SIDE, 0:SIDE] // (SIDE // 2)
+    return np.where(((x + y) % 2 == 0)[:, :, None], one, other).astype(np.uint8)
+
+
+def pattern(rng: np.random.Generator) -> np.ndarray:
     """One of a few patterns in two colours with some grain, uint8 [32, 32, 3]."""
     y, x = np.mgrid[0:SIDE, 0:SIDE]
     size = int(rng.choice((4, 8, 16)))
@@ -27,7 +35,7 @@ def pattern(rng: np.random.Generator, brightness: tuple[float, float] = (0.45, 0
         (x + y) // size % 2 == 0,  # slanting stripes
         np.hypot(x % 16 - 7.5, y % 16 - 7.5) < 5,  # dots
     )[int(rng.integers(6))]
-    one, other = color(rng, brightness), color(rng, brightness)
+    one, other = color(rng), color(rng)
     picture = np.where(lines[:, :, None], one, other) + rng.normal(0, 6, (SIDE, SIDE, 1))
     return np.clip(picture, 0, 255).astype(np.uint8)
 

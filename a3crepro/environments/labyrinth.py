@@ -8,6 +8,7 @@ known is chosen after DeepMind Lab's released levels of the kind.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise, takewhile
 from typing import Annotated, Any, ClassVar
 
@@ -15,10 +16,10 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field, model_validator
 
-from a3crepro.environments._environment import Expert
+from a3crepro.environments._environment import Player
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
 from a3crepro.environments._maze import Cell, distances, make_maze, way
-from a3crepro.environments._textures import apple, pattern, portal
+from a3crepro.environments._textures import apple, chequered, pattern, portal
 from a3crepro.environments._view import Eye, World
 from a3crepro.settings import Count, Fraction, PositiveCount, PositiveFloat, UserError
 
@@ -44,7 +45,7 @@ class Labyrinth(FirstPerson):
     size: PositiveCount
     """Cells a side, outer walls included, an odd number of at least 7."""
     rooms: Count
-    """So many rooms are tried."""
+    """So many, if there is room for them."""
     loops: Fraction
     """Share of the walls between regions that are opened beside those that connect them; none without rooms."""
     dead_ends: Fraction
@@ -75,11 +76,10 @@ class Labyrinth(FirstPerson):
     def _is_possible(self) -> Labyrinth:
         if self.size % 2 == 0 or self.size < 7:
             raise ValueError(f"size: should be an odd number of at least 7, got {self.size}")
-        longest = (self.size - 1) ** 2 // 2 - 2
-        if self.start_distance > longest:
-            raise ValueError(
-                f"start_distance: should be at most {longest}, a way through all of the maze, got {self.start_distance}"
-            )
+        if self.start_distance > self.size:  # many mazes have that
+            raise ValueError(f"start_distance: should be at most size = {self.size}, got {self.start_distance}")
+        if self.rooms == 0 and self.dead_ends == 0:
+            raise ValueError("dead_ends: should be above 0 where rooms is 0: there would be no maze")
         return self
 
     @property
@@ -95,19 +95,20 @@ class Labyrinth(FirstPerson):
                  "d": "strafe right"}  # fmt: skip
         return next((ACTIONS.index(action) for key, action in meant.items() if key in keys), None)
 
-    def expert(self) -> Expert:
-        return Navigator()
+    def players(self) -> Mapping[str, Player]:
+        return {"expert": Navigator(), "blind": Blind()}
 
 
 class LabyrinthEnv(FirstPersonEnv):
     """One maze after another. `info` tells how many apples and portals the last step brought."""
 
-    STAYS = (*FirstPersonEnv.STAYS, "figures")
+    STAYS = (*FirstPersonEnv.STAYS, "figures", "ground", "ceiling")
 
     def __init__(self, settings: Labyrinth, render_mode: str | None = None) -> None:
         super().__init__(settings, len(ACTIONS), render_mode)
         self.settings = settings
         self.figures = np.stack([apple(), portal()])
+        self.ground, self.ceiling = chequered((70, 66, 60), (84, 80, 72)), chequered((196, 200, 196), (204, 208, 204))
 
     # ---- A new maze --------------------------------------------------------------------------------------------------
 
@@ -118,7 +119,7 @@ class LabyrinthEnv(FirstPersonEnv):
         self._place_agent()
 
     def _build(self, rng: np.random.Generator) -> None:
-        """A maze in which one can be far enough from the portal, what is in it, and its colours."""
+        """A maze in which one can be far enough from the portal, what is in it, and its walls' colours."""
         how = self.settings
         for _ in range(ATTEMPTS):
             self.free = make_maze(rng, how.size, how.rooms, how.loops, how.dead_ends)
@@ -133,11 +134,10 @@ class LabyrinthEnv(FirstPersonEnv):
             )
         others = cells[(cells != self.portal).any(axis=1)]
         self.apples = others[rng.choice(len(others), round(how.apple_density * len(others)), replace=False)]
-        walls = np.stack([pattern(rng) for _ in range(4)])
-        styles = rng.integers(1, len(walls) + 1, (how.size // 4 + 1,) * 2, dtype=np.int32)  # neighbours look alike
+        self.walls = np.stack([pattern(rng) for _ in range(4)])
+        styles = rng.integers(1, len(self.walls) + 1, (how.size // 4 + 1,) * 2, dtype=np.int32)  # neighbours look alike
         grid = np.where(self.free, 0, styles.repeat(4, axis=0).repeat(4, axis=1)[: how.size, : how.size])
         self.grid = np.ascontiguousarray(grid, np.int32)
-        self.walls, self.ground, self.ceiling = walls, pattern(rng, (0.2, 0.5)), pattern(rng, (0.6, 0.9))
 
     def _place_agent(self) -> None:
         """Somewhere far from the portal, with all apples there again."""
@@ -290,3 +290,30 @@ class Navigator:
         steps = distances(env.free, env.cell)
         goals = [(PORTAL, _cell(env.portal)), *((APPLE, _cell(apple)) for apple in env.apples[env.there])]
         return max(goals, key=lambda goal: goal[0] / (steps[goal[1]] + 1))[1]
+
+
+class Blind:
+    """Goes straight on, and where there is no way on turns by any angle: what one gets who does not look."""
+
+    STUCK = 0.05
+    """Cells of a step forward that was none."""
+    TURNS = (2, 14)
+    """Steps of a turn."""
+
+    def start_episode(self, env: gym.Env[Any, Any]) -> None:
+        """Feels the environment that is played."""
+        inner = env.unwrapped
+        assert isinstance(inner, LabyrinthEnv)
+        self.env, self.turns, self.way = inner, 0, 0
+        self.before: tuple[float, float] | None = None
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+        here = self.env.x, self.env.y
+        if not self.turns and self.before is not None and math.dist(here, self.before) < self.STUCK:
+            self.turns = int(rng.integers(self.TURNS[0], self.TURNS[1], endpoint=True))
+            self.way = ACTIONS.index(str(rng.choice(["look left", "look right"])))
+        if self.turns:
+            self.turns, self.before = self.turns - 1, None
+            return self.way
+        self.before = here
+        return ACTIONS.index("forward")

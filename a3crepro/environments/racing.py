@@ -8,13 +8,14 @@ along the track's centre line at the car's position. All else is chosen.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import gymnasium as gym
 import numpy as np
 from pydantic import Field, model_validator
 
-from a3crepro.environments._environment import Expert
+from a3crepro.environments._environment import Player
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
 from a3crepro.environments._textures import car_from_behind, tree
 from a3crepro.environments._track import GRASS, PIXELS, Track, track
@@ -124,8 +125,8 @@ class Racing(FirstPerson):
     def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
         return number_of(("right" in keys) - ("left" in keys), ("up" in keys) - ("down" in keys))
 
-    def expert(self) -> Expert:
-        return Driver()
+    def players(self) -> Mapping[str, Player]:
+        return {"expert": Driver()}
 
 
 class RacingEnv(FirstPersonEnv):
