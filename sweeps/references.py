@@ -46,7 +46,7 @@ TABLE = RESULTS / "references" / "references.csv"
 
 
 def measure(env: str, policy: str) -> dict[str, object]:
-    """A row of the table: what the evaluation's last line says, and what it ran on."""
+    """A row of the table: what the evaluation's last line says."""
     name, *action = policy.split()
     episodes = next((EPISODES[key] for key in (policy, env.partition("/")[0]) if key in EPISODES), 30)
     how = [f"policy={name}", *(f"action={number}" for number in action)]
@@ -57,9 +57,8 @@ def measure(env: str, policy: str) -> dict[str, object]:
     found = json.loads(done.stdout.splitlines()[-1])
     counts = {key: round(found[key], 3) for key in ("apples", "portals") if key in found}
     scores = {key: round(found[key], 3) for key in ("score_mean", "score_std")}
-    where = {key: value for key, value in circumstances().items() if key in ("commit", "clean", "date")}
     return {"env": env, "policy": policy, "episodes": episodes, **scores, **counts,
-            "command": shlex.join(["python", *words]), **where}  # fmt: skip
+            "command": shlex.join(["python", *words])}  # fmt: skip
 
 
 def main() -> None:
@@ -69,13 +68,14 @@ def main() -> None:
       UserError: the checkout has changes: the commit in the table would not be what was measured.
     """
     rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
+    where = {key: value for key, value in circumstances().items() if key in ("commit", "clean", "date")}
     there = {(row["env"], row["policy"]) for row in rows}
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     for case in CASES:
         if case not in there:
-            if circumstances()["clean"] is False:
+            if not where["clean"]:
                 raise UserError("the checkout has changes; commit them, or put them away")
-            rows.append(measure(*case))
+            rows.append({**measure(*case), **where})
             print(f"{case[0]}, {case[1]}: {rows[-1]['score_mean']}", flush=True)
             write_text(TABLE, pd.DataFrame(rows).to_csv(index=False))
 
