@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from a3crepro.environments._environment import Action
+from a3crepro.mathematics.norm import l2_norm
 from a3crepro.networks._network import view_as_parameters
 from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.plain import Tree
@@ -154,8 +155,7 @@ class ModuleModel:
         return {name: output.detach().numpy() for name, output in outputs.items()}
 
     def gradient_norm(self) -> float:
-        with np.errstate(over="ignore"):  # what is not finite is refused
-            return float(np.linalg.norm(self.gradient.numpy()))  # torch's own norm of float32 is off by 4e-5
+        return l2_norm(self.gradient.numpy())  # torch's own norm of float32 is off by 4e-5
 
     def full_gradient(self) -> np.ndarray:
         return self.gradient.numpy()

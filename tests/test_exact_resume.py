@@ -132,12 +132,17 @@ def virtual(algo, env, network, *overrides):
     )  # fmt: skip
 
 
-def run(config, stops=()):
-    """What a run reports, and its end; it is stopped, stored and gone on with after these numbers of rollouts."""
+def run(config, stops=(), prepare=lambda clock: None):
+    """What a run reports, and its end; it is stopped, stored and gone on with after these numbers of rollouts.
+
+    `prepare` is done to its first part.
+    """
     reports, origin, shared = [], Origin(), initial_state(config)
     for number, stop in enumerate([*stops, None]):
         clock, rollouts = Clock(config.execution, config, shared, origin), 0
-        while shared.frames() < config.frames and rollouts != stop:
+        if number == 0:
+            prepare(clock)
+        while shared.frames() < config.frames and rollouts != stop and not shared.stopping:
             reports += [(clock.now, report) for report in clock.advance()]
             rollouts += 1
         states = clock.states()
@@ -205,6 +210,25 @@ def test_one_thread_in_virtual_time_is_one_process(tmp_path, algo):
     assert scores == scores_ and len(scores) == 3
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, arrays_[name], name)
+
+
+def test_who_is_asked_to_stop_while_rollouts_begin_goes_on_with_those_that_have_not():
+    """Whole episodes are long: not all actor-learners begin one before somebody looks whether to stop."""
+    config, begun = virtual("a3c", "toy/point_mass", "mlp"), []
+
+    def stop_after_one(clock):
+        compute = clock.learners[0].compute
+
+        def compute_and_stop():
+            begun.append(0)
+            clock.shared.request_stop()
+            return compute()
+
+        clock.learners[0].compute = compute_and_stop
+        clock.learners[1].compute = lambda: begun.append(1)
+
+    assert_equal(run(config, stops=[10], prepare=stop_after_one), run(config))
+    assert begun == [0]
 
 
 def rows(path):

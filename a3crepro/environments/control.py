@@ -94,6 +94,8 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.physics, self.task = self.task_env.physics, self.task_env.task
         self.physics.model.vis.quality.offsamples = 0  # smooth edges take as long again
         self.cameras: dict[int, Any] = {}
+        if not settings.pixels and render_mode is None:
+            _without_renderer(self.physics)
         self.simulation = Simulation(self.physics.model.ptr, self.physics.data.ptr)
         bounds = self.task_env.action_spec()
         self.low = np.where(bounds.minimum <= -UNLIMITED, -np.inf, bounds.minimum)
@@ -185,6 +187,14 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
                 context.call(
                     mjbindings.mjlib.mjr_uploadHField, self.physics.model.ptr, self.physics.contexts.mujoco.ptr, terrain
                 )
+
+
+def _without_renderer(physics: Any) -> None:
+    """No picture is wanted: `quadruped_escape` asks for a renderer's context at each reset, to tell it of its terrain.
+
+    That would take time and memory, and fail where there is none.
+    """
+    physics._make_rendering_contexts = lambda: None
 
 
 def _tame_absl() -> None:

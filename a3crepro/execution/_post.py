@@ -13,8 +13,8 @@ from a3crepro.shared_state import SharedState
 
 LETTERS = 0.25
 """Seconds between two letters of a process with what it has to report."""
-GRACE = 5.0
-"""Seconds that processes have to stop by themselves once they are asked to."""
+GRACE = 30.0
+"""Seconds that processes have to stop by themselves once they are asked to: as long as whole episodes may take."""
 
 
 class Report(NamedTuple):

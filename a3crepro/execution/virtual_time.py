@@ -109,9 +109,14 @@ class Clock:
             self._snapshots.append(report)
 
     def advance(self) -> list[Episode | Snapshot]:
-        """Begins what is to begin, and goes on to the next end of a rollout, which is written; what it reports."""
-        for thread in self.idle:
-            self._begin(thread)
+        """Begins what is to begin, and goes on to the next end of a rollout, which is written; what it reports.
+
+        Nothing, where it is asked to stop before all have begun: whole episodes are long.
+        """
+        while self.idle:
+            if self.shared.stopping:
+                return []
+            self._begin(self.idle.pop(0))
         self.now, thread = heapq.heappop(self.queue)
         rollout, games = self.rollouts[thread], self.games[thread]
         assert rollout is not None

@@ -19,6 +19,7 @@ from torch import nn
 
 from a3crepro.fast import kernels as k
 from a3crepro.fast.network import flat, zeros
+from a3crepro.mathematics.norm import l2_norm
 from a3crepro.networks._network import Separate, TorsoAndHeads
 from a3crepro.optimizers.rmsprop import RMSProp, rmsprop_update
 from a3crepro.plain import Tree
@@ -115,8 +116,7 @@ class DenseGradient:
 
     def norm(self) -> float:
         """L2 norm."""
-        with np.errstate(over="ignore"):  # what is not finite is refused
-            return float(np.linalg.norm(self.vector))
+        return l2_norm(self.vector)
 
     def full(self) -> np.ndarray:
         """The vector, which is good until the next change."""
