@@ -78,16 +78,28 @@ def drawn(env: Any, way: np.ndarray) -> np.ndarray:
     return picture
 
 
-def pictures_a_second(name: str, count: int = 5000) -> float:
-    """How many pictures one core draws, of as many random poses; what they are put together from is not counted."""
+def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]:
+    """How many pictures one core draws in a second, and how many frames it makes, steps and all.
+
+    Args:
+      name: of the environment.
+      worlds: mazes or places on the track, each where a random player comes to in a while.
+      count: random directions of each, and steps there.
+    """
     env: Any = compose(f"env={name}").env.make(training=False)
-    env.reset(seed=0)
-    rng, world, things = np.random.default_rng(0), env.seen_world(), env.things()
-    poses = [env.eye()._replace(angle=angle) for angle in rng.uniform(0, 2 * np.pi, count)]
-    began = time.process_time()
-    for pose in poses:
-        draw(world, pose, things)
-    return count / (time.process_time() - began)
+    rng, drawing, stepping = np.random.default_rng(0), 0.0, 0.0
+    for seed in range(worlds):
+        env.reset(seed=seed)
+        began = time.process_time()
+        for action in rng.integers(env.action_space.n, size=count):
+            if any(env.step(action)[2:4]):
+                env.reset()
+        stepped = time.process_time()
+        world, things, eye = env.seen_world(), env.things(), env.eye()
+        for angle in rng.uniform(0, 2 * np.pi, count):
+            draw(world, eye._replace(angle=angle), things)
+        stepping, drawing = stepping + stepped - began, drawing + time.process_time() - stepped
+    return worlds * count / drawing, worlds * count * env.settings.frames_per_step / stepping
 
 
 def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
@@ -114,15 +126,17 @@ def main() -> None:
             axes.set_axis_off()
         line[0].set_title(f"{config.env.title}, {player}", fontsize=9, loc="left")
         line[-1].set_title(f"its way, score {played.score:.0f}", fontsize=8)
-    rows = [[name, f"{pictures_a_second(name):,.0f}"] for name in EXPERTS]
+    rows = [[name, *(f"{speed:,.0f}" for speed in speeds(name))] for name in EXPERTS]
     where = circumstances()
     caption = (
-        f"5,000 pictures of 84x84 at random poses each. Commit {where['commit'][:7]}, {where['date'][:10]}, "
-        f"{where['cpu']}."
+        "Of one core: 5,000 pictures of 84x84, and as many random steps of four frames and a picture each, in 20 "
+        f"episodes. Commit {where['commit'][:7]}, {where['date'][:10]}, {where['cpu']}."
     )
     FIGURES.mkdir(exist_ok=True)
     figure.savefig(FIGURES / "worlds.png", dpi=110)
-    write_text(FIGURES / "worlds.md", f"{markdown(['world', 'pictures a second, one core'], rows)}\n\n{caption}\n")
+    write_text(
+        FIGURES / "worlds.md", f"{markdown(['world', 'pictures a second', 'frames a second'], rows)}\n\n{caption}\n"
+    )
 
 
 if __name__ == "__main__":

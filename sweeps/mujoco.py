@@ -36,7 +36,7 @@ TASKS = (
 )  # fmt: skip
 LONGER = ("cartpole_swingup", "cheetah_run")
 COMPARED = ("cartpole_balance", "cartpole_swingup", "reacher_easy", "walker_walk")
-PIXELS = ("cartpole_balance_pixels",)
+PIXELS = ("cartpole_swingup_pixels",)
 DESCENDANTS = ("cartpole_swingup", "cheetah_run", "manipulator_bring_ball", "pendulum_swingup", "reacher_hard",
                "point_mass_easy", "hopper_hop", "walker_walk")  # fmt: skip
 DESCENDANTS_PIXELS = ("pendulum_swingup_pixels", "point_mass_easy_pixels", "manipulator_bring_ball_pixels")

@@ -75,7 +75,7 @@ def forget_scripts():
 def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     module = script("worlds")
     monkeypatch.setattr(module, "FIGURES", tmp_path / "figures")
-    monkeypatch.setattr(module, "pictures_a_second", lambda name, measure=module.pictures_a_second: measure(name, 20))
+    monkeypatch.setattr(module, "speeds", lambda name, measure=module.speeds: measure(name, 2, 10))
     short = {name: compose(f"env={name}", "env.seconds=5") for name in module.EXPERTS}
     monkeypatch.setattr(module, "compose", lambda word: short[word.removeprefix("env=")])
     monkeypatch.setattr(sys, "argv", ["worlds.py"])
