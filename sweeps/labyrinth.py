@@ -5,7 +5,7 @@
 laptop: 4 choices of the rate and RMSProp's ε for 3M frames in new mazes, then the best for 12M frames: with 3 fresh
 seeds in new mazes, with one in a maze that stays; 16 actor-learners in virtual time: 8 runs.
 paper: 10 rates, 16 processes: 20 runs of 400M frames.
-Core-hours at the scale laptop: 5.7.
+Core-hours at the scale laptop: 3.6.
 """
 
 from __future__ import annotations

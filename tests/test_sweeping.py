@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import runpy
 import shlex
 import shutil
@@ -74,6 +75,13 @@ def test_a_sweep_plans_the_runs_that_its_file_says(name):
         for one in (runs[0], runs[len(runs) // 2], runs[-1]):
             config = compose(*command.words(one))
             assert config.algo.name == one.words[1].removeprefix("algo=")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_has_the_core_hours_that_a_sweep_tells(name):
+    found = re.search(r"^Core-hours at the scale laptop: (.*)\.$", (ROOT / "sweeps" / f"{name}.py").read_text(), re.M)
+    row = re.search(rf"^\|[^|]*\| `{name}` \|[^|]*\| ([\d.]+)", (ROOT / "README.md").read_text(), re.M)
+    assert (found and found[1]) == (row and row[1])
 
 
 def test_runs_of_equally_many_cores_go_to_the_launcher_together(monkeypatch):
