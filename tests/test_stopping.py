@@ -28,6 +28,7 @@ from helpers import (
 )
 
 from a3crepro import compose, train
+from a3crepro.execution._post import grace_of
 from a3crepro.processes import ProcessDied
 from a3crepro.run_directory import load_checkpoint
 from a3crepro.training import Stopped
@@ -142,6 +143,10 @@ def stop_in_process(after) -> None:
 def has_rows(directory: Path, count: int):
     path = directory / "episodes.csv"
     return lambda: path.exists() and path.read_bytes().count(b"\n") > count
+
+
+def test_whole_episodes_have_longer_to_come_to_an_end():
+    assert grace_of(compose("env=breakout")) < LIMIT / 1.5 < grace_of(compose("env=control/dog_run")) == 15
 
 
 def test_a_worker_that_hangs_does_not_keep_ctrl_c_from_ending_the_run(tmp_path):

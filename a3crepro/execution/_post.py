@@ -8,13 +8,16 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from a3crepro.actor_learner import Episode
+from a3crepro.config import Config
 from a3crepro.processes import Child, wait_for_messages
 from a3crepro.shared_state import SharedState
 
 LETTERS = 0.25
 """Seconds between two letters of a process with what it has to report."""
-GRACE = 30.0
-"""Seconds that processes have to stop by themselves once they are asked to: as long as whole episodes may take."""
+GRACE = 5.0
+"""Seconds that processes have at least to stop by themselves once they are asked to."""
+GRACE_PER_STEP = 0.01
+"""More for each step of a rollout: whole episodes of slow tasks take long, and longer with many processes a core."""
 
 
 class Report(NamedTuple):
@@ -58,10 +61,18 @@ Letter = tuple[float, int | None, Any]
 """When it was read, the number of the process that sent it, and what it says; None, None: nothing for a while."""
 
 
-def listen(children: Sequence[Child], shared: SharedState) -> Generator[Letter, None, None]:
+def grace_of(config: Config) -> float:
+    """Seconds that processes have to stop by themselves."""
+    return GRACE + GRACE_PER_STEP * (config.algo.max_steps or config.env.episode_steps or 0)
+
+
+def listen(children: Sequence[Child], shared: SharedState, grace: float) -> Generator[Letter, None, None]:
     """The letters of these processes, as they come, until all have ended.
 
-    It also ends some seconds after they were asked to stop: who hangs then is to be killed.
+    Args:
+      children: the processes.
+      shared: by which they are asked to stop.
+      grace: it also ends so many seconds after that: who hangs then is to be killed.
 
     Raises:
       ProcessDied: a process raised an exception or was killed.
@@ -75,6 +86,6 @@ def listen(children: Sequence[Child], shared: SharedState) -> Generator[Letter, 
                 yield now, number, letter
         yield now, None, None
         if shared.stopping:
-            deadline = deadline or now + GRACE
+            deadline = deadline or now + grace
             if now > deadline:
                 return

@@ -12,7 +12,7 @@ import numpy as np
 from a3crepro.actor_learner import ActorLearner
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
-from a3crepro.execution._post import GRACE, Outbox, listen
+from a3crepro.execution._post import Outbox, grace_of, listen
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT, Child
 from a3crepro.scheduling import ask_for_long_time_slices
@@ -40,7 +40,7 @@ class Hogwild(Execution):
                 yield Event(origin.seconds, origin.real_seconds)
             yield from self._events(config, shared, origin, children, states)
         finally:
-            grace = time.monotonic() + (0.0 if shared.stopping else GRACE / 2)
+            grace = time.monotonic() + (0.0 if shared.stopping else grace_of(config) / 2)
             shared.request_stop()
             for child in children:
                 child.end(grace=max(0.0, grace - time.monotonic()))
@@ -51,7 +51,7 @@ class Hogwild(Execution):
         now = time.monotonic()  # not before: imports are no training
         began = now - origin.real_seconds
         exact = self.is_exact(config)  # without its state it would not go on as it would have gone on
-        for now, _, reports in listen(children, shared):
+        for now, _, reports in listen(children, shared, grace_of(config)):
             for report in reports or ():
                 then = max(origin.seconds, report.moment - began)
                 if not isinstance(report.what, State):

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
-from a3crepro.execution._post import listen
+from a3crepro.execution._post import grace_of, listen
 from a3crepro.execution._team import Letter, Meeting, Team
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT, Child
@@ -50,17 +50,17 @@ class Synchronous(Execution):
             for part, tree in enumerate(trees):
                 children.append(Child(f"process {part}", work, config, shared, meeting, part, origin.start, tree))
                 yield Event(origin.seconds, origin.real_seconds)
-            yield from events(children, shared, time.monotonic() - origin.real_seconds)
+            yield from events(children, shared, grace_of(config), time.monotonic() - origin.real_seconds)
         finally:
             shared.request_stop()
             for child in children:
                 child.end(grace=0.0)
 
 
-def events(children: list[Child], shared: SharedState, began: float) -> Generator[Event, None, None]:
+def events(children: list[Child], shared: SharedState, grace: float, began: float) -> Generator[Event, None, None]:
     """What is reported, in the order of rounds and processes: tables do not depend on who was first."""
     unread: list[list[Letter]] = [[] for _ in children]
-    for now, number, letter in listen(children, shared):
+    for now, number, letter in listen(children, shared, grace):
         if number is None:
             yield Event(now - began, now - began)
             continue

@@ -19,7 +19,7 @@ import numpy as np
 
 from a3crepro.actor_learner import ActorLearner, Episode, Rollout, Snapshot, make_models
 from a3crepro.execution._execution import Event, Execution, Origin, States
-from a3crepro.execution._post import Outbox, listen
+from a3crepro.execution._post import Outbox, grace_of, listen
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT, Child
 from a3crepro.scheduling import ask_for_long_time_slices
@@ -55,7 +55,7 @@ class VirtualTime(Execution):
         child = Child("the actor-learners' process", work, self, config, shared, origin)
         try:
             began, virtual = time.monotonic() - origin.real_seconds, origin.seconds
-            for now, _, reports in listen([child], shared):
+            for now, _, reports in listen([child], shared, grace_of(config)):
                 for report in reports or ():
                     virtual = report.now
                     yield Event(virtual, max(origin.real_seconds, report.moment - began), report.what)
