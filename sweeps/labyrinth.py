@@ -20,8 +20,8 @@ from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, 
 Choice = Mapping[str, object]
 
 MAZES = ("labyrinth", "labyrinth_static")
-COMMON = (*QUIET, "evaluation.episodes=20")
-LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=500_000")
+COMMON = (*QUIET, "evaluation.episodes=40")
+LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=1_000_000")
 PAPER = (*COMMON, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000")
 CHOICES: Sequence[Choice] = (
     {"optimizer__lr": 7e-4}, {"optimizer__lr": 2e-3},
