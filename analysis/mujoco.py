@@ -84,12 +84,14 @@ def main() -> None:
         draw_rates(figure.add_subplot(grid[1 + line, column]), runs[runs["seed"] < FRESH], task)
         draw_curves(figure.add_subplot(grid[1 + lines + line, column]), shown, task)
     if tasks:
-        figure.axes[1].legend(fontsize=6)
+        legend = figure.add_subplot(grid[0, 3:])
+        legend.set_axis_off()
+        legend.legend(*figure.axes[1].get_legend_handles_labels(), loc="center", title="a point a run of the search")
     caption = (
         f"Scores of the Control Suite's tasks, at most {MOST:,.0f}; final evaluations, means with 95 % intervals over "
         "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
         "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
-        "observations (from pixels one network with an LSTM, unscaled); the last is the same but for whole episodes. "
+        "observations (from pixels one network with an LSTM, unscaled); the second is the same but for the updates. "
         f"Search: the best rate's run. {chosen(runs)}"
         "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, or "
         f"a constant action of 0 or 1). {mine.caption() if mine else NOTHING}"
