@@ -16,8 +16,6 @@ PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
 """How a run learnt; all of what belongs to each is in `sweeps/mujoco.py`."""
 SEARCHED = "rollouts of 20, ε 1e-05"
 """Of the rollouts those that were run at all rates."""
-
-
 BLIND = ("random", "constant 0", "constant 1")
 """Policies that do not see what they act on."""
 

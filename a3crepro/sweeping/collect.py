@@ -17,7 +17,7 @@ from a3crepro.run_directory import load_checkpoint, stored_config, write_text
 from a3crepro.settings import UserError
 from a3crepro.sweeping.command import Command
 from a3crepro.sweeping.experiment import Run
-from a3crepro.sweeping.state import MARK, State, real_seconds_of
+from a3crepro.sweeping.state import MARK, State, real_seconds_of, states_of
 
 BINS = 20
 """Rows of a run's training scores: its games in so many equal parts of the budget."""
@@ -52,7 +52,7 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
       UserError: not all runs are done, or one of them has another configuration than its sweep says.
     """
     runs = command.runs()
-    states = command.overview(runs).states
+    states = states_of(runs, command.root, command.collected)
     done = [run for run in runs if states[run] is State.DONE]
     here = [run for run in done if run.name not in command.collected]
     warnings = [f"{states[run].value}: {run.name}" for run in runs if states[run] is not State.DONE]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,11 @@ class Collected:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """By their files' names. All cells are text, as it was written."""
 
+    @cached_property
+    def _rows(self) -> dict[str, dict[Hashable, str]]:
+        """The runs' rows, by name: they are asked for one by one, again and again."""
+        return {row["run"]: row for row in self.tables["runs.csv"].to_dict("records")} if self.tables else {}
+
     @staticmethod
     def of(directory: Path) -> Collected:
         """Reads a directory.
@@ -36,20 +42,16 @@ class Collected:
         return Collected(directory, tables)
 
     def __contains__(self, run: str) -> bool:
-        return bool(self.tables) and bool((self.tables["runs.csv"]["run"] == run).any())
-
-    def _cell(self, run: str, column: str) -> str:
-        table = self.tables["runs.csv"]
-        return str(table.loc[table["run"] == run, column].iloc[0])
+        return run in self._rows
 
     def score(self, run: str) -> float | None:
         """The mean score of a run's final evaluation; None where there is none."""
-        text = self._cell(run, "score") if run in self else ""
+        text = self._rows[run]["score"] if run in self else ""
         return float(text) if text else None
 
     def core_seconds(self, run: str) -> float:
         """What it took."""
-        return float(self._cell(run, "core_seconds"))
+        return float(self._rows[run]["core_seconds"])
 
     def check(self, run: str, words: Sequence[str]) -> None:
         """Whether a run was made with these overrides, in this order.
@@ -57,7 +59,7 @@ class Collected:
         Raises:
           UserError: it was not.
         """
-        if shlex.split(self._cell(run, "command"))[3:] != list(words):  # python -m a3crepro ...
+        if shlex.split(self._rows[run]["command"])[3:] != list(words):  # python -m a3crepro ...
             raise UserError(f"{self.directory}: {run} has another configuration than the sweep says")
 
     def rows(self, name: str, runs: Iterable[str]) -> pd.DataFrame:

@@ -42,6 +42,11 @@ def state_of(directory: Path) -> State:
     return State.STOPPED if (directory / "manifest.json").exists() else State.MISSING
 
 
+def states_of(runs: Iterable[Run], root: Path, collected: Collected) -> dict[Run, State]:
+    """Of runs whose directories are below `root`, if they are not collected already."""
+    return {run: State.DONE if run.name in collected else state_of(root / run.name) for run in runs}
+
+
 def is_locked(directory: Path) -> bool:
     """Whether a process holds the directory."""
     try:
@@ -127,7 +132,7 @@ def overview(
       collected: runs that are done, wherever.
     """
     budgets = {run: budget(run) for run in runs}
-    states = {run: State.DONE if run.name in collected else state_of(root / run.name) for run in runs}
+    states = states_of(runs, root, collected)
     frames = {
         run: budgets[run] if state is State.DONE else 0 if state is State.MISSING else frames_of(root / run.name)
         for run, state in states.items()
