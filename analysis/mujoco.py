@@ -13,7 +13,18 @@ import sys
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from _control import MOST, OTHERWISE, PAPERS, SEARCHED, by_chance, control, over_time, suite_score
+from _control import (
+    MOST,
+    OTHERWISE,
+    PAPERS,
+    SEARCHED,
+    SECOND,
+    by_chance,
+    control,
+    is_of_first,
+    over_time,
+    suite_score,
+)
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
@@ -32,7 +43,7 @@ DOMAINS = {
 """The paper's panel of which a task is a descendant."""
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
-    "rollouts of 100, ε 1e-05": ">",
+    "rollouts of 100, ε 1e-05": ">", SECOND: "D",
 }  # fmt: skip
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
 CURVE = "tab:blue"
@@ -91,8 +102,9 @@ def main() -> None:
         f"Scores of the Control Suite's tasks, at most {MOST:,.0f}; final evaluations, means with 95 % intervals over "
         "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
         "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
-        "observations (from pixels one network with an LSTM, unscaled); the second is the same but for the updates. "
-        f"Search: the best rate's run. {chosen(runs)}"
+        "observations (from pixels one network with an LSTM, unscaled); whole episodes, else as rollouts: the same but "
+        "for the updates. Search: the best run, of 300,000 steps; the second search: of 1M (pixels 100,000), the rate "
+        f"falling over 100M, entropy costs of 0.03 and 1 instead of 1e-4. {chosen(runs)}"
         "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, or "
         f"a constant action of 0 or 1). {mine.caption() if mine else NOTHING}"
     )
@@ -111,7 +123,8 @@ def table_of(runs: pd.DataFrame) -> str:
         ]  # fmt: skip
         return markdown(header, rows)
     header = ["task", "paper's domain", "its start, best score and hours (S8)", "without looking",
-              "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES), "fresh seeds"]  # fmt: skip
+              "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
+              "the first search's best, fresh seeds", "the second's, fresh seeds"]  # fmt: skip
     rows = [
         [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), number(suite_score(task)),
          *of_task(select(runs, task=task))]
@@ -121,12 +134,19 @@ def table_of(runs: pd.DataFrame) -> str:
 
 
 def of_task(runs: pd.DataFrame) -> list[str]:
-    """The best of a task's search in each scheme, and the fresh seeds with their steps."""
+    """The best of a task's search in each scheme, and the fresh seeds of what was best in each search."""
     search, fresh = runs[runs["seed"] < FRESH], runs[runs["seed"] >= FRESH]
+    first = is_of_first(fresh)
     best = [number(select(search, scheme=scheme)["score"].max()) for scheme in SCHEMES]
-    if fresh.empty:
-        return [*best, "–"]
-    return [*best, f"{interval_of_mean(fresh['score'].to_numpy(float))}, {fresh['budget'].max() / 1e6:g}M steps"]
+    return [*best, of_seeds(fresh[first]), of_seeds(fresh[~first])]
+
+
+def of_seeds(runs: pd.DataFrame) -> str:
+    """Their mean, their number and their steps; that of their most probable actions, too."""
+    if runs.empty:
+        return "–"
+    drawn, greedy = (interval_of_mean(runs[column].to_numpy(float)) for column in ("score", "greedy_score"))
+    return f"{drawn}, {greedy.value:.1f} without noise, {len(runs)} seeds x {runs['budget'].max() / 1e6:g}M steps"
 
 
 def paper_reading(task: str) -> str:
@@ -138,7 +158,7 @@ def paper_reading(task: str) -> str:
 
 def chosen(runs: pd.DataFrame) -> str:
     """How the runs with fresh seeds learnt."""
-    fresh = runs[runs["seed"] >= FRESH] if len(runs) else runs
+    fresh = runs[(runs["seed"] >= FRESH) & ~is_of_first(runs)] if len(runs) else runs
     if fresh.empty:
         return ""
     found = fresh.groupby(fresh["task"].str.endswith("_pixels"))[["scheme", "learning_rate"]].first()

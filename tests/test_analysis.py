@@ -316,8 +316,8 @@ def tables(name):
         config = configured(run)
         common = {**describe(run, config), "run": run.name, "commit": "f" * 40}
         final = made_up(run, config)
-        counts = {"apples": 1.0, "portals": 0.1 * final} if config.env.counted else {}
-        rows.append({**common, **counts, "budget": config.frames, "frames": config.frames + len(rows), "score": final,
+        more = {"apples": 1.0, "portals": 0.1 * final} if config.env.counted else {"greedy_score": final + 1}
+        rows.append({**common, **more, "budget": config.frames, "frames": config.frames + len(rows), "score": final,
                      "score_type": "sampled", "core_seconds": 60.0, "seconds": 3600.0 / config.threads,
                      "date": "2026-01-02T", "share_g_above_epsilon": 0.01})  # fmt: skip
         for part in range(1, 11):
@@ -630,6 +630,23 @@ def test_the_range_of_rates_of_control_is_that_of_the_updates_that_learnt_most_o
         assert verdict(nothing, peak, pixels).verdict == "not reproduced"
         assert "pixels" not in verdict(nothing, peak, pixels).effect
     assert verdict(nothing, nothing).verdict == "not decided: no task was learnt"
+
+
+def test_over_time_stand_the_fresh_seeds_of_the_second_search():
+    module = script("_control")
+    first, second = "algo.t_max=20 algo.gaussian.bounded=true", "algo.t_max=20 algo.gaussian.entropy_cost=0.03"
+    found = control_runs(("cheetah_run",), [1e-3], lambda rate: 1.0)
+    rows = [
+        found.runs.assign(variant=variant, epsilon=1e-5, seed=seed, score=score)
+        for variant, seed, score in ((first, 3, 50.0), (first, 1000, 60.0), (second, 3, 40.0), (second, 1000, 7.0))
+    ]
+
+    def shown(*runs):
+        mine = figures.Ours(pd.concat(runs, ignore_index=True), found.scores, {"best": 1})
+        return list(module.over_time(mine, module.control(mine)[0])["score"])
+
+    assert shown(*rows) == [7.0]
+    assert shown(*rows[:3]) == [50.0]  # of the searches the best
 
 
 def racing_curves(**finals):
