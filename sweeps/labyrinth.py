@@ -2,8 +2,8 @@
 
   python sweeps/labyrinth.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 4 choices of the rate and RMSProp's ε for 3M frames in new mazes, then the best for 12M frames: with 3 fresh
-seeds in new mazes, with one in a maze that stays; 16 actor-learners in virtual time: 8 runs.
+laptop: 4 choices of the rate and RMSProp's ε for 3M frames in new mazes, the rate falling over 12M; then the best for
+12M frames: with 3 fresh seeds in new mazes, with one in a maze that stays; 16 actor-learners in virtual time: 8 runs.
 paper: 10 rates, 16 processes: 20 runs of 400M frames.
 Core-hours at the scale laptop: 3.6.
 """
@@ -21,7 +21,9 @@ Choice = Mapping[str, object]
 
 MAZES = ("labyrinth", "labyrinth_static")
 COMMON = (*QUIET, "evaluation.episodes=40")
-LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=1_000_000")
+LONG = 12_000_000
+LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=1_000_000", f"optimizer.anneal_frames={LONG}")
+"""The runs of the search are the first frames of the longer ones' schedule."""
 PAPER = (*COMMON, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000")
 CHOICES: Sequence[Choice] = (
     {"optimizer__lr": 7e-4}, {"optimizer__lr": 2e-3},
@@ -56,7 +58,7 @@ EXPERIMENT = Experiment(
             SMOKE, lambda scores: with_fresh_seeds(scores, CHOICES[:1], 2_000, 4_000, (1, 1), 2), best=1, later=2
         ),
         "laptop": Scale(
-            LAPTOP, lambda scores: with_fresh_seeds(scores, CHOICES, 3_000_000, 12_000_000, (3, 1)), best=1, later=4
+            LAPTOP, lambda scores: with_fresh_seeds(scores, CHOICES, 3_000_000, LONG, (3, 1)), best=1, later=4
         ),
         "paper": Scale(
             PAPER,
