@@ -146,9 +146,11 @@ def _job(config: Any) -> Any:
     from hydra.types import RunMode
 
     from a3crepro.config import register_resolvers
+    from a3crepro.processes import launcher_of_this_process
     from a3crepro.training import train
 
     register_resolvers()
+    launcher_of_this_process()
     try:
         return train(config)
     except Exception as error:

@@ -12,7 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, ClassVar
 
 from a3crepro.settings import UserError
 
@@ -159,3 +159,33 @@ def _end_with_parent() -> None:
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
+
+
+# ---- In a worker of joblib's launcher --------------------------------------------------------------------------------
+
+
+class Launcher:
+    """The launcher's process, as one of its workers sees it: no launcher's death, by SIGKILL even, leaves an orphan."""
+
+    watched: ClassVar[Launcher | None] = None
+
+    def __init__(self, pid: int) -> None:
+        self._handle = os.pidfd_open(pid)
+        threading.Thread(target=self._stop_with_it, daemon=True).start()
+
+    @property
+    def is_gone(self) -> bool:
+        return bool(wait([self._handle], timeout=0))
+
+    def _stop_with_it(self) -> None:
+        """A run in progress stops, as by SIGTERM, after saving; between two runs the process ends at once."""
+        wait([self._handle])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def launcher_of_this_process() -> Launcher | None:
+    """Who started this process, if that was joblib's launcher, whose own way cannot start the processes of a run."""
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        multiprocessing.set_start_method("forkserver", force=True)
+        Launcher.watched = Launcher(os.getppid())
+    return Launcher.watched

@@ -260,6 +260,20 @@ def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows
     assert frames(first.directory)[-1] > 1500
 
 
+def test_a_multirun_takes_the_launchers_of_the_sweeps(tmp_path):
+    """Joblib's workers start their processes in a way of their own."""
+    words = [*SMALL, "frames=200", "seed=0,1", "hydra/launcher=local"]
+    done = subprocess.run(
+        [sys.executable, "-m", "a3crepro", "--multirun", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs").rglob("summary.json"))) == 2
+
+
 def test_a_mistake_has_its_status(tmp_path):
     run = finished(tmp_path, *SMALL, "threds=2")
     assert run.wait() == 2

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
+from a3crepro.processes import launcher_of_this_process
 from a3crepro.sweeping.state import ERROR, MARK
 
 LOG = "log.txt"
@@ -56,9 +54,7 @@ def job(config: Any) -> None:
     from a3crepro.config import register_resolvers
     from a3crepro.run_directory import InUse
 
-    if multiprocessing.get_start_method(allow_none=True) == "loky":
-        multiprocessing.set_start_method("forkserver", force=True)  # loky's own cannot start our processes
-        Parent.watched = Parent(os.getppid())
+    launcher = launcher_of_this_process()
     register_resolvers()
     directory = Path(HydraConfig.get().runtime.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
@@ -71,7 +67,7 @@ def job(config: Any) -> None:
         with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
             (directory / ERROR).write_text(f"{traceback.format_exc()}\n{error}\n")
     finally:
-        if Parent.watched and Parent.watched.is_gone:
+        if launcher and launcher.is_gone:
             os._exit(1)  # nobody is there who could end this process
 
 
@@ -133,22 +129,3 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
 def _printing_to(path: Path) -> Iterator[None]:
     with open(path, "a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         yield
-
-
-class Parent:
-    """The launcher's process, as one of its workers sees it: no launcher's death, by SIGKILL even, leaves an orphan."""
-
-    watched: ClassVar[Parent | None] = None
-
-    def __init__(self, pid: int) -> None:
-        self._handle = os.pidfd_open(pid)
-        threading.Thread(target=self._stop_with_it, daemon=True).start()
-
-    @property
-    def is_gone(self) -> bool:
-        return bool(wait([self._handle], timeout=0))
-
-    def _stop_with_it(self) -> None:
-        """A run in progress stops, as by SIGTERM, after saving; between two runs the process ends at once."""
-        wait([self._handle])
-        os.kill(os.getpid(), signal.SIGTERM)
