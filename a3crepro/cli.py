@@ -37,7 +37,7 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
         print(usage)
         raise SystemExit(0 if asked else 2)
     for number in (signal.SIGINT, signal.SIGTERM):  # until training begins, which has handlers of its own
-        signal.signal(number, _end_at_once)
+        signal.signal(number, _ends_at_once(", with no run to save"))
     threading.excepthook = _told_by_main_thread
     from hydra.errors import HydraException
 
@@ -101,10 +101,14 @@ def positive_number(key: str, text: str) -> float:
     return number
 
 
-def _end_at_once(number: int, _: object) -> NoReturn:
-    """Nothing is to be saved; and no exception may come out of the imports, for torch's own would abort."""
-    os.write(2, f"a3crepro: stopped by {signal.Signals(number).name}, with no run to save\n".encode())
-    os._exit(130)
+def _ends_at_once(saying: str) -> Callable[[int, object], NoReturn]:
+    """Nothing is to be saved here; and no exception may come out of the imports, for torch's own would abort."""
+
+    def end(number: int, _: object) -> NoReturn:
+        os.write(2, f"a3crepro: stopped by {signal.Signals(number).name}{saying}\n".encode())
+        os._exit(130)
+
+    return end
 
 
 def _told_by_main_thread(arguments: threading.ExceptHookArgs) -> None:
@@ -130,6 +134,9 @@ def _train_command() -> None:
     arguments = get_args_parser().parse_args()
     if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
         check(arguments)
+    if arguments.multirun:  # workers of launchers see that their parent is gone, and save
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _ends_at_once("; runs in progress save, and the same command goes on"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are, for `run_command` to tell in one line
     try:
         hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job)()
@@ -146,13 +153,13 @@ def _job(config: Any) -> Any:
     from hydra.types import RunMode
 
     from a3crepro.config import register_resolvers
-    from a3crepro.processes import launcher_of_this_process
+    from a3crepro.processes import worker_of_a_launcher
     from a3crepro.training import train
 
     register_resolvers()
-    launcher_of_this_process()
     try:
-        return train(config)
+        with worker_of_a_launcher():
+            return train(config)
     except Exception as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise

@@ -183,9 +183,17 @@ class Launcher:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def launcher_of_this_process() -> Launcher | None:
-    """Who started this process, if that was joblib's launcher, whose own way cannot start the processes of a run."""
+@contextlib.contextmanager
+def worker_of_a_launcher() -> Iterator[None]:
+    """A job in whatever process a launcher runs it in: ends the process after it if the launcher is gone by then.
+
+    In one of joblib's, whose own way to start processes cannot start those of a run, by the way that can.
+    """
     if multiprocessing.get_start_method(allow_none=True) == "loky":
         multiprocessing.set_start_method("forkserver", force=True)
         Launcher.watched = Launcher(os.getppid())
-    return Launcher.watched
+    try:
+        yield
+    finally:
+        if Launcher.watched and Launcher.watched.is_gone:
+            os._exit(1)  # nobody is there who could end this process

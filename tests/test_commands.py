@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import SMALL, files, finished, frames, running, summary
+from helpers import ENDLESS, SMALL, descendants, files, finished, frames, gone_within, running, summary
 
 from a3crepro import benchmark, compose, evaluate, play
 from a3crepro.cli import main
@@ -272,6 +273,20 @@ def test_a_multirun_takes_the_launchers_of_the_sweeps(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "runs").rglob("summary.json"))) == 2
+
+
+def test_the_runs_of_a_multirun_save_and_end_with_it(tmp_path):
+    words = ("--multirun", *SMALL[:-1], ENDLESS, "seed=0,1", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
+    with running(tmp_path, *words) as run:
+        run.wait_until(
+            lambda: sum(len(path.read_text()) > 200 for path in tmp_path.rglob("episodes.csv")) == 2, "games"
+        )
+        begun = descendants(run.process.pid)
+        run.send(signal.SIGINT)
+        assert run.wait() == 130
+        assert is_one_line(run.stderr, "SIGINT", "save")
+        assert gone_within(begun, 30)
+    assert len(list(tmp_path.rglob("checkpoint.npz"))) == 2
 
 
 def test_a_mistake_has_its_status(tmp_path):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from a3crepro.processes import launcher_of_this_process
+from a3crepro.processes import worker_of_a_launcher
 from a3crepro.sweeping.state import ERROR, MARK
 
 LOG = "log.txt"
@@ -54,21 +54,18 @@ def job(config: Any) -> None:
     from a3crepro.config import register_resolvers
     from a3crepro.run_directory import InUse
 
-    launcher = launcher_of_this_process()
     register_resolvers()
     directory = Path(HydraConfig.get().runtime.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    try:
-        with _printing_to(directory / LOG):
-            _train_and_score(config, directory)
-    except InUse:
-        return
-    except Exception as error:
-        with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
-            (directory / ERROR).write_text(f"{traceback.format_exc()}\n{error}\n")
-    finally:
-        if launcher and launcher.is_gone:
-            os._exit(1)  # nobody is there who could end this process
+    with worker_of_a_launcher():
+        try:
+            with _printing_to(directory / LOG):
+                _train_and_score(config, directory)
+        except InUse:
+            return
+        except Exception as error:
+            with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
+                (directory / ERROR).write_text(f"{traceback.format_exc()}\n{error}\n")
 
 
 def _train_and_score(config: Any, directory: Path) -> None:
