@@ -153,8 +153,8 @@ def laptop(scores: Scores) -> list[Run]:
         *first.runs(scores),
         *grid(COMPARED, at_rates(WHOLE_EPISODES, RATES), 300_000),
         *grid(COMPARED, at_rates(EPISODES_OTHERWISE, RATES[2:5]), 300_000),
-        *second.runs(scores),
         *pixels.runs(scores),
+        *second.runs(scores),
     ]
 
 
