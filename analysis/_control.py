@@ -17,8 +17,8 @@ PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
 """How a run learnt; all of what belongs to each is in `sweeps/mujoco.py`."""
 SEARCHED = "rollouts of 20, ε 1e-05"
 """Of the rollouts those that were run at all rates."""
-SECOND = "rollouts of 20, second search"
-"""Longer, with a slowly falling rate and an entropy cost that keeps the variance."""
+SECOND = "second search, entropy cost 0.03"
+"""Rollouts of 20 with ε 1e-5, too; longer, at a slowly falling rate and at an entropy cost that keeps the variance."""
 BLIND = ("random", "constant 0", "constant 1")
 """Policies that do not see what they act on."""
 
@@ -46,11 +46,12 @@ def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:
     variant = mine.runs["variant"]
     whole = np.where(variant.str.contains("bounded"), OTHERWISE, PAPERS)
     length = variant.str.extract(r"t_max=(\d+)", expand=False)
+    cost = variant.str.extract(r"entropy_cost=(\S+)", expand=False)
     epsilon = mine.runs["epsilon"].map("{:g}".format)
     scheme = ("rollouts of " + length + ", ε " + epsilon).fillna(pd.Series(whole, variant.index))
     runs = mine.runs.assign(
         task=mine.runs["env"].str.removeprefix("control/"),
-        scheme=scheme.mask(variant.str.contains("entropy_cost"), SECOND),
+        scheme=("second search, entropy cost " + cost).fillna(scheme),
     )
     return runs, mine.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
 

@@ -44,6 +44,7 @@ DOMAINS = {
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">", SECOND: "D",
+    "second search, entropy cost 1": "d",
 }  # fmt: skip
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
 CURVE = "tab:blue"
@@ -123,7 +124,7 @@ def table_of(runs: pd.DataFrame) -> str:
         ]  # fmt: skip
         return markdown(header, rows)
     header = ["task", "paper's domain", "its start, best score and hours (S8)", "without looking",
-              "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
+              "Suite's A3C, 100M steps", *(scheme if "search" in scheme else f"{scheme}, search" for scheme in SCHEMES),
               "the first search's best, fresh seeds", "the second's, fresh seeds"]  # fmt: skip
     rows = [
         [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), number(suite_score(task)),
