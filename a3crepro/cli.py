@@ -36,8 +36,7 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
     if usage and (asked or (needs_words and not sys.argv[1:])):
         print(usage)
         raise SystemExit(0 if asked else 2)
-    for number in (signal.SIGINT, signal.SIGTERM):  # until training begins, which has handlers of its own
-        signal.signal(number, _ends_at_once(", with no run to save"))
+    _end_at_once_on_signals(", with no run to save")  # until training begins, which has handlers of its own
     threading.excepthook = _told_by_main_thread
     from hydra.errors import HydraException
 
@@ -101,14 +100,15 @@ def positive_number(key: str, text: str) -> float:
     return number
 
 
-def _ends_at_once(saying: str) -> Callable[[int, object], NoReturn]:
+def _end_at_once_on_signals(saying: str) -> None:
     """Nothing is to be saved here; and no exception may come out of the imports, for torch's own would abort."""
 
     def end(number: int, _: object) -> NoReturn:
         os.write(2, f"a3crepro: stopped by {signal.Signals(number).name}{saying}\n".encode())
         os._exit(130)
 
-    return end
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
 
 
 def _told_by_main_thread(arguments: threading.ExceptHookArgs) -> None:
@@ -135,8 +135,7 @@ def _train_command() -> None:
     if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
         check(arguments)
     if arguments.multirun:  # workers of launchers see that their parent is gone, and save
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _ends_at_once("; runs in progress save, and the same command goes on"))
+        _end_at_once_on_signals("; runs in progress save, and the same command goes on")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are, for `run_command` to tell in one line
     try:
         hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job)()

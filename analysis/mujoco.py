@@ -21,7 +21,7 @@ from _control import (
     SECOND,
     by_chance,
     control,
-    is_of_first,
+    fresh_of_second,
     over_time,
     suite_score,
 )
@@ -44,7 +44,7 @@ DOMAINS = {
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">", SECOND: "D",
-    "second search, entropy cost 1": "d",
+    "rollouts of 20, entropy cost 1": "d",
 }  # fmt: skip
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
 CURVE = "tab:blue"
@@ -124,7 +124,7 @@ def table_of(runs: pd.DataFrame) -> str:
         ]  # fmt: skip
         return markdown(header, rows)
     header = ["task", "paper's domain", "its start, best score and hours (S8)", "without looking",
-              "Suite's A3C, 100M steps", *(scheme if "search" in scheme else f"{scheme}, search" for scheme in SCHEMES),
+              "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
               "the first search's best, fresh seeds", "the second's, fresh seeds"]  # fmt: skip
     rows = [
         [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), number(suite_score(task)),
@@ -137,9 +137,9 @@ def table_of(runs: pd.DataFrame) -> str:
 def of_task(runs: pd.DataFrame) -> list[str]:
     """The best of a task's search in each scheme, and the fresh seeds of what was best in each search."""
     search, fresh = runs[runs["seed"] < FRESH], runs[runs["seed"] >= FRESH]
-    first = is_of_first(fresh)
+    second = fresh_of_second(runs)
     best = [number(select(search, scheme=scheme)["score"].max()) for scheme in SCHEMES]
-    return [*best, of_seeds(fresh[first]), of_seeds(fresh[~first])]
+    return [*best, of_seeds(fresh.drop(second.index)), of_seeds(second)]
 
 
 def of_seeds(runs: pd.DataFrame) -> str:
@@ -159,7 +159,7 @@ def paper_reading(task: str) -> str:
 
 def chosen(runs: pd.DataFrame) -> str:
     """How the runs with fresh seeds learnt."""
-    fresh = runs[(runs["seed"] >= FRESH) & ~is_of_first(runs)] if len(runs) else runs
+    fresh = fresh_of_second(runs) if len(runs) else runs
     if fresh.empty:
         return ""
     found = fresh.groupby(fresh["task"].str.endswith("_pixels"))[["scheme", "learning_rate"]].first()

@@ -40,7 +40,13 @@ def log_uniform(low: float, high: float, n: int) -> tuple[float, ...]:
     return tuple(float(rate) for rate in np.geomspace(low, high, n))
 
 
+def final_scores(scores: Scores, runs: Sequence[Run]) -> list[float] | None:
+    """Those of all these runs; None: not all of them have ended."""
+    found = [score for one in runs if (score := scores(one)) is not None]
+    return found if len(found) == len(runs) else None
+
+
 def best_of(scores: Scores, runs: Sequence[Run], choices: Sequence[T]) -> T | None:
     """The choice whose run ended best, of one run a choice; None: not all of them have ended."""
-    found = [score for one in runs if (score := scores(one)) is not None]
-    return choices[found.index(max(found))] if len(found) == len(runs) else None
+    found = final_scores(scores, runs)
+    return None if found is None else choices[found.index(max(found))]

@@ -30,7 +30,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from _protocol import QUIET, SMOKE, log_uniform
+from _protocol import QUIET, SMOKE, final_scores, log_uniform
 
 from a3crepro.sweeping.command import main
 from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
@@ -68,14 +68,14 @@ RATES = log_uniform(1e-5, 1e-1, 8)
 """§9's range."""
 
 
-def at_rates(choice: Choice, rates: Sequence[float]) -> list[Choice]:
-    """A choice at each of these rates."""
-    return [{**choice, "optimizer__lr": rate} for rate in rates]
-
-
 def also(common: Choice, choices: Sequence[Choice]) -> list[Choice]:
     """Choices with what they have in common."""
     return [{**common, **choice} for choice in choices]
+
+
+def at_rates(choice: Choice, rates: Sequence[float]) -> list[Choice]:
+    """A choice at each of these rates."""
+    return also(choice, [{"optimizer__lr": rate} for rate in rates])
 
 
 ROLLOUTS = [
@@ -123,8 +123,8 @@ class Search:
     def runs(self, scores: Scores) -> list[Run]:
         """The longer ones are known when all of the search are done; the longest are the last."""
         search = grid(self.tasks, self.choices, self.frames, self.threads)
-        found = [score for one in search if (score := scores(one)) is not None]
-        if len(found) < len(search):
+        found = final_scores(scores, search)
+        if found is None:
             return search
         best = self.choices[self.best(np.reshape(found, (len(self.choices), len(self.tasks))))]
         return search + [

@@ -263,15 +263,8 @@ def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows
 
 def test_a_multirun_takes_the_launchers_of_the_sweeps(tmp_path):
     """Joblib's workers start their processes in a way of their own."""
-    words = [*SMALL, "frames=200", "seed=0,1", "hydra/launcher=local"]
-    done = subprocess.run(
-        [sys.executable, "-m", "a3crepro", "--multirun", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    run = finished(tmp_path, "--multirun", *SMALL[:-1], "frames=200", "seed=0,1", "hydra/launcher=local")
+    assert run.wait() == 0, run.stderr
     assert len(list((tmp_path / "runs").rglob("summary.json"))) == 2
 
 
