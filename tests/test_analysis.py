@@ -196,7 +196,7 @@ def test_intervals_of_few_values_are_wide_enough(n):
 
 def test_of_one_value_nothing_is_known_but_itself():
     found = statistics.interval_of_mean(np.array([3.0]))
-    assert found.value == 3.0 and found.low == -np.inf and found.high == np.inf
+    assert found.value == 3.0 and found.low == -np.inf and found.high == np.inf and str(found) == "3.00 (no interval)"
 
 
 def test_the_ratio_of_two_samples():
