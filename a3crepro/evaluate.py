@@ -1,12 +1,12 @@
 """`python -m a3crepro.evaluate`: scores the policy of a run, or a random one, and films an episode.
 
   python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
-  python -m a3crepro.evaluate env=… policy=random|constant|expert [episodes=30] [seed=…] [video=FILE] [overrides]
+  python -m a3crepro.evaluate env=… policy=random|constant|blind|expert [episodes=30] [seed=…] [video=FILE] [overrides]
 
 A constant policy always takes the action `action=`, 0 unless told; an expert is a scripted player that sees the true
-state. Prints the scores of the games, one to a line, then one JSON object as its last line. Overrides
-(`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`, `env.repeat_action_probability=0.25`) change how the policy
-is scored, not what is stored.
+state, a blind one, in the labyrinth, goes straight on and turns where there is no way on. Prints the scores of the
+games, one to a line, then one JSON object as its last line. Overrides (`algo.evaluation_policy=greedy`,
+`evaluation.max_frames=…`, `env.repeat_action_probability=0.25`) change how the policy is scored, not what is stored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from a3crepro.settings import UserError
 from a3crepro.shared_state import learnt
 
 USAGE = (
-    "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|expert [episodes=30] [seed=…] "
+    "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|blind|expert [episodes=30] [seed=…] "
     "[video=FILE] [overrides]"
 )
 OWN_KEYS = ("episodes", "seed", "video", "policy", "action")

@@ -14,12 +14,15 @@ RESULTS = Path(__file__).resolve().parent.parent / "results"
 """The committed tables of a checkout."""
 
 
-def stacked(table: pd.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of a column [points] and the scores [runs, points] of a table's runs, up to the shortest one's end."""
-    runs = [run.sort_values("frames") for _, run in table.groupby("run")]
+def stacked(table: pd.DataFrame, x: str, y: str = "score") -> tuple[np.ndarray, np.ndarray]:
+    """The mean of a column [points] and another one [runs, points] of a table's runs, up to the shortest one's end.
+
+    Point by point in their order: runs are evaluated a few frames after what was asked for, each after others.
+    """
+    runs = [run.sort_values(x) for _, run in table.groupby("run")]
     length = min(len(run) for run in runs)
-    along, scores = (np.stack([run[key].to_numpy(float)[:length] for run in runs]) for key in (x, "score"))
-    return along.mean(0), scores
+    along, values = (np.stack([run[key].to_numpy(float)[:length] for run in runs]) for key in (x, y))
+    return along.mean(0), values
 
 
 def select(table: pd.DataFrame, **values: Any) -> pd.DataFrame:

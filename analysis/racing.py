@@ -29,7 +29,7 @@ from a3crepro.figures import (
     save,
     scale_of,
 )
-from a3crepro.results import select, standing_for
+from a3crepro.results import select, stacked, standing_for
 from a3crepro.statistics import interval_of_mean
 
 SETTINGS = {
@@ -48,7 +48,7 @@ def of_expert(scores: pd.DataFrame) -> pd.Series:
 def paper_shares() -> pd.DataFrame:
     """The paper's curves as shares of its human tester's score."""
     table = paper("figs6_torcs")
-    return table.assign(share=table["score"] / table["setting"].map(HUMAN))
+    return table.assign(share=table["score"] / table["setting"].map(HUMAN), run="paper")
 
 
 def our_shares(mine: Ours | None) -> pd.DataFrame:
@@ -68,9 +68,10 @@ def chosen_runs(mine: Ours) -> pd.DataFrame:
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
     """A line a method: the mean of its runs."""
     for method, name in METHODS.items():
-        curve = select(table, setting=setting, method=method).groupby(x)["share"].mean()
-        if len(curve):
-            axes.plot(curve.index, curve, color=COLORS[method], dashes=DASHES[method], linewidth=1.2, label=name)
+        curves = select(table, setting=setting, method=method)
+        if len(curves):
+            along, shares = stacked(curves, x, "share")
+            axes.plot(along, shares.mean(0), color=COLORS[method], dashes=DASHES[method], linewidth=1.2, label=name)
     axes.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     axes.set(title=setting, ylim=(-0.1, 1.15))
 
@@ -97,23 +98,31 @@ def main() -> None:
     caption = (
         "Shares of the reference player's score: the greatest on the way of the paper's curves, of its human tester's; "
         "our final evaluations, of the scripted driver's, with fresh seeds (mean with 95 % interval) or else of the "
-        f"best rate. {mine.caption() if mine else NOTHING}"
+        "best rate, after so many frames. "
+        f"{mine.caption() if mine else NOTHING}"
     )
-    save(figure, "racing", scale, markdown(["setting", *METHODS.values()], rows), caption)
+    header = ["setting", *METHODS.values(), "random player", "reference's score"]
+    save(figure, "racing", scale, markdown(header, rows), caption)
 
 
 def theirs_in(table: pd.DataFrame, setting: str) -> list[str]:
     """The paper's greatest shares in a setting."""
     curves = (select(table, setting=setting, method=method)["share"] for method in METHODS)
-    return [setting, *(f"{curve.max():.0%}" if len(curve) else "–" for curve in curves)]
+    return [setting, *(f"{curve.max():.0%}" if len(curve) else "–" for curve in curves), "–", f"{HUMAN[setting]:.0f}"]
 
 
 def ours_in(mine: Ours, env: str) -> list[str]:
     """Our final shares in a setting."""
-    table = select(chosen_runs(mine), env=env)
-    shares = [select(table, method=method)["share"].to_numpy(float) for method in METHODS]
-    cells = [f"{interval_of_mean(100 * found)} %" if found.size else "–" for found in shares]
-    return [f"{SETTINGS[env]}, ours", *cells]
+    table, expert = select(chosen_runs(mine), env=env), reference(env, "expert")
+    cells = [final_share(select(table, method=method)) for method in METHODS]
+    return [f"{SETTINGS[env]}, ours", *cells, f"{reference(env, 'random') / expert:.1%}", f"{expert:.1f}"]
+
+
+def final_share(runs: pd.DataFrame) -> str:
+    """A method's, in per cent."""
+    if runs.empty:
+        return "–"
+    return f"{interval_of_mean(100 * runs['share'].to_numpy(float))} %, {runs['budget'].max() / 1e6:g}M frames"
 
 
 if __name__ == "__main__":

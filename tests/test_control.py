@@ -258,13 +258,16 @@ def test_memory_does_not_grow_from_episode_to_episode(bench, implementation, epi
 # ---- Networks --------------------------------------------------------------------------------------------------------
 
 
+def sizes(module):
+    """Parameters of the policy's part and of the value's."""
+    return [sum(parameter.numel() for parameter in part.parameters()) for part in module.parts]
+
+
 def test_policy_and_value_share_nothing(bench):
     case = bench("env=control/cheetah_run", "network.implementation=module", "threads=1", "algo.t_max=4")
-    module, sizes = case.learner.model.module, []
-    for part in module.parts:
-        sizes.append(sum(parameter.numel() for parameter in part.parameters()))
+    module = case.learner.model.module
     inside = 17 * 200 + 200 + 4 * 128 * (200 + 128 + 2)
-    assert sizes == [inside + 128 * 6 + 6 + 128 + 1, inside + 128 + 1]
+    assert sizes(module) == [inside + 128 * 6 + 6 + 128 + 1, inside + 128 + 1]
     outputs, _ = module(torch.zeros(3, 17), module.initial_state())
     outputs["value"].sum().backward()
     assert all(not parameter.grad.any() for parameter in module.parts[0].parameters())
@@ -286,6 +289,14 @@ def test_pictures_go_through_two_linear_convolutions(bench):
     case = bench("env=breakout", "network=control_pixels", "threads=1")
     torso = case.learner.model.module.parts[0].torso
     assert [type(layer).__name__ for layer in torso] == ["Conv2d", "Conv2d", "Flatten"]
+    inside = 16 * (4 * 64 + 1) + 32 * (16 * 16 + 1) + 4 * 128 * (9 * 9 * 32 + 128 + 2)
+    assert sizes(case.learner.model.module) == [inside + (128 + 1) * 4, inside + 128 + 1]
+
+
+def test_the_suite_s_network_is_shared(bench):
+    case = bench("env=control/cheetah_run", "network=control_mlp", "network.implementation=module", "threads=1")
+    module = case.learner.model.module
+    assert sum(parameter.numel() for parameter in module.parameters()) == 18 * 256 + 257 * 256 + 257 * (6 + 1 + 1)
 
 
 # ---- The Control Suite -----------------------------------------------------------------------------------------------

@@ -802,7 +802,7 @@ print("shown", shown, pygame.display.get_init())
 
 @pytest.mark.parametrize(
     ("env", "held"),
-    [("labyrinth", []), pytest.param("racing/slow_bots", ["up", "left"], marks=pytest.mark.slow)],
+    [("racing/slow_bots", ["up", "left"]), pytest.param("labyrinth", [], marks=pytest.mark.slow)],
 )
 def test_a_person_can_play_in_a_window(tmp_path, screen, env, held):
     environment = {**without_display(), "DISPLAY": screen}
