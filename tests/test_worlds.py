@@ -450,6 +450,11 @@ def test_leaving_the_road_and_standing_still_end_the_episode_after_a_while(car):
         steps += 1
     assert steps == 5 * 15
     straight(car)
+    for slower, standing in ((-0.1, True), (0.1, False)):
+        car.along = car.settings.standing_speed + slower
+        car._progress()
+        assert bool(car.standing) == standing
+    straight(car)
     car.angle += math.pi / 2
     steps, off = 0, 0
     while not (end := car.step(number_of(0, 1)))[2]:

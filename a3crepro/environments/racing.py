@@ -116,6 +116,8 @@ class Racing(FirstPerson):
     """An episode ends when the car has been off the road so long."""
     standing_seconds: PositiveFloat
     """And when it has stood still or gone backwards so long."""
+    standing_speed: PositiveFloat
+    """Metres a second along the road; what is slower stands still."""
     eye_height: PositiveFloat
     """Metres."""
 
@@ -228,7 +230,7 @@ class RacingEnv(FirstPersonEnv):
         off = self.angle - place.heading
         forward = self.along * math.cos(off) - self.aside * math.sin(off)
         self.off_road = self.off_road + 1 if abs(place.aside) > 0.5 * self.track.width else 0
-        self.standing = self.standing + 1 if forward < 1.0 else 0
+        self.standing = self.standing + 1 if forward < self.settings.standing_speed else 0
         return forward / FRAMES_PER_SECOND
 
     # ---- What is seen ------------------------------------------------------------------------------------------------
