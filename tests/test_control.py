@@ -417,6 +417,12 @@ def test_gymnasium_s_own_tasks_with_vectors_are_restored(env_id):
         assert go_on(other, 60) == go_on(env, 60)
 
 
+def test_what_mujoco_says_of_old_models_is_not_heard(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    compose("env=gym", "env.id=HalfCheetah-v5").env.make(training=True)
+    assert capfd.readouterr() == ("", "") and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -6,6 +6,9 @@ targets by changing the model itself when an episode begins.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import mujoco
 import numpy as np
 
@@ -16,6 +19,17 @@ FIXED = ("mesh", "tex", "skin", "bvh", "oct", "flex", "names", "text", "plugin",
 DERIVED = ("xpos", "xquat", "xmat", "xipos", "geom_xpos", "site_xpos", "subtree_com", "cinert", "cvel", "cacc",
            "cfrc_ext", "cfrc_int", "qfrc_actuator", "sensordata")  # fmt: skip
 """What gymnasium's environments read of a simulation beside its state."""
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """MuJoCo prints its warnings, and writes them to a file where the command was given."""
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda text: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 class Simulation:

@@ -37,7 +37,7 @@ class Gym(OfStates):
             if module:
                 importlib.import_module(module)
             gymnasium.spec(name)
-            env = gymnasium.make(env_id)
+            env = _made(env_id)
         except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
             raise ValueError(f"not an environment that can be made ({error})") from error
         try:
@@ -53,7 +53,7 @@ class Gym(OfStates):
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
-        env: gymnasium.Env[Any, Any] = gymnasium.make(self.id, **options)
+        env = _made(self.id, **options)
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
@@ -90,6 +90,18 @@ class Gym(OfStates):
         env.unwrapped.np_random.bit_generator.state = state["random"]
         if state["simulation"] is not None:
             _simulation(env.unwrapped).set_state(state["simulation"])
+
+
+def _made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    spec = gymnasium.registry.get(env_id.rpartition(":")[2])
+    if spec is None or not str(spec.entry_point).startswith(MUJOCO):
+        return gymnasium.make(env_id, **options)
+    try:
+        from a3crepro.environments._mujoco import without_warnings
+    except ImportError:  # gymnasium says what is missing
+        return gymnasium.make(env_id, **options)
+    with without_warnings():  # its models are of an older MuJoCo
+        return gymnasium.make(env_id, **options)
 
 
 class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
