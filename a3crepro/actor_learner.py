@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ from a3crepro.shared_state import FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES,
 
 PERSISTENT = 100
 """So many gradients in a row that are not finite end the run."""
+
+
+class Interrupted(Exception):
+    """The run is to stop, and a rollout that is a whole episode was not over: its actor-learner is where it began."""
 
 
 @dataclass(frozen=True)
@@ -161,13 +166,25 @@ class ActorLearner:
         self._read_at: list[int] = []
         self._not_finite_in_a_row = 0
         self._decision: tuple[Action, Any] | None = None
+        self.can_be_interrupted = self.algo.max_steps is None and not config.execution.makes_one_update
         self._start_episode()
 
     # ---- What the pseudocode says ------------------------------------------------------------------------------------
 
     def compute(self) -> Rollout:
-        """The first half of the loop's body: see `Algorithm.compute`."""
-        return self.algo.compute(self)
+        """The first half of the loop's body: see `Algorithm.compute`.
+
+        Raises:
+          Interrupted: the run is to stop, and a whole episode would take long.
+        """
+        if not self.can_be_interrupted:
+            return self.algo.compute(self)
+        before = copy.deepcopy(self.get_state())
+        try:
+            return self.algo.compute(self)
+        except Interrupted:
+            self.set_state(before)
+            raise
 
     def write(self, rollout: Rollout) -> None:
         """The other half: see `Algorithm.write`."""
@@ -186,6 +203,8 @@ class ActorLearner:
         """Acts for this many steps, or to the end of the episode; None: always to the end."""
         rollout = self.begin()
         while not rollout.is_complete(steps):
+            if self.can_be_interrupted and self.shared.stopping:
+                raise Interrupted
             self.decide()
             self.step(rollout)
         return rollout

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from helpers import Run
 
 from a3crepro.actor_learner import ActorLearner
 from a3crepro.config import choices, compose
+from a3crepro.execution import hogwild
 from a3crepro.execution._execution import Origin, States
 from a3crepro.execution._team import Meeting, Team
 from a3crepro.execution.synchronous import work
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.plain import from_arrays, to_arrays
+from a3crepro.processes import CONTEXT
 from a3crepro.run_directory import load_checkpoint
 from a3crepro.training import initial_state, train
 
@@ -212,23 +215,59 @@ def test_one_thread_in_virtual_time_is_one_process(tmp_path, algo):
         np.testing.assert_array_equal(array, arrays_[name], name)
 
 
-def test_who_is_asked_to_stop_while_rollouts_begin_goes_on_with_those_that_have_not():
-    """Whole episodes are long: not all actor-learners begin one before somebody looks whether to stop."""
-    config, begun = virtual("a3c", "toy/point_mass", "mlp"), []
+@pytest.mark.parametrize("network", ["mlp", "mlp_lstm"])
+@pytest.mark.parametrize("step", [0, 7])
+def test_who_is_asked_to_stop_in_a_whole_episode_begins_it_again(step, network):
+    """They are long: nobody goes on to the end of one, and not all actor-learners begin one."""
+    config, taken = virtual("a3c", "toy/point_mass", network), []
 
-    def stop_after_one(clock):
-        compute = clock.learners[0].compute
+    def stop_at_a_step_of_the_fourth_episode(clock):
+        learner, begin, take = clock.learners[1], clock.learners[1].begin, clock.learners[1].step
+        episodes = []
 
-        def compute_and_stop():
-            begun.append(0)
-            clock.shared.request_stop()
-            return compute()
+        def begin_and_stop():
+            episodes.append(None)
+            if len(episodes) == 4 and step == 0:
+                clock.shared.request_stop()
+            return begin()
 
-        clock.learners[0].compute = compute_and_stop
-        clock.learners[1].compute = lambda: begun.append(1)
+        def step_and_stop(rollout):
+            take(rollout)
+            if len(episodes) == 4:
+                taken.append(None)
+                if len(taken) == step:
+                    clock.shared.request_stop()
 
-    assert_equal(run(config, stops=[10], prepare=stop_after_one), run(config))
-    assert begun == [0]
+        learner.begin, learner.step = begin_and_stop, step_and_stop
+
+    assert_equal(run(config, stops=[1000], prepare=stop_at_a_step_of_the_fourth_episode), run(config))
+    assert len(taken) == step
+
+
+def test_so_does_a_process_of_its_own(monkeypatch):
+    config = compose("env=toy/point_mass", "algo.t_max=episode", "threads=1", "frames=600", "evaluation.every=0")
+    step, letters = ActorLearner.step, []
+    connection = SimpleNamespace(send=letters.extend)
+
+    def last_state(shared, tree=None):
+        shared.share(CONTEXT.Lock())
+        hogwild.work(connection, config, shared, 0, 0, tree, 0)
+        return letters[-1].what
+
+    def step_and_stop(learner, rollout):
+        step(learner, rollout)
+        if learner.own_frames > 200 and len(rollout.actions) == 7:
+            learner.shared.request_stop()
+
+    unbroken = last_state(initial_state(config))
+    with monkeypatch.context() as patch:
+        patch.setattr(ActorLearner, "step", step_and_stop)
+        stopped = last_state(initial_state(config))
+    shared = initial_state(config)
+    shared.restore(stored(dict(stopped.arrays)))
+    assert 200 < shared.frames() < 600
+    for name, array in last_state(shared, stored(stopped.tree)).arrays.items():
+        np.testing.assert_array_equal(array, unbroken.arrays[name], name)
 
 
 def rows(path):

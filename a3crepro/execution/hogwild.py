@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import numpy as np
 
-from a3crepro.actor_learner import ActorLearner
+from a3crepro.actor_learner import ActorLearner, Interrupted
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import Outbox, grace_of, listen
@@ -138,7 +139,8 @@ def work(
 
     try:
         while not shared.stopping and shared.frames() < config.frames:
-            learner.segment()
+            with suppress(Interrupted):
+                learner.segment()
             outbox.send_if_due()
             if shared.states_requested != answered:
                 answered = shared.states_requested

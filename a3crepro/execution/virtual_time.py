@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a3crepro.actor_learner import ActorLearner, Episode, Rollout, Snapshot, make_models
+from a3crepro.actor_learner import ActorLearner, Episode, Interrupted, Rollout, Snapshot, make_models
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import Outbox, grace_of, listen
 from a3crepro.plain import Tree
@@ -116,7 +116,11 @@ class Clock:
         while self.idle:
             if self.shared.stopping:
                 return []
-            self._begin(self.idle.pop(0))
+            try:
+                self._begin(self.idle[0])
+            except Interrupted:
+                return []
+            del self.idle[0]
         self.now, thread = heapq.heappop(self.queue)
         rollout, games = self.rollouts[thread], self.games[thread]
         assert rollout is not None
