@@ -16,14 +16,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gymnasium as gym
 import numpy as np
 
 from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, build, compose
 from a3crepro.environments._environment import Action, ActionSpace
-from a3crepro.evaluation import ConstantPolicy, Counts, NetworkPolicy, Policy, RandomPolicy, evaluate, play_episode
+from a3crepro.evaluation import ConstantPolicy, Counts, NetworkPolicy, Policy, RandomPolicy, evaluate
+from a3crepro.film import checked_video, film
 from a3crepro.processes import set_up_arithmetic
 from a3crepro.run_directory import last_checkpoint, stored_config
 from a3crepro.settings import UserError
@@ -34,7 +34,6 @@ USAGE = (
     "[video=FILE] [overrides]"
 )
 OWN_KEYS = ("episodes", "seed", "video", "policy", "action")
-CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
 def main() -> None:
@@ -72,9 +71,11 @@ def evaluate_command(arguments: list[str]) -> None:
     for score in evaluate(config, policy, seed, frames, episodes, counts):
         scores.append(score)
         print(f"{score:g}", flush=True)
-    if video is not None:
-        film(config, policy, np.random.default_rng([seed, frames, episodes]), video)  # the game after those scored
-    print(json.dumps({**_summary(config, frames, seed, scores), **counts.of_a_game(episodes)}))
+    try:
+        if video is not None:
+            film(config, policy, np.random.default_rng([seed, frames, episodes]), video)  # the game after those scored
+    finally:
+        print(json.dumps({**_summary(config, frames, seed, scores), **counts.of_a_game(episodes)}))
 
 
 def _is_path(argument: str) -> bool:
@@ -88,7 +89,7 @@ def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int
     Raises:
       UserError: it is no run's directory, or an override does not fit.
     """
-    config = _with_overrides(stored_config(directory), overrides)
+    config = with_overrides(stored_config(directory), overrides)
     checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
     try:
         return config, NetworkPolicy(config, learnt(checkpoint.arrays)), checkpoint.frames
@@ -142,62 +143,18 @@ def _whole(key: str, text: str, least: int) -> int:
     return number
 
 
-def _with_overrides(config: Config, overrides: list[str]) -> Config:
-    """The configuration of a run with a few keys changed."""
+def with_overrides(config: Config, overrides: list[str]) -> Config:
+    """The configuration of a run with a few keys changed; games that were played to their end still are."""
     from omegaconf import OmegaConf
 
     values = OmegaConf.create(config.plain())
     values.merge_with_dotlist(overrides)
+    changed = build(values)
+    steps, cut_off = changed.env.episode_steps, config.max_evaluation_steps < (config.env.episode_steps or 0)
+    if steps is None or cut_off or any(override.startswith("evaluation.max_frames=") for override in overrides):
+        return changed
+    values.evaluation.max_frames = max(config.evaluation.max_frames, steps * changed.env.frames_per_step)
     return build(values)
-
-
-def checked_video(path: Path) -> Path:
-    """The path, if a video can be written there.
-
-    Raises:
-      UserError: a file type other than .mp4 and .avi, or a directory that is not there.
-    """
-    if path.suffix not in CODECS:
-        raise UserError(f"video: should end in {' or '.join(CODECS)}, got {str(path)!r}")
-    if not path.parent.is_dir():
-        raise UserError(f"video: there is no directory {path.parent}")
-    return path
-
-
-def film(config: Config, policy: Policy, rng: np.random.Generator, path: Path) -> None:
-    """Writes one episode as a video, at the speed at which a person would play.
-
-    Raises:
-      UserError: the file cannot be written.
-    """
-    env = config.env.make(training=False, render=True)
-    pictures: list[np.ndarray] = []
-    play_episode(
-        env,
-        policy,
-        rng,
-        config.max_evaluation_steps,
-        lambda: pictures.append(_picture(env)),
-    )
-    pictures.append(_picture(env))
-    env.close()
-    height, width = pictures[0].shape[:2]
-    rate = float(env.metadata.get("render_fps", 30))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*CODECS[path.suffix]), rate, (width, height))
-    if not writer.isOpened():
-        raise UserError(f"video: cannot write {str(path)!r}")
-    for picture in pictures:
-        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    writer.release()
-    print(f"{path}: {len(pictures)} pictures", flush=True)
-
-
-def _picture(env: Any) -> np.ndarray:
-    """The screen, enlarged to 300 pixels or more, with even sides as video codecs want them."""
-    picture = np.asarray(env.render())
-    factor = -(-300 // picture.shape[0])
-    picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
-    return np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
 
 
 def _summary(config: Config, frames: int, seed: int, scores: list[float]) -> dict[str, Any]:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
+from pathlib import Path
 from typing import Any
 
+import cv2
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Discrete
 
+from a3crepro import film
 from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
+from a3crepro.evaluate import with_overrides
 from a3crepro.evaluation import Evaluator, NetworkPolicy, RandomPolicy, Scores, evaluate, play_episode
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.processes import ProcessDied
+from a3crepro.settings import UserError
 from a3crepro.shared_state import Learnt
 
 
@@ -327,3 +333,52 @@ def test_parameters_that_do_not_fit_are_an_error_with_its_traceback() -> None:
             finish(evaluator)
     finally:
         evaluator.end()
+
+
+# ---- Films -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["game.mp4", "game.avi"])
+def test_a_game_is_filmed_picture_by_picture(tmp_path: Path, name: str) -> None:
+    config = composed("env=toy/catch")
+    film.film(config, RandomPolicy(config.env.spaces()[1]), np.random.default_rng(0), tmp_path / name)
+    video = cv2.VideoCapture(str(tmp_path / name))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == config.env.episode_steps + 1
+    assert video.read()[1].shape[0] >= 300 and [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_film_that_is_not_whole_has_no_name(tmp_path: Path) -> None:
+    video = film.Film(tmp_path / "game.avi", 30.0)
+    for side in (300, 300, 302):  # as on a full disk, the last one is not written
+        video.add(np.zeros((side, side, 3), np.uint8))
+    with pytest.raises(UserError, match=r"video: cannot write .* whole"):
+        video.finish()
+    assert not (tmp_path / "game.avi").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("game.gif", "video: should end in .mp4 or .avi"),
+        ("there/game.mp4", "video: there is no directory"),
+        ("/proc/game.mp4", "video: cannot write '/proc/game.mp4' (No such file or directory)"),
+    ],
+)
+def test_where_no_video_can_be_is_told_before_the_games(tmp_path: Path, path: str, line: str) -> None:
+    with pytest.raises(UserError, match=re.escape(line)):
+        film.checked_video(tmp_path / path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "overrides", "steps"),
+    [
+        (["env=labyrinth"], ["env.seconds=120"], 1800),
+        (["env=labyrinth"], ["env.seconds=30"], 900),  # the environment ends them
+        (["env=labyrinth", "evaluation.max_frames=400"], ["env.seconds=120"], 100),
+        (["env=labyrinth"], ["env.seconds=120", "evaluation.max_frames=400"], 100),
+        (["env=minatar/breakout"], ["env.reward_clip=1"], 20_000),
+    ],
+)
+def test_whole_games_stay_whole_where_they_become_longer(words: list[str], overrides: list[str], steps: int) -> None:
+    assert with_overrides(composed(*words), overrides).max_evaluation_steps == steps
