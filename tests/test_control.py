@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 
 import gymnasium
 import numpy as np
@@ -228,6 +229,31 @@ def test_an_environment_without_a_limit_is_none_for_whole_episodes():
 def test_value_based_methods_say_that_they_need_discrete_actions(algo):
     with pytest.raises(UserError, match=rf"^algo: {algo} chooses among discrete actions"):
         compose("env=control/cheetah_run", f"algo={algo}")
+
+
+def test_observations_of_any_length_are_refused():
+    class Odd(Recording):
+        observation_space = gymnasium.spaces.Sequence(gymnasium.spaces.Discrete(2))
+
+    gymnasium.register("a3crepro-tests/Long-v0", Odd)
+    with pytest.raises(UserError, match=r"^env\.id: needs observations that make a vector of one length, has Sequence"):
+        compose("env=gym", "env.id=a3crepro-tests/Long-v0")
+
+
+def test_a_warning_of_gymnasium_s_is_heard_once():
+    with pytest.warns(DeprecationWarning, match="out of date"):
+        settings = compose("env=gym", "env.id=Ant-v4").env
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        settings.make(training=True)
+
+
+@pytest.mark.parametrize("gl", ["osmesa", "nothing"])
+def test_states_are_learnt_from_whatever_is_to_draw(gl):
+    code = 'from a3crepro import compose; compose("env=gym", "env.id=HalfCheetah-v5").env.make(training=True)'
+    environment = {**os.environ, "MUJOCO_GL": gl}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
 
 
 def test_actions_that_are_neither_numbers_nor_vectors_are_refused():
@@ -554,7 +580,8 @@ def test_where_nothing_can_draw_the_command_says_what_to_install(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and not list(tmp_path.rglob("*.csv"))
     (line,) = done.stderr.strip().splitlines()
-    assert "nothing here can draw pictures" in line and "libegl1 libegl-mesa0 libgl1-mesa-dri" in line
+    assert "nothing here can draw pictures" in line
+    assert "unset MUJOCO_GL, which is 'off', and install Debian's libegl1 libegl-mesa0 libgl1-mesa-dri" in line
 
 
 # ---- Scaled observations ---------------------------------------------------------------------------------------------

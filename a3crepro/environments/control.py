@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 from pydantic import model_validator
 
-from a3crepro.environments._drawing import drawing, without_a_screen
+from a3crepro.environments._drawing import drawing, imported, without_a_screen
 from a3crepro.environments._environment import OfStates, plain_attributes, set_attributes
 from a3crepro.plain import Tree
 from a3crepro.settings import Count, PositiveCount, UserError
@@ -213,10 +212,7 @@ def suite() -> Any:
     """
     without_a_screen()
     _tame_absl()
-    with contextlib.suppress(ImportError, AttributeError, RuntimeError):
-        return importlib.import_module("dm_control.suite")
-    os.environ["MUJOCO_GL"] = "off"
     try:
-        return importlib.import_module("dm_control.suite")
+        return imported("dm_control.suite")
     except ImportError as error:
         raise UserError('env: control/… needs dm_control; pip install "a3crepro[control]"') from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import gymnasium
 import numpy as np
 from pydantic import field_validator
 
-from a3crepro.environments._drawing import drawing, without_a_screen
+from a3crepro.environments._drawing import drawing, imported, without_a_screen
 from a3crepro.environments._environment import OfStates, plain_attributes, set_attributes
 from a3crepro.plain import Tree
 
@@ -43,6 +44,8 @@ class Gym(OfStates):
         try:
             if not _is_learnable(env.action_space):
                 raise ValueError(f"needs discrete actions or vectors of real numbers, has {env.action_space}")
+            if not env.observation_space.is_np_flattenable:
+                raise ValueError(f"needs observations that make a vector of one length, has {env.observation_space}")
         finally:
             env.close()
         return env_id
@@ -53,7 +56,9 @@ class Gym(OfStates):
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
-        env = _made(self.id, **options)
+        with warnings.catch_warnings():  # they were heard when the configuration was checked
+            warnings.simplefilter("ignore")
+            env = _made(self.id, **options)
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
@@ -97,9 +102,11 @@ def _made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
     if spec is None or not str(spec.entry_point).startswith(MUJOCO):
         return gymnasium.make(env_id, **options)
     try:
-        from a3crepro.environments._mujoco import without_warnings
-    except ImportError:  # gymnasium says what is missing
-        return gymnasium.make(env_id, **options)
+        imported("mujoco")
+    except ImportError as error:
+        raise ValueError('needs MuJoCo; pip install "a3crepro[control]"') from error
+    from a3crepro.environments._mujoco import without_warnings
+
     with without_warnings():  # its models are of an older MuJoCo
         return gymnasium.make(env_id, **options)
 
