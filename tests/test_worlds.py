@@ -670,13 +670,18 @@ def test_a_person_s_picture_shows_view_and_map(env):
 @pytest.mark.parametrize(
     ("env", "word", "line"),
     [
-        ("labyrinth", "size=10", "env.size: should be an odd number of at least 7, got 10"),
+        ("labyrinth", "size=10", "env.size: should be an odd number from 7 to 101, got 10"),
         (
             "labyrinth",
             "start_distance=12",
             "env.start_distance: should be at most size = 11, got 12",
         ),
         ("labyrinth", "rooms=0", "env.dead_ends: should be above 0 where rooms is 0: there would be no maze"),
+        ("labyrinth", "size=103", "env.size: should be an odd number from 7 to 101, got 103"),
+        ("labyrinth", "rooms=101", "env.rooms: should be less than or equal to 100"),
+        ("racing/slow", "seconds=1e18", "env.seconds: should be less than or equal to 3600"),
+        ("racing/slow", "car.acceleration=1e300", "env.car.acceleration: should be less than or equal to 1000"),
+        ("racing/slow", "car.gyration=1e-9", "env.car.gyration: should be greater than or equal to 0.1"),
         ("labyrinth", "seconds=0.5", "env.seconds: should be greater than or equal to 1"),
         ("labyrinth", "seconds=inf", "env.seconds: should be a finite number"),
         ("labyrinth", "seconds=two", "env.seconds: should be a valid number"),
@@ -694,18 +699,13 @@ def test_a_world_that_cannot_be_is_refused(env, word, line):
         compose(f"env={env}", f"env.{word}")
 
 
-def test_a_maze_that_is_never_long_enough_is_told():
-    env = compose("env=labyrinth", "env.rooms=0", "env.dead_ends=1e-9").env.make(training=True)
-    with pytest.raises(UserError, match=r"^env.start_distance: no maze of this size, rooms and dead_ends has 6 steps$"):
-        env.reset(seed=0)
-
-
-def test_nor_is_there_more_than_that_line_where_an_actor_learner_finds_it(tmp_path):
+def test_a_maze_that_is_never_long_enough_is_told_before_anything_starts(tmp_path):
     command = [sys.executable, "-m", "a3crepro", "env=labyrinth", "env.rooms=0", "env.dead_ends=1e-9", "threads=2",
                "frames=100"]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     (line,) = done.stderr.splitlines()
-    assert done.returncode == 1 and "failed: env.start_distance: no maze of this size" in line
+    assert done.returncode == 2 and not list(tmp_path.iterdir())
+    assert line.startswith("a3crepro: env.start_distance: no maze of this size, rooms and dead_ends has 6 steps")
 
 
 @pytest.mark.parametrize("env", ["labyrinth", "racing/slow"])

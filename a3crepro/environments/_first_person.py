@@ -22,7 +22,7 @@ class FirstPerson(Environment):
 
     plays_by_keys: ClassVar[bool] = True
 
-    seconds: Annotated[PositiveFloat, Field(ge=1)]
+    seconds: Annotated[PositiveFloat, Field(ge=1, le=3600)]
     """Length of an episode; its end is no terminal state."""
     action_repeat: PositiveCount
     """Frames for which an action is held: the frames of an agent step."""

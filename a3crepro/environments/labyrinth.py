@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise, takewhile
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -35,6 +35,15 @@ ATTEMPTS = 1000
 APPLE_SIZE, PORTAL_SIZE = 0.35, 0.7
 SIZES = {11: "", 15: "_medium", 21: "_large"}
 """What mazes of these sizes are called; the small one has no name of its own."""
+LARGEST = 101
+
+
+class Maze(NamedTuple):
+    """Where one can go, and how far it is from there to the portal."""
+
+    free: np.ndarray
+    portal: np.ndarray
+    from_portal: np.ndarray
 
 
 class Labyrinth(FirstPerson):
@@ -43,8 +52,8 @@ class Labyrinth(FirstPerson):
     counted: ClassVar[tuple[str, ...]] = ("apples", "portals")
 
     size: PositiveCount
-    """Cells a side, outer walls included, an odd number of at least 7."""
-    rooms: Count
+    """Cells a side, outer walls included, an odd number from 7 to 101."""
+    rooms: Annotated[Count, Field(le=100)]
     """So many, if there is room for them."""
     loops: Fraction
     """Share of the walls between regions that are opened beside those that connect them; none without rooms."""
@@ -74,13 +83,27 @@ class Labyrinth(FirstPerson):
 
     @model_validator(mode="after")
     def _is_possible(self) -> Labyrinth:
-        if self.size % 2 == 0 or self.size < 7:
-            raise ValueError(f"size: should be an odd number of at least 7, got {self.size}")
+        if self.size % 2 == 0 or not 7 <= self.size <= LARGEST:
+            raise ValueError(f"size: should be an odd number from 7 to {LARGEST}, got {self.size}")
         if self.start_distance > self.size:  # many mazes have that
             raise ValueError(f"start_distance: should be at most size = {self.size}, got {self.start_distance}")
         if self.rooms == 0 and self.dead_ends == 0:
             raise ValueError("dead_ends: should be above 0 where rooms is 0: there would be no maze")
+        if self.maze(np.random.default_rng(self.maze_seed or 0)) is None:
+            steps = self.start_distance
+            raise ValueError(f"start_distance: no maze of this size, rooms and dead_ends has {steps} steps")
         return self
+
+    def maze(self, rng: np.random.Generator) -> Maze | None:
+        """One in which one can be far enough from the portal, drawn by these numbers; None: there is hardly any."""
+        for _ in range(ATTEMPTS):
+            free = make_maze(rng, self.size, self.rooms, self.loops, self.dead_ends)
+            cells = np.argwhere(free)
+            portal = cells[rng.integers(len(cells))]
+            from_portal = distances(free, _cell(portal))
+            if from_portal.max() >= self.start_distance:
+                return Maze(free, portal, from_portal)
+        return None
 
     @property
     def title(self) -> str:
@@ -119,19 +142,14 @@ class LabyrinthEnv(FirstPersonEnv):
         self._place_agent()
 
     def _build(self, rng: np.random.Generator) -> None:
-        """A maze in which one can be far enough from the portal, what is in it, and its walls' colours."""
+        """A maze, what is in it, and its walls' colours."""
         how = self.settings
-        for _ in range(ATTEMPTS):
-            self.free = make_maze(rng, how.size, how.rooms, how.loops, how.dead_ends)
-            cells = np.argwhere(self.free)
-            self.portal = cells[rng.integers(len(cells))]
-            self.from_portal = distances(self.free, _cell(self.portal))
-            if self.from_portal.max() >= how.start_distance:
-                break
-        else:
+        if (maze := how.maze(rng)) is None:
             raise UserError(
                 f"env.start_distance: no maze of this size, rooms and dead_ends has {how.start_distance} steps"
             )
+        self.free, self.portal, self.from_portal = maze
+        cells = np.argwhere(self.free)
         others = cells[(cells != self.portal).any(axis=1)]
         self.apples = others[rng.choice(len(others), round(how.apple_density * len(others)), replace=False)]
         self.walls = np.stack([pattern(rng) for _ in range(4)])

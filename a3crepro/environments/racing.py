@@ -43,26 +43,31 @@ def steering_and_pedal(action: int) -> tuple[int, int]:
     return STEERING[steering], PEDALS[pedal]
 
 
+Speed = Annotated[PositiveFloat, Field(le=200)]
+Acceleration = Annotated[PositiveFloat, Field(le=1000)]
+Length = Annotated[PositiveFloat, Field(ge=0.1, le=10)]
+
+
 class Car(Settings):
     """A bicycle model: one wheel in front, one behind, whose side forces are limited by the grip."""
 
-    top_speed: PositiveFloat
+    top_speed: Speed
     """Metres a second, where drag takes all the engine gives."""
-    acceleration: PositiveFloat
+    acceleration: Acceleration
     """Of the engine at rest, metres a second squared."""
-    braking: PositiveFloat
+    braking: Acceleration
     """Metres a second squared."""
-    grip: PositiveFloat
+    grip: Annotated[PositiveFloat, Field(le=10)]
     """Coefficient of friction."""
-    grass: NonNegativeFloat
+    grass: Annotated[NonNegativeFloat, Field(le=1000)]
     """What the wheels lose off the road, metres a second squared."""
-    stiffness: PositiveFloat
+    stiffness: Annotated[PositiveFloat, Field(le=1000)]
     """Side acceleration per radian of slip, metres a second squared, while that is small."""
-    front: PositiveFloat
+    front: Length
     """Metres from the centre of mass to the front axle."""
-    rear: PositiveFloat
+    rear: Length
     """Metres from the centre of mass to the rear axle."""
-    gyration: PositiveFloat
+    gyration: Length
     """Radius of gyration, in metres."""
     steering: Annotated[PositiveFloat, Field(le=60)]
     """Greatest angle of the front wheel at low speed, in degrees."""
@@ -70,7 +75,7 @@ class Car(Settings):
     """At high speed the wheel turns no further than this many times the angle that a steady bend at the grip takes."""
     steering_seconds: PositiveFloat
     """Time from straight on to the greatest angle."""
-    walking_pace: PositiveFloat
+    walking_pace: Speed
     """Metres a second; the slower the car is below it, the less its tyres slip, and it goes where its wheels point."""
 
     def lock(self, speed: float) -> float:
@@ -82,10 +87,10 @@ class Car(Settings):
 class Opponents(Settings):
     """Cars that follow the track, each at a speed and in a lane of its own."""
 
-    number: Count
-    slowest: PositiveFloat
+    number: Annotated[Count, Field(le=100)]
+    slowest: Speed
     """Metres a second."""
-    fastest: PositiveFloat
+    fastest: Speed
     """Metres a second; all speeds in between are equally likely."""
     lanes: Annotated[Fraction, Field(le=0.5)]
     """Greatest distance from the centre line, as a share of the road's width."""
