@@ -158,8 +158,9 @@ def _checked(settings: type[Any], values: Mapping[str, Any], prefix: tuple[str, 
         return settings.model_validate(values)
     except ValidationError as error:
         details = error.errors()
-        # A misspelt key also leaves the right one missing: say the first, not the second.
-        first = min(details, key=lambda detail: detail["type"] == "missing")
+        # A misspelt key also leaves the right one missing: say the first, not the second. Values deeper in the tree
+        # are made of those above them.
+        first = min(details, key=lambda detail: (detail["type"] == "missing", len(detail["loc"])))
         raise UserError(_describe(settings, first, prefix)) from error
 
 

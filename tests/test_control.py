@@ -453,6 +453,7 @@ def test_what_mujoco_says_of_old_models_is_not_heard(tmp_path, monkeypatch, capf
     ("words", "line"),
     [
         (("env=control/cheetah_run", "env.task=walk"), "env.task: unknown 'walk'; allowed: run"),
+        (("env=control/cheetah_run", "env.max_episode_steps=0"), "env.max_episode_steps: should be greater than or eq"),
         (("env=control/cheetah_run", "env.domain=cow"), "env.domain: unknown 'cow'; allowed: acrobot"),
         (("env=control/cheetah_run", "network=mnih2013"), "network: mnih2013 takes observations of shape"),
         (
