@@ -457,7 +457,7 @@ def test_what_mujoco_says_of_old_models_is_not_heard(tmp_path, monkeypatch, capf
         (("env=control/cheetah_run", "env.domain=cow"), "env.domain: unknown 'cow'; allowed: acrobot"),
         (("env=control/cheetah_run", "network=mnih2013"), "network: mnih2013 takes observations of shape"),
         (
-            ("env=control/cheetah_run_pixels", "env.normalise_observations=true"),
+            ("env=control/cheetah_run_pixels", "env.normalise_observations=true", "network=mnih2013"),
             "env.normalise_observations: goes with",
         ),
         (
@@ -613,6 +613,20 @@ def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
     b.synchronise()
     b.begin()
     assert np.array_equal(b.observation, Scaling(case.shared.seen())(raw)) and not np.array_equal(b.observation, raw)
+
+
+def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):
+    if reason := renderer():
+        pytest.skip(reason)
+    words = ("env=control/reacher_easy_pixels", "env.normalise_observations=true", "algo.t_max=5", "threads=1")
+    case = bench(*words)
+    for _ in range(4):
+        case.learner.segment()
+    case.learner.begin()
+    seen, raw = case.learner.observation, case.learner._unscaled
+    still = raw == case.learner.env.reset(seed=3)[0]
+    assert raw.dtype == np.uint8 and seen.dtype == np.float32 and seen.shape == (3, 84, 84)
+    assert np.median(np.abs(seen)[still]) < 0.01 < np.abs(seen).max() <= LIMIT
 
 
 @pytest.mark.parametrize("execution", ["virtual_time", pytest.param("synchronous", marks=pytest.mark.slow)])
