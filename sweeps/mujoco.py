@@ -16,7 +16,7 @@ laptop, on tasks of the Control Suite, 16 actor-learners in virtual time:
   - rollouts from pixels with one network, 2 tasks: the second search's choices x 100,000 steps, then the best one with
     3 seeds x 300,000 on the first, which learnt nothing;
   - the same from pictures that are scaled pixel by pixel, on 2 tasks, at the lower entropy cost: 2 rates x 100,000
-    steps, then the better one with 3 seeds x 300,000 on the first. A trial had shown that this task is learnt so.
+    steps, then the better one with 3 seeds x 300,000 on the first.
 224 runs and 42 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
 Core-hours at the scale laptop: 14.1.
 """
