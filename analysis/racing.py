@@ -98,8 +98,7 @@ def main() -> None:
     caption = (
         "Shares of the reference player's score: the greatest on the way of the paper's curves, of its human tester's; "
         "our final evaluations, of the scripted driver's, with fresh seeds (mean with 95 % interval) or else of the "
-        "best rate, after so many frames. "
-        f"{mine.caption() if mine else NOTHING}"
+        f"best rate, after so many frames. {mine.caption() if mine else NOTHING}"
     )
     header = ["setting", *METHODS.values(), "random player", "reference's score"]
     save(figure, "racing", scale, markdown(header, rows), caption)

@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 
 from a3crepro.run_directory import Checkpoint, load_checkpoint
+from a3crepro.settings import UserError
 
 PATIENCE = 120
 """Seconds after which something that must happen soon is taken never to happen: long, for a busy machine."""
@@ -267,6 +268,8 @@ class Faulty(gym.Env[np.ndarray, int]):
             match self.fault:
                 case "Raises":
                     raise ArithmeticError("the game is broken")
+                case "Refuses":
+                    raise UserError("env.game: there is none")
                 case "Exits":
                     os._exit(3)
                 case "Hangs":
@@ -284,7 +287,7 @@ class Faulty(gym.Env[np.ndarray, int]):
         return np.full(4, math.nan if broken else self.steps % 10 / 10, np.float32)
 
 
-for _fault in ("Raises", "Exits", "Hangs", "NanReward", "InfiniteReward", "NanObservation", "SometimesNan"):
+for _fault in ("Raises", "Refuses", "Exits", "Hangs", "NanReward", "InfiniteReward", "NanObservation", "SometimesNan"):
     gym.register(f"{_fault}-v0", lambda fault=_fault, **options: Faulty(fault, **options), disable_env_checker=True)
 
 

@@ -699,6 +699,12 @@ def test_a_world_that_cannot_be_is_refused(env, word, line):
         compose(f"env={env}", f"env.{word}")
 
 
+def test_a_maze_that_is_never_long_enough_is_told():
+    settings = compose("env=labyrinth").env.model_copy(update={"rooms": 0, "dead_ends": 1e-9})
+    with pytest.raises(UserError, match=r"^env.start_distance: no maze of this size, rooms and dead_ends has 6 steps$"):
+        settings.make(training=True).reset(seed=0)
+
+
 def test_a_maze_that_is_never_long_enough_is_told_before_anything_starts(tmp_path):
     command = [sys.executable, "-m", "a3crepro", "env=labyrinth", "env.rooms=0", "env.dead_ends=1e-9", "threads=2",
                "frames=100"]  # fmt: skip

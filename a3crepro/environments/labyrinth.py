@@ -89,13 +89,15 @@ class Labyrinth(FirstPerson):
             raise ValueError(f"start_distance: should be at most size = {self.size}, got {self.start_distance}")
         if self.rooms == 0 and self.dead_ends == 0:
             raise ValueError("dead_ends: should be above 0 where rooms is 0: there would be no maze")
-        if self.maze(np.random.default_rng(self.maze_seed or 0)) is None:
-            steps = self.start_distance
-            raise ValueError(f"start_distance: no maze of this size, rooms and dead_ends has {steps} steps")
+        self.maze(np.random.default_rng(self.maze_seed or 0))
         return self
 
-    def maze(self, rng: np.random.Generator) -> Maze | None:
-        """One in which one can be far enough from the portal, drawn by these numbers; None: there is hardly any."""
+    def maze(self, rng: np.random.Generator) -> Maze:
+        """One in which one can be far enough from the portal, drawn by these numbers.
+
+        Raises:
+          ValueError: there is hardly any.
+        """
         for _ in range(ATTEMPTS):
             free = make_maze(rng, self.size, self.rooms, self.loops, self.dead_ends)
             cells = np.argwhere(free)
@@ -103,7 +105,8 @@ class Labyrinth(FirstPerson):
             from_portal = distances(free, _cell(portal))
             if from_portal.max() >= self.start_distance:
                 return Maze(free, portal, from_portal)
-        return None
+        steps = self.start_distance
+        raise ValueError(f"start_distance: no maze of this size, rooms and dead_ends has {steps} steps")
 
     @property
     def title(self) -> str:
@@ -144,11 +147,10 @@ class LabyrinthEnv(FirstPersonEnv):
     def _build(self, rng: np.random.Generator) -> None:
         """A maze, what is in it, and its walls' colours."""
         how = self.settings
-        if (maze := how.maze(rng)) is None:
-            raise UserError(
-                f"env.start_distance: no maze of this size, rooms and dead_ends has {how.start_distance} steps"
-            )
-        self.free, self.portal, self.from_portal = maze
+        try:
+            self.free, self.portal, self.from_portal = how.maze(rng)
+        except ValueError as error:
+            raise UserError(f"env.{error}") from error
         cells = np.argwhere(self.free)
         others = cells[(cells != self.portal).any(axis=1)]
         self.apples = others[rng.choice(len(others), round(how.apple_density * len(others)), replace=False)]
