@@ -381,6 +381,22 @@ def test_the_time_limit_is_no_terminal_state():
     assert ends == [(False, False)] * 999 + [(False, True)]
 
 
+def test_an_action_is_held_for_as_many_frames_as_are_asked_for():
+    words = ("env=control/walker_walk", "env.max_episode_steps=10")
+    once, held = (compose(*words, f"env.action_repeat={repeat}").env for repeat in (1, 4))
+    assert (held.frames_per_step, held.episode_steps) == (4, 3)
+    env, other = once.make(training=True), held.make(training=True)
+    assert other.metadata["render_fps"] == env.metadata["render_fps"] / 4
+    env.reset(seed=0), other.reset(seed=0)
+    for frames in (4, 4, 2):  # the time limit is one of frames, too
+        action = random_action(env.action_space, np.random.default_rng(frames))
+        steps = [env.step(action) for _ in range(frames)]
+        observation, reward, *ended, _ = other.step(action)
+        assert np.array_equal(observation, steps[-1][0]) and reward == sum(step[1] for step in steps)
+        assert ended == list(steps[-1][2:4])
+    assert ended == [False, True]
+
+
 def test_an_unstable_simulation_ends_the_episode(monkeypatch):
     settings = compose("env=control/cartpole_balance").env
     env = settings.make(training=True)

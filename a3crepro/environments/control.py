@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +32,7 @@ UNLIMITED = 1e10
 
 
 class Control(OfStates):
-    """A task of the Control Suite. Actions are vectors in its bounds, where it has any; rewards are in [0, 1] a step.
+    """A task of the Control Suite. Actions are vectors in its bounds, where it has any; rewards are in [0, 1] a frame.
 
     Those of `lqr` are not: they are 1 less a cost without a limit.
 
@@ -47,8 +48,10 @@ class Control(OfStates):
     """Observe a camera's picture of the current state instead of the state."""
     camera: Count
     """Number of the camera among those of the model."""
+    action_repeat: PositiveCount
+    """Steps of the suite for which an action is held: the frames of an agent step."""
     max_episode_steps: PositiveCount
-    """The time limit, in agent steps; reaching it is no terminal state."""
+    """The time limit, in steps of the suite (environment frames); reaching it is no terminal state."""
 
     @model_validator(mode="after")
     def _is_known(self) -> Control:
@@ -64,8 +67,12 @@ class Control(OfStates):
         return f"control/{self.domain}_{self.task}" + ("_pixels" if self.pixels else "")
 
     @property
+    def frames_per_step(self) -> int:
+        return self.action_repeat
+
+    @property
     def episode_steps(self) -> int:
-        return self.max_episode_steps
+        return math.ceil(self.max_episode_steps / self.action_repeat)
 
     def modules(self) -> list[str]:
         return [*super().modules(), "dm_control.suite", "a3crepro.environments._mujoco"]
@@ -89,7 +96,8 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.task_env = suite().load(
             settings.domain, settings.task, {"random": np.random.RandomState(0), "time_limit": float("inf")}
         )
-        self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self.task_env.control_timestep())}
+        shown = self.task_env.control_timestep() * settings.action_repeat
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1 / shown}
         self.physics, self.task = self.task_env.physics, self.task_env.task
         self.physics.model.vis.quality.offsamples = 0  # smooth edges take as long again
         self.cameras: dict[int, Any] = {}
@@ -120,14 +128,19 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """A simulation that becomes unstable ends the episode as a time limit does, with no reward, where it was."""
-        try:
-            step = self.task_env.step(np.clip(action, self.low, self.high))
-        except self.unstable:
-            return self.latest, 0.0, False, True, {}
-        self.steps += 1
-        terminated = step.last() and not step.discount
-        truncated = not terminated and (step.last() or self.steps >= self.settings.max_episode_steps)
-        return self._observation(step.observation), float(step.reward), terminated, truncated, {}
+        reward, action = 0.0, np.clip(action, self.low, self.high)
+        for _ in range(self.settings.action_repeat):
+            try:
+                step = self.task_env.step(action)
+            except self.unstable:
+                return self.latest, reward, False, True, {}
+            self.steps += 1
+            reward += float(step.reward)
+            terminated = step.last() and not step.discount
+            truncated = not terminated and (step.last() or self.steps >= self.settings.max_episode_steps)
+            if terminated or truncated:
+                break
+        return self._observation(step.observation), reward, terminated, truncated, {}
 
     def _observation(self, parts: Mapping[str, Any]) -> np.ndarray:
         if self.settings.pixels:
