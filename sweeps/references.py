@@ -38,18 +38,21 @@ on the blind player's."""
 CASES = [
     *((env, "random") for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)),
     *((env, policy) for env in CONTROL for policy in ("constant 0", "constant 1")),
+    ("control/cheetah_run", "random 4"),
     *((env, "blind") for env in LABYRINTHS),
     *((env, "expert") for env in WORLDS),
 ]
-"""Environments and policies; a constant one with its action."""
+"""Environments and policies; a constant one with its action, a random one with the steps for which each is held."""
+NUMBERS = {"constant": "action", "random": "env.action_repeat"}
+"""What the number of a policy sets."""
 TABLE = RESULTS / "references" / "references.csv"
 
 
 def measure(env: str, policy: str) -> dict[str, object]:
     """A row of the table: what the evaluation's last line says."""
-    name, *action = policy.split()
+    name, *numbers = policy.split()
     episodes = next((EPISODES[key] for key in (policy, env.partition("/")[0]) if key in EPISODES), 30)
-    how = [f"policy={name}", *(f"action={number}" for number in action)]
+    how = [f"policy={name}", *(f"{NUMBERS[name]}={number}" for number in numbers)]
     words = ["-m", "a3crepro.evaluate", f"env={env}", *how, f"episodes={episodes}", "seed=0"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     if done.returncode:
