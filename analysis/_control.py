@@ -28,7 +28,8 @@ HELD = "random 4"
 def by_chance(task: str, column: str = "score_mean") -> float:
     """Mean score of the best of the blind policies, or its entry in another column of the references."""
     env = f"control/{task.removesuffix('_pixels')}"
-    best = max([*BLIND, HELD] if task.endswith("_pixels") else BLIND, key=lambda policy: np.nan_to_num(reference(env, policy), nan=-1))
+    policies = [*BLIND, HELD] if task.endswith("_pixels") else BLIND
+    best = max(policies, key=lambda policy: np.nan_to_num(reference(env, policy), nan=-1))
     return reference(env, best, column)
 
 

@@ -574,6 +574,7 @@ def test_what_is_learnt_of_control_is_far_above_chance():
     # 748 by keeping still, and 1,000 at most
     assert module.is_learnt("cartpole_balance", 800) and not module.is_learnt("cartpole_balance", 797)
     assert module.by_chance("cartpole_swingup_pixels") == module.by_chance("cartpole_swingup")
+    assert module.by_chance("cheetah_run_pixels") > 2 * module.by_chance("cheetah_run")
 
 
 def control_runs(tasks, rates, score, variant="", epsilon=0.1):
