@@ -53,7 +53,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
     "optimizers": (10, 160, 1200),
     "atari_table": (3, 45, 171),
     "ablations": (8, 64, 2000),
-    "mujoco": (6, 223, 2750),
+    "mujoco": (6, 247, 2750),
     "racing": (4, 8, 800),
     "labyrinth": (1, 4, 20),
     "first_runs": (7, 7),
