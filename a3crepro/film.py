@@ -84,6 +84,12 @@ class Film:
         os.replace(self.part, self.path)
 
 
+def enlarged(picture: np.ndarray, least: int) -> np.ndarray:
+    """The picture, each pixel as many times as it takes to be at least so high."""
+    factor = -(-least // picture.shape[0])
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
 def _part(path: Path) -> Path:
     """Where a video is until it is whole."""
     return path.with_name(f".{path.stem}.part{path.suffix}")
@@ -91,7 +97,5 @@ def _part(path: Path) -> Path:
 
 def _picture(env: Any) -> np.ndarray:
     """The screen, enlarged to 300 pixels or more, with even sides as video codecs want them."""
-    picture = np.asarray(env.render())
-    factor = -(-300 // picture.shape[0])
-    picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+    picture = enlarged(np.asarray(env.render()), 300)
     return np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])

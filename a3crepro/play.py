@@ -17,6 +17,7 @@ import numpy as np
 
 from a3crepro.cli import run_command
 from a3crepro.config import Config, compose
+from a3crepro.film import enlarged
 from a3crepro.settings import UserError
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")
@@ -95,8 +96,7 @@ class Window:
     def show(self, picture: np.ndarray, caption: str, fps: float) -> frozenset[str] | None:
         """Shows a picture [height, width, 3] for 1 / fps seconds; the keys that are down, or None: it was closed."""
         pygame = self.pygame
-        factor = -(-LEAST // picture.shape[0])
-        picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+        picture = enlarged(picture, LEAST)
         if self.surface is None:
             self.surface = pygame.display.set_mode(picture.shape[1::-1])
         pygame.display.set_caption(caption)

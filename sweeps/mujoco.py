@@ -67,6 +67,8 @@ small."""
 OTHERWISE: Choice = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
 """All but the length of a rollout."""
 ROLLOUTS_OF_20: Choice = {**OTHERWISE, "algo__t_max": 20, **EPSILON}
+SEPARATE: Choice = {**ROLLOUTS_OF_20, "network__separate": "true"}
+"""As in the paper (§9); the Control Suite's network is shared."""
 EPISODES_OTHERWISE = {**OTHERWISE, **EPSILON}
 """Whole episodes with what else goes with rollouts, to tell the updates from the rest."""
 ROLLOUTS_OF_PIXELS: Choice = {"network__separate": "false", "algo__t_max": 20, **POLICY, **EPSILON}
@@ -93,8 +95,6 @@ ROLLOUTS = [
 ]
 """Two of the three lengths that Tassa et al. 2018 searched; 1,000 is a whole episode."""
 
-SEPARATE: Choice = {**ROLLOUTS_OF_20, "network__separate": "true"}
-"""The gradient of the value is much greater than that of the policy, with which it shares nothing here."""
 KEPT, MOST = ({"optimizer__anneal_frames": 100_000_000, "algo__gaussian__entropy_cost": cost} for cost in (0.03, 1.0))
 """The rate falls over as many steps as the Control Suite's own A3C had. Two entropy costs: with the paper's 1e-4 the
 variance reaches its least within 100,000 steps, and exploration ends; with the second it stays near its greatest."""

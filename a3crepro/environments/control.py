@@ -127,7 +127,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         return self._observation(self.task_env.reset().observation), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """A simulation that becomes unstable ends the episode as a time limit does, with no reward, where it was."""
+        """A simulation that becomes unstable ends the episode as a time limit does, where it was, unrewarded."""
         reward, action = 0.0, np.clip(action, self.low, self.high)
         for _ in range(self.settings.action_repeat):
             try:
