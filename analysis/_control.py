@@ -19,6 +19,8 @@ SEARCHED = "rollouts of 20, ε 1e-05"
 """Of the rollouts those that were run at all rates."""
 SECOND = "rollouts of 20, entropy cost 0.03"
 """Of the second search, with ε 1e-5, too: longer, with a slowly falling rate and a cost that keeps the variance."""
+THIRD = "separate networks, entropy cost 0.03"
+"""Of the third search, else as in the second."""
 BLIND = ("random", "constant 0", "constant 1")
 """Policies that do not see what they act on."""
 HELD = "random 4"
@@ -45,32 +47,31 @@ def is_learnt(task: str, score: float) -> bool:
 
 
 def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Runs and evaluations with the task, and with how a run learnt."""
+    """Runs and evaluations with the task, how a run learnt, and the number of the search that its choice is of."""
     variant = mine.runs["variant"]
     whole = np.where(variant.str.contains("bounded"), OTHERWISE, PAPERS)
     length = variant.str.extract(r"t_max=(\d+)", expand=False)
     cost = variant.str.extract(r"entropy_cost=(\S+)", expand=False)
     epsilon = mine.runs["epsilon"].map("{:g}".format)
     scheme = ("rollouts of " + length + ", ε " + epsilon).fillna(pd.Series(whole, variant.index))
+    networks = np.where(variant.str.contains("separate=true"), "separate networks", "rollouts of " + length)
     held = variant.str.extract(r"action_repeat=(\d+)", expand=False)
     runs = mine.runs.assign(
         task=mine.runs["env"].str.removeprefix("control/"),
         scheme=("scaled pictures, actions of " + held + " steps")
-        .fillna("rollouts of " + length + ", entropy cost " + cost)
+        .fillna(pd.Series(networks, variant.index) + ", entropy cost " + cost)
         .fillna(scheme),
+        search=np.select([variant.str.contains("separate=true|action_repeat"), cost.notna()], [3, 2], 1),
     )
     return runs, mine.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
 
 
 def over_time(mine: Ours, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that Figure S8 shows: the second search's fresh seeds; without any each task's best, as in the paper."""
-    settled = fresh_of_second(runs)
-    return settled if len(settled) else standing_for(runs[runs["seed"] < FRESH], ["task"], mine.notes["best"])
-
-
-def fresh_of_second(runs: pd.DataFrame) -> pd.DataFrame:
-    """The fresh seeds of what was best in the second search, all of whose choices have an entropy cost of their own."""
-    return runs[(runs["seed"] >= FRESH) & runs["variant"].str.contains("entropy_cost")]
+    """The runs that stand for a task: fresh seeds of the last search that has any; else its best, as in the paper."""
+    fresh = runs[runs["seed"] >= FRESH]
+    if fresh.empty:
+        return standing_for(runs, ["task"], mine.notes["best"])
+    return fresh[fresh["search"] == fresh.groupby("task")["search"].transform("max")]
 
 
 def suite_score(task: str) -> float:

@@ -95,9 +95,10 @@ Rules that were changed after runs they decide on had been made:
 - the range of good rates on physical tasks: a task counts as learnt only where its score is no accident of a few
   episodes, too, and rollouts are looked at beside the paper's updates; when 8 of the 185 runs had been made, and when
   others, which are lost, had shown what rollouts learn at three rates.
-- physical tasks: what stands for them is a second search's best; it was added when the fresh seeds of the first one's
-  were known on four tasks, and after trials with other entropy costs, rates and budgets. It counts for the range of
-  good rates, too, on the four tasks that the paper's updates were tried on.
+- physical tasks: what stands for them is the last search's best. The second was added when the fresh seeds of the first
+  one's were known on four tasks, and after trials with other entropy costs, rates and budgets; the third, with separate
+  networks and with scaled pictures, when the second's were known on seven tasks, and after trials with these. The
+  second counts for the range of good rates, too, on the four tasks that the paper's updates were tried on.
 - optimizers: shares of the game's best instead of scores, when half of the runs had been made; with one game the
   verdict is the same.
 """

@@ -19,9 +19,9 @@ from _control import (
     PAPERS,
     SEARCHED,
     SECOND,
+    THIRD,
     by_chance,
     control,
-    fresh_of_second,
     over_time,
     suite_score,
 )
@@ -44,11 +44,12 @@ DOMAINS = {
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">", SECOND: "D",
-    "rollouts of 20, entropy cost 1": "d", "scaled pictures, actions of 4 steps": "*",
+    "rollouts of 20, entropy cost 1": "d", THIRD: "P", "scaled pictures, actions of 4 steps": "*",
 }  # fmt: skip
 COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
 CURVE = "tab:blue"
 COLUMNS = 5
+SEARCHES = ("first", "second", "third")
 
 
 def draw_ranges(axes: Axes) -> None:
@@ -84,7 +85,8 @@ def main() -> None:
     scale = scale_of(sys.argv[1:])
     mine = ours("mujoco", scale)
     runs, scores = control(mine) if mine else (pd.DataFrame(columns=["task"]), pd.DataFrame())
-    shown = scores[scores["run"].isin(over_time(mine, runs)["run"])] if mine else scores
+    standing = over_time(mine, runs) if mine else runs
+    shown = scores[scores["run"].isin(standing["run"])] if mine else scores
     tasks = list(dict.fromkeys(runs["task"]))
     lines = -(-len(tasks) // COLUMNS)
     sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
@@ -105,10 +107,11 @@ def main() -> None:
         "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
         "observations (from pixels one network with an LSTM, unscaled; or scaled, actions held for 4 steps); whole "
         "episodes, else as rollouts: the same but for the updates. Search: the best run, of 300,000 steps; the second "
-        "search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 and 1 instead of 1e-4. "
-        f"{chosen(runs)}"
-        "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, or "
-        f"a constant action of 0 or 1). {mine.caption() if mine else NOTHING}"
+        "search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 and 1 instead of 1e-4; "
+        "the third: as the second, but with separate networks, or with scaled pictures (400,000 steps). "
+        f"{chosen(standing)}"
+        "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, "
+        f"from pictures also held for 4 steps, or a constant action of 0 or 1). {mine.caption() if mine else NOTHING}"
     )
     save(figure, "mujoco", scale, table_of(runs), caption)
 
@@ -126,7 +129,7 @@ def table_of(runs: pd.DataFrame) -> str:
         return markdown(header, rows)
     header = ["task", "paper's domain", "its start, best score and hours (S8)", "without looking",
               "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
-              "the first search's best, fresh seeds", "the second's, fresh seeds"]  # fmt: skip
+              *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
     rows = [
         [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), number(suite_score(task)),
          *of_task(select(runs, task=task))]
@@ -138,9 +141,8 @@ def table_of(runs: pd.DataFrame) -> str:
 def of_task(runs: pd.DataFrame) -> list[str]:
     """The best of a task's search in each scheme, and the fresh seeds of what was best in each search."""
     search, fresh = runs[runs["seed"] < FRESH], runs[runs["seed"] >= FRESH]
-    second = fresh_of_second(runs)
     best = [number(select(search, scheme=scheme)["score"].max()) for scheme in SCHEMES]
-    return [*best, of_seeds(fresh.drop(second.index)), of_seeds(second)]
+    return [*best, *(of_seeds(select(fresh, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
 
 
 def of_seeds(runs: pd.DataFrame) -> str:
@@ -158,9 +160,9 @@ def paper_reading(task: str) -> str:
     return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
 
 
-def chosen(runs: pd.DataFrame) -> str:
-    """How the runs with fresh seeds learnt."""
-    fresh = fresh_of_second(runs) if len(runs) else runs
+def chosen(standing: pd.DataFrame) -> str:
+    """How the runs with fresh seeds learnt that stand for tasks."""
+    fresh = standing[standing["seed"] >= FRESH] if len(standing) else standing
     if fresh.empty:
         return ""
     pixels = fresh["task"].str.endswith("_pixels").map({True: " (from pixels)", False: ""})

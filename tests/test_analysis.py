@@ -635,22 +635,23 @@ def test_the_range_of_rates_of_control_is_that_of_the_updates_that_learnt_most_o
     assert verdict(nothing, nothing).verdict == "not decided: no task was learnt"
 
 
-def test_over_time_stand_the_fresh_seeds_of_the_second_search():
+def test_over_time_stand_the_fresh_seeds_of_the_last_search():
     module = script("_control")
     first, second = "algo.t_max=20 algo.gaussian.bounded=true", "algo.t_max=20 algo.gaussian.entropy_cost=0.03"
     found = control_runs(("cheetah_run",), [1e-3], lambda rate: 1.0)
-    rows = [
-        found.runs.assign(variant=variant, epsilon=1e-5, seed=seed, score=score)
-        for variant, seed, score in ((first, 3, 50.0), (first, 1000, 60.0), (second, 3, 40.0), (second, 1000, 7.0))
-    ]
+    made = ((first, 3, 50.0), (first, 1000, 60.0), (second, 3, 40.0), (second, 1000, 7.0),
+            (f"{second} network.separate=true", 1000, 5.0))  # fmt: skip
+    rows = [found.runs.assign(variant=how, epsilon=1e-5, seed=seed, score=score) for how, seed, score in made]
+    other = control_runs(("walker_walk",), [1e-3], lambda rate: 9.0).runs
 
     def shown(*runs):
         mine = figures.Ours(pd.concat(runs, ignore_index=True), found.scores, {"best": 1})
         return list(module.over_time(mine, module.control(mine)[0])["score"])
 
-    other = control_runs(("walker_walk",), [1e-3], lambda rate: 9.0).runs
-    assert shown(*rows, other) == [7.0]  # a task that was only searched on is none of them
-    assert shown(*rows[:3]) == [50.0]  # of the searches the best
+    assert shown(*rows, other) == [5.0]  # a task that was only searched on is none of them
+    assert shown(*rows[:4], rows[4].assign(env="control/walker_walk")) == [7.0, 5.0]  # each task's last
+    assert shown(rows[0], rows[2], rows[1]) == [60.0]
+    assert shown(rows[0], rows[2]) == [50.0]  # of the searches the best
 
 
 def test_the_paper_s_drivers_are_as_good_as_the_text_says():
