@@ -21,7 +21,7 @@ laptop, on tasks of the Control Suite, 16 actor-learners in virtual time:
     the second of these tasks, on which trials had learnt that way: 3 rates x 400,000 steps (100,000 pictures), then the
     best one with 3 seeds x 1M.
 247 runs and 66 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
-Core-hours at the scale laptop: 14.1.
+Core-hours at the scale laptop: 24.4.
 """
 
 from __future__ import annotations
