@@ -48,7 +48,8 @@ class Control(OfStates):
     """Observe a camera's picture of the current state instead of the state."""
     camera: Count
     """Number of the camera among those of the model."""
-    action_repeat: PositiveCount
+    action_repeat: PositiveCount = 1
+    """As in runs that were made before it could be set."""
     """Steps of the suite for which an action is held: the frames of an agent step."""
     max_episode_steps: PositiveCount
     """The time limit, in steps of the suite (environment frames); reaching it is no terminal state."""
