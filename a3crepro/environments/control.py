@@ -49,8 +49,7 @@ class Control(OfStates):
     camera: Count
     """Number of the camera among those of the model."""
     action_repeat: PositiveCount = 1
-    """As in runs that were made before it could be set."""
-    """Steps of the suite for which an action is held: the frames of an agent step."""
+    """Steps of the suite for which an action is held: the frames of an agent step; one in runs of before it existed."""
     max_episode_steps: PositiveCount
     """The time limit, in steps of the suite (environment frames); reaching it is no terminal state."""
 
