@@ -397,6 +397,13 @@ def test_an_action_is_held_for_as_many_frames_as_are_asked_for():
     assert ended == [False, True]
 
 
+def test_a_run_of_before_actions_could_be_held_goes_on():
+    config = compose("env=control/walker_walk")
+    stored = config.plain()
+    del stored["env"]["action_repeat"]
+    assert build(stored) == config
+
+
 def test_an_unstable_simulation_ends_the_episode(monkeypatch):
     settings = compose("env=control/cartpole_balance").env
     env = settings.make(training=True)
@@ -547,7 +554,7 @@ def test_a_run_from_pixels_trains(tmp_path):
 
 RENDERER_WANTED = """
 import os
-from a3crepro.config import compose
+from a3crepro.config import build, compose
 env = compose("env=gym", "env.id=HalfCheetah-v5").env
 env.make(training=True).close()
 print("MUJOCO_GL" in os.environ)
