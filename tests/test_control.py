@@ -17,7 +17,7 @@ from torch.distributions import Independent, Normal
 
 from a3crepro import compose, train
 from a3crepro.algorithms._policy import Gaussian
-from a3crepro.config import choices
+from a3crepro.config import build, choices
 from a3crepro.environments import control
 from a3crepro.environments._environment import random_action
 from a3crepro.mathematics.exploration import sample_gaussian
@@ -554,7 +554,7 @@ def test_a_run_from_pixels_trains(tmp_path):
 
 RENDERER_WANTED = """
 import os
-from a3crepro.config import build, compose
+from a3crepro.config import compose
 env = compose("env=gym", "env.id=HalfCheetah-v5").env
 env.make(training=True).close()
 print("MUJOCO_GL" in os.environ)
