@@ -54,14 +54,14 @@ def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:
     cost = variant.str.extract(r"entropy_cost=(\S+)", expand=False)
     epsilon = mine.runs["epsilon"].map("{:g}".format)
     scheme = ("rollouts of " + length + ", ε " + epsilon).fillna(pd.Series(whole, variant.index))
-    networks = np.where(variant.str.contains("separate=true"), "separate networks", "rollouts of " + length)
+    separate = variant.str.contains("separate=true")
     held = variant.str.extract(r"action_repeat=(\d+)", expand=False)
     runs = mine.runs.assign(
         task=mine.runs["env"].str.removeprefix("control/"),
         scheme=("scaled pictures, actions of " + held + " steps")
-        .fillna(pd.Series(networks, variant.index) + ", entropy cost " + cost)
+        .fillna(("rollouts of " + length).mask(separate, "separate networks") + ", entropy cost " + cost)
         .fillna(scheme),
-        search=np.select([variant.str.contains("separate=true|action_repeat"), cost.notna()], [3, 2], 1),
+        search=np.select([separate | held.notna(), cost.notna()], [3, 2], 1),
     )
     return runs, mine.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
 

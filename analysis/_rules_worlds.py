@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from _control import PAPERS, SEARCHED, SECOND, THIRD, by_chance, control, is_learnt, over_time, suite_score
+from _control import PAPERS, SEARCHED, SECOND, by_chance, control, is_learnt, over_time, suite_score
 from _rules import ONE_STEP
 from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, with_data
 from racing import chosen_runs, our_shares, paper_shares
@@ -59,7 +59,7 @@ def wide_in_control(mine: Ours) -> Verdict:
     """
     runs, _ = control(mine)
     search = runs[runs["seed"] < FRESH]
-    schemes = {scheme: learnt_tasks(search, scheme) for scheme in (PAPERS, SEARCHED, SECOND, THIRD)}
+    schemes = {scheme: learnt_tasks(search, scheme) for scheme in (PAPERS, SEARCHED, SECOND)}
     scheme, (learnt, _) = max(schemes.items(), key=lambda found: len(found[1][0]) / max(1, found[1][1]))
     if not learnt:
         return Verdict("not decided: no task was learnt", "–")
