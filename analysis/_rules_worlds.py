@@ -55,7 +55,7 @@ def solves_control(mine: Ours) -> Verdict:
 def wide_in_control(mine: Ours) -> Verdict:
     """By the way to update that learnt most of its tasks, the paper's or rollouts, over those that its best run learnt.
 
-    A range that is cut off by the rates has a +.
+    A range that is cut off by the rates has a +. The third search has too few rates for one.
     """
     runs, _ = control(mine)
     search = runs[runs["seed"] < FRESH]
