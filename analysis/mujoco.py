@@ -109,7 +109,7 @@ def main() -> None:
         "episodes, else as rollouts: the same but for the updates. Search: the best run, of 300,000 steps; the second "
         "search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 and 1 instead of 1e-4; "
         "the third: as the second, but with separate networks, or with scaled pictures (400,000 steps). "
-        f"{chosen(standing)}"
+        f"{chosen(runs)}"
         "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, "
         f"from pictures also held for 4 steps, or a constant action of 0 or 1). {mine.caption() if mine else NOTHING}"
     )
@@ -160,14 +160,16 @@ def paper_reading(task: str) -> str:
     return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
 
 
-def chosen(standing: pd.DataFrame) -> str:
-    """How the runs with fresh seeds learnt that stand for tasks."""
-    fresh = standing[standing["seed"] >= FRESH] if len(standing) else standing
+def chosen(runs: pd.DataFrame) -> str:
+    """How the runs with fresh seeds learnt, search by search."""
+    fresh = runs[runs["seed"] >= FRESH] if len(runs) else runs
     if fresh.empty:
         return ""
-    pixels = fresh["task"].str.endswith("_pixels").map({True: " (from pixels)", False: ""})
-    told = fresh["scheme"] + ", learning rate " + fresh["learning_rate"].map("{:.2g}".format) + pixels
-    return f"Fresh seeds: {'; '.join(dict.fromkeys(told))}. "
+    order = fresh.sort_values("search", kind="stable")
+    search = order["search"].map(lambda place: SEARCHES[place - 1] + " search, ")
+    pixels = order["task"].str.endswith("_pixels").map({True: " (from pixels)", False: ""})
+    told = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
+    return f"Fresh seeds: {'; '.join(dict.fromkeys(told))}; drawn over time are a task's last. "
 
 
 if __name__ == "__main__":
