@@ -80,7 +80,7 @@ def draw_threads(calls: pd.DataFrame) -> None:
 
 def main() -> None:
     """Writes what there are measurements for, and prints the tables."""
-    for part in ("table", "threads", "executions"):
+    for part in ("table", "threads", "executions", "control"):
         path = DIRECTORY / f"{part}.jsonl"
         if not path.exists():
             continue
