@@ -3,7 +3,8 @@
   python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
   python -m a3crepro.evaluate env=… policy=random|constant|blind|expert [episodes=30] [seed=…] [video=FILE] [overrides]
 
-A constant policy always takes the action `action=`, 0 unless told; an expert is a scripted player that sees the true
+A constant policy always takes the action `action=`, 0 unless told, where actions are vectors in each component, with
+normal noise of the standard deviation `noise=`; an expert is a scripted player that sees the true
 state, a blind one, in the labyrinth, goes straight on and turns where there is no way on. Prints the scores of the
 games, one to a line, then one JSON object as its last line. Overrides (`algo.evaluation_policy=greedy`,
 `evaluation.max_frames=…`, `env.repeat_action_probability=0.25`) change how the policy is scored, not what is stored.
@@ -33,7 +34,7 @@ USAGE = (
     "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|blind|expert [episodes=30] [seed=…] "
     "[video=FILE] [overrides]"
 )
-OWN_KEYS = ("episodes", "seed", "video", "policy", "action")
+OWN_KEYS = ("episodes", "seed", "video", "policy", "action", "noise")
 
 
 def main() -> None:
@@ -58,11 +59,11 @@ def evaluate_command(arguments: list[str]) -> None:
         raise UserError(f"one run's directory at a time, not {' and '.join(directories)}; {USAGE}")
     if directories:
         config, policy, frames = from_run(Path(directories[0]), overrides)
-        for key in ("policy", "action"):
+        for key in ("policy", "action", "noise"):
             if own[key] is not None:
                 raise UserError(f"{key}: goes with env=…, not with a run's directory; {USAGE}")
     else:
-        config, policy, frames = _without_run(overrides, own["policy"], own["action"])
+        config, policy, frames = _without_run(overrides, own["policy"], own["action"], own["noise"])
     set_up_arithmetic()
     seed = config.seed if own["seed"] is None else _whole("seed", own["seed"], 0)
     episodes = _whole("episodes", own["episodes"] or "30", 1)
@@ -97,16 +98,19 @@ def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int
         raise UserError(f"network: {error}") from error
 
 
-def _without_run(overrides: list[str], policy: str | None, action: str | None) -> tuple[Config, Policy, int]:
+def _without_run(
+    overrides: list[str], policy: str | None, action: str | None, noise: str | None
+) -> tuple[Config, Policy, int]:
     if not any(override.startswith("env=") for override in overrides):
         raise UserError(f"env: missing; {USAGE}")
     config = compose(*overrides)
     actions = config.env.spaces()[1]
     players: dict[str, Policy] = {"random": RandomPolicy(actions), **config.env.players()}
     if policy == "constant":
-        return config, ConstantPolicy(_constant(action or "0", actions)), 0
-    if action is not None:
-        raise UserError("action: goes with policy=constant")
+        return config, ConstantPolicy(_constant(action or "0", actions), _deviation(noise or "0", actions)), 0
+    for key, value in (("action", action), ("noise", noise)):
+        if value is not None:
+            raise UserError(f"{key}: goes with policy=constant")
     if policy not in players:
         allowed = ", ".join(["constant", *players])
         raise UserError(f"policy: allowed for {config.env.title} without a run's directory: {allowed}; got {policy!r}")
@@ -131,6 +135,23 @@ def _constant(text: str, actions: ActionSpace) -> Action:
     if not actions.contains(action):
         raise UserError(f"action: should be within {actions.low.max():g} and {actions.high.min():g}, got {text}")
     return action
+
+
+def _deviation(text: str, actions: ActionSpace) -> float:
+    """The standard deviation of the noise on an action.
+
+    Raises:
+      UserError: it is no finite number of at least 0, or actions are numbers, and have none.
+    """
+    try:
+        noise = float(text)
+    except ValueError:
+        noise = -1.0
+    if not 0 <= noise < float("inf"):
+        raise UserError(f"noise: should be a number of at least 0, got {text!r}")
+    if noise and isinstance(actions, gym.spaces.Discrete):
+        raise UserError("noise: goes with actions that are vectors")
+    return noise
 
 
 def _whole(key: str, text: str, least: int) -> int:

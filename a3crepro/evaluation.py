@@ -69,16 +69,24 @@ class RandomPolicy:
 
 
 class ConstantPolicy:
-    """The same action in every state."""
+    """The same action in every state, or, where actions are vectors, that and normal noise: a Gaussian policy that does
+    not look."""
 
-    def __init__(self, action: Action) -> None:
-        self.action = action
+    def __init__(self, action: Action, noise: float = 0.0) -> None:
+        """Keeps the action.
+
+        Args:
+          noise: the standard deviation of each component; 0 where actions are numbers.
+        """
+        self.action, self.noise = action, noise
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
         pass
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
-        return self.action
+        if not self.noise:
+            return self.action
+        return np.asarray(rng.normal(self.action, self.noise), np.float32)
 
 
 @dataclass(frozen=True)

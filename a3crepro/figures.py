@@ -57,8 +57,13 @@ def reference(env: str, policy: str = "random", column: str = "score_mean") -> f
     games = paper("human_random_scores").set_index("game")["noop_random"]
     if env in games and policy == "random":
         return float(games[env])
-    table = pd.read_csv(RESULTS / "references" / "references.csv").set_index(["env", "policy"])[column]
-    return float(table.get((env, policy), float("nan")))
+    return float(references(env)[column].get(policy, float("nan")))
+
+
+def references(env: str) -> pd.DataFrame:
+    """All that `sweeps/references.py` measured in an environment: a row a policy that learns nothing, by its name."""
+    table = pd.read_csv(RESULTS / "references" / "references.csv")
+    return table[table["env"] == env].set_index("policy")
 
 
 class Ours(NamedTuple):

@@ -106,12 +106,13 @@ def main() -> None:
         "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
         "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
         "observations (from pixels one network with an LSTM, unscaled; or scaled, actions held for 4 steps); whole "
-        "episodes, else as rollouts: the same but for the updates. Search: the best run, of 300,000 steps; the second "
-        "search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 and 1 instead of 1e-4; "
-        "the third: as the second, but with separate networks, or with scaled pictures (400,000 steps). "
+        "episodes, else as rollouts: the same but for the updates. Search: the best of so many runs, of 300,000 steps; "
+        "the second search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 and 1 instead "
+        "of 1e-4; the third: as the second, but with separate networks, or with scaled pictures (400,000 steps). "
         f"{chosen(runs)}"
-        "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, "
-        f"from pictures also held for 4 steps, or a constant action of 0 or 1). {mine.caption() if mine else NOTHING}"
+        "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, or "
+        "a constant action, also with noise; for pictures also held for 4 steps). "
+        f"{mine.caption() if mine else NOTHING}"
     )
     save(figure, "mujoco", scale, table_of(runs), caption)
 
@@ -141,8 +142,13 @@ def table_of(runs: pd.DataFrame) -> str:
 def of_task(runs: pd.DataFrame) -> list[str]:
     """The best of a task's search in each scheme, and the fresh seeds of what was best in each search."""
     search, fresh = runs[runs["seed"] < FRESH], runs[runs["seed"] >= FRESH]
-    best = [number(select(search, scheme=scheme)["score"].max()) for scheme in SCHEMES]
+    best = [best_of(select(search, scheme=scheme)["score"]) for scheme in SCHEMES]
     return [*best, *(of_seeds(select(fresh, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
+
+
+def best_of(scores: pd.Series) -> str:
+    """The greatest one, and of how many: rates, and in the second search entropy costs."""
+    return f"{scores.max():.1f} of {len(scores)}" if len(scores) else "–"
 
 
 def of_seeds(runs: pd.DataFrame) -> str:
@@ -169,7 +175,7 @@ def chosen(runs: pd.DataFrame) -> str:
     search = order["search"].map(lambda place: SEARCHES[place - 1] + " search, ")
     pixels = order["task"].str.endswith("_pixels").map({True: " (from pixels)", False: ""})
     told = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
-    return f"Fresh seeds: {'; '.join(dict.fromkeys(told))}; drawn over time are a task's last. "
+    return f"Fresh seeds: {'; '.join(dict.fromkeys(told))}; drawn over time are a task's last, where the paper has its best five rates. "
 
 
 if __name__ == "__main__":

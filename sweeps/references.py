@@ -35,16 +35,18 @@ WORLDS = [*LABYRINTHS, *SETTINGS]
 EPISODES = {"minatar": 300, "control": 60, "blind": 200}
 """By family or policy; 30 otherwise. MinAtar's are short, scores in control vary by the start, and a claim's line rests
 on the blind player's."""
+NOISY = [f"constant {action} {noise}" for action in (0, 0.5, 1) for noise in (0.5, 1.4)]
+"""What a Gaussian policy can be that does not look; within bounds its variance is at most 2.01."""
 CASES = [
     *((env, "random") for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)),
-    *((env, policy) for env in CONTROL for policy in ("constant 0", "constant 1")),
-    ("control/cheetah_run", "random 4"),
+    *((env, policy) for env in CONTROL for policy in ("constant 0", "constant 1", *NOISY)),
+    *(("control/cheetah_run", policy) for policy in ("random 4", *(f"{noisy} 4" for noisy in NOISY))),
     *((env, "blind") for env in LABYRINTHS),
     *((env, "expert") for env in WORLDS),
 ]
-"""Environments and policies; a constant one with its action, a random one with the steps for which each is held."""
-NUMBERS = {"constant": "action", "random": "env.action_repeat"}
-"""What the number of a policy sets."""
+"""Environments and policies, with their numbers."""
+NUMBERS = {"constant": ("action", "noise", "env.action_repeat"), "random": ("env.action_repeat",)}
+"""What the numbers of a policy set."""
 TABLE = RESULTS / "references" / "references.csv"
 
 
@@ -52,7 +54,7 @@ def measure(env: str, policy: str) -> dict[str, object]:
     """A row of the table: what the evaluation's last line says."""
     name, *numbers = policy.split()
     episodes = next((EPISODES[key] for key in (policy, env.partition("/")[0]) if key in EPISODES), 30)
-    how = [f"policy={name}", *(f"{NUMBERS[name]}={number}" for number in numbers)]
+    how = [f"policy={name}", *(f"{key}={number}" for key, number in zip(NUMBERS.get(name, ()), numbers, strict=False))]
     words = ["-m", "a3crepro.evaluate", f"env={env}", *how, f"episodes={episodes}", "seed=0"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     if done.returncode:

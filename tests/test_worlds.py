@@ -19,6 +19,7 @@ from a3crepro.environments._track import PIXELS, POINTS, Track
 from a3crepro.environments._view import FAR, SIDE, Eye, World, cast, draw
 from a3crepro.environments.labyrinth import ACTIONS
 from a3crepro.environments.racing import number_of, steering_and_pedal
+from a3crepro.evaluation import ConstantPolicy
 from a3crepro.plain import from_arrays, to_arrays
 from a3crepro.play import Window
 from a3crepro.settings import UserError
@@ -638,6 +639,10 @@ def test_a_policy_that_there_is_not_is_refused():
         (["env=toy/point_mass", "policy=constant", "action=2"], "action: should be within -1 and 1, got 2"),
         (["env=toy/point_mass", "policy=constant", "action=left"], "action: should be a number, got 'left'"),
         (["env=labyrinth", "policy=random", "action=1"], "action: goes with policy=constant"),
+        (["env=toy/point_mass", "policy=random", "noise=1"], "noise: goes with policy=constant"),
+        (["env=toy/point_mass", "policy=constant", "noise=-1"], "noise: should be a number of at least 0, got '-1'"),
+        (["env=toy/point_mass", "policy=constant", "noise=nan"], "noise: should be a number of at least 0, got 'nan'"),
+        (["env=labyrinth", "policy=constant", "noise=1"], "noise: goes with actions that are vectors"),
     ],
 )
 def test_an_action_that_there_is_not_is_refused(words, line):
@@ -655,6 +660,13 @@ def test_a_constant_policy_always_does_the_same(capsys):
         evaluate_command(["env=racing/slow", "policy=constant", f"action={action}", "episodes=2"])
         found.append(json.loads(capsys.readouterr().out.splitlines()[-1])["score_mean"])
     assert found[0] == 0 and found[1] > 5
+
+
+def test_noise_is_normal_around_the_constant_action():
+    rng, policy = np.random.default_rng(0), ConstantPolicy(np.full(2, 0.5, np.float32), 0.2)
+    actions = np.array([policy.act(np.zeros(1), rng) for _ in range(4_000)])
+    assert actions.dtype == np.float32 and actions.shape == (4_000, 2)
+    assert np.allclose(actions.mean(0), 0.5, atol=0.015) and np.allclose(actions.std(0), 0.2, atol=0.01)
 
 
 @pytest.mark.parametrize("env", ENVS)
