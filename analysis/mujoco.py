@@ -175,7 +175,8 @@ def chosen(runs: pd.DataFrame) -> str:
     search = order["search"].map(lambda place: SEARCHES[place - 1] + " search, ")
     pixels = order["task"].str.endswith("_pixels").map({True: " (from pixels)", False: ""})
     told = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
-    return f"Fresh seeds: {'; '.join(dict.fromkeys(told))}; drawn over time are a task's last, where the paper has its best five rates. "
+    words = "; ".join(dict.fromkeys(told))
+    return f"Fresh seeds: {words}; drawn over time are a task's last, where the paper has its best five rates. "
 
 
 if __name__ == "__main__":
