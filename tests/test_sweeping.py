@@ -503,7 +503,7 @@ def test_what_a_run_costs_by_what_was_measured(tmp_path, monkeypatch):
     measured = tmp_path / "methods.jsonl"
     cases = [("a3c", "minatar", 100), ("a3c", "minatar", 300), ("n_step_q", "minatar", 50), ("a3c", "mnih2015", 10)]
     lines = [
-        {"env": "minatar/breakout", "algo": algo, "network": network, "frames_per_second": speed}
+        {"env": "minatar/breakout", "algo": algo, "network": network, "steps_per_second": speed}
         for algo, network, speed in cases
     ]
     measured.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -511,6 +511,10 @@ def test_what_a_run_costs_by_what_was_measured(tmp_path, monkeypatch):
     assert costs.committed_cost(compose("algo=a3c", "env=minatar/asterix")) == 1 / 200  # a frame, in core-seconds
     assert costs.committed_cost(compose("algo=n_step_q", "env=minatar/asterix")) == 1 / 50
     assert costs.committed_cost(compose("algo=one_step_q", "env=minatar/asterix")) == 1 / 200  # A3C's
+    held = {"env": "control/cheetah_run_pixels", "algo": "a3c", "network": "control_pixels", "steps_per_second": 100}
+    measured.write_text(json.dumps(held))
+    costs._measured.cache_clear()
+    assert costs.committed_cost(compose("env=control/reacher_easy_pixels", "env.action_repeat=4")) == 1 / 400
     assert costs.committed_cost(compose("algo=a3c", "env=breakout")) is None  # another family
     monkeypatch.setattr(costs, "MEASURED", tmp_path / "none.jsonl")
     assert costs.committed_cost(compose("algo=a3c", "env=minatar/asterix")) is None

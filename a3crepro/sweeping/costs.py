@@ -23,18 +23,18 @@ def committed_cost(config: Config) -> float | None:
     measured = _measured(MEASURED)
     for algo in (config.algo.name, "a3c"):
         if speeds := measured.get((family, algo, config.network.title)):
-            return len(speeds) / sum(speeds)
+            return len(speeds) / sum(speeds) / config.env.frames_per_step
     return None
 
 
 @cache
 def _measured(path: Path) -> dict[tuple[str, str, str], list[float]]:
-    """Frames a second of one core, call by call."""
+    """Agent steps a second of one core, call by call."""
     found: dict[tuple[str, str, str], list[float]] = {}
     if not path.exists():
         return found
     for text in path.read_text().splitlines():
         line: dict[str, Any] = json.loads(text)
         key = line["env"].partition("/")[0], line["algo"], line["network"]
-        found.setdefault(key, []).append(line["frames_per_second"])
+        found.setdefault(key, []).append(line["steps_per_second"])
     return found
