@@ -171,7 +171,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
         "clean": None if starts[0]["git_clean"] is None else all(start["git_clean"] for start in starts),
         "python": starts[0]["python"],
         "versions": _versions(starts[0]),
-        "command": shlex.join(starts[0]["command"]),
+        "command": shlex.join(starts[-1]["command"]),  # the last one: the budget may have grown
     }
 
 
