@@ -3,17 +3,18 @@
   python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
   python -m a3crepro.evaluate env=… policy=random|constant|blind|expert [episodes=30] [seed=…] [video=FILE] [overrides]
 
-A constant policy always takes the action `action=`, 0 unless told, where actions are vectors in each component, with
-normal noise of the standard deviation `noise=`; an expert is a scripted player that sees the true
-state, a blind one, in the labyrinth, goes straight on and turns where there is no way on. Prints the scores of the
-games, one to a line, then one JSON object as its last line. Overrides (`algo.evaluation_policy=greedy`,
-`evaluation.max_frames=…`, `env.repeat_action_probability=0.25`) change how the policy is scored, not what is stored.
+A constant policy always takes the action `action=`, 0 unless told; where actions are vectors, in each component, with
+normal noise of the standard deviation `noise=`. An expert is a scripted player that sees the true state, a blind one,
+in the labyrinth, goes straight on and turns where there is no way on. Prints the scores of the games, one to a line,
+then one JSON object as its last line. Overrides (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`,
+`env.repeat_action_probability=0.25`) change how the policy is scored, not what is stored.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def evaluate_command(arguments: list[str]) -> None:
             if own[key] is not None:
                 raise UserError(f"{key}: goes with env=…, not with a run's directory; {USAGE}")
     else:
-        config, policy, frames = _without_run(overrides, own["policy"], own["action"], own["noise"])
+        config, policy, frames = _without_run(overrides, own)
     set_up_arithmetic()
     seed = config.seed if own["seed"] is None else _whole("seed", own["seed"], 0)
     episodes = _whole("episodes", own["episodes"] or "30", 1)
@@ -98,18 +99,18 @@ def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int
         raise UserError(f"network: {error}") from error
 
 
-def _without_run(
-    overrides: list[str], policy: str | None, action: str | None, noise: str | None
-) -> tuple[Config, Policy, int]:
+def _without_run(overrides: list[str], own: Mapping[str, str | None]) -> tuple[Config, Policy, int]:
     if not any(override.startswith("env=") for override in overrides):
         raise UserError(f"env: missing; {USAGE}")
     config = compose(*overrides)
     actions = config.env.spaces()[1]
     players: dict[str, Policy] = {"random": RandomPolicy(actions), **config.env.players()}
+    policy = own["policy"]
     if policy == "constant":
-        return config, ConstantPolicy(_constant(action or "0", actions), _deviation(noise or "0", actions)), 0
-    for key, value in (("action", action), ("noise", noise)):
-        if value is not None:
+        action, noise = _constant(own["action"] or "0", actions), _deviation(own["noise"] or "0", actions)
+        return config, ConstantPolicy(action, noise), 0
+    for key in ("action", "noise"):
+        if own[key] is not None:
             raise UserError(f"{key}: goes with policy=constant")
     if policy not in players:
         allowed = ", ".join(["constant", *players])

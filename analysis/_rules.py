@@ -198,7 +198,7 @@ def wide_range(mine: Ours) -> Verdict:
             effects.append(f"{name}: no game was learnt" if method in set(mine.runs["method"]) else f"{name}: missing")
             continue
         found = range_of_rates(games, BEST)
-        inside, collapsed = sum(part.inside for part in found.parts), sum(part.collapsed for part in found.parts)
+        collapsed, inside = found.collapses
         verdicts.append(found.verdict(WIDE) if collapsed <= FEW_COLLAPSES * inside else "not reproduced")
         bound = "≥" if found.cut_off else ""
         effects.append(f"{name}: {bound}{found.decades} decades, {collapsed} of {inside} collapsed")

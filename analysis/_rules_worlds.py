@@ -81,7 +81,7 @@ def wide_in_control(mine: Ours) -> Verdict:
         f"{task}: {part.decades:.2f}{'+' if part.cut_off else ''}"
         for task, part in zip(learnt, found.parts, strict=True)
     )
-    inside, collapsed = sum(part.inside for part in found.parts), sum(part.collapsed for part in found.parts)
+    collapsed, inside = found.collapses
     told = f"{scheme}: {found.decades} decades ({effect}), {collapsed} of {inside} collapsed"
     return Verdict(found.verdict(WIDE), told)
 

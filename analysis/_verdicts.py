@@ -39,6 +39,11 @@ class RangeOfRates(NamedTuple):
         """Whether one of them ends where the rates do, so that it may be wider."""
         return any(part.cut_off for part in self.parts)
 
+    @property
+    def collapses(self) -> tuple[int, int]:
+        """Runs inside the ranges that collapsed, and all inside them."""
+        return sum(part.collapsed for part in self.parts), sum(part.inside for part in self.parts)
+
     def verdict(self, line: float) -> str:
         """A range that may be wider does not refute."""
         found = decided(self.decades, line)
