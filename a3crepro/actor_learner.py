@@ -19,7 +19,7 @@ from a3crepro.model import Answer, Model, Sizes, make_model
 from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
 from a3crepro.plain import Tree
-from a3crepro.scaling import Scaling, sums_of
+from a3crepro.scaling import Scaling, add_observation
 from a3crepro.shared_state import FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, Learnt, SharedState
 
 PERSISTENT = 100
@@ -308,7 +308,7 @@ class ActorLearner:
         """Takes note of the state that was reached."""
         if self._seen.size:
             self._unscaled = observation
-            self._seen += sums_of(observation)
+            add_observation(observation, self._seen)
         self.observation = self.scale(observation)
 
     def step(self, rollout: Rollout) -> None:

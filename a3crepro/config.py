@@ -190,8 +190,6 @@ def _keys_beside(settings: type[Settings], location: tuple[Any, ...]) -> list[st
 def _check_fit(config: Config) -> None:
     """Refuses choices that are each right and do not fit together, before any process is started."""
     observation_space, actions = config.env.spaces()
-    if config.env.normalises and observation_space.dtype == np.uint8 and not config.network.takes_scaled_pictures:
-        raise UserError("env.normalise_observations: goes with states, and with pictures where network=control_pixels")
     with _naming("network"):
         config.network.check(observation_space)
     with _naming("algo"):

@@ -18,12 +18,13 @@ MODULES = (
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",
     "a3crepro.mathematics.variance",
+    "a3crepro.scaling",
 )
 """The modules with kernels, beside those of the optimizers."""
 
 
-def kernel(signature: str, *, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compiles a function for one signature as it is defined, so that importing its module is all a worker needs.
+def kernel(*signatures: str, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compiles a function for these signatures as it is defined, so that importing its module is all a worker needs.
 
     The machine code is cached on disk where there is a place for it, and made anew (seconds) where there is none.
     """
@@ -31,9 +32,9 @@ def kernel(signature: str, *, fastmath: bool = True) -> Callable[[Callable[..., 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         options: dict[str, Any] = {"fastmath": fastmath, "error_model": "numpy", "nogil": True}
         try:
-            return numba.njit(signature, cache=True, **options)(function)
+            return numba.njit(list(signatures), cache=True, **options)(function)
         except (RuntimeError, OSError):  # nothing writable to cache in
-            return numba.njit(signature, **options)(function)
+            return numba.njit(list(signatures), **options)(function)
 
     return decorate
 

@@ -25,7 +25,7 @@ from a3crepro.mathematics.losses import gaussian_entropy, gaussian_log_probabili
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.mathematics.variance import LEAST_VARIANCE, moments
 from a3crepro.plain import from_arrays, to_arrays
-from a3crepro.scaling import LIMIT, Scaling, sums_of, width
+from a3crepro.scaling import LIMIT, Scaling, add_observation, width
 from a3crepro.settings import UserError
 
 TASKS = [name for name in choices("env") if name.startswith("control/") and not name.endswith("_pixels")]
@@ -479,14 +479,6 @@ def test_what_mujoco_says_of_old_models_is_not_heard(tmp_path, monkeypatch, capf
         (("env=control/cheetah_run", "env.max_episode_steps=0"), "env.max_episode_steps: should be greater than or eq"),
         (("env=control/cheetah_run", "env.domain=cow"), "env.domain: unknown 'cow'; allowed: acrobot"),
         (("env=control/cheetah_run", "network=mnih2013"), "network: mnih2013 takes observations of shape"),
-        (
-            ("env=control/cheetah_run_pixels", "env.normalise_observations=true", "network=mnih2013"),
-            "env.normalise_observations: goes with",
-        ),
-        (
-            ("env=gym", "env.id=ale_py:ALE/Pong-v5", "env.normalise_observations=true"),
-            "env.normalise_observations: goes with",
-        ),
         (("env=control/cow",), "env: unknown choice 'control/cow'; did you mean"),
         (("env=control",), r"env: unknown choice 'control'; .*control/… \(102\)"),
     ],
@@ -614,8 +606,12 @@ def test_where_nothing_can_draw_the_command_says_what_to_install(tmp_path):
 def test_observations_are_scaled_by_mean_and_deviation():
     rng = np.random.default_rng(0)
     seen = rng.normal([3.0, -50.0, 7.0], [2.0, 0.1, 0.0], size=(500, 3)).astype(np.float32)
-    sums = sum(sums_of(observation) for observation in seen)
-    assert len(sums) == width(3)
+    sums = np.zeros(width(3))
+    for observation in seen:
+        add_observation(observation, sums)
+    before = sums.copy()
+    add_observation(np.array([1.0, np.inf, 2.0], np.float32), sums)
+    assert np.array_equal(sums, before)  # one that is not finite does not spoil the others
     scale = Scaling(sums)
     scaled = np.stack([scale(observation) for observation in seen])
     np.testing.assert_allclose(scaled[:, :2].mean(0), 0, atol=1e-3)
@@ -623,7 +619,21 @@ def test_observations_are_scaled_by_mean_and_deviation():
     assert np.abs(scaled[:, 2]).max() < 0.1  # a constant stays at its mean
     assert scale(np.array([1e9, -1e9, 7.0], np.float32))[:2].tolist() == [LIMIT, -LIMIT]
     assert np.array_equal(Scaling(np.zeros(7))(seen[0]), seen[0])
-    assert not sums_of(np.array([1.0, np.inf, 2.0])).any()  # one that is not finite does not spoil the others
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64, np.int64, np.bool_])
+def test_observations_of_every_kind_are_scaled_as_numpy_would(kind):
+    rng = np.random.default_rng(0)
+    seen = [(255 * rng.random((3, 4, 5))).astype(kind) for _ in range(20)]
+    sums = np.zeros(width(60))
+    for observation in seen:
+        add_observation(observation, sums)
+    values = np.stack(seen).reshape(20, -1).astype(np.float64)
+    np.testing.assert_allclose(sums, [20, *values.sum(0), *(values**2).sum(0)], rtol=1e-12)
+    expected = (values[-1] - values.mean(0)) / np.sqrt(values.var(0) + 1e-8)
+    found = Scaling(sums)(seen[-1])
+    assert found.dtype == np.float32 and found.shape == (3, 4, 5)
+    np.testing.assert_allclose(found.reshape(-1), np.clip(expected, -LIMIT, LIMIT), rtol=1e-4, atol=1e-3)
 
 
 def test_the_sums_of_all_actor_learners_are_one_another_s(bench):

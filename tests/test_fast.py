@@ -49,8 +49,11 @@ def pair(algo, network, env):
     return config, space, actions, models
 
 
-def game(space, steps, rng):
-    """Observations of which each differs from the one before in some places; on the right, lines of one colour."""
+def game(space, steps, rng, scaled=False):
+    """Observations of which each differs from the one before in some places; on the right, lines of one colour.
+
+    Pictures may be shifted and scaled, as `env.normalise_observations` does it.
+    """
     if space.dtype == np.float32:
         yield from rng.normal(size=(steps, *space.shape)).astype(np.float32)
         return
@@ -59,7 +62,7 @@ def game(space, steps, rng):
     edge = space.shape[2] // 3
     now[:, :, edge:] = now[:, :, edge : edge + 1]
     for _ in range(steps):
-        yield now
+        yield ((now - 90) / np.float32(60)).astype(np.float32) if scaled else now
         now = now.copy()
         y, x = rng.integers(0, space.shape[1] - 3, size=2)
         now[:, y : y + 4, x : x + 4] = rng.integers(low, high, now[:, y : y + 4, x : x + 4].shape, dtype=np.uint8)
@@ -82,7 +85,7 @@ def test_outputs_gradients_and_updates_are_the_modules(algo, network):
     cells = config.network.lstm_cells * (1 + config.network.separate)
     statistics = [np.zeros(parameter_count(models[1].module), np.float32) for _ in models]
     for T in (5, 1, 3, 5, 2, 4):
-        observations = list(game(space, T + 1, rng))  # the last one is bootstrapped from
+        observations = list(game(space, T + 1, rng, scaled=T in (1, 5)))  # the last one is bootstrapped from
         taken, returns = [random_action(actions, rng) for _ in range(T)], rng.normal(size=T).astype(np.float32)
         start = 0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None
         results = []
@@ -119,8 +122,8 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
         make_model(alone.module, space, alone.theta.clone(), None, sizes, implementation)
         for implementation in ("fast", "module")
     ]
-    for _ in range(3):  # the second time, what is unchanged since the first is not cut into blocks again
-        games = [list(game(space, T_MAX + 1, rng)) for _ in lengths]
+    for number in range(3):  # the second time, what is unchanged since the first is not cut into blocks again
+        games = [list(game(space, T_MAX + 1, rng, scaled=number == 2)) for _ in lengths]
         starts = [0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None for _ in lengths]
         taken = [[random_action(actions, rng) for _ in range(T)] for T in lengths]
         returns = [rng.normal(size=T).astype(np.float32) for T in lengths]

@@ -160,8 +160,8 @@ class Environment(Component, ABC):
         return step
 
 
-class OfStates(Environment):
-    """An environment whose observations are vectors, or can be."""
+class Scalable(Environment):
+    """An environment whose observations may be shifted and scaled."""
 
     normalise_observations: bool
     """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen."""

@@ -10,14 +10,14 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field
 
-from a3crepro.environments._environment import Environment, PlainEnv
+from a3crepro.environments._environment import PlainEnv, Scalable
 from a3crepro.environments._view import SIDE, Eye, World, draw
 from a3crepro.settings import PositiveCount, PositiveFloat
 
 FRAMES_PER_SECOND = 60
 
 
-class FirstPerson(Environment):
+class FirstPerson(Scalable):
     """Seen through an eye in a flat world: RGB, uint8 [3, 84, 84]."""
 
     plays_by_keys: ClassVar[bool] = True

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import model_validator
 
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import OfStates, plain_attributes, set_attributes
+from a3crepro.environments._environment import Scalable, plain_attributes, set_attributes
 from a3crepro.plain import Tree
 from a3crepro.settings import Count, PositiveCount, UserError
 
@@ -31,7 +31,7 @@ UNLIMITED = 1e10
 """What MuJoCo gives as the bounds of an actuator that has none."""
 
 
-class Control(OfStates):
+class Control(Scalable):
     """A task of the Control Suite. Actions are vectors in its bounds, where it has any; rewards are in [0, 1] a frame.
 
     Those of `lqr` are not: they are 1 less a cost without a limit.

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import field_validator
 
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import OfStates, plain_attributes, set_attributes
+from a3crepro.environments._environment import Scalable, plain_attributes, set_attributes
 from a3crepro.plain import Tree
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MUJOCO = "gymnasium.envs.mujoco"
 """And, beside these, in a simulation."""
 
 
-class Gym(OfStates):
+class Gym(Scalable):
     """An environment of gymnasium's registry, with the time limit that is registered with it."""
 
     id: str

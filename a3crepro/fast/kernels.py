@@ -22,9 +22,11 @@ from a3crepro.kernels import kernel
 F1, F2, F3, F4 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]", "float32[:,:,:,::1]"
 I1, I2 = "int32[::1]", "int32[:,::1]"
 U2, U3 = "uint8[:,::1]", "uint8[:,:,::1]"
+PICTURES = (U3, F3)
+"""As they are, or shifted and scaled."""
 
 
-@kernel(f"void({U3}, {U3}, int64, {U2})")
+@kernel(*(f"void({P}, {P}, int64, {U2})" for P in PICTURES))
 def mark_changes(now, before, size, changed):
     """changed[y, x] = whether any pixel of the block of size x size differs in any channel; then before = now."""
     width = now.shape[2]
@@ -34,7 +36,7 @@ def mark_changes(now, before, size, changed):
         for channel in range(now.shape[0]):
             for line in range(y * size, (y + 1) * size):
                 for x in range(width):
-                    difference[x] |= now[channel, line, x] ^ before[channel, line, x]
+                    difference[x] |= now[channel, line, x] != before[channel, line, x]
                     before[channel, line, x] = now[channel, line, x]
         for x in range(changed.shape[1]):
             changed[y, x] = 0
@@ -42,7 +44,7 @@ def mark_changes(now, before, size, changed):
                 changed[y, x] |= difference[x * size + i] != 0
 
 
-@kernel(f"void({U3}, int64, {U2})")
+@kernel(*(f"void({P}, int64, {U2})" for P in PICTURES))
 def mark_repeats(now, size, repeats):
     """repeats[y, x] = whether the block of size x size at (y, x) equals the one on its left in all channels."""
     width = now.shape[2]
@@ -53,7 +55,7 @@ def mark_repeats(now, size, repeats):
             for line in range(y * size, (y + 1) * size):
                 left, right = now[channel, line, : width - size], now[channel, line, size:]
                 for x in range(width - size):
-                    difference[x] |= left[x] ^ right[x]
+                    difference[x] |= left[x] != right[x]
         repeats[y, 0] = 0
         for x in range(1, repeats.shape[1]):
             repeats[y, x] = 1
@@ -61,7 +63,7 @@ def mark_repeats(now, size, repeats):
                 repeats[y, x] &= difference[(x - 1) * size + i] == 0
 
 
-@kernel(f"void({U3}, int64, int64, int64, float32, {F1})")
+@kernel(*(f"void({P}, int64, int64, int64, float32, {F1})" for P in PICTURES))
 def block_to_row(now, top, left, size, scale, row):
     """One block of pixels [channels, height, width] as a row of floats."""
     i = 0
@@ -72,7 +74,7 @@ def block_to_row(now, top, left, size, scale, row):
                 i += 1
 
 
-@kernel(f"void(int64, int64, {U3}, {U3}, int64, float32, {I2}, {I1}, {I1}, {U2}, {F2})")
+@kernel(*(f"void(int64, int64, {P}, {P}, int64, float32, {I2}, {I1}, {I1}, {U2}, {F2})" for P in PICTURES))
 def observe(t, lane, now, before, size, scale, index, latest, counts, changed, rows):
     """Cuts pixels [channels, height, width] into blocks of size x size; a block that changed gets a new row of floats.
 

@@ -203,7 +203,7 @@ class FastNetwork:
         channels, height, _ = spec.observation
         block = self.block = spec.convolutions[0][2]
         below = self.pixels = Rows(height // block, channels * block * block, slots, self.lanes)
-        self.previous = np.zeros((self.lanes, *spec.observation), np.uint8)
+        self.previous = [np.zeros(spec.observation, np.uint8) for _ in range(self.lanes)]
         self.latest = np.arange(below.index.shape[1], dtype=np.int32)
         self.convolutions: list[Convolution] = []
         for shape, (_, _, stride) in zip(spec.shapes[::2], spec.convolutions, strict=False):
@@ -255,16 +255,20 @@ class FastNetwork:
         return np.stack((self.h[slot + 1, lane], self.c[slot + 1, lane]))
 
     def forward(self, slot: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
-        """Outputs [lanes, width] for each lane's observation, uint8 [channels, height, width].
+        """Outputs [lanes, width] for each lane's observation [channels, height, width]: uint8, or float32 as it is.
 
         The slots before it belong to earlier ones. None: a lane that is not asked; its outputs mean nothing.
         """
         pixels, last = self.pixels, self.convolutions[-1].rows
         pixels.counts[slot + 1] = pixels.counts[slot]
         for lane, observation in enumerate(observations):
+            if observation is not None and observation.dtype != self.previous[lane].dtype:
+                self.previous[lane] = observation + 1  # different everywhere
             previous = self.previous[lane]
-            now = previous if observation is None else observation
-            k.observe(slot, lane, now, previous, self.block, self.spec.scale, pixels.index, self.latest,
+            now, scale = previous if observation is None else observation, 1.0
+            if now.dtype == np.uint8:
+                scale = self.spec.scale
+            k.observe(slot, lane, now, previous, self.block, scale, pixels.index, self.latest,
                       pixels.counts, pixels.changed, pixels.values)  # fmt: skip
         for layer in self.convolutions:
             layer.forward(slot)

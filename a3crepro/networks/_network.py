@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import gymnasium as gym
 import numpy as np
@@ -30,9 +30,6 @@ class Network(Component, ABC):
 
     Heads share all of it, or the value has one of its own.
     """
-
-    takes_scaled_pictures: ClassVar[bool] = False
-    """Pictures may come as float32, each pixel shifted and scaled by its own mean and deviation."""
 
     lstm_cells: Count
     """Number of LSTM cells behind the torso; 0: no recurrence."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import gymnasium as gym
 from torch import nn
 
@@ -16,8 +14,6 @@ class ControlPixels(Network):
     The paper does not give the convolutions' sizes; these are the Atari network's (§8): 16 filters 8x8 with stride 4,
     32 filters 4x4 with stride 2.
     """
-
-    takes_scaled_pictures: ClassVar[bool] = True
 
     @property
     def title(self) -> str:
