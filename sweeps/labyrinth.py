@@ -2,10 +2,11 @@
 
   python sweeps/labyrinth.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 4 choices of the rate and RMSProp's ε for 3M frames in new mazes, the rate falling over 12M; then the best for
-12M frames: with 3 fresh seeds in new mazes, with one in a maze that stays; 16 actor-learners in virtual time: 8 runs.
+laptop: 2 rates x 3 weights of the entropy, and pictures as they are instead of scaled, for 4M frames in new mazes, the
+rate falling over 12M; then the best for 12M frames: with 3 fresh seeds in new mazes, with one in a maze that stays; 16
+actor-learners in virtual time: 11 runs.
 paper: 10 rates, 16 processes: 20 runs of 400M frames.
-Core-hours at the scale laptop: 3.6.
+Core-hours at the scale laptop: 6.0.
 """
 
 from __future__ import annotations
@@ -26,10 +27,9 @@ LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=1_000_000", f"opt
 """The runs of the search are the first frames of the longer ones' schedule."""
 PAPER = (*COMMON, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000")
 CHOICES: Sequence[Choice] = (
-    {"optimizer__lr": 7e-4}, {"optimizer__lr": 2e-3},
-    {"optimizer__lr": 3e-4, "optimizer__epsilon": 1e-5}, {"optimizer__lr": 7e-4, "optimizer__epsilon": 1e-5},
-)  # fmt: skip
-"""Rates with the paper's ε, with which RMSProp is nearly SGD where rewards are rare, and with one that prevents it."""
+    *({"optimizer__lr": rate, "algo__entropy_beta": beta} for rate in (1e-3, 2e-3) for beta in (1e-3, 3e-3, 1e-2)),
+    {"optimizer__lr": 2e-3, "algo__entropy_beta": 1e-3, "env__normalise_observations": "false"},
+)
 
 
 def with_fresh_seeds(
@@ -58,7 +58,7 @@ EXPERIMENT = Experiment(
             SMOKE, lambda scores: with_fresh_seeds(scores, CHOICES[:1], 2_000, 4_000, (1, 1), 2), best=1, later=2
         ),
         "laptop": Scale(
-            LAPTOP, lambda scores: with_fresh_seeds(scores, CHOICES, 3_000_000, LONG, (3, 1)), best=1, later=4
+            LAPTOP, lambda scores: with_fresh_seeds(scores, CHOICES, 4_000_000, LONG, (3, 1)), best=1, later=4
         ),
         "paper": Scale(
             PAPER,
