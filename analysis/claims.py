@@ -99,7 +99,7 @@ Rules that were changed after runs they decide on had been made:
   one's were known on four tasks, and after trials with other entropy costs, rates and budgets; the third, with separate
   networks and with scaled pictures, when the second's were known on seven tasks, and after trials with these. The
   second counts for the range of good rates, too, on the four tasks that the paper's updates were tried on.
-- physical tasks: the runs from pixels that learn are to be longer, 3M steps instead of 1M, after all runs.
+- physical tasks: the runs from pixels that learn were made longer, 3M steps instead of 1M, after all runs.
 - physical tasks: constant actions with noise are among the policies that do not look, and intervals instead of means
   decide on how many tasks a score is as good as the Suite's; after all 313 runs. Before that 6 of 11 parts were
   reproduced instead of 4, and the range of good rates, 0.85 decades with the swing-up, was *not reproduced*.

@@ -6,7 +6,7 @@ laptop: 2 rates x 3 weights of the entropy, and pictures as they are instead of 
 rate falling over 12M; then the best for 12M frames: with 3 fresh seeds in new mazes, with one in a maze that stays; 16
 actor-learners in virtual time: 11 runs.
 paper: 10 rates, 16 processes: 20 runs of 400M frames.
-Core-hours at the scale laptop: 6.0.
+Core-hours at the scale laptop: 4.2.
 """
 
 from __future__ import annotations
