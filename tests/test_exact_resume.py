@@ -122,7 +122,6 @@ MANY = [case if number % 3 == 0 else pytest.param(*case, marks=pytest.mark.slow)
 FRAMES = {"toy": 1500, "minatar": 1500, "control": 1500}
 FURTHER = {
     "control/reacher_hard": ("algo.t_max=20", "env.normalise_observations=true"),
-    "labyrinth": ("env.normalise_observations=true",),
     "toy/point_mass": ("algo.t_max=episode",),
 }
 

@@ -262,12 +262,11 @@ class FastNetwork:
         pixels, last = self.pixels, self.convolutions[-1].rows
         pixels.counts[slot + 1] = pixels.counts[slot]
         for lane, observation in enumerate(observations):
-            if observation is not None and observation.dtype != self.previous[lane].dtype:
-                self.previous[lane] = observation + 1  # different everywhere
             previous = self.previous[lane]
-            now, scale = previous if observation is None else observation, 1.0
-            if now.dtype == np.uint8:
-                scale = self.spec.scale
+            now = previous if observation is None else observation
+            if now.dtype != previous.dtype:
+                previous = self.previous[lane] = now + 1  # different everywhere
+            scale = self.spec.scale if now.dtype == np.uint8 else 1.0
             k.observe(slot, lane, now, previous, self.block, scale, pixels.index, self.latest,
                       pixels.counts, pixels.changed, pixels.values)  # fmt: skip
         for layer in self.convolutions:
