@@ -24,7 +24,7 @@ SCRIPTS = [
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 160, "learning_speed": 160, "thread_scaling": 168, "optimizers": 160, "ablations": 64,
-    "atari_table": 45, "mujoco": 313, "racing": 32, "labyrinth": 11,
+    "atari_table": 45, "mujoco": 313, "racing": 32, "labyrinth": 10,
     "first_runs": 7, "implementations": 24, "executions": 60,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""

@@ -55,7 +55,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
     "ablations": (8, 64, 2000),
     "mujoco": (6, 247, 2750),
     "racing": (4, 8, 800),
-    "labyrinth": (1, 7, 20),
+    "labyrinth": (1, 6, 20),
     "first_runs": (7, 7),
     "implementations": (8, 24),
     "executions": (12, 60),
