@@ -213,9 +213,8 @@ class ActorLearner:
         """A rollout without a step yet; in a new episode, where the last one ended."""
         if self._episode_ended:
             self._start_episode()
-        if self._seen.size:
-            self.scale = Scaling(self.seen_by_all())
-            self.observation = self.scale(self._unscaled)
+        if self._seen.size and (scale := self.current_scale()) is not self.scale:
+            self.scale, self.observation = scale, scale(self._unscaled)
         return Rollout(self.state, self.config.env.frames_per_step)
 
     def decide(self) -> Action:
@@ -286,9 +285,9 @@ class ActorLearner:
         self.global_frames = frames
         self._read_at.append(self.shared.updates())
 
-    def seen_by_all(self) -> np.ndarray:
-        """Sums of the observations that all actor-learners have had."""
-        return self.shared.seen()
+    def current_scale(self) -> Scaling:
+        """What scales observations, from what all actor-learners have seen."""
+        return self.shared.scale()
 
     def monitor(self, value: float) -> None:
         """Shows a number (the policy's entropy, ε) on the screen."""
@@ -391,8 +390,8 @@ class ActorLearner:
             self._start_episode()
             return
         self.config.env.restore(self.env, tree["env"])
-        self._env_seed, self.observation, self._seen[:] = tree["env_seed"], tree["observation"], tree["seen"]
-        self._unscaled = self.observation
+        self._env_seed, self._unscaled, self._seen[:] = tree["env_seed"], tree["observation"], tree["seen"]
+        self.observation = self.scale(self._unscaled)
         self.state = self._recurrent(tree["state"])
         decision = tree["decision"]
         self._decision = None if decision is None else (decision[0], self._recurrent(decision[1]))

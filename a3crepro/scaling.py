@@ -39,7 +39,8 @@ class Scaling:
     """
 
     def __init__(self, sums: np.ndarray) -> None:
-        self.known = sums.size > 0 and sums[0] > 0
+        self.observations = float(sums[:1].sum())
+        self.known = self.observations > 0
         if self.known:
             self.mean, squares = (sums[1:] / sums[0]).reshape(2, -1)
             self.deviation = np.sqrt(np.maximum(squares - self.mean**2, 0) + 1e-8)

@@ -2,9 +2,9 @@
 
   python sweeps/labyrinth.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 2 rates x 2 weights of the entropy, and at the first of these with rewards clipped to 1 and with pictures as they
-are instead of scaled, for 4M frames in new mazes, the rate falling over 10M; then the best for 10M frames: with 3 fresh
-seeds in new mazes, with one in a maze that stays; 16 actor-learners in virtual time: 6 runs and 4 that follow.
+laptop: 2 rates x 2 weights of the entropy, and at the first of these with rewards clipped to 1 and with pictures as
+they are instead of scaled, for 4M frames in new mazes, the rate falling over 10M; then the best for 10M frames: with 3
+fresh seeds in new mazes, with one in a maze that stays; 16 actor-learners in virtual time: 6 runs and 4 that follow.
 paper: 10 rates, 16 processes: 20 runs of 400M frames.
 Core-hours at the scale laptop: 3.6.
 """

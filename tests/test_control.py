@@ -4,6 +4,7 @@ import csv
 import importlib
 import math
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -27,6 +28,7 @@ from a3crepro.mathematics.variance import LEAST_VARIANCE, moments
 from a3crepro.plain import from_arrays, to_arrays
 from a3crepro.scaling import LIMIT, Scaling, add_observation, width
 from a3crepro.settings import UserError
+from a3crepro.shared_state import SharedState
 
 TASKS = [name for name in choices("env") if name.startswith("control/") and not name.endswith("_pixels")]
 SOME = ["control/cartpole_swingup", "control/finger_turn_easy", "control/reacher_hard", "control/quadruped_escape"]
@@ -546,6 +548,7 @@ def test_a_run_from_pixels_trains(tmp_path):
 
 RENDERER_WANTED = """
 import os
+import pickle
 from a3crepro.config import compose
 env = compose("env=gym", "env.id=HalfCheetah-v5").env
 env.make(training=True).close()
@@ -646,6 +649,23 @@ def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
     b.synchronise()
     b.begin()
     assert np.array_equal(b.observation, Scaling(case.shared.seen())(raw)) and not np.array_equal(b.observation, raw)
+
+
+def test_the_scale_is_renewed_when_a_hundredth_more_was_seen():
+    shared = SharedState(torch.zeros(1), target=False, statistics_rows=1, threads=2, sums=width(1))
+    assert not shared.scale().known
+    shared.sums[:] = torch.tensor([[400.0, 800.0, 2000.0], [600.0, 1200.0, 3000.0]])
+    first = shared.scale()
+    assert (first.observations, *first.mean, *first.deviation.round(6)) == (1000, 2, 1)
+    shared.sums[1] += torch.tensor([10.0, 1000.0, 100_000.0])
+    assert shared.scale() is first
+    other = pickle.loads(pickle.dumps(shared))  # as another process has it
+    assert other.scale() is not first and other.scale().mean == first.mean
+    shared.sums[1, 0] += 1
+    second = shared.scale()
+    assert second is not first and np.array_equal(second.mean, Scaling(shared.seen()).mean)
+    shared.restore(other.arrays())
+    assert shared.scale().mean == first.mean
 
 
 def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):

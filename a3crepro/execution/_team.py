@@ -18,6 +18,7 @@ from a3crepro.execution._post import LETTERS, Report
 from a3crepro.model import Answer, Batch, Model
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT
+from a3crepro.scaling import Scaling
 from a3crepro.shared_state import TARGET, TARGET_VERSION, SharedState
 
 
@@ -70,8 +71,8 @@ class Member(ActorLearner):
         self.read_shared(self.team.frames)
         self.model.synchronise()
 
-    def seen_by_all(self) -> np.ndarray:
-        return self.team.seen
+    def current_scale(self) -> Scaling:
+        return self.team.scale
 
     def apply(self) -> None:
         self.due = True
@@ -188,8 +189,8 @@ class Team:
             member.team = self
 
     def look(self) -> None:
-        """Takes note of T and of the observations' moments, which are those of the whole round for all its members."""
-        self.frames, self.seen = self.shared.frames(), self.shared.seen()
+        """Takes note of T and of what scales observations, which stay what they are in the whole round."""
+        self.frames, self.scale = self.shared.frames(), self.shared.scale()
 
     def _report(self, what: Episode | Snapshot) -> None:
         if isinstance(what, Episode):
