@@ -2,9 +2,9 @@
 
   python sweeps/racing.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: the slow car alone, 4 methods x 2 rates x 2M frames, the rate falling over 8M; then each method's best rate with
-3 fresh seeds there for 8M frames, and one in each of the other settings for 4M; 16 actor-learners in virtual time: 8
-runs and 24 that follow. ε is annealed over 1M frames, not over §8's 4M.
+laptop: the slow car alone, 4 methods x 2 rates x 1.5M frames, the rate falling over 5M; then each method's best rate
+with 3 fresh seeds there for 5M frames, and one in each of the other settings for 2.5M; 16 actor-learners in virtual
+time: 8 runs and 24 that follow. ε is annealed over 1M frames, not over §8's 4M.
 paper: the same settings and methods, the 50 rates, 16 processes: 800 runs of 400M frames; the paper's curves go on
 for two days.
 Core-hours at the scale laptop: 11.7.
@@ -22,8 +22,8 @@ from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
 TWO = EIGHT[2:5:2]
-LONG = 8_000_000
-LAPTOP = (*QUIET, "execution=virtual_time", "frames=2_000_000", "evaluation.every=400_000", "evaluation.episodes=10",
+LONG = 5_000_000
+LAPTOP = (*QUIET, "execution=virtual_time", "frames=1_500_000", "evaluation.every=250_000", "evaluation.episodes=10",
           f"optimizer.anneal_frames={LONG}", "env.schedule.epsilon_anneal_frames=1_000_000")  # fmt: skip
 """The runs of the search are the first frames of the longer ones' schedule, as are those in other settings."""
 PAPER = (*QUIET, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000", "evaluation.episodes=10")

@@ -695,7 +695,7 @@ def test_races_are_told_as_shares_of_the_expert_in_the_same_setting(results, mon
         _, *cells, chance, _ = told = racing.ours_in(mine, env)
         fresh = mine.runs[(mine.runs["env"] == env) & (mine.runs["seed"] >= 1000)]
         means = fresh.groupby("method")["score"].mean() / expert
-        budget = "8M frames" if env == "racing/slow" else "4M frames"
+        budget = "5M frames" if env == "racing/slow" else "2.5M frames"
         for method, cell in zip(METHODS, cells, strict=True):
             assert cell.startswith(f"{100 * means[method]:.2f} (") and cell.endswith(budget), cell
         assert told[0] == f"{racing.SETTINGS[env]}, ours" and told[-1] == f"{expert:.1f}"
