@@ -239,6 +239,23 @@ def test_one_step_methods_see_the_others_writes_at_once(bench):
         np.testing.assert_allclose(learner.outputs()["q"], before + 1.0, rtol=1e-5)
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("network", ["mnih2013", "mnih2015"])
+def test_the_gradient_of_one_of_several_states_is_the_modules(network, scaled):
+    """As a one-step method asks for it: the others, whose rows it may share, have no part in it."""
+    config, space, _, (_, module) = pair("one_step_q", network, CASES[network])
+    fast = make_model(module.module, space, module.theta.clone(), lambda: 0, Sizes(6, 6), "fast")
+    observations = list(game(space, 6, np.random.default_rng(0), scaled))
+    for observation in observations:
+        fast.outputs(observation, None)
+    for number in (3, 0, 5, 4):
+        for model in (fast, module):
+            model.clear_gradient()
+            model.accumulate([observations[number]], [1], np.array([number + 1.0], np.float32), None, config.algo)
+        for start, end in pairwise(fast.spec.bounds):
+            close(fast.full_gradient()[start:end], module.full_gradient()[start:end], 1e-4)
+
+
 def test_longer_rollouts_than_are_unrolled(bench):
     (fast, taken), (module, expected) = (
         run(bench, how, "a3c", "minatar/breakout", 50, "algo.t_max=12") for how in ("fast", "module")

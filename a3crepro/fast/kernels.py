@@ -175,7 +175,7 @@ def convolve(
 
 @kernel(f"void({F2}, {F2}, {I2}, {F2}, {F2}, {F2}, {F1}, {F2})")
 def convolve_backward(d_rows, patches, source, weight, d_patches, d_weight, d_bias, d_rows_in):
-    """Gradients of weight, bias (added) and input rows (where there is room for them) from those of the rows."""
+    """Gradients of weight (set), bias and, where there is room for them, input rows (added) from those of the rows."""
     np.dot(patches.T, d_rows, d_weight)
     for r in range(d_rows.shape[0]):
         for c in range(d_bias.size):
@@ -183,7 +183,6 @@ def convolve_backward(d_rows, patches, source, weight, d_patches, d_weight, d_bi
     if d_rows_in.size == 0:
         return
     np.dot(d_rows, weight.T, d_patches)
-    d_rows_in[:] = 0
     channels = d_rows_in.shape[1]
     for r in range(d_rows.shape[0]):
         for k in range(source.shape[1]):

@@ -47,6 +47,10 @@ class Rows:
         self.changed = np.zeros((lanes * side, side), np.uint8)
         self.values = zeros(slots * lanes * side * side, channels)
 
+    def used(self, slots: slice) -> slice:
+        """From the oldest row that one of these slots has to their latest; some in between may be others' alone."""
+        return slice(int(self.index[slots].min()), int(self.counts[slots.stop]))
+
 
 class Convolution:
     """One rectified convolution over the rows below it.
@@ -80,11 +84,16 @@ class Convolution:
         k.convolve(slot, below.changed, below.index, below.values, self.size, self.stride, self.weight, self.bias,
                    rows.index, rows.counts, rows.changed, self.source, self.patches, rows.values)  # fmt: skip
 
-    def backward(self, rows: int, d_below: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
-        """From `d_rows` of the first so many rows to d_below, and added to the gradients in PyTorch's layout."""
-        d_rows = self.d_rows[:rows]
-        k.rectify_gradient(d_rows, self.rows.values[:rows])
-        k.convolve_backward(d_rows, self.patches[:rows], self.source[:rows], self.weight, self.d_patches[:rows],
+    def backward(self, slots: slice, d_below: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
+        """From `d_rows` of these slots to d_below, and added to the gradients in PyTorch's layout.
+
+        What is written to d_below outside of these slots' rows means nothing.
+        """
+        rows = self.rows.used(slots)
+        d_rows = self.d_rows[rows]
+        d_below[self.below.used(slots)] = 0
+        k.rectify_gradient(d_rows, self.rows.values[rows])
+        k.convolve_backward(d_rows, self.patches[rows], self.source[rows], self.weight, self.d_patches[rows],
                             self.d_weight, bias, d_below)  # fmt: skip
         k.add(self.d_weight.reshape(-1), self.order, weight)
 
@@ -296,12 +305,11 @@ class FastNetwork:
         last = self.convolutions[-1]
         index = last.rows.index[slots]
         k.gather_states(index, last.rows.values, hidden.inputs[now])
-        last.d_rows[: last.rows.counts[slots.stop]] = 0
+        last.d_rows[last.rows.used(slots)] = 0
         k.dense_backward(index, delta, self.blocks, last.d_rows)
         for i in reversed(range(len(self.convolutions))):
-            layer, below = self.convolutions[i], self.convolutions[i - 1]
-            d_below = below.d_rows[: below.rows.counts[slots.stop]] if i else zeros(0, 0)
-            layer.backward(layer.rows.counts[slots.stop], d_below, gradient.part(2 * i), gradient.part(2 * i + 1))
+            d_below = self.convolutions[i - 1].d_rows if i else zeros(0, 0)
+            self.convolutions[i].backward(slots, d_below, gradient.part(2 * i), gradient.part(2 * i + 1))
 
     def _heads_backward(self, d_outputs: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
         """Through heads and LSTM cells; the gradient of the rectified hidden units, [T * lanes, hidden]."""
