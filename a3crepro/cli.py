@@ -36,7 +36,7 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
     if usage and (asked or (needs_words and not sys.argv[1:])):
         print(usage)
         raise SystemExit(0 if asked else 2)
-    _end_at_once_on_signals(", with no run to save")  # until training begins, which has handlers of its own
+    _end_at_once_on_signals("")  # until training begins, which has handlers of its own
     threading.excepthook = _told_by_main_thread
     from hydra.errors import HydraException
 

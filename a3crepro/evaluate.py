@@ -113,8 +113,8 @@ def _without_run(overrides: list[str], own: Mapping[str, str | None]) -> tuple[C
         if own[key] is not None:
             raise UserError(f"{key}: goes with policy=constant")
     if policy not in players:
-        allowed = ", ".join(["constant", *players])
-        raise UserError(f"policy: allowed for {config.env.title} without a run's directory: {allowed}; got {policy!r}")
+        allowed, got = ", ".join(["constant", *players]), "missing" if policy is None else f"got {policy!r}"
+        raise UserError(f"policy: {got}; allowed for {config.env.title} without a run's directory: {allowed}")
     return config, players[policy], 0
 
 

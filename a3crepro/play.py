@@ -21,6 +21,8 @@ from a3crepro.film import enlarged
 from a3crepro.settings import UserError
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+"""Variables one of which says where a window is to be; without any, SDL tries all it knows, and talks about it."""
 INVISIBLE = ("dummy", "offscreen")
 """Drivers that SDL falls back to where there is no display: nobody would see the window."""
 LEAST = 480
@@ -78,13 +80,15 @@ class Window:
 
     def __init__(self, title: str) -> None:
         self.title, self.pygame = title, _pygame()
+        if not any(os.environ.get(name) for name in DISPLAYS):
+            raise UserError("play: there is no display to open a window on; is DISPLAY set?")
         try:
             self.pygame.display.init()
             driver = self.pygame.display.get_driver()
         except self.pygame.error as error:
-            raise UserError(f"play: there is no display to open a window on ({error}); is DISPLAY set?") from error
+            raise UserError(f"play: there is no display to open a window on ({error}); is DISPLAY right?") from error
         if driver in INVISIBLE and "SDL_VIDEODRIVER" not in os.environ:
-            raise UserError("play: there is no display to open a window on; is DISPLAY set?")
+            raise UserError("play: there is no display to open a window on; is DISPLAY right?")
         self.clock, self.surface = self.pygame.time.Clock(), None
 
     def __enter__(self) -> Window:

@@ -39,7 +39,7 @@ class Scaling:
     """
 
     def __init__(self, sums: np.ndarray) -> None:
-        self.observations = float(sums[:1].sum())
+        self.observations = float(sums[0]) if sums.size else 0.0
         self.known = self.observations > 0
         if self.known:
             self.mean, squares = (sums[1:] / sums[0]).reshape(2, -1)

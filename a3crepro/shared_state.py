@@ -65,8 +65,9 @@ class SharedState:
       staleness: how many gradients of each actor-learner came to a θ that had had 0, 1, 2, … updates since they
         read it, int64 [threads, 512].
       sums: of the observations of each actor-learner, float64 [threads, 1 + 2 components], or of width 0
-        where observations are not scaled. A reader may see a new count beside old sums, for a moment, as with θ.
-      scaled_by: their sum over the actor-learners, as it was when it was last renewed (`scale`), float64 [width].
+        where observations are not scaled.
+      scaled_by: their sum over the actor-learners, as it was when it was last renewed (`scale`), float64 [width]. Like
+        a copy of θ, it may have some of an actor-learner's numbers of before and some of after its last rollout.
       marks: what was done at multiples of T, int64 [3].
       monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].
     """
@@ -88,7 +89,7 @@ class SharedState:
         self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
 
     def share(self, lock: AbstractContextManager[Any]) -> None:
-        """Moves everything into shared memory; the lock is that of rare events (`crossed`), never of an update."""
+        """Moves everything into shared memory; the lock is that of rare events, never of an update."""
         for tensor in (*map(self.__getattribute__, self.ARRAYS), self.flags):
             tensor.share_memory_()
         self.__dict__.pop("_cached", None)
@@ -180,15 +181,15 @@ class SharedState:
         """
         scaled_by = self._views.scaled_by
         scale: Scaling | None = self.__dict__.get("_scale")
-        if scale is None or self._scale_is_due() or scale.observations != scaled_by[:1].sum():
+        if scale is None or (scaled_by.size and (self._scale_is_due() or scale.observations != scaled_by[0])):
             with self.lock:
-                if self._scale_is_due():
+                if scaled_by.size and self._scale_is_due():
                     scaled_by[:] = self.seen()
                 scale = self.__dict__["_scale"] = Scaling(scaled_by)
         return scale
 
     def _scale_is_due(self) -> bool:
-        return bool(self._views.sums[:, :1].sum() > GROWTH * self._views.scaled_by[:1].sum())
+        return bool(self._views.sums[:, 0].sum() > GROWTH * self._views.scaled_by[0])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """A copy of everything needed to go on."""
@@ -200,6 +201,7 @@ class SharedState:
         Raises:
           KeyError, ValueError: an array is missing or of another shape.
         """
+        arrays = {"scaled_by": self.scaled_by.numpy(), **arrays}  # a run of before there was one: it is renewed at once
         for name in self.ARRAYS:
             tensor = getattr(self, name)
             if arrays[name].shape != tuple(tensor.shape):

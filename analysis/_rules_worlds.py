@@ -26,7 +26,7 @@ SEVERAL = 8
 WIDE = 1.0
 """Decades, median over tasks: the readings of the paper's panels have 1.0 (Pendulum) to 2.0 (Walker 2D)."""
 TWICE = 2.0
-"""As much as one gets who goes straight on, without looking, and turns where there is no way on."""
+"""Times the score of the blind player, who goes straight on and turns where there is no way on."""
 SHARE_OF_REFERENCE = 0.75
 """§5.2: A3C reached 75 to 90 % of the human tester's score."""
 MUCH = 2.0
@@ -137,7 +137,7 @@ def multi_step_drives_sooner(mine: Ours) -> Verdict:
     """
     (ratios, missed), (theirs, _) = times_as_long(our_shares(mine), "frames"), times_as_long(paper_shares(), "hours")
     if len(ratios) < 2:
-        return Verdict(NO_DATA, "–")
+        return Verdict("not decided: fewer than two settings", "–")
     interval = Interval(*np.exp(interval_of_mean(ratios)))
     verdict = decided(interval, MUCH)
     if missed["one-step" if verdict == "not reproduced" else "multi-step"]:

@@ -23,8 +23,8 @@ PAPER = 50.0
 
 def draw(axes: Axes, mine: Ours, env: str) -> None:
     """Each run as a thin line, their mean as a thick one, beside players that learn nothing."""
-    scores = mine.evaluations()
-    shown = scores[scores["run"].isin(chosen(mine, env)["run"])]
+    table = mine.evaluations()
+    shown = table[table["run"].isin(chosen(mine, env)["run"])]
     if len(shown):
         frames, scores = stacked(shown, "frames")
         frames /= 1e6

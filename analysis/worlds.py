@@ -38,7 +38,7 @@ class Episode(NamedTuple):
     """What is shown of an episode."""
 
     views: list[np.ndarray]
-    """One of each part of it: what stands upright covers about a tenth of the picture, if it ever does."""
+    """One of each part of it: what stands upright covers about a thirtieth of the picture, if it ever does."""
     way: np.ndarray
     """The map with the way that was gone."""
     score: float
@@ -63,7 +63,7 @@ def episode(config: Config, policy: Policy, frames: int = 0) -> Episode:
     rng = np.random.default_rng([SEED, frames])
     score = play_episode(env, policy, rng, config.max_evaluation_steps, look, break_way)
     parts = np.array_split(np.arange(len(pictures)), VIEWS)
-    views = [pictures[min(part, key=lambda step: abs(covered[step] - 0.1))] for part in parts]
+    views = [pictures[min(part, key=lambda step: abs(covered[step] - 0.03))] for part in parts]
     return Episode(views, drawn(env, np.array(way)), score)
 
 

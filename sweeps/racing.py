@@ -21,7 +21,8 @@ from a3crepro.sweeping.command import main
 from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
-TWO = EIGHT[2:5:2]
+TWO = EIGHT[2], EIGHT[4]
+"""3.7e-4 and 1.2e-3."""
 LONG = 5_000_000
 LAPTOP = (*QUIET, "execution=virtual_time", "frames=1_500_000", "evaluation.every=250_000", "evaluation.episodes=10",
           f"optimizer.anneal_frames={LONG}", "env.schedule.epsilon_anneal_frames=1_000_000")  # fmt: skip

@@ -548,7 +548,6 @@ def test_a_run_from_pixels_trains(tmp_path):
 
 RENDERER_WANTED = """
 import os
-import pickle
 from a3crepro.config import compose
 env = compose("env=gym", "env.id=HalfCheetah-v5").env
 env.make(training=True).close()
@@ -666,6 +665,10 @@ def test_the_scale_is_renewed_when_a_hundredth_more_was_seen():
     assert second is not first and np.array_equal(second.mean, Scaling(shared.seen()).mean)
     shared.restore(other.arrays())
     assert shared.scale().mean == first.mean
+    before = {name: array for name, array in other.arrays().items() if name != "scaled_by"}  # of an older version
+    old = SharedState(torch.zeros(1), target=False, statistics_rows=1, threads=2, sums=width(1))
+    old.restore(before)
+    assert old.scale().mean == Scaling(other.seen()).mean
 
 
 def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):

@@ -117,6 +117,7 @@ CASES = [
     ("a3c", "control/reacher_hard", "control_lstm"),
     ("a3c", "labyrinth", "mnih2013_lstm"),
     ("n_step_q", "racing/fast_bots", "mnih2013"),
+    ("one_step_sarsa", "racing/slow", "mnih2013"),
 ]
 MANY = [case if number % 3 == 0 else pytest.param(*case, marks=pytest.mark.slow) for number, case in enumerate(CASES)]
 FRAMES = {"toy": 1500, "minatar": 1500, "control": 1500}

@@ -549,7 +549,7 @@ def test_the_four_settings_differ_as_they_should():
 @pytest.mark.parametrize("env", DIFFERENT)
 @pytest.mark.filterwarnings("error")
 def test_gymnasium_s_checker_has_nothing_to_say(env):
-    check_env(compose(f"env={env}").env.make(training=True), skip_render_check=True)
+    check_env(compose(f"env={env}").env.make(training=True, render=True), skip_render_check=True)
 
 
 @pytest.mark.parametrize("env", DIFFERENT)
@@ -627,13 +627,15 @@ def test_what_is_counted_beside_the_score_adds_up_to_it(capsys):
 def test_a_policy_that_there_is_not_is_refused():
     from a3crepro.evaluate import evaluate_command
 
-    with pytest.raises(UserError, match=r"^policy: allowed for toy/catch without .*: constant, random; got 'expert'$"):
+    with pytest.raises(UserError, match=r"^policy: got 'expert'; allowed for toy/catch without .*: constant, random$"):
         evaluate_command(["env=toy/catch", "policy=expert"])
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (["env=labyrinth"], "policy: missing; allowed for labyrinth without a run's directory: constant, random, exp"),
+        (["env=labyrinth", "policy=any"], "policy: got 'any'; allowed for labyrinth without a run's directory: const"),
         (["env=labyrinth", "policy=constant", "action=6"], "action: should be at most 5, got 6"),
         (["env=labyrinth", "policy=constant", "action=left"], "action: should be a whole number of at least 0"),
         (["env=toy/point_mass", "policy=constant", "action=2"], "action: should be within -1 and 1, got 2"),
@@ -703,12 +705,42 @@ def test_a_person_s_picture_shows_view_and_map(env):
         ("racing/slow_bots", "road_width=200", "env.road_width: should be less than or equal to 30"),
         ("racing/slow_bots", "road_width=nan", "env.road_width: should be a finite number"),
         ("racing/slow_bots", "car.steering=95", "env.car.steering: should be less than or equal to 60"),
+        ("racing/slow", "eye_height=2000", "env.eye_height: should be less than or equal to 20"),
+        ("racing/slow", "action_repeat=100000", "env.action_repeat: should be less than or equal to 60"),
+        ("racing/slow", "standing_speed=1e9", "env.standing_speed: should be less than or equal to 200"),
+        ("racing/slow_bots", "opponents.contact=1e9", "env.opponents.contact: should be less than or equal to 10"),
+        ("labyrinth", "turning=1e308", "env.turning: should be less than or equal to 3600"),
         ("racing/slow_bots", "opponents.slowest=20", "env.opponents.slowest: should be at most fastest = 10, got 20"),
     ],
 )
 def test_a_world_that_cannot_be_is_refused(env, word, line):
     with pytest.raises(UserError, match=f"^{line}"):
         compose(f"env={env}", f"env.{word}")
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        (["env=racing/slow"], "racing/slow"),
+        (["env=racing/fast_bots"], "racing/fast_bots"),
+        (["env=racing/slow", "env.car.top_speed=40"], "racing/fast"),
+        (["env=racing/slow", "env.car.top_speed=30", "env.opponents.number=2"], "racing/30_bots"),
+        (["env=labyrinth_static"], "labyrinth_static"),
+        (["env=labyrinth", "env.size=21"], "labyrinth_large"),
+        (["env=labyrinth", "env.size=13"], "labyrinth_13"),
+    ],
+)
+def test_a_world_is_called_what_it_is(words, title):
+    assert compose(*words).env.title == title
+
+
+@pytest.mark.parametrize("action", [-1, 9])
+@pytest.mark.parametrize("env", DIFFERENT)
+def test_an_action_that_is_none_is_refused(env, action):
+    made = compose(f"env={env}").env.make(training=True)
+    made.reset(seed=0)
+    with pytest.raises(ValueError, match=f"^there is no action {action}: they are 0 to {made.action_space.n - 1}$"):
+        made.step(action)
 
 
 def test_a_maze_that_is_never_long_enough_is_told():
@@ -768,7 +800,8 @@ def without_display():
 )
 def test_what_cannot_be_played_is_said_in_one_line(tmp_path, word, line):
     done = play(tmp_path, without_display(), word)
-    assert done.returncode == 2 and line in done.stderr.strip().splitlines()[-1]
+    (told,) = done.stderr.splitlines()
+    assert done.returncode == 2 and line in told
 
 
 def test_without_pygame_the_message_says_how_to_get_it(monkeypatch):

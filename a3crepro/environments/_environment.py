@@ -164,7 +164,10 @@ class Scalable(Environment):
     """An environment whose observations may be shifted and scaled."""
 
     normalise_observations: bool
-    """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen."""
+    """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen.
+
+    Both are renewed whenever a hundredth more has been seen.
+    """
 
     @property
     def normalises(self) -> bool:

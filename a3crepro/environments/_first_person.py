@@ -24,7 +24,7 @@ class FirstPerson(Scalable):
 
     seconds: Annotated[PositiveFloat, Field(ge=1, le=3600)]
     """Length of an episode; its end is no terminal state."""
-    action_repeat: PositiveCount
+    action_repeat: Annotated[PositiveCount, Field(le=60)]
     """Frames for which an action is held: the frames of an agent step."""
     field_of_view: Annotated[PositiveFloat, Field(ge=10, le=150)]
     """Degrees."""
@@ -53,7 +53,7 @@ class FirstPersonEnv(PlainEnv):
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND / settings.action_repeat}
         self.render_mode = render_mode
         self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
-        self.action_space = gym.spaces.Discrete(actions)
+        self.action_space: gym.spaces.Discrete = gym.spaces.Discrete(actions)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -63,6 +63,8 @@ class FirstPersonEnv(PlainEnv):
         return self._observation(), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        if not self.action_space.contains(action):
+            raise ValueError(f"there is no action {action!r}: they are 0 to {self.action_space.n - 1}")
         reward, terminated, truncated, info = self.advance(int(action))
         return self._observation(), reward, terminated, truncated, info
 

@@ -114,7 +114,7 @@ def cast(grid, x, y, along_x, along_y):
 
 @kernel("void(int32[:,::1], uint8[:,:,:,::1], float64[::1], float64, uint8[:,:,::1], float64[::1])", fastmath=False)
 def _walls(grid, walls, pose, height, picture, depths):
-    """Draws the walls, column by column, and tells their depths. Those that face along y are in half shade."""
+    """Draws the walls, column by column, and tells their depths. Those that face along y are a quarter darker."""
     side = walls.shape[1]
     for column in range(SIDE):
         along_x, along_y = _ray(pose, column)

@@ -30,8 +30,8 @@ REACH = 0.5
 """Distance at which something is picked up, in cells."""
 APPLE, PORTAL = 1.0, 10.0
 """Rewards (§5.4)."""
-ATTEMPTS = 1000
-"""Mazes that are made before it is said that there are none of this kind."""
+ATTEMPTS = 100_000
+"""So many cells of mazes are made before it is said that there is none of this kind."""
 APPLE_SIZE, PORTAL_SIZE = 0.35, 0.7
 SIZES = {11: "", 15: "_medium", 21: "_large"}
 """What mazes of these sizes are called; the small one has no name of its own."""
@@ -69,7 +69,7 @@ class Labyrinth(FirstPerson):
     """Cells a second, forward."""
     step_speed: Annotated[PositiveFloat, Field(le=10)]
     """Cells a second, to a side and backward."""
-    turning: PositiveFloat
+    turning: Annotated[PositiveFloat, Field(le=3600)]
     """Degrees a second."""
     inertia: Annotated[Fraction, Field(lt=1)]
     """Share of the velocity that stays from one frame to the next while another one is wanted; 0: none."""
@@ -98,7 +98,7 @@ class Labyrinth(FirstPerson):
         Raises:
           ValueError: there is hardly any.
         """
-        for _ in range(ATTEMPTS):
+        for _ in range(ATTEMPTS // self.size**2):
             free = make_maze(rng, self.size, self.rooms, self.loops, self.dead_ends)
             cells = np.argwhere(free)
             portal = cells[rng.integers(len(cells))]

@@ -30,6 +30,8 @@ SKY = np.linspace((90, 140, 220), (200, 220, 245), SIDE // 2)[:, None].astype(np
 VISIBLE = 150.0
 """Metres to the farthest thing that is drawn."""
 CAR_SIZE, TREE_SIZE = 1.9, 6.0
+SPEEDS = {22.0: "slow", 40.0: "fast"}
+"""What cars of these top speeds are called."""
 
 
 def number_of(steering: int, pedal: int) -> int:
@@ -94,7 +96,7 @@ class Opponents(Settings):
     """Metres a second; all speeds in between are equally likely."""
     lanes: Annotated[Fraction, Field(le=0.5)]
     """Greatest distance from the centre line, as a share of the road's width."""
-    contact: PositiveFloat
+    contact: Annotated[PositiveFloat, Field(le=10)]
     """Metres between the middles of two cars that touch."""
     speed_after_contact: Fraction
     """Of the opponent's, for a car that ran into it."""
@@ -109,7 +111,6 @@ class Opponents(Settings):
 class Racing(FirstPerson):
     """A lap after lap; observations are RGB, uint8 [3, 84, 84]."""
 
-    task: Literal["slow", "slow_bots", "fast", "fast_bots"]
     track: Literal["oval", "winding", "long"]
     road_width: Annotated[PositiveFloat, Field(ge=8, le=30)]
     """Metres."""
@@ -121,10 +122,15 @@ class Racing(FirstPerson):
     """An episode ends when the car has been off the road so long."""
     standing_seconds: PositiveFloat
     """And when it has stood still or gone backwards so long."""
-    standing_speed: PositiveFloat
+    standing_speed: Speed
     """Metres a second along the road; what is slower stands still."""
-    eye_height: PositiveFloat
+    eye_height: Annotated[PositiveFloat, Field(ge=0.5, le=20)]
     """Metres."""
+
+    @property
+    def title(self) -> str:
+        speed = SPEEDS.get(self.car.top_speed, f"{self.car.top_speed:g}")
+        return f"racing/{speed}{'_bots' if self.opponents.number else ''}"
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return RacingEnv(self, "rgb_array" if render else None)
