@@ -63,8 +63,8 @@ class FirstPersonEnv(PlainEnv):
         return self._observation(), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        if not self.action_space.contains(action):
-            raise ValueError(f"there is no action {action!r}: they are 0 to {self.action_space.n - 1}")
+        if not 0 <= action < self.action_space.n:
+            raise ValueError(f"there is no action {action}: they are 0 to {self.action_space.n - 1}")
         reward, terminated, truncated, info = self.advance(int(action))
         return self._observation(), reward, terminated, truncated, info
 
