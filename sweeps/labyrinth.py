@@ -6,7 +6,7 @@ laptop: 2 rates x 2 weights of the entropy, and at the first of these with rewar
 they are instead of scaled, for 4M frames in new mazes, the rate falling over 10M; then the best for 10M frames: with 3
 fresh seeds in new mazes, with one in a maze that stays; 16 actor-learners in virtual time: 6 runs and 4 that follow.
 paper: 10 rates, 16 processes: 20 runs of 400M frames.
-Core-hours at the scale laptop: 3.6.
+Core-hours at the scale laptop: 3.7.
 """
 
 from __future__ import annotations
