@@ -16,6 +16,7 @@ from a3crepro.cli import run_command
 from a3crepro.figures import NOTHING, Ours, markdown, number, ours, panels, reference, save, scale_of
 from a3crepro.results import select, stacked, standing_for
 from a3crepro.statistics import interval_of_mean
+from a3crepro.sweeping.experiment import FRESH
 
 PAPER = 50.0
 """§5.4: around this, in another environment."""
@@ -55,10 +56,11 @@ def main() -> None:
             for player in ("random", "blind", "expert")
         ]
         rows += [row(mine, env)] if mine else []
+    rows += search(mine) if mine else []
     caption = (
         "Score, apples and portals an episode. Final evaluations, mean with 95 % interval over seeds; the mazes of "
         "`labyrinth` are drawn apart from those of training. The blind player goes straight on, and turns where there "
-        f"is no way on. {mine.caption() if mine else NOTHING}"
+        f"is no way on. A search has a run a choice, of fewer frames. {mine.caption() if mine else NOTHING}"
     )
     save(figure, "labyrinth", scale, markdown(["environment", "player", "score", "apples", "portals"], rows), caption)
 
@@ -73,6 +75,15 @@ def row(mine: Ours, env: str) -> list[str]:
     runs = chosen(mine, env)
     columns = [runs[key].to_numpy(float) for key in ("score", "apples", "portals")]
     return [env, "A3C, LSTM", *(str(interval_of_mean(column)) if len(runs) else "–" for column in columns)]
+
+
+def search(mine: Ours) -> list[list[str]]:
+    """What each choice came to, of which the best one was run with fresh seeds."""
+    rows = []
+    for _, run in mine.runs[mine.runs["seed"] < FRESH].iterrows():
+        choice = ", ".join([f"rate {run['learning_rate']:g}", *run["variant"].split()])
+        rows.append([run["env"], f"search: {choice}", *(number(run[key]) for key in ("score", "apples", "portals"))])
+    return rows
 
 
 if __name__ == "__main__":
