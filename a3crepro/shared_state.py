@@ -180,10 +180,12 @@ class SharedState:
         It is as long as several pictures: to renew it at every rollout took a third of the time of a race.
         """
         scaled_by = self._views.scaled_by
+        if not scaled_by.size:
+            return Scaling(scaled_by)
         scale: Scaling | None = self.__dict__.get("_scale")
-        if scale is None or (scaled_by.size and (self._scale_is_due() or scale.observations != scaled_by[0])):
+        if scale is None or self._scale_is_due() or scale.observations != scaled_by[0]:
             with self.lock:
-                if scaled_by.size and self._scale_is_due():
+                if self._scale_is_due():
                     scaled_by[:] = self.seen()
                 scale = self.__dict__["_scale"] = Scaling(scaled_by)
         return scale

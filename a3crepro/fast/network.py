@@ -85,13 +85,12 @@ class Convolution:
                    rows.index, rows.counts, rows.changed, self.source, self.patches, rows.values)  # fmt: skip
 
     def backward(self, slots: slice, d_below: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
-        """From `d_rows` of these slots to d_below, and added to the gradients in PyTorch's layout.
+        """From `d_rows` of these slots, added to d_below and to the gradients in PyTorch's layout.
 
-        What is written to d_below outside of these slots' rows means nothing.
+        What is added to d_below outside of these slots' rows means nothing.
         """
         rows = self.rows.used(slots)
         d_rows = self.d_rows[rows]
-        d_below[self.below.used(slots)] = 0
         k.rectify_gradient(d_rows, self.rows.values[rows])
         k.convolve_backward(d_rows, self.patches[rows], self.source[rows], self.weight, self.d_patches[rows],
                             self.d_weight, bias, d_below)  # fmt: skip
@@ -305,7 +304,8 @@ class FastNetwork:
         last = self.convolutions[-1]
         index = last.rows.index[slots]
         k.gather_states(index, last.rows.values, hidden.inputs[now])
-        last.d_rows[last.rows.used(slots)] = 0
+        for layer in self.convolutions:
+            layer.d_rows[layer.rows.used(slots)] = 0
         k.dense_backward(index, delta, self.blocks, last.d_rows)
         for i in reversed(range(len(self.convolutions))):
             d_below = self.convolutions[i - 1].d_rows if i else zeros(0, 0)
