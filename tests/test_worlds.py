@@ -616,6 +616,13 @@ def test_the_expert_is_far_better_than_chance(env, times):
     assert expert > times * max(chance, 1.0)
 
 
+def test_the_expert_finds_the_portal_in_every_maze():
+    from a3crepro.evaluation import evaluate
+
+    config = compose("env=labyrinth", "env.seconds=30")
+    assert min(evaluate(config, config.env.players()["expert"], 0, 0, 8)) >= 10
+
+
 def test_what_is_counted_beside_the_score_adds_up_to_it(capsys):
     from a3crepro.evaluate import evaluate_command
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise, takewhile
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import gymnasium as gym
@@ -197,12 +196,12 @@ class LabyrinthEnv(FirstPersonEnv):
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         x = self.x + dt * (self.forward * cos - self.aside * sin)
         y = self.y + dt * (self.forward * sin + self.aside * cos)
-        if self._is_open(x, self.y):
+        if self.is_open(x, self.y):
             self.x = x
-        if self._is_open(self.x, y):
+        if self.is_open(self.x, y):
             self.y = y
 
-    def _is_open(self, x: float, y: float) -> bool:
+    def is_open(self, x: float, y: float) -> bool:
         """Whether the agent has room there: the corners of the square around it are in no wall."""
         left, right, top, bottom = int(x - RADIUS), int(x + RADIUS), int(y - RADIUS), int(y + RADIUS)
         free = self.free
@@ -263,14 +262,17 @@ def _cell(place: np.ndarray) -> Cell:
 class Navigator:
     """Goes the shortest way to whatever brings most for the way to it; sees the maze from above.
 
-    It turns to where it goes if the way is straight for so long that this is quicker than to step there sideways or
-    backward.
+    It cuts corners: it goes to the last cell of the way that it can go straight to. It turns there if this is quicker
+    than to step there sideways or backward.
     """
 
-    ASLANT = math.radians(8)
-    """So far it may look past the direction of the grid."""
-    BESIDE = 0.2
-    """So far it may be beside the middle of a cell, in cells, when it leaves the cell."""
+    BESIDE = 0.4
+    """So far beside the middle of a cell it may pass, in cells; less than `REACH`."""
+    ASLANT = math.radians(7), math.radians(45)
+    """It goes no straighter than that (a turn of one step is not much less), and not more to the side."""
+
+    LOOKS = 0.1
+    """Looks for walls every so many cells."""
 
     def start_episode(self, env: gym.Env[Any, Any]) -> None:
         """Looks into the environment that is played."""
@@ -279,30 +281,32 @@ class Navigator:
         self.env = inner
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
-        (x, y), straight = self._direction()
-        how, angle = self.env.settings, self.env.angle
-        off = signed(math.atan2(y, x) - angle)
-        turns = straight / how.step_speed - straight / how.speed > abs(off) / math.radians(how.turning)
-        aslant = -off if turns else (angle + math.pi / 4) % (math.pi / 2) - math.pi / 4
-        if abs(aslant) > self.ASLANT:
-            return ACTIONS.index("look left" if aslant > 0 else "look right")
-        moves = ("forward", "strafe right", "backward", "strafe left")
-        return ACTIONS.index(moves[round(off / (math.pi / 2)) % 4])
+        x, y = self._straight_to()
+        distance, direction = math.hypot(x, y), math.atan2(y, x) - self.env.angle
+        aslant = float(np.clip(math.atan2(self.BESIDE, distance), *self.ASLANT))
+        how, ways = self.env.settings, ("forward", "strafe right", "backward", "strafe left")
 
-    def _direction(self) -> tuple[tuple[float, float], int]:
-        """Where the next cell of the way is; before that to the middle of this one, lest a corner is in the way.
+        def seconds(quarter: int) -> float:
+            turn = max(0.0, abs(signed(direction - quarter * math.pi / 2)) - aslant)
+            return turn / math.radians(how.turning) + distance / (how.step_speed if quarter else how.speed)
 
-        And for how many cells the way goes on like that.
-        """
+        quarter = min(range(4), key=seconds)
+        turn = signed(direction - quarter * math.pi / 2)
+        if abs(turn) > aslant:
+            return ACTIONS.index("look right" if turn > 0 else "look left")
+        return ACTIONS.index(ways[quarter])
+
+    def _straight_to(self) -> tuple[float, float]:
+        """The middle of the last cell of the way that can be gone to straight, from where the agent is."""
         env = self.env
-        row, column = env.cell
         path = [env.cell, *way(env.free, env.cell, self._goal())]
-        steps = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(path)]
-        down, right = steps[0] if steps else (0, 0)
-        x, y = env.x - column - 0.5, env.y - row - 0.5
-        if not steps or (right and abs(y) > self.BESIDE) or (down and abs(x) > self.BESIDE):
-            return ((-x, 0.0) if down or (not right and abs(x) > abs(y)) else (0.0, -y)), 0
-        return (float(right), float(down)), sum(1 for _ in takewhile(steps[0].__eq__, steps))
+        middles = [(column + 0.5 - env.x, row + 0.5 - env.y) for row, column in path]
+        return next((middle for middle in reversed(middles) if self._is_straight(*middle)), middles[0])
+
+    def _is_straight(self, x: float, y: float) -> bool:
+        """Whether no wall is in the way to a place so far from here."""
+        parts = np.linspace(0, 1, 2 + int(math.hypot(x, y) / self.LOOKS))
+        return all(self.env.is_open(self.env.x + part * x, self.env.y + part * y) for part in parts)
 
     def _goal(self) -> Cell:
         """The cell with the greatest reward a step of the way there."""
