@@ -9,10 +9,11 @@ import pandas as pd
 from _control import PAPERS, SEARCHED, SECOND, by_chance, control, is_learnt, over_time, suite_score
 from _rules import ONE_STEP
 from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, with_data
+from labyrinth import chosen
 from racing import chosen_runs, our_shares, paper_shares
 
 from a3crepro.figures import METHODS, Ours, reference
-from a3crepro.results import select, stacked, standing_for
+from a3crepro.results import stacked
 from a3crepro.statistics import (
     Interval,
     first_crossing,
@@ -104,7 +105,7 @@ def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.
 @with_data("labyrinth")
 def explores(mine: Ours) -> Verdict:
     """Final scores in new mazes, which evaluations draw apart from training: of the longest runs with fresh seeds."""
-    runs = select(standing_for(mine.runs, ["env"], mine.notes["best"]), env="labyrinth")
+    runs = chosen(mine, "labyrinth")
     scores = runs[runs["budget"] == runs["budget"].max()]["score"].to_numpy(float)
     if not scores.size:
         return Verdict(NO_DATA, "–")

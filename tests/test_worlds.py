@@ -549,7 +549,7 @@ def test_the_four_settings_differ_as_they_should():
 @pytest.mark.parametrize("env", DIFFERENT)
 @pytest.mark.filterwarnings("error")
 def test_gymnasium_s_checker_has_nothing_to_say(env):
-    check_env(compose(f"env={env}").env.make(training=True), skip_render_check=True)
+    check_env(compose(f"env={env}").env.make(training=True, render=True), skip_render_check=True)
 
 
 @pytest.mark.parametrize("env", DIFFERENT)

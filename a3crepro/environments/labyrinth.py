@@ -270,7 +270,6 @@ class Navigator:
     """So far beside the middle of a cell it may pass, in cells; less than `REACH`."""
     ASLANT = math.radians(7), math.radians(45)
     """It goes no straighter than that (a turn of one step is not much less), and not more to the side."""
-
     LOOKS = 0.1
     """Looks for walls every so many cells."""
 
@@ -284,16 +283,16 @@ class Navigator:
         x, y = self._straight_to()
         distance, direction = math.hypot(x, y), math.atan2(y, x) - self.env.angle
         aslant = float(np.clip(math.atan2(self.BESIDE, distance), *self.ASLANT))
+        turns = [signed(direction - quarter * math.pi / 2) for quarter in range(4)]
         how, ways = self.env.settings, ("forward", "strafe right", "backward", "strafe left")
 
         def seconds(quarter: int) -> float:
-            turn = max(0.0, abs(signed(direction - quarter * math.pi / 2)) - aslant)
-            return turn / math.radians(how.turning) + distance / (how.step_speed if quarter else how.speed)
+            turning = max(0.0, abs(turns[quarter]) - aslant) / math.radians(how.turning)
+            return turning + distance / (how.step_speed if quarter else how.speed)
 
         quarter = min(range(4), key=seconds)
-        turn = signed(direction - quarter * math.pi / 2)
-        if abs(turn) > aslant:
-            return ACTIONS.index("look right" if turn > 0 else "look left")
+        if abs(turns[quarter]) > aslant:
+            return ACTIONS.index("look right" if turns[quarter] > 0 else "look left")
         return ACTIONS.index(ways[quarter])
 
     def _straight_to(self) -> tuple[float, float]:
