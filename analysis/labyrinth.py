@@ -20,18 +20,17 @@ from a3crepro.sweeping.experiment import FRESH
 
 PAPER = 50.0
 """§5.4: around this, in another environment."""
-COLORS = ("tab:blue", "tab:orange")
-"""A budget each."""
 
 
 def draw(axes: Axes, mine: Ours, env: str) -> None:
-    """Each run as a thin line, the mean of those of a budget as a thick one, beside players that learn nothing."""
+    """Each run as a thin line, their mean as a thick one, beside players that learn nothing."""
     table = mine.evaluations()
-    for color, (budget, runs) in zip(COLORS, chosen(mine, env).groupby("budget"), strict=False):
-        frames, scores = stacked(table[table["run"].isin(runs["run"])], "frames")
+    shown = table[table["run"].isin(chosen(mine, env)["run"])]
+    if len(shown):
+        frames, scores = stacked(shown, "frames")
         frames /= 1e6
-        axes.plot(frames, scores.T, color=color, linewidth=0.5, alpha=0.6)
-        axes.plot(frames, scores.mean(0), color=color, linewidth=1.4, label=name_of(budget))
+        axes.plot(frames, scores.T, color="tab:blue", linewidth=0.5, alpha=0.6)
+        axes.plot(frames, scores.mean(0), color="tab:blue", linewidth=1.4, label="A3C, LSTM")
     axes.axhline(reference(env, "expert"), color="black", linewidth=0.8, linestyle="--", label="expert")
     axes.axhline(reference(env, "blind"), color="0.5", linewidth=0.8, linestyle="-.", label="without looking")
     axes.axhline(reference(env), color="0.5", linewidth=0.8, linestyle=":", label="random")
@@ -56,7 +55,7 @@ def main() -> None:
             [env, player, *(number(reference(env, player, column)) for column in ("score_mean", "apples", "portals"))]
             for player in ("random", "blind", "expert")
         ]
-        rows += learnt(mine, env) if mine else []
+        rows += [row(mine, env)] if mine else []
     rows += search(mine) if mine else []
     caption = (
         "Score, apples and portals an episode. Final evaluations, mean with 95 % interval over seeds; the mazes of "
@@ -71,18 +70,11 @@ def chosen(mine: Ours, env: str) -> pd.DataFrame:
     return select(standing_for(mine.runs, ["env"], mine.notes["best"]), env=env)
 
 
-def learnt(mine: Ours, env: str) -> list[list[str]]:
-    """What A3C came to with each budget."""
-    rows = []
-    for budget, runs in chosen(mine, env).groupby("budget"):
-        columns = [runs[key].to_numpy(float) for key in ("score", "apples", "portals")]
-        rows.append([env, name_of(budget), *(str(interval_of_mean(column)) for column in columns)])
-    return rows
-
-
-def name_of(budget: float) -> str:
-    """That of the runs with so many frames."""
-    return f"A3C, LSTM, {budget / 1e6:g}M frames"
+def row(mine: Ours, env: str) -> list[str]:
+    """What A3C came to."""
+    runs = chosen(mine, env)
+    columns = [runs[key].to_numpy(float) for key in ("score", "apples", "portals")]
+    return [env, "A3C, LSTM", *(str(interval_of_mean(column)) if len(runs) else "–" for column in columns)]
 
 
 def search(mine: Ours) -> list[list[str]]:
