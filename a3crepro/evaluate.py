@@ -1,4 +1,4 @@
-"""`python -m a3crepro.evaluate`: scores the policy of a run, or a random one, and films an episode.
+"""`python -m a3crepro.evaluate`: scores the policy of a run, or one that learns nothing, and films an episode.
 
   python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
   python -m a3crepro.evaluate env=… policy=random|constant|blind|expert [episodes=30] [seed=…] [video=FILE] [overrides]

@@ -86,7 +86,8 @@ class Window:
             self.pygame.display.init()
             driver = self.pygame.display.get_driver()
         except self.pygame.error as error:
-            raise UserError(f"play: there is no display to open a window on ({error}); is DISPLAY right?") from error
+            asked = "SDL_VIDEODRIVER" if os.environ.get("SDL_VIDEODRIVER") else "DISPLAY"
+            raise UserError(f"play: there is no display to open a window on ({error}); is {asked} right?") from error
         if driver in INVISIBLE and "SDL_VIDEODRIVER" not in os.environ:
             raise UserError("play: there is no display to open a window on; is DISPLAY right?")
         self.clock, self.surface = self.pygame.time.Clock(), None
@@ -98,7 +99,7 @@ class Window:
         self.pygame.quit()
 
     def show(self, picture: np.ndarray, caption: str, fps: float) -> frozenset[str] | None:
-        """Shows a picture [height, width, 3] for 1 / fps seconds; the keys that are down, or None: it was closed."""
+        """Shows a picture [height, width, 3] for 1 / fps seconds; the keys that were down, or None: it was closed."""
         pygame = self.pygame
         picture = enlarged(picture, LEAST)
         if self.surface is None:
@@ -107,11 +108,12 @@ class Window:
         pygame.surfarray.blit_array(self.surface, picture.swapaxes(0, 1))
         pygame.display.flip()
         self.clock.tick(fps)
-        for event in pygame.event.get():
-            if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE):
-                return None
-        down = pygame.key.get_pressed()
-        return frozenset(name for name in KEYS if down[pygame.key.key_code(name)])
+        events, held = pygame.event.get(), pygame.key.get_pressed()
+        tapped = {event.key for event in events if event.type == pygame.KEYDOWN}  # and perhaps let go since
+        if pygame.K_ESCAPE in tapped or any(event.type == pygame.QUIT for event in events):
+            return None
+        codes = {name: pygame.key.key_code(name) for name in KEYS}
+        return frozenset(name for name, code in codes.items() if held[code] or code in tapped)
 
 
 def _pygame() -> ModuleType:

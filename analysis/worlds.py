@@ -2,12 +2,14 @@
 
   python analysis/worlds.py [RUN_DIR …]
 
-A row for each run's learnt policy, and one each for the experts of `labyrinth` and `racing/fast_bots`. It is measured,
-too, how many pictures a second one core draws.
+A row for each learnt policy, of runs in these worlds, and one each for the experts of `labyrinth` and
+`racing/fast_bots`. It is measured, too, how many pictures a second one core draws.
 """
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 import time
 from itertools import pairwise
@@ -20,11 +22,13 @@ import numpy as np
 
 from a3crepro.cli import run_command
 from a3crepro.config import Config, compose
+from a3crepro.environments._first_person import FirstPerson
 from a3crepro.environments._view import draw
 from a3crepro.evaluate import from_run
 from a3crepro.evaluation import Policy, play_episode
 from a3crepro.figures import FIGURES, markdown
 from a3crepro.run_directory import write_text
+from a3crepro.settings import UserError
 from a3crepro.sweeping.circumstances import circumstances
 
 EXPERTS = ("labyrinth", "racing/fast_bots")
@@ -103,15 +107,27 @@ def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]
 
 
 def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
-    """Who is shown: a name, and how it plays where."""
+    """Who is shown: a name, and how it plays where.
+
+    Raises:
+      UserError: a directory has no run, or one of another environment.
+    """
     found = []
     for directory in directories:
         config, policy, frames = from_run(Path(directory), [])
+        if not isinstance(config.env, FirstPerson):
+            raise UserError(f"{directory}: a run of {config.env.title}, which has no map; allowed: labyrinth, racing")
         found.append((f"{config.algo.name} after {frames / 1e6:.1f}M frames", config, policy, frames))
     for name in EXPERTS:
         config = compose(f"env={name}")
         found.append(("expert", config, config.env.players()["expert"], 0))
     return found
+
+
+def made_by(directory: str) -> str:
+    """The command of a run, and its commit."""
+    start = json.loads((Path(directory) / "manifest.json").read_text())["starts"][0]
+    return f"`{shlex.join(start['command'])}`, commit {str(start['git_commit'])[:7]}."
 
 
 def main() -> None:
@@ -132,6 +148,7 @@ def main() -> None:
         "Of one core: 5,000 pictures of 84x84, and as many random steps of four frames and a picture each, in 20 "
         f"episodes. Commit {where['commit'][:7]}, {where['date'][:10]}, {where['cpu']}."
     )
+    caption = "\n\n".join([caption, *(f"In the picture: {made_by(directory)}" for directory in sys.argv[1:])])
     FIGURES.mkdir(exist_ok=True)
     figure.savefig(FIGURES / "worlds.png", dpi=110)
     write_text(

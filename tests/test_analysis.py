@@ -78,15 +78,22 @@ def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "speeds", lambda name, measure=module.speeds: measure(name, 2, 10))
     short = {name: compose(f"env={name}", "env.seconds=5") for name in module.EXPERTS}
     monkeypatch.setattr(module, "compose", lambda word: short[word.removeprefix("env=")])
-    monkeypatch.setattr(sys, "argv", ["worlds.py"])
+    config = short["labyrinth"]
+    start = {"command": ["python", "-m", "a3crepro", "seed=7"], "git_commit": "0123456789"}
+    (tmp_path / "manifest.json").write_text(json.dumps({"starts": [start]}))
+    monkeypatch.setattr(module, "from_run", lambda directory, _: (config, config.env.players()["blind"], 100))
+    monkeypatch.setattr(sys, "argv", ["worlds.py", str(tmp_path)])
     module.main()
     assert (tmp_path / "figures" / "worlds.png").stat().st_size > 10_000
-    assert "| racing/fast_bots |" in (tmp_path / "figures" / "worlds.md").read_text()
-    config = short["labyrinth"]
+    told = (tmp_path / "figures" / "worlds.md").read_text()
+    assert "| racing/fast_bots |" in told and "`python -m a3crepro seed=7`, commit 0123456." in told
     played = module.episode(config, config.env.players()["expert"])
     assert len(played.views) == 6 and played.views[0].shape == (84, 84, 3)
     red, green, blue = np.moveaxis(played.way.astype(int), 2, 0)
     assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the way, yellow
+    monkeypatch.setattr(module, "from_run", lambda directory, _: (compose("env=toy/catch"), None, 0))
+    with pytest.raises(UserError, match=r"^there: a run of toy/catch, which has no map; allowed: labyrinth, racing$"):
+        module.players(["there"])
 
 
 def test_data_efficiency_of_the_paper():

@@ -166,6 +166,15 @@ def test_a_ray_meets_the_first_wall_on_its_way():
     assert cast(grid, 1.5, 3.5, 1.0, 0.0)[0] == FAR and cast(grid, -5.0, 2.5, -1.0, 0.0)[2] == -1
 
 
+@pytest.mark.parametrize("beside", [0.0, 1e-9, 1e-3])
+def test_a_ray_along_the_edge_of_cells_meets_what_it_goes_to(beside):
+    grid = np.zeros((5, 5), np.int32)
+    grid[:, 2], grid[0] = 1, 2  # a wall beside the ray, and the one it goes to
+    assert cast(grid, 3 + beside, 4.5, 0.0, -1.0)[::2] == (3.5, 1)
+    grid = np.ascontiguousarray(grid.T)
+    assert cast(grid, 4.5, 3 + beside, -1.0, 0.0)[::2] == (3.5, 1)
+
+
 def test_any_pose_is_drawn(monkeypatch):
     world, rng = room(figures=(WHITE,)), np.random.default_rng(0)
     for _ in range(300):
@@ -487,6 +496,20 @@ def test_grass_is_slow(car):
     assert reached[0] - reached[1] == pytest.approx(settings.grass, rel=0.3) and reached[1] > 1
 
 
+@pytest.mark.parametrize("track", POINTS)
+def test_the_scripted_driver_brings_a_slow_car_onto_its_line_from_any_start(track, monkeypatch):
+    """Where a bend is so wide that it asks for less than the wheel turns in a step, too."""
+    monkeypatch.setattr(FirstPersonEnv, "_observation", lambda self: None)
+    settings = compose("env=racing/slow", f"env.track={track}").env
+    made, driver = settings.make(training=False), settings.players()["expert"]
+    for seed in range(30):
+        made.reset(seed=seed)
+        driver.start_episode(made)
+        for _ in range(15 * 15):
+            made.advance(driver.act(None, None))
+            assert made.off_road == 0
+
+
 @pytest.mark.parametrize("words", [("env.road_width=8",), ("env.road_width=30", "env.opponents.number=30")])
 def test_the_driver_has_a_plan_on_any_road(words):
     settings = compose("env=racing/slow_bots", *words).env
@@ -711,6 +734,8 @@ def test_a_person_s_picture_shows_view_and_map(env):
         ("labyrinth", "inertia=1", "env.inertia: should be less than 1"),
         ("racing/slow_bots", "road_width=200", "env.road_width: should be less than or equal to 30"),
         ("racing/slow_bots", "road_width=nan", "env.road_width: should be a finite number"),
+        ("racing/slow", "car.stiffness=200", "env.car.stiffness: should be at most 180 with these lengths and this"),
+        ("racing/slow", "car.walking_pace=1e-12", "env.car.walking_pace: should be greater than or equal to 0.1"),
         ("racing/slow_bots", "car.steering=95", "env.car.steering: should be less than or equal to 60"),
         ("racing/slow", "eye_height=2000", "env.eye_height: should be less than or equal to 20"),
         ("racing/slow", "action_repeat=100000", "env.action_repeat: should be less than or equal to 60"),
@@ -839,7 +864,7 @@ from pathlib import Path
 import pygame
 from a3crepro import play
 
-held, real = {held!r}, play.Window.show
+held, tapped, real = {held!r}, {tapped!r}, play.Window.show
 shown = 0
 
 class Keys:
@@ -851,6 +876,8 @@ def show(window, picture, caption, fps):
     shown += 1
     if shown == 12:
         pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE))
+    for name in tapped if shown == 3 else ():
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.key.key_code(name)))
     keys = real(window, picture, caption, 1000.0)
     assert window.surface.get_size() == (1344, 672), window.surface.get_size()
     assert pygame.surfarray.array3d(window.surface).std() > 10
@@ -864,18 +891,22 @@ print("shown", shown, pygame.display.get_init())
 
 
 @pytest.mark.parametrize(
-    ("env", "held"),
-    [("racing/slow_bots", ["up", "left"]), pytest.param("labyrinth", [], marks=pytest.mark.slow)],
+    ("env", "held", "tapped"),
+    [
+        ("racing/slow_bots", ["up", "left"], []),
+        pytest.param("racing/slow", [], ["up"], marks=pytest.mark.slow),
+        pytest.param("labyrinth", [], [], marks=pytest.mark.slow),
+    ],
 )
-def test_a_person_can_play_in_a_window(tmp_path, screen, env, held):
+def test_a_person_can_play_in_a_window(tmp_path, screen, env, held, tapped):
     environment = {**without_display(), "DISPLAY": screen}
-    code = PLAYED.format(held=held, words=[f"env={env}"])
+    code = PLAYED.format(held=held, tapped=tapped, words=[f"env={env}"])
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
                           timeout=60)  # fmt: skip
     assert done.returncode == 0, done.stderr
     stopped, shown = done.stdout.splitlines()
     assert shown == "shown 12 False" and stopped.startswith("stopped at ")
-    assert (float(stopped.split()[2]) > 0) == bool(held)  # nobody pressed a key, or the car drives
+    assert (float(stopped.split()[2]) > 0) == bool(held or tapped)  # nobody pressed a key, or the car drives
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,10 @@ def cast(grid, x, y, along_x, along_y):
     rows, columns = grid.shape
     cell_x, cell_y = int(np.floor(x)), int(np.floor(y))
     step_x, step_y = 1 if along_x > 0 else -1, 1 if along_y > 0 else -1
-    per_x = abs(1 / along_x) if along_x != 0 else FAR
-    per_y = abs(1 / along_y) if along_y != 0 else FAR
-    next_x = (cell_x + 1 - x if step_x > 0 else x - cell_x) * per_x
-    next_y = (cell_y + 1 - y if step_y > 0 else y - cell_y) * per_y
+    per_x = abs(1 / along_x) if along_x != 0 else np.inf
+    per_y = abs(1 / along_y) if along_y != 0 else np.inf
+    next_x = (cell_x + 1 - x if step_x > 0 else x - cell_x) * per_x if along_x != 0 else np.inf
+    next_y = (cell_y + 1 - y if step_y > 0 else y - cell_y) * per_y if along_y != 0 else np.inf
     while True:
         facing_y = next_y < next_x
         if facing_y:

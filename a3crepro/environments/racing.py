@@ -45,7 +45,7 @@ def steering_and_pedal(action: int) -> tuple[int, int]:
     return STEERING[steering], PEDALS[pedal]
 
 
-Speed = Annotated[PositiveFloat, Field(le=200)]
+Speed = Annotated[PositiveFloat, Field(ge=0.1, le=200)]
 Acceleration = Annotated[PositiveFloat, Field(le=1000)]
 Length = Annotated[PositiveFloat, Field(ge=0.1, le=10)]
 
@@ -79,6 +79,15 @@ class Car(Settings):
     """Time from straight on to the greatest angle."""
     walking_pace: Speed
     """Metres a second; the slower the car is below it, the less its tyres slip, and it goes where its wheels point."""
+
+    @model_validator(mode="after")
+    def _is_stable(self) -> Car:
+        """At walking pace slips must die out, not grow from a frame to the next."""
+        most = FRAMES_PER_SECOND * self.walking_pace / max(1.0, self.front * self.rear / self.gyration**2)
+        if self.stiffness > most:
+            raise ValueError(f"stiffness: should be at most {most:.3g} with these lengths and this walking_pace, "
+                             f"got {self.stiffness:g}")  # fmt: skip
+        return self
 
     def lock(self, speed: float) -> float:
         """The greatest angle of the wheel at this speed, in radians."""
@@ -117,7 +126,7 @@ class Racing(FirstPerson):
     car: Car
     opponents: Opponents
     reward_per_metre: PositiveFloat
-    """Along the centre line; backwards it is a loss."""
+    """Of the way in the direction that the centre line has where the car is; backwards it is a loss."""
     off_road_seconds: PositiveFloat
     """An episode ends when the car has been off the road so long."""
     standing_seconds: PositiveFloat
@@ -235,7 +244,7 @@ class RacingEnv(FirstPersonEnv):
             self.y += (others.contact - away) * dy / max(away, 1e-6)
 
     def _progress(self) -> float:
-        """Metres along the centre line in this frame, and how long the car has been where it should not be."""
+        """Metres in the centre line's direction in this frame, and how long the car has been where it should not be."""
         place = self.track.place(self.x, self.y, self.at)
         self.at = place.number
         off = self.angle - place.heading
@@ -323,6 +332,7 @@ class Driver:
         self.fastest = np.sqrt(self.GRIP * inner.settings.car.grip * GRAVITY / np.maximum(curvature, 1e-4))
         self.beside = ((line - road.center) * road.right).sum(1)  # of the line, to the right of the centre line
         self.swerve = 0.0  # from the line, to the right
+        self.owed = 0.0  # turn of the wheel that was wanted and not given
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
         most = self.SWERVE * self.env.settings.action_repeat / FRAMES_PER_SECOND
@@ -339,11 +349,14 @@ class Driver:
         dx, dy = target[0] - env.x, target[1] - env.y
         off = signed(math.atan2(dy, dx) - env.angle)
         wanted = math.atan(2 * (car.front + car.rear) * math.sin(off) / math.hypot(dx, dy))
-        wanted = min(max(wanted / car.lock(env.along), -1.0), 1.0)
+        wanted = min(max(wanted / car.lock(env.along), -1.0), 1.0) + self.owed
         step = env.settings.action_repeat / FRAMES_PER_SECOND / car.steering_seconds
-        # Straight on brings the wheel back by a step: the choice is what comes nearest.
+        # Straight on brings the wheel back by a step: the choice is what comes nearest. What is missing is made up for
+        # later: a turn that is too small for one step would never be made.
         after = {way: env.steering + min(max(way - env.steering, -step), step) for way in STEERING}
-        return min(STEERING, key=lambda way: abs(after[way] - wanted))
+        chosen = min(STEERING, key=lambda way: abs(after[way] - wanted))
+        self.owed = min(max(wanted - after[chosen], -1.0), 1.0)
+        return chosen
 
     def _evasion(self) -> float:
         """Metres to the side of the line, to get past the nearest opponent that is caught up with."""
