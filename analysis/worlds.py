@@ -125,9 +125,10 @@ def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
 
 
 def made_by(directory: str) -> str:
-    """The command of a run, and its commit."""
+    """The command of a run, without where it was to be kept, and its commit."""
     start = json.loads((Path(directory) / "manifest.json").read_text())["starts"][0]
-    return f"`{shlex.join(start['command'])}`, commit {str(start['git_commit'])[:7]}."
+    words = [word for word in start["command"] if not word.startswith("hydra.")]
+    return f"`{shlex.join(words)}`, commit {str(start['git_commit'])[:7]}."
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     short = {name: compose(f"env={name}", "env.seconds=5") for name in module.EXPERTS}
     monkeypatch.setattr(module, "compose", lambda word: short[word.removeprefix("env=")])
     config = short["labyrinth"]
-    start = {"command": ["python", "-m", "a3crepro", "seed=7"], "git_commit": "0123456789"}
+    start = {"command": ["python", "-m", "a3crepro", "seed=7", "hydra.run.dir=there"], "git_commit": "0123456789"}
     (tmp_path / "manifest.json").write_text(json.dumps({"starts": [start]}))
     monkeypatch.setattr(module, "from_run", lambda directory, _: (config, config.env.players()["blind"], 100))
     monkeypatch.setattr(sys, "argv", ["worlds.py", str(tmp_path)])
