@@ -331,7 +331,7 @@ def test_staleness_is_n_minus_1_for_rollouts_of_equal_length(threads):
     assert counts[threads - 1] >= 2000 - threads and not counts[threads:].any()
 
 
-@pytest.mark.parametrize("threads", [1, 4, 16])
+@pytest.mark.parametrize("threads", [1, pytest.param(4, marks=pytest.mark.slow), 16])
 def test_staleness_of_one_step_methods_is_three_fifths_of_it(threads):
     """Of five steps between two updates, the k-th reads θ at its beginning and is applied at the end of the fifth.
 
@@ -465,7 +465,7 @@ def test_a_synchronous_run_is_repeated_and_gone_on_with_to_the_bit(algo, env, ne
 
 
 @pytest.mark.parametrize("algo", METHODS)
-@pytest.mark.parametrize("network", ["minatar", "mlp_lstm"])
+@pytest.mark.parametrize("network", ["minatar", pytest.param("mlp_lstm", marks=pytest.mark.slow)])
 def test_one_synchronous_actor_learner_is_one_in_virtual_time(algo, network):
     words = f"algo={algo}", "env=minatar/breakout", f"network={network}", "threads=1", "frames=1500", "seed=4"
     (games, one), (games_, other) = (

@@ -290,11 +290,12 @@ def test_a_sweep_goes_on_from_its_tables_where_its_runs_are_not(tmp_path, unbrok
     ("launcher", "how"),
     [
         ("basic", signal.SIGINT),
-        pytest.param("basic", signal.SIGKILL, marks=pytest.mark.slow),
-        pytest.param("local", signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param("local", signal.SIGKILL, marks=pytest.mark.slow),
+        ("basic", signal.SIGKILL),
+        ("local", signal.SIGINT),
+        ("local", signal.SIGKILL),
     ],
 )
+@pytest.mark.slow
 def test_a_sweep_that_is_interrupted_is_gone_on_with(tmp_path, launcher, how):
     """In the middle of its second run; the first is not touched again."""
     longer = ["checkpoint.every_seconds=0.2", "frames=15_000"]

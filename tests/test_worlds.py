@@ -215,7 +215,7 @@ def test_thousands_of_mazes_are_connected(size, rooms):
         check_maze(size, rooms, seed)
 
 
-@pytest.mark.parametrize("size", [7, 11, 21])
+@pytest.mark.parametrize("size", [7, 11, pytest.param(21, marks=pytest.mark.slow)])
 def test_the_greatest_start_distance_is_met_by_many_mazes(size):
     settings = compose("env=labyrinth", f"env.size={size}", f"env.start_distance={size}").env
     longest = []
