@@ -356,6 +356,12 @@ class RunDirectory:
         write_text(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
+def starts_of(directory: Path) -> list[dict[str, Any]]:
+    """What the manifest of a run's directory says of each of its starts, in order."""
+    starts: list[dict[str, Any]] = json.loads((directory / "manifest.json").read_text())["starts"]
+    return starts
+
+
 def stored_config(directory: Path) -> Config:
     """The configuration of a run's directory.
 

@@ -8,7 +8,6 @@ A row for each learnt policy, of runs in these worlds, and one each for the expe
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -27,7 +26,7 @@ from a3crepro.environments._view import draw
 from a3crepro.evaluate import from_run
 from a3crepro.evaluation import Policy, play_episode
 from a3crepro.figures import FIGURES, markdown
-from a3crepro.run_directory import write_text
+from a3crepro.run_directory import starts_of, write_text
 from a3crepro.settings import UserError
 from a3crepro.sweeping.circumstances import circumstances
 
@@ -125,8 +124,8 @@ def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
 
 
 def made_by(directory: str) -> str:
-    """The command of a run, without where it was to be kept, and its commit."""
-    start = json.loads((Path(directory) / "manifest.json").read_text())["starts"][0]
+    """The command of a run, the last one, without where it was to be kept, and its commit."""
+    start = starts_of(Path(directory))[-1]
     words = [word for word in start["command"] if not word.startswith("hydra.")]
     return f"`{shlex.join(words)}`, commit {str(start['git_commit'])[:7]}."
 

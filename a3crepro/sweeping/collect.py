@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from a3crepro.config import Config, compose
-from a3crepro.run_directory import load_checkpoint, stored_config, write_text
+from a3crepro.run_directory import load_checkpoint, starts_of, stored_config, write_text
 from a3crepro.settings import UserError
 from a3crepro.sweeping.command import Command
 from a3crepro.sweeping.experiment import Run
@@ -148,7 +148,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
     summary = json.loads((directory / "summary.json").read_text())
     found = json.loads((directory / MARK).read_text())
     greedy = found["greedy"]
-    starts = json.loads((directory / "manifest.json").read_text())["starts"]
+    starts = starts_of(directory)
     cores = starts[0]["cores"]  # where it ran, which need not be here
     return {
         "run": run.name,
@@ -198,7 +198,7 @@ def _share_above_epsilon(directory: Path, config: Config) -> float | None:
 def _scores(command: Command, run: Run) -> pd.DataFrame:
     directory = command.root / run.name
     config = stored_config(directory)
-    starts = json.loads((directory / "manifest.json").read_text())["starts"]
+    starts = starts_of(directory)
     table = pd.DataFrame(_score_rows(directory, config))
     table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
     for position, (key, value) in enumerate(describe(run, config).items()):
