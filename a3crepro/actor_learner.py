@@ -20,7 +20,7 @@ from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
 from a3crepro.plain import Tree
 from a3crepro.scaling import Scaling, add_observation
-from a3crepro.shared_state import FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, Learnt, SharedState
+from a3crepro.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, Learnt, SharedState
 
 PERSISTENT = 100
 """So many gradients in a row that are not finite end the run."""
@@ -49,9 +49,21 @@ class Snapshot:
     frames: int
     """The multiple."""
     learnt: Learnt
+    share_above_epsilon: float | None = None
+    """Of the optimizer's statistics g at this moment, those above its ε; None where it has no ε."""
 
 
-Report = Callable[[Episode | Snapshot], None]
+@dataclass(frozen=True)
+class Copy:
+    """θ and g when T crossed a multiple of `checkpoint.copies_every`, to be kept."""
+
+    frames: int
+    """The multiple."""
+    learnt: Learnt
+    statistics: np.ndarray
+
+
+Report = Callable[[Episode | Snapshot | Copy], None]
 
 
 @dataclass
@@ -120,6 +132,12 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
     return Models(learnt, model(shared.target, shared.target_version, Sizes(8, 0, lanes)))
 
 
+def share_above_epsilon(config: Config, shared: SharedState) -> float | None:
+    """Share of the optimizer's statistics g that exceed its ε; None where it has no ε."""
+    epsilon: float | None = getattr(config.optimizer, "epsilon", None)
+    return None if epsilon is None else shared.share_above(epsilon)
+
+
 def step_size(config: Config, frames: int, norm: float) -> tuple[float, float]:
     """The learning rate at T, and the factor that a gradient of this norm is clipped with."""
     rate = annealed(config.optimizer.lr, frames, config.anneal_frames)
@@ -134,8 +152,8 @@ class ActorLearner:
       shared: what it shares with the others.
       thread: its number, from 0.
       start: how often the run was started before; a run that goes on plays new games.
-      report: takes an `Episode` at the end of each game and a `Snapshot` when T crosses a multiple of
-        `evaluation.every` by this actor-learner's update.
+      report: takes an `Episode` at the end of each game, and a `Snapshot` and a `Copy` when T crosses a multiple of
+        `evaluation.every` and of `checkpoint.copies_every` by this actor-learner's update.
       models: its networks; made here, unless it shares them with others of this process.
     """
 
@@ -352,13 +370,15 @@ class ActorLearner:
             raise FloatingPointError(f"{PERSISTENT} gradients in a row were not finite; none of them was applied")
 
     def snapshot(self) -> None:
-        """Reports θ where T has crossed a multiple of `evaluation.every`."""
-        every = self.config.evaluation.every
-        if not every or not self.config.evaluation.episodes:
-            return
-        frames = self.shared.crossed(SNAPSHOT, every)
-        if frames is not None and frames < self.config.frames:  # the final evaluation is everybody's
-            self.report(Snapshot(frames, self.shared.learnt()))
+        """Reports θ where T has crossed a multiple of `evaluation.every` or of `checkpoint.copies_every`."""
+        every, shared = self.config.evaluation.every, self.shared
+        if every and self.config.evaluation.episodes:
+            frames = shared.crossed(SNAPSHOT, every)
+            if frames is not None and frames < self.config.frames:  # the final evaluation is everybody's
+                self.report(Snapshot(frames, shared.learnt(), share_above_epsilon(self.config, shared)))
+        copies = self.config.checkpoint.copies_every
+        if copies and (frames := shared.crossed(COPY, copies)) is not None:
+            self.report(Copy(frames, shared.learnt(), shared.statistics.numpy().copy()))
 
     # ---- To go on later, exactly -------------------------------------------------------------------------------------
 

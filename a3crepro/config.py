@@ -58,6 +58,8 @@ class Checkpointing(Settings):
 
     every_seconds: PositiveFloat
     """Seconds between checkpoints; one more is written whenever a run stops."""
+    copies_every: Count = 0
+    """Frames (over all actor-learners) between copies of θ and the optimizer's statistics that are kept; 0: none."""
 
 
 class Logging(Settings):

@@ -6,7 +6,9 @@ Given θ, an evaluation depends on the run's seed and the frame count alone.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -34,17 +36,44 @@ class Policy(Protocol):
         """The action in this state, in agent steps one after another."""
 
 
+class Behaviour:
+    """What a policy did in the states that it met: its mean entropy, and how often it took each action."""
+
+    def __init__(self) -> None:
+        self.states, self._entropy = 0, 0.0
+        self._taken: Counter[int] = Counter()
+
+    def add(self, entropy: float | None, action: Action) -> None:
+        """Takes note of a state."""
+        self.states += 1
+        self._entropy += math.nan if entropy is None else entropy
+        if not isinstance(action, np.ndarray):
+            self._taken[int(action)] += 1
+
+    @property
+    def entropy(self) -> float | None:
+        """In nats; None where the policy has none, or met no state."""
+        mean = self._entropy / self.states if self.states else math.nan
+        return None if math.isnan(mean) else mean
+
+    def frequencies(self, actions: ActionSpace) -> list[float]:
+        """Share of each action, of discrete ones; nothing where actions are vectors."""
+        if not isinstance(actions, gym.spaces.Discrete):
+            return []
+        return [self._taken[action] / max(1, self.states) for action in range(int(actions.n))]
+
+
 class NetworkPolicy:
     """The policy of a network that has learnt this much, as `algo` scores it."""
 
-    def __init__(self, config: Config, learnt: Learnt) -> None:
+    def __init__(self, config: Config, learnt: Learnt, behaviour: Behaviour | None = None) -> None:
         space, actions = config.env.spaces()
         module = seeded(config.network, space, config.algo.heads(actions), config.seed)
         theta = torch.from_numpy(learnt.parameters.astype(np.float32))
         if theta.numel() != parameter_count(module):
             raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
         self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
-        self.algo, self.scale = config.algo, Scaling(learnt.sums)
+        self.algo, self.scale, self.behaviour = config.algo, Scaling(learnt.sums), behaviour
         self.state = self.model.initial_state()
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
@@ -52,7 +81,11 @@ class NetworkPolicy:
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
         outputs, self.state = self.model.outputs(self.scale(observation), self.state)
-        return self.algo.act_in_evaluation(outputs, rng)
+        action = self.algo.act_in_evaluation(outputs, rng)
+        if self.behaviour is not None:
+            one_state = {name: output[None] for name, output in outputs.items()}
+            self.behaviour.add(self.algo.entropy(one_state), action)
+        return action
 
 
 class RandomPolicy:
@@ -95,6 +128,10 @@ class Scores:
 
     frames: int
     scores: list[float]
+    entropy: float | None = None
+    """Mean over the states of these games, in nats; None for a policy without one."""
+    action_frequencies: Sequence[float] = ()
+    """Share of each action in these games; nothing where actions are vectors."""
 
     def summary(self) -> dict[str, float | int]:
         """Mean, median, standard deviation and number of games."""
@@ -215,8 +252,9 @@ class Evaluator:
 def _score_snapshots(connection: Connection, config: Config) -> None:
     while True:
         frames, learnt = connection.recv()
-        policy = NetworkPolicy(config, learnt)
+        behaviour = Behaviour()
+        policy = NetworkPolicy(config, learnt, behaviour)
         scores = list(evaluate(config, policy, config.seed, frames, config.evaluation.episodes))
-        connection.send(Scores(frames, scores))
+        connection.send(Scores(frames, scores, behaviour.entropy, behaviour.frequencies(config.env.spaces()[1])))
         del policy
         gc.collect()  # an environment and its wrappers hold each other: until then, those of each evaluation pile up

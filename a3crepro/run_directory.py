@@ -32,9 +32,12 @@ import yaml
 from a3crepro.config import Config, build
 from a3crepro.plain import Tree, from_arrays, to_arrays
 from a3crepro.settings import UserError
+from a3crepro.shared_state import Learnt
 
 EPISODES = ("frames", "seconds", "thread", "score", "episode_frames", "real_seconds")
 EVALUATIONS = ("frames", "seconds", "score_mean", "score_median", "score_std", "episodes", "real_seconds")
+DIAGNOSTICS = ("frames", "entropy", "action_frequencies", "share_above_epsilon")
+"""A row an evaluation: entropy in nats, share of each action in its games, share of g above the optimizer's ε."""
 PACKAGES = (
     "torch",
     "numpy",
@@ -135,6 +138,7 @@ class Waiting(NamedTuple):
     sums: np.ndarray
     seconds: float
     real_seconds: float
+    share_above_epsilon: float | None = None
 
 
 @dataclass(frozen=True)
@@ -285,6 +289,7 @@ class RunDirectory:
     def __exit__(self, *_: object) -> None:
         self.episodes.close()
         self.evaluations.close()
+        self.diagnostics.close()
         self._lock.close()
 
     def _check_config(self) -> None:
@@ -313,6 +318,7 @@ class RunDirectory:
         self._write_manifest()
         self.episodes = Table(self.path / "episodes.csv", EPISODES)
         self.evaluations = Table(self.path / "evaluations.csv", EVALUATIONS)
+        self.diagnostics = Table(self.path / "diagnostics.csv", DIAGNOSTICS)
 
     def _write_config(self) -> None:
         write_text(self.path / "config.yaml", yaml.safe_dump(self.config.plain(), sort_keys=False))
@@ -334,10 +340,18 @@ class RunDirectory:
             os.replace(self.path / "checkpoint.npz", self.path / "checkpoint_damaged.npz")
         self.episodes.truncate(checkpoint.numbers.episodes if checkpoint else 0)
         self.evaluations.truncate(checkpoint.numbers.evaluations if checkpoint else 0)
+        self.diagnostics.truncate(checkpoint.numbers.evaluations if checkpoint else 0)  # a row an evaluation
         return checkpoint
 
     def save(self, checkpoint: Checkpoint) -> None:
         save_checkpoint(self.path, checkpoint)
+
+    def keep(self, frames: int, learnt: Learnt, statistics: np.ndarray) -> None:
+        """Writes what was learnt after so many frames, and the optimizer's statistics, to `copies/FRAMES.npz`."""
+        path = self.path / "copies" / f"{frames}.npz"
+        path.parent.mkdir(exist_ok=True)
+        arrays = {**learnt._asdict(), "statistics": statistics}
+        write_atomically(path, lambda file: np.savez(file, **arrays))
 
     def summary(self) -> dict[str, Any] | None:
         """The summary of a finished run, None before."""

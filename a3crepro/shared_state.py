@@ -19,7 +19,7 @@ FRAMES, UPDATES, NOT_FINITE = range(3)
 ROW = 8
 
 # Entries of `marks`: the last multiple of an interval that somebody has dealt with; how often θ⁻ was written.
-TARGET, SNAPSHOT, TARGET_VERSION = range(3)
+TARGET, SNAPSHOT, TARGET_VERSION, COPY = range(4)
 
 # Entries of `flags`: whether to stop; how often the actor-learners' states were asked for.
 STOP, SAVE = range(2)
@@ -68,7 +68,7 @@ class SharedState:
         where observations are not scaled.
       scaled_by: their sum over the actor-learners, as it was when it was last renewed (`scale`), float64 [width]. Like
         a copy of θ, it may have some of an actor-learner's numbers of before and some of after its last rollout.
-      marks: what was done at multiples of T, int64 [3].
+      marks: what was done at multiples of T, int64 [4].
       monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].
     """
 
@@ -84,7 +84,7 @@ class SharedState:
         self.sums = torch.zeros(threads, sums, dtype=torch.float64)
         self.scaled_by = torch.zeros(sums, dtype=torch.float64)
         self.monitors = torch.zeros(threads, dtype=torch.float64)
-        self.marks = torch.zeros(3, dtype=torch.int64)
+        self.marks = torch.zeros(4, dtype=torch.int64)
         self.flags = torch.zeros(2, dtype=torch.int64)
         self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
 
@@ -169,6 +169,10 @@ class SharedState:
         """A copy of what evaluations need."""
         return Learnt(self.parameters.numpy().copy(), self.seen())
 
+    def share_above(self, epsilon: float) -> float:
+        """Share of the optimizer's statistics g, of all actor-learners, that exceed RMSProp's ε."""
+        return float((self.statistics.numpy() > epsilon).mean())
+
     def seen(self) -> np.ndarray:
         """Sums of the observations of all actor-learners."""
         sums: np.ndarray = self._views.sums.sum(0)
@@ -204,6 +208,8 @@ class SharedState:
           KeyError, ValueError: an array is missing or of another shape.
         """
         arrays = {"scaled_by": self.scaled_by.numpy(), **arrays}  # a run of before there was one: it is renewed at once
+        if len(arrays["marks"]) == COPY:  # a run of before copies were kept
+            arrays["marks"] = np.append(arrays["marks"], 0)
         for name in self.ARRAYS:
             tensor = getattr(self, name)
             if arrays[name].shape != tuple(tensor.shape):

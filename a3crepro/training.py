@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from a3crepro.actor_learner import Episode, Snapshot
+from a3crepro.actor_learner import Copy, Episode, Snapshot, share_above_epsilon
 from a3crepro.config import Config, build
 from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Origin, States
@@ -187,7 +187,7 @@ class Training:
                 if self.stop:
                     self.shared.request_stop()
 
-    def _record(self, report: Episode | Snapshot | States) -> None:
+    def _record(self, report: Episode | Snapshot | Copy | States) -> None:
         if isinstance(report, Episode):
             self.run_directory.episodes.append(
                 {
@@ -201,12 +201,14 @@ class Training:
             )
             self.progress.game(report.frames, report.score)
         elif isinstance(report, Snapshot):
-            self._evaluate(report.frames, report.learnt)
+            self._evaluate(report.frames, report.learnt, report.share_above_epsilon)
+        elif isinstance(report, Copy):
+            self.run_directory.keep(report.frames, report.learnt, report.statistics)
         else:
             self._save(report)
 
-    def _evaluate(self, frames: int, learnt: Learnt) -> None:
-        self.waiting[frames] = Waiting(*learnt, self.seconds, self.real_seconds)
+    def _evaluate(self, frames: int, learnt: Learnt, share: float | None) -> None:
+        self.waiting[frames] = Waiting(*learnt, self.seconds, self.real_seconds, share)
         self.evaluator.submit(frames, learnt)
 
     def _record_evaluations(self) -> None:
@@ -214,6 +216,14 @@ class Training:
             waiting = self.waiting[scores.frames]
             times = {"seconds": round(waiting.seconds, 3), "real_seconds": round(waiting.real_seconds, 3)}
             self.run_directory.evaluations.append({"frames": scores.frames, **scores.summary(), **times})
+            self.run_directory.diagnostics.append(
+                {
+                    "frames": scores.frames,
+                    "entropy": scores.entropy,
+                    "action_frequencies": " ".join(f"{share:.4f}" for share in scores.action_frequencies),
+                    "share_above_epsilon": waiting.share_above_epsilon,
+                }
+            )
             del self.waiting[scores.frames]
             self.progress.evaluated(scores)
 
@@ -222,7 +232,7 @@ class Training:
         nothing = {"score_mean": None, "score_median": None, "episodes": 0}
         if not self.config.evaluation.episodes:
             return nothing
-        self._evaluate(self.shared.frames(), self.shared.learnt())
+        self._evaluate(self.shared.frames(), self.shared.learnt(), share_above_epsilon(self.config, self.shared))
         while self.evaluator.busy and not self.stop:
             self._record_evaluations()
             self.progress.update()

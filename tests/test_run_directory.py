@@ -356,3 +356,36 @@ def test_how_stale_gradients_were_is_told_at_the_end(tmp_path):
     told = {int(row["updates"]): int(row["gradients"]) for row in rows(tmp_path, "staleness.csv")}
     assert sum(told.values()) == summary["updates"]
     assert told == {0: 1, 1: 1, 2: 298}  # n - 1 updates of the others, but for the first ones
+
+
+# ---- What is kept of a run while it goes on --------------------------------------------------------------------------
+
+
+def test_copies_and_diagnostics_are_those_of_their_frames(tmp_path):
+    words = ("env=toy/catch", "threads=2", "execution=virtual_time", "optimizer.anneal_frames=4000",
+             "evaluation.every=1000", "evaluation.episodes=2", "logging.tensorboard=false")  # fmt: skip
+    train(compose(*words, "frames=2000", "checkpoint.copies_every=1000"), tmp_path / "long")
+    train(compose(*words, "frames=1000"), tmp_path / "short")
+    with np.load(tmp_path / "long" / "copies" / "1000.npz", allow_pickle=False) as copy:
+        there = load_checkpoint(tmp_path / "short", pytest.fail).arrays
+        assert np.array_equal(copy["parameters"], there["parameters"])
+        assert np.array_equal(copy["statistics"], there["statistics"])
+    assert sorted(path.name for path in (tmp_path / "long" / "copies").iterdir()) == ["1000.npz", "2000.npz"]
+    assert not (tmp_path / "short" / "copies").exists()
+
+    found = rows(tmp_path / "long", "diagnostics.csv")
+    assert [row["frames"] for row in found] == [row["frames"] for row in rows(tmp_path / "long", "evaluations.csv")]
+    for row in found:
+        shares = [float(share) for share in row["action_frequencies"].split()]
+        assert len(shares) == 3 and sum(shares) == pytest.approx(1, abs=2e-4)
+        assert 0 < float(row["entropy"]) <= np.log(3) + 1e-6
+    last = load_checkpoint(tmp_path / "long", pytest.fail).arrays["statistics"]
+    epsilon = compose(*words).optimizer.epsilon
+    assert float(found[-1]["share_above_epsilon"]) == pytest.approx((last > epsilon).mean())
+
+
+def test_a_policy_without_entropy_has_none_in_its_diagnostics(tmp_path):
+    train(compose("env=toy/catch", "algo=one_step_q", "threads=2", "execution=virtual_time", "frames=500",
+                  "optimizer=momentum_sgd", "logging.tensorboard=false"), tmp_path)  # fmt: skip
+    (row,) = rows(tmp_path, "diagnostics.csv")
+    assert row["entropy"] == row["share_above_epsilon"] == "" and row["action_frequencies"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import re
 import runpy
@@ -28,7 +29,8 @@ from a3crepro.sweeping.state import Overview, State, frames_of, last_row, state_
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
-    "ablations", "atari_table", "data_efficiency", "executions", "first_runs", "implementations", "labyrinth",
+    "ablations", "atari_games", "atari_table", "data_efficiency", "executions", "first_runs", "implementations",
+    "labyrinth",
     "learning_rates", "learning_speed", "mujoco", "optimizers", "racing", "staleness", "thread_scaling",
     "training_speed",
 ]  # fmt: skip
@@ -57,6 +59,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
     "racing": (4, 8, 800),
     "labyrinth": (1, 6, 20),
     "first_runs": (7, 7),
+    "atari_games": (3, 28),
     "implementations": (8, 24),
     "executions": (12, 60),
     "staleness": (14, 14),
@@ -75,6 +78,26 @@ def test_a_sweep_plans_the_runs_that_its_file_says(name):
         for one in (runs[0], runs[len(runs) // 2], runs[-1]):
             config = compose(*command.words(one))
             assert config.algo.name == one.words[1].removeprefix("algo=")
+
+
+def test_the_rates_of_atari_games_are_means_of_the_best_five_of_the_papers():
+    best = {"breakout": (0.001241, 0.001083, 0.0008244, 0.001252, 0.0005882),  # Figure 2: final scores of 436 and more
+            "qbert": (0.0006824, 0.0007447, 0.0008243, 0.0007103, 0.0005612)}  # of 10,012 and more  # fmt: skip
+    with open(ROOT / "results" / "paper" / "fig2_s11_learning_rates.csv") as file:
+        points = [row for row in csv.DictReader(file) if row["method"] == "a3c"]
+    for game, rates in best.items():
+        scores = sorted((float(row["score"]), row["learning_rate"]) for row in points if row["game"] == game)
+        assert sorted(float(rate) for _, rate in scores[-5:]) == sorted(rates)
+        runs = experiment("atari_games").scales["laptop"].runs(lambda _: None)
+        words = next(one.words for one in runs if one.words[:2] == (f"env={game}", "algo=a3c"))
+        rate = next(float(word.partition("=")[2]) for word in words if word.startswith("optimizer.lr="))
+        assert rate == pytest.approx(math.prod(rates) ** (1 / 5), rel=1e-3)
+
+
+def test_a_budget_that_is_raised_is_no_part_of_a_runs_name():
+    short, long = (run("pong", "a3c", frames, seed=0) for frames in (1000, 2000))
+    assert short.name == long.name and short != long
+    assert short.overrides == ("env=pong", "algo=a3c", "seed=0", "frames=1000")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -243,6 +266,14 @@ def test_tables_are_of_whole_runs_of_one_protocol(tmp_path, unbroken, monkeypatc
     assert notes[0] == f"stopped: {command.runs()[1].name}"
     stored = json.loads((tmp_path / "tables" / "notes.json").read_text())
     assert stored["planned"] == 3 and stored["runs"] == 2 and stored["notes"] == notes
+    scores, unfinished, diagnostics = (
+        pd.read_csv(tmp_path / "tables" / f"{name}.csv") for name in ("scores", "unfinished", "diagnostics")
+    )
+    assert set(unfinished["run"]) == {command.runs()[1].name} and list(unfinished) == list(scores)
+    assert set(unfinished["run"]).isdisjoint(scores["run"]) and diagnostics["run"].nunique() == 3
+    (directory / "sweep.json").write_text((directory.parent / "threads=2,seed=0" / "sweep.json").read_text())
+    collect(command)
+    assert not (tmp_path / "tables" / "unfinished.csv").exists()
     config = directory.parent / "threads=2,seed=0" / "config.yaml"
     config.write_text(config.read_text().replace("gamma: 0.99", "gamma: 0.5"))
     with pytest.raises(UserError, match="has another configuration"):

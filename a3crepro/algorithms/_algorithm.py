@@ -72,6 +72,10 @@ class Algorithm(Component, ABC):
     def choose(self, outputs: Outputs, learner: ActorLearner) -> Action:
         """The action that an actor-learner takes, from the network's outputs for a state."""
 
+    def entropy(self, outputs: Outputs) -> float | None:
+        """Mean entropy of the policy over states, in nats, from outputs [T, width]; None where it has no entropy."""
+        return None
+
     @abstractmethod
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         """The summed loss of a rollout.

@@ -71,6 +71,9 @@ class A3C(Algorithm):
         """a drawn from π(·|s; θ')."""
         return self.policy(outputs).sample(outputs, learner.rng)
 
+    def entropy(self, outputs: Outputs) -> float:
+        return self.policy(outputs).entropy(outputs)
+
     def compute(self, learner: ActorLearner) -> Rollout:
         learner.synchronise()  # θ' ← θ
         rollout = learner.roll_out(self.max_steps)
@@ -78,7 +81,7 @@ class A3C(Algorithm):
         value = learner.outputs()["value"].item() if bootstraps else 0.0  # V(s_t; θ'_v)
         returns = n_step_returns(rollout.rewards, rollout.discounts, value)
         outputs = learner.accumulate(rollout, returns)
-        learner.monitor(self.policy(outputs).entropy(outputs))
+        learner.monitor(self.entropy(outputs))
         return rollout
 
     def write(self, learner: ActorLearner, rollout: Rollout) -> None:

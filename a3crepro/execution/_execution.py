@@ -13,7 +13,7 @@ from a3crepro.plain import Tree
 from a3crepro.settings import Component
 
 if TYPE_CHECKING:
-    from a3crepro.actor_learner import Episode, Snapshot
+    from a3crepro.actor_learner import Copy, Episode, Snapshot
     from a3crepro.config import Config
     from a3crepro.shared_state import SharedState
 
@@ -36,7 +36,7 @@ class Event:
     """Since the start of training, over all its starts together; virtual where the execution's time is."""
     real_seconds: float
     """The same, by a clock on the wall."""
-    report: Episode | Snapshot | States | None = None
+    report: Episode | Snapshot | Copy | States | None = None
 
 
 @dataclass(frozen=True)

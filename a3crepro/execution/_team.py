@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from a3crepro.actor_learner import ActorLearner, Episode, Models, Rollout, Snapshot, make_models, step_size
+from a3crepro.actor_learner import ActorLearner, Copy, Episode, Models, Rollout, Snapshot, make_models, step_size
 from a3crepro.algorithms._algorithm import Algorithm, Outputs
 from a3crepro.config import Config
 from a3crepro.execution._post import LETTERS, Report
@@ -192,7 +192,7 @@ class Team:
         """Takes note of T and of what scales observations, which stay what they are in the whole round."""
         self.frames, self.scale = self.shared.frames(), self.shared.scale()
 
-    def _report(self, what: Episode | Snapshot) -> None:
+    def _report(self, what: Episode | Snapshot | Copy) -> None:
         if isinstance(what, Episode):
             what = replace(what, frames=self.frames)  # T as it is in the whole round
         self.reports.append(Report(time.monotonic(), self.rounds, what))

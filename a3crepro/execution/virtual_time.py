@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a3crepro.actor_learner import ActorLearner, Episode, Interrupted, Rollout, Snapshot, make_models
+from a3crepro.actor_learner import ActorLearner, Copy, Episode, Interrupted, Rollout, Snapshot, make_models
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import Outbox, grace_of, listen
 from a3crepro.plain import Tree
@@ -98,17 +98,17 @@ class Clock:
         self.games: list[list[Episode]] = [[] for _ in range(config.threads)]  # that end with a rollout
         self.queue: list[tuple[float, int]] = []
         self.idle = list(range(config.threads))
-        self._snapshots: list[Snapshot] = []
+        self._snapshots: list[Snapshot | Copy] = []
         if origin.tree is not None:
             self._restore(origin.tree)
 
-    def _report(self, report: Episode | Snapshot) -> None:
+    def _report(self, report: Episode | Snapshot | Copy) -> None:
         if isinstance(report, Episode):
             self.games[report.thread].append(report)
         else:
             self._snapshots.append(report)
 
-    def advance(self) -> list[Episode | Snapshot]:
+    def advance(self) -> list[Episode | Snapshot | Copy]:
         """Begins what is to begin, and goes on to the next end of a rollout, which is written; what it reports.
 
         Nothing, where it is asked to stop before all have begun: whole episodes are long.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from a3crepro.config import Config, compose
 from a3crepro.run_directory import load_checkpoint, starts_of, stored_config, write_text
 from a3crepro.settings import UserError
+from a3crepro.sweeping.collected import DIAGNOSTICS
 from a3crepro.sweeping.command import Command
 from a3crepro.sweeping.experiment import Run
 from a3crepro.sweeping.state import MARK, State, real_seconds_of, states_of
@@ -41,6 +42,8 @@ SHARED = (
 def collect(command: Command, unfinished: bool = False) -> list[str]:
     """Writes `runs.csv`, a row a run, and `scores.csv`, a row an evaluation or a part of the training games.
 
+    Of runs that are not done `unfinished.csv` has the rows so far; there is none where all are done.
+
     Args:
       command: the sweep with its scale and overrides, and where its tables are; what it has collected stays in them.
       unfinished: take what is done, and say what is missing.
@@ -61,26 +64,50 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
             f"{command.title}: {len(warnings)} of {len(runs)} runs are not done ({warnings[0]}, ...); "
             "with --unfinished the others are collected"
         )
-    if not done:
+    begun = [run for run in runs if states[run] in (State.RUNNING, State.STOPPED)]
+    if not done and not begun:
         raise UserError(f"{command.title}: no run is done")
-    for run in here:
+    for run in (*here, *begun):
         _check_protocol(command, run)
-    names = [run.name for run in done]
-    texts = {
-        "runs.csv": joined(runs_table(command, here), command.collected.rows("runs.csv", names), names),
-        "scores.csv": joined(
-            pd.concat([_scores(command, run) for run in here] or [pd.DataFrame()]),
-            command.collected.rows("scores.csv", names), names,
-        ),
-    }  # fmt: skip
-    warnings += remarks(pd.read_csv(io.StringIO(texts["runs.csv"])))
+    texts = _tables(command, done, begun)
+    warnings += remarks(pd.read_csv(io.StringIO(texts["runs.csv"]))) if done else []
     planned = len(runs) + command.runs_to_follow()
     notes = {"experiment": command.experiment.name, "figure": command.experiment.figure, "best": command.scale.best,
              "planned": planned, "runs": len(done), "notes": warnings}  # fmt: skip
     command.tables.mkdir(parents=True, exist_ok=True)
     for name, text in {**texts, "notes.json": json.dumps(notes, indent=2) + "\n"}.items():
-        write_text(command.tables / name, text)
+        if text.strip():
+            write_text(command.tables / name, text)
+        else:
+            (command.tables / name).unlink(missing_ok=True)
     return warnings
+
+
+def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict[str, str]:
+    """All tables as text, by their files' names; empty ones are not to be there."""
+    names, all_names = [run.name for run in done], [run.name for run in (*done, *begun)]
+    here = [run for run in done if run.name not in command.collected]
+
+    def table(name: str, mine: pd.DataFrame, runs: Sequence[str]) -> str:
+        return joined(mine, command.collected.rows(name, runs), runs)
+
+    def rows(make: Callable[[Command, Run], pd.DataFrame], runs: Sequence[Run]) -> pd.DataFrame:
+        tables = (make(command, run) for run in runs)
+        return pd.concat([table for table in tables if not table.empty] or [pd.DataFrame()])
+
+    return {
+        "runs.csv": table("runs.csv", runs_table(command, here), names),
+        "scores.csv": table("scores.csv", rows(_scores, here), names),
+        DIAGNOSTICS: table(DIAGNOSTICS, rows(_diagnostics, [*here, *begun]), all_names),
+        "unfinished.csv": rows(_scores, begun).to_csv(index=False),
+    }
+
+
+def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
+    """What the run recorded of its policy and its optimizer at each evaluation; nothing of older ones."""
+    path = command.root / run.name / DIAGNOSTICS
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return table if table.empty else table.assign(run=run.name)
 
 
 def joined(mine: pd.DataFrame, collected: pd.DataFrame, runs: Sequence[str]) -> str:
@@ -200,6 +227,8 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
     config = stored_config(directory)
     starts = starts_of(directory)
     table = pd.DataFrame(_score_rows(directory, config))
+    if table.empty:
+        return table
     table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
     for position, (key, value) in enumerate(describe(run, config).items()):
         table.insert(position, key, value)

@@ -13,6 +13,8 @@ import pandas as pd
 from a3crepro.settings import UserError
 
 TABLES = ("runs.csv", "scores.csv")
+DIAGNOSTICS = "diagnostics.csv"
+"""Beside them, of experiments that were run since runs have recorded them."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,21 @@ class Collected:
             tables = {name: pd.read_csv(directory / name, dtype=str, keep_default_na=False) for name in TABLES}
         except OSError as error:
             raise UserError(f"--collected: {directory}: nothing was collected there") from error
+        if (directory / DIAGNOSTICS).exists():
+            tables[DIAGNOSTICS] = pd.read_csv(directory / DIAGNOSTICS, dtype=str, keep_default_na=False)
         return Collected(directory, tables)
 
     def __contains__(self, run: str) -> bool:
         return run in self._rows
+
+    def without(self, runs: Iterable[str]) -> Collected:
+        """All but these."""
+        others = {name: table[~table["run"].isin(list(runs))] for name, table in self.tables.items()}
+        return Collected(self.directory, others)
+
+    def frames(self, run: str) -> int:
+        """Frames that it was trained for."""
+        return int(self._rows[run]["frames"])
 
     def score(self, run: str) -> float | None:
         """The mean score of a run's final evaluation; None where there is none."""

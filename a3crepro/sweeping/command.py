@@ -87,6 +87,10 @@ class Command:
     def _collected(self) -> Collected:
         """The runs of this sweep that its tables hold, made as it says."""
         found = Collected.of(self.tables)
+        known = self.scale.runs(lambda run: found.score(run.name))
+        found = found.without(
+            run.name for run in known if run.name in found and found.frames(run.name) < (run.budget or 0)
+        )
         for run in dict.fromkeys(self.scale.runs(lambda run: found.score(run.name))):
             if run.name in found:
                 found.check(run.name, self.words(run))
@@ -104,7 +108,7 @@ class Command:
 
     def words(self, run: Run) -> list[str]:
         """Overrides of a run."""
-        return [*self.scale.common, *run.words, *self.overrides]
+        return [*self.scale.common, *run.overrides, *self.overrides]
 
     def config(self, run: Run) -> Config:
         """The configuration of a run, but for learning rate and seed."""

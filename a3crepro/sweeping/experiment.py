@@ -17,6 +17,13 @@ class Run:
     """
 
     words: tuple[str, ...]
+    budget: int | None = None
+    """Frames, where they may be raised later: no part of its name. None: they stand among the words, if anywhere."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """Its words, and its budget."""
+        return self.words if self.budget is None else (*self.words, f"frames={self.budget}")
 
     @property
     def name(self) -> str:
@@ -28,13 +35,13 @@ class Run:
     @property
     def kind(self) -> tuple[str, ...]:
         """What its cost depends on: its words without learning rate and seed."""
-        return tuple(word for word in self.words if word.partition("=")[0] not in ("optimizer.lr", "seed"))
+        return tuple(word for word in self.overrides if word.partition("=")[0] not in ("optimizer.lr", "seed"))
 
 
-def run(env: str, algo: str, **others: object) -> Run:
+def run(env: str, algo: str, budget: int | None = None, **others: object) -> Run:
     """A run; a key's dots are written `__`."""
     rest = (f"{key.replace('__', '.')}={_text(value)}" for key, value in others.items() if value is not None)
-    return Run((f"env={env}", f"algo={algo}", *rest))
+    return Run((f"env={env}", f"algo={algo}", *rest), budget)
 
 
 def _text(value: object) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from a3crepro.processes import worker_of_a_launcher
-from a3crepro.sweeping.state import ERROR, MARK
+from a3crepro.sweeping.state import ERROR, MARK, is_done
 
 LOG = "log.txt"
 """What a run printed, over all its starts."""
@@ -73,10 +73,11 @@ def _train_and_score(config: Any, directory: Path) -> None:
     from a3crepro.run_directory import RunDirectory, write_text
     from a3crepro.training import train
 
-    if (directory / MARK).exists():
-        return
-    (directory / ERROR).unlink(missing_ok=True)
     built = build(config)
+    if is_done(directory, built.frames):
+        return
+    for stale in (ERROR, MARK):  # a mark of a smaller budget
+        (directory / stale).unlink(missing_ok=True)
     train(built, directory, stop_on=stopping_signals())
     with RunDirectory(directory, built):  # nobody else scores it meanwhile
         if not (directory / MARK).exists():

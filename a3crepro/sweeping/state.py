@@ -31,9 +31,16 @@ class State(Enum):
     MISSING = "missing"
 
 
-def state_of(directory: Path) -> State:
-    """The state of the run in a directory, which need not be there."""
-    if (directory / MARK).exists():
+def is_done(directory: Path, frames: int = 0) -> bool:
+    """Whether the run in a directory is finished, after so many frames at least (its budget may grow), and scored."""
+    if not (directory / MARK).exists():
+        return False
+    return not frames or int(json.loads((directory / "summary.json").read_text())["frames"]) >= frames
+
+
+def state_of(directory: Path, frames: int = 0) -> State:
+    """The state of the run of so many frames in a directory, which need not be there."""
+    if is_done(directory, frames):
         return State.DONE
     if is_locked(directory):
         return State.RUNNING
@@ -44,7 +51,7 @@ def state_of(directory: Path) -> State:
 
 def states_of(runs: Iterable[Run], root: Path, collected: Collected) -> dict[Run, State]:
     """Of runs whose directories are below `root`, if they are not collected already."""
-    return {run: State.DONE if run.name in collected else state_of(root / run.name) for run in runs}
+    return {run: State.DONE if run.name in collected else state_of(root / run.name, run.budget or 0) for run in runs}
 
 
 def is_locked(directory: Path) -> bool:
@@ -167,7 +174,7 @@ def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, State, str]]:
     """Runs that failed or were stopped before their end, and the last line of why."""
     found: list[tuple[Run, State, str]] = []
     for run in runs:
-        state = state_of(root / run.name)
+        state = state_of(root / run.name, run.budget or 0)
         if state is State.FAILED:
             lines = (root / run.name / ERROR).read_text().strip().splitlines()
             found.append((run, state, lines[-1] if lines else "no message"))

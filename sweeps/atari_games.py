@@ -1,0 +1,120 @@
+"""Figures 1, 3 and 4 on Atari: the paper's five games and four methods, one learning rate for each pair.
+
+  python sweeps/atari_games.py [scale=smoke|laptop] [--dry-run|--status] [hydra/launcher=…] [overrides]
+
+laptop: 16 actor-learners in virtual time, `mnih2013`, the rate annealed over the paper's day of 320M frames, so that
+budgets can be raised without changing what has been run; 10 games an evaluation, one each epoch of 4M frames. Copies of
+θ and g are kept every 10M frames. Parts, in the order in which they matter:
+
+  A   A3C in all five games, seed 0
+  B   n-step Q in all five
+  C   one-step Q and Sarsa in Pong and Breakout
+  D   A3C in Breakout and Pong, seeds 1 and 2; in Breakout at 7e-4, the rate that the authors name for all games
+  D2  A3C in Breakout and Pong by processes (`hogwild`), at 7e-4, seed 1; seed 0 is in `first_runs`
+  G   A3C in Pong at 7e-4, seed 1, as it is and with single changes: what might keep it behind the paper's curve
+  E   A3C with LSTM cells in Pong and Breakout
+
+The learning rates were fixed before the runs, from the paper's data: of each game and method, the geometric mean of its
+five best rates of fifty (Figures 2 and S11).
+At 1,450 A3C steps a second a core part A takes 20 core-hours, all of it about 65.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from _protocol import PAPER_GAMES, QUIET, SMOKE
+
+from a3crepro.results import RESULTS
+from a3crepro.sweeping.command import main
+from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+
+BEST = 5
+"""Rates of the paper's fifty, by final score, that ours is the geometric mean of."""
+AUTHORS_RATE = 7e-4
+"""Around which the authors fixed it for all games (their e-mail)."""
+LAPTOP = (
+    *QUIET,
+    "optimizer.anneal_frames=320_000_000",
+    "evaluation.every=4_000_000",
+    "evaluation.episodes=10",
+    "checkpoint.copies_every=10_000_000",
+)
+CHANGES: tuple[dict[str, object], ...] = (
+    {"algo__t_max": 20},  # the authors' mail; §8 says 5
+    {"env__full_action_space": True},
+    {"env__no_op_max": 0},
+    {"env__life_loss_ends_episode": False},
+    {},
+)
+"""Of part G, one at a time."""
+
+
+def paper_rate(game: str, method: str) -> float:
+    """The geometric mean of the paper's five best rates in this game."""
+    table = pd.read_csv(RESULTS / "paper" / "fig2_s11_learning_rates.csv")
+    points = table[(table["game"] == game) & (table["method"] == method)]
+    best = points.nlargest(BEST, "score")["learning_rate"]
+    return float(np.exp(np.log(best).mean()))
+
+
+def game_run(game: str, method: str, millions: int, *, rate: float | None = None, **others: object) -> Run:
+    """A run of so many million frames, at the paper's rate unless another one is named."""
+    rate = paper_rate(game, method) if rate is None else rate
+    others = {"execution": "virtual_time", "seed": 0, **others}
+    return run(game, method, millions * 1_000_000, threads=16, optimizer__lr=rate, **others)
+
+
+def runs() -> Iterator[Run]:
+    """All of them, in the order in which they are begun."""
+    changes = [game_run("pong", "a3c", 24, rate=AUTHORS_RATE, seed=1, **change) for change in CHANGES]
+    yield game_run("breakout", "a3c", 80)  # A
+    yield changes[0]  # G
+    yield game_run("pong", "a3c", 80)
+    yield from changes[1:]
+    yield from (game_run(game, "a3c", 80) for game in PAPER_GAMES if game not in ("breakout", "pong"))
+    yield from (game_run(game, "a3c", 40, seed=seed) for seed in (1, 2) for game in ("breakout", "pong"))  # D
+    yield game_run("breakout", "a3c", 40, rate=AUTHORS_RATE)
+    for game in ("breakout", "pong"):  # D2
+        yield game_run(game, "a3c", 20, rate=AUTHORS_RATE, execution="hogwild", seed=1)
+    yield from (
+        game_run(game, "n_step_q", 40) for game in ("pong", "breakout", "qbert", "beam_rider", "space_invaders")
+    )
+    yield from (
+        game_run(game, method, 40) for method in ("one_step_q", "one_step_sarsa") for game in ("pong", "breakout")
+    )
+    yield from (game_run(game, "a3c", 40, network="mnih2013_lstm") for game in ("pong", "breakout"))  # E
+
+
+def smoke_runs() -> list[Run]:
+    """One of each kind."""
+    return [
+        run("pong", "a3c", 8_000, threads=2, optimizer__lr=paper_rate("pong", "a3c"), seed=0),
+        run("breakout", "n_step_q", 8_000, threads=2, optimizer__lr=paper_rate("breakout", "n_step_q"), seed=0),
+        run("pong", "a3c", 8_000, threads=2, optimizer__lr=AUTHORS_RATE, seed=1, algo__t_max=20),
+    ]
+
+
+SMOKE_WORDS = tuple(word for word in SMOKE if not word.startswith("frames="))
+
+EXPERIMENT = Experiment(
+    "atari_games",
+    "Figures 1, 3 and 4 on Atari",
+    {
+        "smoke": Scale(
+            (
+                *SMOKE_WORDS,
+                "optimizer.anneal_frames=320_000_000",
+                "evaluation.max_frames=1000",
+                "checkpoint.copies_every=4_000",
+            ),
+            lambda scores: smoke_runs(),
+        ),
+        "laptop": Scale(LAPTOP, lambda scores: runs()),
+    },
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT)
