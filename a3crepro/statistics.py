@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from scipy.stats import norm, trim_mean
+from scipy.stats import binomtest, norm, trim_mean
 from scipy.stats import t as student_t
 
 RESAMPLES = 10_000
@@ -158,6 +158,12 @@ def interval_of_shares(one: Array, other: Array) -> Interval:
     middle = (more - less) / n
     half = float(norm.ppf(0.975) * np.sqrt(((more + less) / n - middle**2) / n))
     return Interval(float(one.mean() - other.mean()), middle - half, middle + half)
+
+
+def interval_of_proportion(hits: int, trials: int) -> Interval:
+    """The share of independent trials in which something holds: Wilson's interval, which stays inside 0 to 1."""
+    found = binomtest(hits, trials).proportion_ci(method="wilson")
+    return Interval(hits / trials, float(found.low), float(found.high))
 
 
 def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: int = 0) -> Interval:

@@ -66,11 +66,6 @@ def trains(mine: Ours) -> Verdict:
     return Verdict(joined(verdicts), "; ".join(effects) or f"all {len(verdicts)} pairs of game and method")
 
 
-def faster_than_dqn(scale: str) -> Verdict:
-    """There is no DQN here."""
-    return Verdict("not decided: no DQN baseline has been run", "–")
-
-
 @with_data("learning_speed")
 def a3c_is_best(mine: Ours) -> Verdict:
     """The best three of each game and method, as shares of the game's best; the mean over games, by other method."""

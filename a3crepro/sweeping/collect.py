@@ -238,7 +238,8 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
 def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
     evaluations = pd.read_csv(directory / "evaluations.csv")
     for row in evaluations.itertuples():
-        yield {"frames": row.frames, "seconds": row.seconds, "score": row.score_mean, "score_type": policy_of(config)}
+        yield {"frames": row.frames, "seconds": row.seconds, "score": row.score_mean, "score_type": policy_of(config),
+               "score_std": row.score_std, "episodes": row.episodes}  # fmt: skip
     games = pd.read_csv(directory / "episodes.csv")
     part = np.minimum(games["frames"] * BINS // max(1, config.frames), BINS - 1)
     for row in games.groupby(part).agg({"frames": "max", "seconds": "max", "score": "mean"}).round(4).itertuples():

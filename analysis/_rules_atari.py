@@ -1,0 +1,83 @@
+"""Rules that decide the paper's claims on its five Atari games, of `atari_games`: one rate and one seed a pair."""
+
+from __future__ import annotations
+
+import math
+
+from _atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
+from _verdicts import NO_DATA, Verdict, decided, joined
+
+from a3crepro.figures import METHODS, reference, title
+from a3crepro.statistics import first_crossing, interval_of_proportion
+
+ONE_STEP = ("one_step_q", "one_step_sarsa")
+MULTI_STEP = ("n_step_q", "a3c")
+HALF = 0.5
+"""Of the way from a random policy to the least of the methods' best smoothed scores: the level for epochs."""
+
+
+def trains(scale: str) -> Verdict:
+    """Each game and method: the mean of the last three evaluations against a random policy."""
+    found, verdicts, effects = curves(scale), [], []
+    if not found:
+        return Verdict(NO_DATA, "–")
+    for game in PAPER_GAMES:
+        for method, name in METHODS.items():
+            if (curve := plain_run(found, game, method)) is None:
+                verdicts.append(NO_DATA)
+                continue
+            verdicts.append(decided(curve.final, reference(game)))
+            if verdicts[-1] != "reproduced":
+                effects.append(f"{title(game)}, {name}: {curve.final} against {reference(game):.1f}")
+    run = sum(verdict != NO_DATA for verdict in verdicts)
+    return Verdict(joined(verdicts), "; ".join([f"{run} of {len(verdicts)} pairs run", *effects]))
+
+
+def faster_than_dqn(scale: str) -> Verdict:
+    """By the share of the pairs of game and method, of those that decide, in which our virtual hours are fewer."""
+    found, faster, effects = curves(scale), [], []
+    for game in PAPER_GAMES:
+        for method, name in METHODS.items():
+            if (curve := plain_run(found, game, method)) is None:
+                continue
+            race = race_with_dqn(curve)
+            if race.is_faster is None:
+                effects.append(f"{title(game)}, {name}: {race.end:.1f} h were too few")
+                continue
+            faster.append(race.is_faster)
+            hours = "never" if math.isnan(race.hours) else f"{race.hours:.1f} h"
+            effects.append(f"{title(game)}, {name}: {hours}, DQN {race.dqn_hours:.0f} h")
+    if not faster:
+        return Verdict("not decided: no run is long enough", "; ".join(effects) or "–")
+    share = interval_of_proportion(sum(faster), len(faster))
+    return Verdict(decided(share, 0.5), f"{sum(faster)} of {len(faster)} pairs, {share}; " + "; ".join(effects))
+
+
+def n_step_is_faster(scale: str) -> Verdict:
+    """On some game both multi-step methods come to the level in fewer epochs than both one-step ones."""
+    found, effects, holds = curves(scale), [], False
+    for game in PAPER_GAMES:
+        runs = {method: plain_run(found, game, method) for method in METHODS}
+        known = {method: curve for method, curve in runs.items() if curve is not None}
+        if len(known) < len(METHODS):
+            continue
+        if any(curve.final.low <= reference(game) for curve in known.values()):
+            effects.append(f"{title(game)}: one of them learnt nothing")
+            continue
+        epochs = epochs_to_level(game, known)
+        holds |= max(epochs[method] for method in MULTI_STEP) < min(epochs[method] for method in ONE_STEP)
+        effects.append(f"{title(game)}: " + ", ".join(f"{METHODS[method]} {epochs[method]:.1f}" for method in METHODS))
+    if not effects:
+        return Verdict(NO_DATA, "–")
+    verdict = "reproduced" if holds else f"not decided: on none of {len(effects)}"
+    return Verdict(verdict, f"epochs, one seed: {'; '.join(effects)}")
+
+
+def epochs_to_level(game: str, known: dict[str, Curve]) -> dict[str, float]:
+    """Epochs of each method's smoothed curve to half of what the worst of them learnt."""
+    random = reference(game)
+    level = random + HALF * (min(curve.smoothed().max() for curve in known.values()) - random)
+    return {
+        method: first_crossing(curve.table["epoch"].to_numpy(float), curve.smoothed(), level)
+        for method, curve in known.items()
+    }
