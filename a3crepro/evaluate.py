@@ -1,4 +1,4 @@
-"""`python -m a3crepro.evaluate`: scores the policy of a run, or one that learns nothing, and films an episode.
+"""`python -m a3crepro.evaluate`: scores the policy of a run, or one that learns nothing, and films its best game.
 
   python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
   python -m a3crepro.evaluate env=… policy=random|constant|blind|expert [episodes=30] [seed=…] [video=FILE] [overrides]
@@ -6,7 +6,8 @@
 A constant policy always takes the action `action=`, 0 unless told; where actions are vectors, in each component, with
 normal noise of the standard deviation `noise=`. An expert is a scripted player that sees the true state, a blind one,
 in the labyrinth, goes straight on and turns where there is no way on. Prints the scores of the games, one to a line,
-then one JSON object as its last line. Overrides (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`,
+then one JSON object as its last line. `video=` films the best of these games, the first of several that are as good,
+by playing it again. Overrides (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`,
 `env.repeat_action_probability=0.25`) change how the policy is scored, not what is stored.
 """
 
@@ -24,7 +25,15 @@ import numpy as np
 from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, build, compose
 from a3crepro.environments._environment import Action, ActionSpace
-from a3crepro.evaluation import ConstantPolicy, Counts, NetworkPolicy, Policy, RandomPolicy, evaluate
+from a3crepro.evaluation import (
+    ConstantPolicy,
+    Counts,
+    NetworkPolicy,
+    Policy,
+    RandomPolicy,
+    evaluate,
+    game_randomness,
+)
 from a3crepro.film import checked_video, film
 from a3crepro.processes import set_up_arithmetic
 from a3crepro.run_directory import last_checkpoint, stored_config
@@ -75,9 +84,16 @@ def evaluate_command(arguments: list[str]) -> None:
         print(f"{score:g}", flush=True)
     try:
         if video is not None:
-            film(config, policy, np.random.default_rng([seed, frames, episodes]), video)  # the game after those scored
+            best = int(np.argmax(scores))
+            _film_again(config, policy, game_randomness(seed, frames, best), video, scores[best])
     finally:
         print(json.dumps({**_summary(config, frames, seed, scores), **counts.of_a_game(episodes)}))
+
+
+def _film_again(config: Config, policy: Policy, rng: np.random.Generator, path: Path, score: float) -> None:
+    """Films a game that had this score, and says so where an environment that is not seeded plays another one."""
+    if film(config, policy, rng, path) != score:
+        print(f"{path}: another game than the one that scored {score:g}: {config.env.title} does not repeat its games")
 
 
 def _is_path(argument: str) -> bool:

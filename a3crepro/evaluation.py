@@ -171,6 +171,11 @@ def play_episode(
     return score
 
 
+def game_randomness(seed: int, frames: int, episode: int) -> np.random.Generator:
+    """What a game of an evaluation is played with, its number counted from 0: by it the game can be played again."""
+    return np.random.default_rng([seed, frames, episode])
+
+
 def evaluate(
     config: Config,
     policy: Policy,
@@ -183,7 +188,7 @@ def evaluate(
     env = config.env.make(training=False)
     try:
         for episode in range(episodes):
-            rng = np.random.default_rng([seed, frames, episode])
+            rng = game_randomness(seed, frames, episode)
             yield play_episode(env, policy, rng, config.max_evaluation_steps, tell=tell)
     finally:
         env.close()

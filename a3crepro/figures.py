@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from a3crepro.results import RESULTS
 from a3crepro.run_directory import write_text
 from a3crepro.settings import UserError
+from a3crepro.sweeping.state import in_core_time, in_frames
 
 FIGURES = RESULTS.parent / "figures"
 METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
@@ -80,14 +82,14 @@ class Ours(NamedTuple):
     def caption(self) -> str:
         """What was run, in one line."""
         runs = self.runs
-        frames = f"{runs['frames'].sum() / 1e6:,.0f}M frames"
+        frames = f"{in_frames(runs['frames'].sum())} frames"
         equal = runs.groupby(SETTING, dropna=False)["seed"].nunique()
         seeds = " to ".join(dict.fromkeys(str(n) for n in (equal.min(), equal.max())))
         seeds += f" seed{'' if equal.max() == 1 else 's'} a setting"
         known = runs["commit"].dropna().astype(str)
         commits = ", ".join(sorted({commit[:7] for cell in known for commit in cell.split()})) or "unknown"
         policies = ", ".join(sorted(runs["score_type"].unique()))
-        hours = f"{runs['core_seconds'].sum() / 3600:.1f} core-hours"
+        hours = in_core_time(runs["core_seconds"].sum())
         missing = self.notes["planned"] - self.notes["runs"]
         left = f", {missing} of {self.notes['planned']} runs missing" if missing else ""
         return (
@@ -134,15 +136,22 @@ def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float 
 
 
 def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> None:
-    """Writes the figure as PNG and SVG and its table as Markdown, and prints the table and what was run."""
+    """Writes the figure as PNG and SVG and its table as Markdown; prints the table, what was run, and the files."""
     FIGURES.mkdir(exist_ok=True)
     stem = FIGURES / (name if scale == "laptop" else f"{name}-{scale}")
-    figure.savefig(stem.with_suffix(".png"), dpi=150)
-    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
+    files = [stem.with_suffix(suffix) for suffix in (".png", ".svg", ".md")]
+    figure.savefig(files[0], dpi=150)
+    figure.savefig(files[1], metadata={"Date": None})
     plt.close(figure)
     text = f"{table.rstrip()}\n\n{caption}\n"
-    write_text(stem.with_suffix(".md"), text)
+    write_text(files[2], text)
     print(text)
+    written(*files)
+
+
+def written(*files: Path) -> None:
+    """Says where something was written."""
+    print(f"written: {', '.join(map(str, files))}")
 
 
 def markdown(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:

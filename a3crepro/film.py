@@ -34,8 +34,8 @@ def checked_video(path: Path) -> Path:
     return path
 
 
-def film(config: Config, policy: Policy, rng: np.random.Generator, path: Path) -> None:
-    """Writes one episode as a video, at the speed at which a person would play.
+def film(config: Config, policy: Policy, rng: np.random.Generator, path: Path) -> float:
+    """Writes one episode as a video, at the speed at which a person would play, and returns its score.
 
     Raises:
       UserError: the file cannot be written.
@@ -43,13 +43,14 @@ def film(config: Config, policy: Policy, rng: np.random.Generator, path: Path) -
     env = config.env.make(training=False, render=True)
     video = Film(path, float(env.metadata.get("render_fps", 30)))
     try:
-        play_episode(env, policy, rng, config.max_evaluation_steps, lambda: video.add(_picture(env)))
+        score = play_episode(env, policy, rng, config.max_evaluation_steps, lambda: video.add(_picture(env)))
         video.add(_picture(env))
         video.finish()
     finally:
         video.part.unlink(missing_ok=True)
         env.close()
-    print(f"{path}: {video.pictures} pictures", flush=True)
+    print(f"{path}: {video.pictures} pictures, score {score:g}", flush=True)
+    return score
 
 
 class Film:

@@ -19,8 +19,9 @@ import pandas as pd
 from _verdicts import Verdict
 
 from a3crepro.cli import run_command
-from a3crepro.figures import FIGURES, markdown, ours, scale_of
+from a3crepro.figures import FIGURES, markdown, ours, scale_of, written
 from a3crepro.run_directory import write_text
+from a3crepro.sweeping.state import in_core_time, in_frames
 
 
 class Claim(NamedTuple):
@@ -144,8 +145,8 @@ def made(scale: str) -> list[str]:
         return []
     runs = pd.concat([mine.runs for mine in known.values()]).drop_duplicates(["run", "date"])
     together = (
-        f"together: {len(runs)} runs, {runs['frames'].sum() / 1e6:,.0f}M frames, "
-        f"{runs['core_seconds'].sum() / 3600:.1f} core-hours; runs that two share are counted once"
+        f"together: {len(runs)} runs, {in_frames(runs['frames'].sum())} frames, "
+        f"{in_core_time(runs['core_seconds'].sum())}; runs that two share are counted once"
     )
     return [*(f"{sweep}: {mine.caption()}" for sweep, mine in known.items()), together]
 
@@ -157,8 +158,10 @@ def main() -> None:
     parts = [markdown(list(found.columns), found.to_numpy().tolist()), *made(scale)]
     text = "\n\n".join([*parts, *([HISTORY.rstrip()] if scale == "laptop" else [])]) + "\n"
     FIGURES.mkdir(exist_ok=True)
-    write_text(FIGURES / ("claims.md" if scale == "laptop" else f"claims-{scale}.md"), text)
+    file = FIGURES / ("claims.md" if scale == "laptop" else f"claims-{scale}.md")
+    write_text(file, text)
     print(text)
+    written(file)
 
 
 if __name__ == "__main__":

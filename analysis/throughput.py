@@ -3,15 +3,12 @@
 Prints the README's tables. Where a file holds calls of several commits or machines, the last one's count.
 """
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
+from a3crepro.figures import written
 from a3crepro.results import RESULTS
 
 DIRECTORY = RESULTS / "throughput"
@@ -76,6 +73,7 @@ def draw_threads(calls: pd.DataFrame) -> None:
     all_axes[0].set_ylabel("agent steps a second")
     all_axes[0].legend()
     figure.savefig(DIRECTORY / "threads.png", dpi=150)
+    written(DIRECTORY / "threads.png")
 
 
 def main() -> None:
@@ -89,6 +87,7 @@ def main() -> None:
         calls = calls[(calls["commit"] == last["commit"]) & (calls["cpu"] == last["cpu"])]
         table = summarise(calls)
         table.to_csv(DIRECTORY / f"{part}.csv", index=False)
+        written(DIRECTORY / f"{part}.csv")
         if part == "table":
             print_table(table)
         else:

@@ -25,7 +25,7 @@ from a3crepro.environments._first_person import FirstPerson
 from a3crepro.environments._view import draw
 from a3crepro.evaluate import from_run
 from a3crepro.evaluation import Policy, play_episode
-from a3crepro.figures import FIGURES, markdown
+from a3crepro.figures import FIGURES, markdown, written
 from a3crepro.run_directory import starts_of, write_text
 from a3crepro.settings import UserError
 from a3crepro.sweeping.circumstances import circumstances
@@ -150,10 +150,10 @@ def main() -> None:
     )
     caption = "\n\n".join([caption, *(f"In the picture: {made_by(directory)}" for directory in sys.argv[1:])])
     FIGURES.mkdir(exist_ok=True)
-    figure.savefig(FIGURES / "worlds.png", dpi=110)
-    write_text(
-        FIGURES / "worlds.md", f"{markdown(['world', 'pictures a second', 'frames a second'], rows)}\n\n{caption}\n"
-    )
+    files = FIGURES / "worlds.png", FIGURES / "worlds.md"
+    figure.savefig(files[0], dpi=110)
+    write_text(files[1], f"{markdown(['world', 'pictures a second', 'frames a second'], rows)}\n\n{caption}\n")
+    written(*files)
 
 
 if __name__ == "__main__":

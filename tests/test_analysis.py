@@ -383,7 +383,9 @@ def test_every_script_draws_the_paper_s_data_and_ours(drawn, name, capsys):
     assert found.keys() == expected
     text = found[f"{name}.md"].read_text()
     assert "runs, 1 of" in text and "commit fffffff" in text and "core-hours" in text
-    assert text.strip() in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert text.strip() in printed
+    assert set(printed.splitlines()[-1].removeprefix("written: ").split(", ")) == set(map(str, found.values()))
     assert "policies scored: sampled" in text
 
 

@@ -6,7 +6,7 @@ import functools
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import gymnasium
@@ -18,7 +18,7 @@ from gymnasium.spaces import Discrete
 from a3crepro import film
 from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
-from a3crepro.evaluate import with_overrides
+from a3crepro.evaluate import evaluate_command, with_overrides
 from a3crepro.evaluation import Evaluator, NetworkPolicy, RandomPolicy, Scores, evaluate, play_episode
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.processes import ProcessDied
@@ -54,6 +54,20 @@ class SevenAStep(gymnasium.Env):
 
     def step(self, action: Any) -> Any:
         return np.zeros(2, np.float32), 7.0, False, False, {}
+
+
+class Unseeded(SevenAStep):
+    """Games of one step, of which each pays 1 more than the one before, whatever the seed."""
+
+    paid = 0
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 30}
+
+    def step(self, action: Any) -> Any:
+        Unseeded.paid += 1
+        return np.zeros(2, np.float32), float(Unseeded.paid), True, False, {}
+
+    def render(self) -> np.ndarray:
+        return np.zeros((300, 300, 3), np.uint8)
 
 
 class Recorded(RandomPolicy):
@@ -345,6 +359,26 @@ def test_a_game_is_filmed_picture_by_picture(tmp_path: Path, name: str) -> None:
     video = cv2.VideoCapture(str(tmp_path / name))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == config.env.episode_steps + 1
     assert video.read()[1].shape[0] >= 300 and [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("env", ["minatar/breakout", "minatar/space_invaders"])
+def test_the_best_of_the_games_is_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str], env: str) -> None:
+    words = [f"env={env}", "policy=random", "episodes=6", "seed=3", f"video={tmp_path / 'game.avi'}"]
+    evaluate_command(words)
+    *lines, told, _ = capsys.readouterr().out.splitlines()
+    scores = [float(line) for line in lines]
+    assert scores.count(max(scores)) == 1 and scores.index(max(scores)) not in (0, 5), "the first or last would pass"
+    assert told.endswith(f"score {max(scores):g}")
+    assert told.split()[1] == f"{cv2.VideoCapture(str(tmp_path / 'game.avi')).get(cv2.CAP_PROP_FRAME_COUNT):g}"
+
+
+def test_a_game_that_cannot_be_played_again_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gymnasium.register("a3crepro-tests/Unseeded-v0", Unseeded)
+    evaluate_command(["env=gym", "env.id=a3crepro-tests/Unseeded-v0", "policy=random", "episodes=2",
+                      f"video={tmp_path / 'game.avi'}"])  # fmt: skip
+    first, second, filmed, said, _ = capsys.readouterr().out.splitlines()
+    assert float(filmed.split()[-1]) == float(second) + 1 > float(first) + 1
+    assert f"another game than the one that scored {second}" in said
 
 
 def test_a_film_that_is_not_whole_has_no_name(tmp_path: Path) -> None:

@@ -416,11 +416,26 @@ def test_a_run_that_fails_is_told_at_the_end_and_tried_again(tmp_path, unbroken)
     assert tables == unbroken[0]
 
 
+@pytest.mark.parametrize(
+    ("frames", "budget", "seconds", "left", "told"),
+    [
+        (4_000, 12_000, 30, 96, "4.0k of 12.0k frames, 0.5 core-minutes used, 1.6 core-minutes to go"),
+        (800_000, 2_400_000, 600, 9_000, "800.0k of 2.4M frames, 10.0 core-minutes used, 2.5 core-hours to go"),
+        (0, 1_234_000_000, 0, None, "0.0k of 1,234M frames, 0.0 core-minutes used, unknown how much to go"),
+    ],
+)
+def test_frames_and_core_time_have_units_of_their_size(frames, budget, seconds, left, told):
+    one = run("toy/catch", "a3c")
+    left = None if left is None else left / 3600
+    found = Overview({one: State.RUNNING}, {one: frames}, {one: budget}, seconds / 3600, left).told()
+    assert found == f"0 of 1 done, 1 running, {told}"
+
+
 def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path):
     status, out = finish(start(tmp_path, "--dry-run"))
     assert status == 0 and not (tmp_path / "runs").exists()
     first, *commands = out.splitlines()
-    assert "0 of 3 done, 3 missing" in first and "core-hours" in first
+    assert "0 of 3 done, 3 missing" in first and "core-minutes" in first
     assert len(commands) == 3
     for line in commands:
         python, *words = shlex.split(line)
@@ -497,7 +512,7 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
     assert runs["score"].notna().all() or name == "staleness"  # without evaluations
     for script in SCRIPTS[name]:
         text = (tmp_path / "figures" / f"{script}-smoke.md").read_text()
-        assert f"ours: {len(runs)} runs" in text or (script == "claims" and "runs, 0M frames" in text)
+        assert f"ours: {len(runs)} runs" in text or (script == "claims" and "k frames" in text)
 
 
 def test_what_follows_from_runs_is_not_composed_while_hydra_launches(tmp_path, monkeypatch, capsys):

@@ -114,10 +114,22 @@ class Overview:
             if counts[state]
         ]
         frames, budget = sum(self.frames.values()), sum(self.budget.values())
-        left = "unknown" if self.core_hours_left is None else f"{self.core_hours_left:.2f}"
-        parts.append(f"{frames / 1e6:,.1f}M of {budget / 1e6:,.1f}M frames")
-        parts.append(f"core-hours: {self.core_hours_done:.2f} used, {left} to go")
+        left = "unknown how much" if self.core_hours_left is None else in_core_time(3600 * self.core_hours_left)
+        parts.append(f"{in_frames(frames)} of {in_frames(budget)} frames")
+        parts.append(f"{in_core_time(3600 * self.core_hours_done)} used, {left} to go")
         return ", ".join(parts)
+
+
+def in_frames(number: float) -> str:
+    """A number of frames in millions, or, below one, in thousands."""
+    if number < 1e6:
+        return f"{number / 1e3:,.1f}k"
+    return f"{number / 1e6:,.1f}M" if number < 1e7 else f"{number / 1e6:,.0f}M"
+
+
+def in_core_time(seconds: float) -> str:
+    """Seconds of a core in core-hours, or, below one, in core-minutes."""
+    return f"{seconds / 3600:,.1f} core-hours" if seconds >= 3600 else f"{seconds / 60:.1f} core-minutes"
 
 
 def overview(
