@@ -100,6 +100,21 @@ def positive_number(key: str, text: str) -> float:
     return number
 
 
+def whole_number(key: str, text: str | None, least: int) -> int:
+    """The whole number that a word of the command line gives.
+
+    Raises:
+      UserError: it is none, or less than `least`.
+    """
+    try:
+        number = int(text or "")
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise UserError(f"{key}: should be a whole number of at least {least}, got {text!r}")
+    return number
+
+
 def _end_at_once_on_signals(saying: str) -> None:
     """Nothing is to be saved here; and no exception may come out of the imports, for torch's own would abort."""
 

@@ -1,6 +1,6 @@
 """`python -m a3crepro.evaluate`: scores the policy of a run, or one that learns nothing, and films its best game.
 
-  python -m a3crepro.evaluate RUN_DIR [episodes=30] [seed=…] [video=FILE] [overrides]
+  python -m a3crepro.evaluate RUN_DIR|agents/NAME [episodes=30] [seed=…] [video=FILE] [overrides]
   python -m a3crepro.evaluate env=… policy=random|constant|blind|expert [episodes=30] [seed=…] [video=FILE] [overrides]
 
 A constant policy always takes the action `action=`, 0 unless told; where actions are vectors, in each component, with
@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.cli import own_words, run_command
+from a3crepro.agents import stored_policy
+from a3crepro.cli import own_words, run_command, whole_number
 from a3crepro.config import Config, build, compose
 from a3crepro.environments._environment import Action, ActionSpace
 from a3crepro.evaluation import (
@@ -36,9 +37,7 @@ from a3crepro.evaluation import (
 )
 from a3crepro.film import checked_video, film
 from a3crepro.processes import set_up_arithmetic
-from a3crepro.run_directory import last_checkpoint, stored_config
 from a3crepro.settings import UserError
-from a3crepro.shared_state import learnt
 
 USAGE = (
     "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|blind|expert [episodes=30] [seed=…] "
@@ -58,25 +57,22 @@ def evaluate_command(arguments: list[str]) -> None:
     Raises:
       UserError: a mistake in the command; the line names the key.
     """
-    directories = [argument for argument in arguments if _is_path(argument)]
-    words = [argument for argument in arguments if argument not in directories]
+    directories, words = split_directories(arguments)
     own, overrides = own_words(words, dict.fromkeys(OWN_KEYS), {})
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key.partition(".")[0] not in Config.model_fields:
             raise UserError(f"{key}: unknown key; allowed: {', '.join(OWN_KEYS)}, and the keys of the configuration")
-    if len(directories) > 1:
-        raise UserError(f"one run's directory at a time, not {' and '.join(directories)}; {USAGE}")
     if directories:
-        config, policy, frames = from_run(Path(directories[0]), overrides)
+        config, policy, frames = from_run(directories[0], overrides)
         for key in ("policy", "action", "noise"):
             if own[key] is not None:
                 raise UserError(f"{key}: goes with env=…, not with a run's directory; {USAGE}")
     else:
         config, policy, frames = _without_run(overrides, own)
     set_up_arithmetic()
-    seed = config.seed if own["seed"] is None else _whole("seed", own["seed"], 0)
-    episodes = _whole("episodes", own["episodes"] or "30", 1)
+    seed = config.seed if own["seed"] is None else whole_number("seed", own["seed"], 0)
+    episodes = whole_number("episodes", own["episodes"] or "30", 1)
     video = None if own["video"] is None else checked_video(Path(own["video"]))
     scores, counts = [], Counts(config)
     for score in evaluate(config, policy, seed, frames, episodes, counts):
@@ -96,6 +92,19 @@ def _film_again(config: Config, policy: Policy, rng: np.random.Generator, path: 
         print(f"{path}: another game than the one that scored {score:g}: {config.env.title} does not repeat its games")
 
 
+def split_directories(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """The directory of a run or an agent, if one is named, and the other words.
+
+    Raises:
+      UserError: there is more than one.
+    """
+    words = list(arguments)
+    directories = [word for word in words if _is_path(word)]
+    if len(directories) > 1:
+        raise UserError(f"one directory at a time, not {' and '.join(directories)}")
+    return [Path(word) for word in directories], [word for word in words if word not in directories]
+
+
 def _is_path(argument: str) -> bool:
     """A run's directory, though its path may hold `=`; `env=minatar/…` is none."""
     return "/" in argument.partition("=")[0] or "=" not in argument or Path(argument).is_dir()
@@ -107,10 +116,10 @@ def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int
     Raises:
       UserError: it is no run's directory, or an override does not fit.
     """
-    config = with_overrides(stored_config(directory), overrides)
-    checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
+    stored = stored_policy(directory)
+    config = with_overrides(stored.config, overrides)
     try:
-        return config, NetworkPolicy(config, learnt(checkpoint.arrays)), checkpoint.frames
+        return config, NetworkPolicy(config, stored.learnt), stored.frames
     except ValueError as error:
         raise UserError(f"network: {error}") from error
 
@@ -141,7 +150,7 @@ def _constant(text: str, actions: ActionSpace) -> Action:
       UserError: there is no such action.
     """
     if isinstance(actions, gym.spaces.Discrete):
-        number = _whole("action", text, 0)
+        number = whole_number("action", text, 0)
         if number >= actions.n:
             raise UserError(f"action: should be at most {actions.n - 1}, got {number}")
         return number
@@ -169,16 +178,6 @@ def _deviation(text: str, actions: ActionSpace) -> float:
     if noise and isinstance(actions, gym.spaces.Discrete):
         raise UserError("noise: goes with actions that are vectors")
     return noise
-
-
-def _whole(key: str, text: str, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise UserError(f"{key}: should be a whole number of at least {least}, got {text!r}")
-    return number
 
 
 def with_overrides(config: Config, overrides: list[str]) -> Config:

@@ -1,4 +1,7 @@
-"""`python -m a3crepro.play env=labyrinth [seed=…] [overrides]`: a person plays an environment in a window.
+"""A person plays an environment in a window, or watches a run's policy or a trained agent play.
+
+  python -m a3crepro.play env=labyrinth [seed=…] [overrides]
+  python -m a3crepro.play RUN_DIR|agents/NAME [seed=…] [overrides]
 
 Arrow keys; in the labyrinth A and D step aside, in Atari's games the space bar is the button. Escape ends it. The score
 of each game is printed, unclipped.
@@ -17,7 +20,10 @@ import numpy as np
 
 from a3crepro.cli import run_command
 from a3crepro.config import Config, compose
+from a3crepro.evaluate import from_run, split_directories
+from a3crepro.evaluation import Policy
 from a3crepro.film import enlarged
+from a3crepro.processes import set_up_arithmetic
 from a3crepro.settings import UserError
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")
@@ -40,32 +46,42 @@ def play_command(arguments: Iterable[str]) -> None:
     Raises:
       UserError: a mistake in the command, nobody can play this, no pygame, no display.
     """
-    config = compose(*arguments)
-    if not config.env.plays_by_keys:
-        raise UserError(f"env: {config.env.title} cannot be played by keys; allowed: Atari, MinAtar, labyrinth, racing")
+    directories, overrides = split_directories(arguments)
+    policy: Policy | None = None
+    if directories:
+        config, policy, _ = from_run(directories[0], overrides)
+        set_up_arithmetic()
+    else:
+        config = compose(*overrides)
+        if not config.env.plays_by_keys:
+            allowed = "Atari, MinAtar, labyrinth, racing"
+            raise UserError(f"env: {config.env.title} cannot be played by keys; allowed: {allowed}")
     env = config.env.make(training=False, render=True)
     try:
         with Window(config.env.title) as window:
-            play(config, env, window)
+            play(config, env, window, policy)
     finally:
         env.close()
 
 
-def play(config: Config, env: gym.Env[Any, Any], window: Window) -> None:
-    """Game after game; the keys that are down at a step make its action."""
+def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: Policy | None = None) -> None:
+    """Game after game; the keys that are down at a step make its action, unless there is a policy that chooses it."""
     fps, seed = float(env.metadata.get("render_fps", 15)), config.seed
     while True:
-        env.reset(seed=seed)
+        observation, _ = env.reset(seed=seed)
+        rng = np.random.default_rng(seed)
+        if policy:
+            policy.start_episode(env)
         seed, score, steps, over = seed + 1, 0.0, 0, False
         while not over:
             pressed = window.show(np.asarray(env.render()), f"{config.env.title}   {score:g}", fps)
             if pressed is None:
                 print(f"stopped at {score:g}")
                 return
-            action = config.env.pressed(env, pressed)
+            action = policy.act(observation, rng) if policy else config.env.pressed(env, pressed)
             if action is None:
                 continue
-            _, reward, terminated, truncated, _ = env.step(action)
+            observation, reward, terminated, truncated, _ = env.step(action)
             score, steps = score + float(reward), steps + 1
             over = terminated or truncated or steps >= config.max_evaluation_steps
         print(f"{score:g}", flush=True)

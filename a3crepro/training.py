@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from a3crepro.actor_learner import Copy, Episode, Snapshot, share_above_epsilon
+from a3crepro.agents import stored_policy
 from a3crepro.config import Config, build
 from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Origin, States
@@ -24,9 +25,9 @@ from a3crepro.kernels import compile_all
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.processes import preload, wait_for_messages
 from a3crepro.progress import Progress
-from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting, last_checkpoint, stored_config
+from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting
 from a3crepro.scaling import width
-from a3crepro.shared_state import SNAPSHOT, Learnt, SharedState, learnt
+from a3crepro.shared_state import SNAPSHOT, Learnt, SharedState
 
 
 class Stopped(KeyboardInterrupt):
@@ -82,15 +83,14 @@ def default_directory(config: Config) -> Path:
 
 
 def load_policy(directory: str | Path) -> NetworkPolicy:
-    """The policy of a finished or interrupted run, as its evaluations score it.
+    """The policy of a finished or interrupted run, or of a trained agent, as evaluations score it.
 
     Raises:
-      UserError: the directory is no run's, or the run has no checkpoint yet.
+      UserError: the directory is no run's and no agent's, or the run has no checkpoint yet.
       RunError: no checkpoint in it is whole.
     """
-    directory = Path(directory)
-    config = stored_config(directory)
-    return NetworkPolicy(config, learnt(last_checkpoint(directory, print).arrays))
+    stored = stored_policy(Path(directory))
+    return NetworkPolicy(stored.config, stored.learnt)
 
 
 def initial_state(config: Config) -> SharedState:

@@ -1,0 +1,82 @@
+"""Trained agents: exported from a run, they play as the run's last parameters play, and loading executes nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from a3crepro import compose, load_policy, train
+from a3crepro.agents import CARD, PARAMETERS, VIDEO, export_command, read_card, stored_policy
+from a3crepro.evaluate import evaluate_command
+from a3crepro.play import play
+from a3crepro.settings import UserError
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory):
+    """A run and the agent that was exported from it."""
+    directory = tmp_path_factory.mktemp("agents")
+    words = ("env=toy/catch", "threads=2", "execution=virtual_time", "frames=500", "logging.tensorboard=false")
+    train(compose(*words, "evaluation.episodes=0"), directory / "run")
+    export_command([str(directory / "run"), str(directory / "catch"), "episodes=6", "seed=7"])
+    return directory / "run", directory / "catch"
+
+
+def test_an_agent_is_the_runs_last_parameters(agent):
+    run, exported = map(stored_policy, agent)
+    assert np.array_equal(run.learnt.parameters, exported.learnt.parameters)
+    assert (run.config, run.frames) == (exported.config, exported.frames)
+    assert sorted(path.name for path in agent[1].iterdir()) == sorted([CARD, PARAMETERS, VIDEO, "config.yaml"])
+
+
+def test_its_card_repeats_by_its_own_command(agent, capsys):
+    card = read_card(agent[1])
+    assert (card["env"], card["episodes"], card["evaluation_seed"], card["licence"]) == ("toy/catch", 6, 7, "MIT")
+    assert card["frames"] == stored_policy(agent[0]).frames
+    for directory in agent:
+        evaluate_command([str(directory), "episodes=6", "seed=7"])
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["score_mean"] == card["score_mean"]
+    assert "python -m a3crepro.evaluate agents/catch episodes=6 seed=7" in (agent[1] / CARD).read_text()
+
+
+def test_an_agent_is_loaded_in_python(agent):
+    policies = [load_policy(directory) for directory in agent]
+    env = compose("env=toy/catch").env.make(training=False)
+    observation, _ = env.reset(seed=0)
+    one, other = (policy.act(observation, np.random.default_rng(0)) for policy in policies)
+    assert one == other
+
+
+def test_an_agent_plays_in_a_window_until_it_is_closed(agent):
+    class Window:
+        shown = 0
+
+        def show(self, picture, caption, fps):
+            self.shown += 1
+            return frozenset() if self.shown < 30 else None
+
+    config, window = stored_policy(agent[1]).config, Window()
+    env = config.env.make(training=False, render=True)
+    play(config, env, window, load_policy(agent[1]))
+    assert window.shown == 30
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", b"\x80\x04\x95\x10cos\nsystem\n"])
+def test_damaged_parameters_are_one_line(agent, tmp_path, content):
+    (tmp_path / "config.yaml").write_text((agent[1] / "config.yaml").read_text())
+    (tmp_path / PARAMETERS).write_bytes(content)
+    with pytest.raises(UserError, match="is no agent's parameters") as raised:
+        stored_policy(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("words", [[], ["one"], ["one", "two", "three"]])
+def test_an_export_needs_two_directories(words):
+    with pytest.raises(UserError, match="expected a run's directory and an agent's"):
+        export_command(words)
+
+
+def test_no_card_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="is no agent's directory"):
+        read_card(Path(tmp_path))
