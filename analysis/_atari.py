@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from a3crepro import figures
 from a3crepro.figures import paper
-from a3crepro.results import RESULTS, select
+from a3crepro.results import select
 from a3crepro.statistics import Array, Interval, first_crossing
 
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
@@ -61,7 +62,7 @@ class Curve(NamedTuple):
 
 def curves(scale: str) -> list[Curve]:
     """Those of all runs of `atari_games` that have been evaluated, finished or not."""
-    directory = RESULTS / "atari_games" / scale
+    directory = figures.RESULTS / "atari_games" / scale
     return [
         curve
         for name, finished in (("scores", True), ("unfinished", False))

@@ -2,8 +2,11 @@
 
   python sweeps/atari_table.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
+smoke: all 57 games for a moment, and MinAtar's Breakout.
 laptop: the 5 games of MinAtar with its own network, 600,000 frames for a day, 3 seeds, 16 actor-learners in virtual
 time: 45 runs. paper: 57 games, 16 processes, 320M frames for 1 day and 1,000M for 4 (wiki): 171 runs.
+The paper's five games with all four methods, at rates of their own and on the paper's curves, are in `atari_games`;
+this is one method and one rate in all games. `learning_speed` is Figure 1 with many rates a method, on MinAtar.
 Core-hours at the scale laptop: 4.4.
 """
 
@@ -30,6 +33,7 @@ LAPTOP_VARIANTS: tuple[Mapping[str, object], ...] = (
     {"network": "minatar", "frames": 2_400_000},
     {"network": "minatar", "network__lstm_cells": 128, "frames": 2_400_000},
 )
+SMOKE_ATARI: Mapping[str, object] = {"network": "mnih2015", "frames": 800, "evaluation__every": 0}
 SMOKE_VARIANTS = tuple({**variant, "frames": 2_000 * number} for number, variant in enumerate(LAPTOP_VARIANTS, 1))
 
 
@@ -48,7 +52,13 @@ EXPERIMENT = Experiment(
     "atari_table",
     "Tables 1 and S3",
     {
-        "smoke": Scale(SMOKE, lambda scores: table([LAPTOP_GAME], SMOKE_VARIANTS, 1, threads=2)),
+        "smoke": Scale(
+            (*SMOKE, "evaluation.max_frames=1000"),
+            lambda scores: [
+                *table([LAPTOP_GAME], SMOKE_VARIANTS, 1, threads=2),
+                *table(ATARI_GAMES, [SMOKE_ATARI], 1, threads=2),
+            ],
+        ),
         "laptop": Scale(LAPTOP, lambda scores: table(MINATAR_GAMES, LAPTOP_VARIANTS, 3)),
         "paper": Scale(PAPER, lambda scores: table(ATARI_GAMES, PAPER_VARIANTS, 1)),
     },

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from a3crepro import figures
 from a3crepro.figures import paper
+from a3crepro.results import RESULTS
 from a3crepro.statistics import interval_of_proportion
 
 ANALYSIS = str(Path(__file__).resolve().parent.parent / "analysis")
@@ -23,7 +25,8 @@ def modules(monkeypatch, tmp_path):
     import atari_games
 
     (tmp_path / "atari_games" / "laptop").mkdir(parents=True)
-    monkeypatch.setattr(_atari, "RESULTS", tmp_path)
+    (tmp_path / "paper").symlink_to(RESULTS / "paper")
+    monkeypatch.setattr(figures, "RESULTS", tmp_path)
     yield _atari, _rules_atari, atari_games
     for name in ("_atari", "_rules_atari", "atari_games", "_verdicts"):
         sys.modules.pop(name, None)

@@ -53,7 +53,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
     "training_speed": (8, 96, 5000),
     "thread_scaling": (8, 96, 7000),
     "optimizers": (10, 160, 1200),
-    "atari_table": (3, 45, 171),
+    "atari_table": (60, 45, 171),
     "ablations": (8, 64, 2000),
     "mujoco": (6, 247, 2750),
     "racing": (4, 8, 800),
@@ -465,6 +465,7 @@ def test_mistakes_get_one_line(tmp_path, monkeypatch, capsys, words, line):
 
 SCRIPTS = {
     "ablations": ["claims"],
+    "atari_games": ["atari_games"],
     "atari_table": ["atari_table"],
     "data_efficiency": ["data_efficiency"],
     "executions": ["executions"],
@@ -512,7 +513,7 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
     assert runs["score"].notna().all() or name == "staleness"  # without evaluations
     for script in SCRIPTS[name]:
         text = (tmp_path / "figures" / f"{script}-smoke.md").read_text()
-        assert f"ours: {len(runs)} runs" in text or (script == "claims" and "k frames" in text)
+        assert f"urs: {len(runs)} runs" in text or (script == "claims" and "k frames" in text)
 
 
 def test_what_follows_from_runs_is_not_composed_while_hydra_launches(tmp_path, monkeypatch, capsys):
