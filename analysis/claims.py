@@ -134,7 +134,8 @@ def table(scale: str) -> pd.DataFrame:
 
 
 SWEEPS = (
-    "atari_games", "learning_rates", "thread_scaling", "optimizers", "learning_speed", "ablations", "mujoco", "racing", "labyrinth"
+    "atari_games", "learning_rates", "thread_scaling", "optimizers", "learning_speed", "ablations", "mujoco", "racing",
+    "labyrinth",
 )  # fmt: skip
 
 
