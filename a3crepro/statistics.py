@@ -204,19 +204,19 @@ class GoodRates(NamedTuple):
         return float(np.log10(self.high / self.low))
 
 
-def good_rates(rates: Array, scores: Array, of_best: int = 1) -> GoodRates:
-    """From the least to the greatest rate whose run reached half of the mean of so many best runs.
+def good_rates(rates: Array, scores: Array, of_best: int = 1, share: float = 0.5) -> GoodRates:
+    """From the least to the greatest rate whose run reached half (or another share) of the mean of so many best runs.
 
     Scores are above the game's least possible one; where none is, no rate is good. With the best run's as the line, the
     paper's data have collapses in 0 of 114 runs of A3C, 11 of 175 of n-step Q, 4 of 149 of one-step Q and 4 of 133 of
     one-step Sarsa; with the best five runs' mean 1 of 142, 11 of 178, 4 of 152 and 4 of 133.
     """
-    return rates_above(rates, scores, half_of_best(scores, of_best), 0.05 * float(scores.max()))
+    return rates_above(rates, scores, part_of_best(scores, of_best, share), 0.05 * float(scores.max()))
 
 
-def half_of_best(scores: Array, of_best: int) -> float:
+def part_of_best(scores: Array, of_best: int, share: float = 0.5) -> float:
     """The line that a good rate's run reaches."""
-    return float(np.sort(scores)[-of_best:].mean()) / 2
+    return share * float(np.sort(scores)[-of_best:].mean())
 
 
 def rates_above(rates: Array, scores: Array, line: float, collapse: float) -> GoodRates:
@@ -235,7 +235,7 @@ def decades_of_good_rates(games: Sequence[tuple[Array, Array]], of_best: int, se
     The runs of each game, (rates, scores), are resampled; the line that they are to reach stays where it is.
     """
     rng = np.random.default_rng(seed)
-    lines = [half_of_best(scores, of_best) for _, scores in games]
+    lines = [part_of_best(scores, of_best) for _, scores in games]
 
     def decades(resample: bool) -> Iterator[float]:
         for (rates, scores), line in zip(games, lines, strict=True):

@@ -47,6 +47,8 @@ def faster_than_dqn(scale: str) -> Verdict:
             faster.append(race.is_faster)
             hours = "never" if math.isnan(race.hours) else f"{race.hours:.1f} h"
             effects.append(f"{title(game)}, {name}: {hours}, DQN {race.dqn_hours:.0f} h")
+    if not found:
+        return Verdict(NO_DATA, "–")
     if not faster:
         return Verdict("not decided: no run is long enough", "; ".join(effects) or "–")
     share = interval_of_proportion(sum(faster), len(faster))

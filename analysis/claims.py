@@ -16,12 +16,15 @@ import _rules as games
 import _rules_atari as atari
 import _rules_worlds as worlds
 import pandas as pd
-from _verdicts import Verdict
+from _verdicts import NO_DATA, Verdict
 
 from a3crepro.cli import run_command
 from a3crepro.figures import FIGURES, markdown, ours, scale_of, written
 from a3crepro.run_directory import write_text
 from a3crepro.sweeping.state import in_core_time, in_frames
+
+NOT_RUN = (NO_DATA, "not decided: no DQN", "not decided: needs")
+"""How verdicts begin where what would decide has not been run."""
 
 
 class Claim(NamedTuple):
@@ -133,6 +136,29 @@ def table(scale: str) -> pd.DataFrame:
     ).rename(columns={"effect": "effect, 95 % interval"})
 
 
+KINDS = ("reproduced", "reproduced in part", "not reproduced", "not decided", "not run yet")
+
+
+def kind_of(verdict: str) -> str:
+    """Which of the kinds a verdict is of."""
+    if verdict.startswith(("reproduced", "not reproduced")):
+        return verdict.partition(" (")[0]
+    if "parts reproduced" in verdict and "(0 of" not in verdict:
+        return "reproduced in part"
+    return "not run yet" if verdict.startswith(NOT_RUN) else "not decided"
+
+
+def by_verdict(found: pd.DataFrame) -> str:
+    """How many claims there are of each kind, and which."""
+    kinds = found["verdict"].map(kind_of)
+    parts = found["verdict"].str.extract(r"\((.* of .*) parts", expand=False).radd(" (").add(")").fillna("")
+    told = found["claim"] + parts
+    return markdown(
+        ["verdict", "claims", "which"],
+        [[kind, (kinds == kind).sum(), "; ".join(told[kinds == kind]) or "–"] for kind in KINDS],
+    )
+
+
 SWEEPS = (
     "atari_games", "learning_rates", "thread_scaling", "optimizers", "learning_speed", "ablations", "mujoco", "racing",
     "labyrinth",
@@ -156,7 +182,7 @@ def main() -> None:
     """Prints the table and writes it to `figures/claims.md`."""
     scale = scale_of(sys.argv[1:])
     found = table(scale)
-    parts = [markdown(list(found.columns), found.to_numpy().tolist()), *made(scale)]
+    parts = [by_verdict(found), markdown(list(found.columns), found.to_numpy().tolist()), *made(scale)]
     text = "\n\n".join([*parts, *([HISTORY.rstrip()] if scale == "laptop" else [])]) + "\n"
     FIGURES.mkdir(exist_ok=True)
     file = FIGURES / ("claims.md" if scale == "laptop" else f"claims-{scale}.md")

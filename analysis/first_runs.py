@@ -12,11 +12,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import METHODS, NOTHING, markdown, number, ours, panels, paper, save, scale_of
+from a3crepro.figures import METHODS, NOTHING, Ours, markdown, number, ours, panels, paper, save, scale_of
 from a3crepro.results import select
 
 GAMES = {"breakout": (0, 10), "pong": (-21.5, -5)}
 EPOCH = 4_000_000
+AROUND = 3
+"""Of the paper's rates, so many on each side of the one that we ran at."""
 
 
 def draw(axes: Axes, scores: pd.DataFrame) -> None:
@@ -37,6 +39,26 @@ def draw_paper(axes: Axes, game: str, frames: int) -> None:
     axes.plot(curve["epoch"] * EPOCH / 1e6, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
 
 
+def beside_paper(runs: pd.DataFrame) -> str:
+    """Our final scores on Atari beside the paper's curve at as many frames, with its band (Figure 3)."""
+    curves = paper("fig3_s9_data_efficiency")
+    rows = []
+    for run in runs[runs["env"].isin(list(GAMES))].sort_values(["env", "learning_rate"]).itertuples():
+        here = select(curves, game=run.env, method="a3c", threads=16, epoch=round(run.frames / EPOCH)).iloc[0]
+        rows.append([f"`{run.env}`", f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M", number(run.score),
+                     f"{here.score:.1f} ({here.band_low:.1f} to {here.band_high:.1f})"])  # fmt: skip
+    return markdown(["environment", "learning rate", "frames", "final score", "the paper's curve there (band)"], rows)
+
+
+def papers_rates(game: str, rate: float) -> str:
+    """The paper's final scores at some rates around one, after 200M frames (Figure 2)."""
+    table = select(paper("fig2_s11_learning_rates"), game=game, method="a3c").sort_values("learning_rate")
+    place = int((table["learning_rate"] - rate).abs().to_numpy().argmin())
+    near = table.iloc[max(0, place - AROUND) : place + AROUND + 1]
+    return markdown([f"`{game}`: the paper's learning rate", *(f"{value:.2e}" for value in near["learning_rate"])],
+                    [["its final score", *map(number, near["score"])]])  # fmt: skip
+
+
 def table_of(runs: pd.DataFrame) -> str:
     """The final evaluations."""
     header = ["environment", "method", "threads", "learning rate", "frames", "final score, mean of games"]
@@ -46,6 +68,13 @@ def table_of(runs: pd.DataFrame) -> str:
         for run in runs.sort_values(["env", "method", "learning_rate"]).itertuples()
     ]  # fmt: skip
     return markdown(header, rows)
+
+
+def tables(mine: Ours) -> str:
+    """The final evaluations, and those on Atari beside the paper's."""
+    runs = mine.runs
+    best = runs[runs["env"] == "breakout"].nlargest(1, "score")["learning_rate"]
+    return "\n\n".join([table_of(runs), beside_paper(runs), *(papers_rates("breakout", rate) for rate in best)])
 
 
 def main() -> None:
@@ -69,7 +98,7 @@ def main() -> None:
         axes.legend(fontsize=6, loc="upper left")
     for axes in grid[:, 0]:
         axes.set_ylabel("score")
-    save(figure, "first_runs", scale, table_of(mine.runs) if mine else "", mine.caption() if mine else NOTHING)
+    save(figure, "first_runs", scale, tables(mine) if mine else "", mine.caption() if mine else NOTHING)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ from a3crepro.figures import (
 from a3crepro.results import select
 from a3crepro.statistics import good_rates
 
+BEST = 5
+"""Runs whose mean is the measure of a good rate (§5.6)."""
+LESS = 0.4
+"""Of that mean: a line beside the half of it, for a range that ends where scores hardly rise."""
+
 
 def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Rates and final scores of a game and method, by rate."""
@@ -49,16 +54,25 @@ def greedy_of_best(game: str, method: str, table: pd.DataFrame) -> str:
     """What the five best policies score when their most probable actions are taken, where this was scored, too."""
     if "greedy_score" not in table:
         return "–"
-    best = select(table, game=game, method=method).nlargest(5, "score")["greedy_score"]
+    best = select(table, game=game, method=method).nlargest(BEST, "score")["greedy_score"]
     return number(float(best.mean()))
+
+
+def above(runs: pd.DataFrame) -> str:
+    """How many of RMSProp's statistics are above ε, so that it is not nearly SGD: median and greatest of the runs."""
+    if "share_g_above_epsilon" not in runs:
+        return "–"
+    share = runs["share_g_above_epsilon"]
+    return f"{share.median():.2%}, {share.max():.2%}"
 
 
 def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
     """What the points say."""
-    found, wider = good_rates(rates, scores - least), good_rates(rates, scores - least, of_best=5)
-    decades = (f"{'≥' if one.cut_off else ''}{one.decades:.2f}" for one in (found, wider))
+    found = good_rates(rates, scores - least)
+    wider = (good_rates(rates, scores - least, of_best=BEST, share=share) for share in (0.5, LESS))
+    decades = (f"{'≥' if one.cut_off else ''}{one.decades:.2f}" for one in (found, *wider))
     return [
-        METHODS[method], str(len(rates)), f"{np.sort(scores)[-5:].mean():,.1f}",
+        METHODS[method], str(len(rates)), f"{np.sort(scores)[-BEST:].mean():,.1f}",
         f"{found.low:.1e} to {found.high:.1e}", *decades, f"{found.collapsed} of {found.inside}",
     ]  # fmt: skip
 
@@ -82,18 +96,20 @@ def main() -> None:
             if len(rates):
                 draw(axes, rates, scores, method, least)
                 cells = row(method, rates, scores, least)
-                rows.append([title(game) + whose, *cells, greedy_of_best(game, method, tables[whose])])
+                here = select(tables[whose], game=game, method=method)
+                rows.append([title(game) + whose, *cells, greedy_of_best(game, method, tables[whose]), above(here)])
             if method == next(iter(METHODS)):
                 axes.set_title(title(game) + whose)
             if method == list(METHODS)[-1]:
                 axes.set_xlabel("learning rate")
         line[0].set_ylabel(f"{METHODS[method]}\nscore")
-    header = ["game", "method", "runs", "mean of the best 5", "good rates", "decades", "decades, best 5",
-              "collapsed inside",
-              "the best 5, greedily"]  # fmt: skip
+    header = ["game", "method", "runs", f"mean of the best {BEST}", "good rates", "decades", f"decades, best {BEST}",
+              f"decades, {LESS:.0%} of the best {BEST}", "collapsed inside", f"the best {BEST}, greedily",
+              "g > ε, median and greatest of the runs"]  # fmt: skip
     caption = (
         "Good rates: from the least to the greatest whose run reached half of the best run's score (above the game's "
-        "least score); ≥: they end where the rates do; best 5: half of the mean of the best five runs. Collapsed: "
+        "least score); ≥: they end where the rates do; best 5: half, or another share, of the mean of the best five "
+        "runs. Collapsed: "
         f"below 5 % of the best. {mine.caption() if mine else NOTHING}"
     )
     save(figure, "learning_rates", scale, markdown(header, rows), caption)

@@ -24,6 +24,7 @@ from _control import (
     control,
     over_time,
     suite_score,
+    suite_scores,
 )
 from matplotlib.axes import Axes
 
@@ -110,8 +111,9 @@ def main() -> None:
         "the second search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 and 1 instead "
         "of 1e-4; the third: as the second, but with separate networks, or with scaled pictures (400,000 steps). "
         f"{chosen(runs)}"
-        "Dashed: the Control Suite's own A3C after 100M steps; dotted: the best policy that does not look (random, or "
-        "a constant action, also with noise; for pictures also held for 4 steps). "
+        "Dashed: the Control Suite's own A3C after 100M steps (a second score is that of the PlaNet paper, where it "
+        "prints another one); dotted: the best policy that does not look (random, or a constant action, also with "
+        "noise; for pictures also held for 4 steps). "
         f"{mine.caption() if mine else NOTHING}"
     )
     save(figure, "mujoco", scale, table_of(runs), caption)
@@ -132,7 +134,7 @@ def table_of(runs: pd.DataFrame) -> str:
               "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
               *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
     rows = [
-        [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), number(suite_score(task)),
+        [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), suite_scores(task),
          *of_task(select(runs, task=task))]
         for task in dict.fromkeys(runs["task"])
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from a3crepro.cli import run_command
 from a3crepro.figures import METHODS, NOTHING, Ours, legend_below, markdown, ours, panels, paper, save, scale_of, title
 from a3crepro.results import select
-from a3crepro.statistics import interval_of_mean
+from a3crepro.statistics import good_rates, interval_of_mean
 
 LABELS = {
     ("momentum_sgd", None): "momentum SGD",
@@ -87,14 +87,29 @@ def main() -> None:
                 if scores.size:
                     rows.append([title(game) + whose, METHODS[method], label, len(scores), f"{scores.max():,.1f}",
                                  str(interval_of_mean(scores)),
+                                 *_rates(own if whose else None, game, method, label),
                                  _share(mine if whose else None, game, method, label)])  # fmt: skip
         line[0].set_ylabel("final score")
     for axes in grid[-1]:
         axes.set_xlabel("rank among the runs")
     legend_below(figure, grid.flat)
-    header = ["game", "method", "optimizer", "runs", "best", "mean, 95 % interval", "g > ε, median of the runs"]
-    caption = f"Runs from the best (0) to the worst (1). {mine.caption() if mine else NOTHING}"
+    header = ["game", "method", "optimizer", "runs", "best", "mean, 95 % interval", "good rates", "decades",
+              "g > ε, median of the runs"]  # fmt: skip
+    caption = (
+        "Runs from the best (0) to the worst (1). Good rates: those at which half of the mean of the best five runs is "
+        "reached; the paper's rates are not known run by run. "
+        f"{mine.caption() if mine else NOTHING}"
+    )
     save(figure, "optimizers", scale, markdown(header, rows), caption)
+
+
+def _rates(own: pd.DataFrame | None, game: str, method: str, label: str) -> list[str]:
+    """The range of good rates, and its decades."""
+    if own is None:
+        return ["–", "–"]
+    here = select(own, env=game, method=method, label=label)
+    found = good_rates(here["learning_rate"].to_numpy(float), here["score"].to_numpy(float), of_best=5)
+    return [f"{found.low:.1e} to {found.high:.1e}", f"{'≥' if found.cut_off else ''}{found.decades:.2f}"]
 
 
 def _share(mine: Ours | None, game: str, method: str, label: str) -> str:

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -147,6 +148,24 @@ def test_speed_ups_of_the_paper():
         np.testing.assert_allclose([module.paper_speedup(curves, method, n) for n in MORE], values, atol=0.0501)
 
 
+def test_a_speed_up_is_the_product_of_its_factors(results, monkeypatch):
+    """The paper's throughput goes up 10.2 to 14.2 times; ours in virtual time as many times as there are learners."""
+    module = script("speedup")
+    monkeypatch.setattr(figures, "RESULTS", results)
+    rows = module.factors(figures.ours("thread_scaling", "laptop"))
+    theirs, mine = rows[:4], rows[4:]
+    assert [row[1] for row in rows] == 2 * list(figures.METHODS.values())
+    assert [float(row[2]) for row in theirs] == [11.3, 10.2, 14.2, 10.5]
+    assert [row[3] for row in theirs] == ["2.5", "2.3", "2.5", "1.3"]
+    assert [row[5] for row in theirs] == ["24.1", "22.1", "17.2", "12.5"]
+    for *_, faster, fewer, product, sooner in mine:
+        fewer, sooner = (float(cell.lstrip("≥≤?").split()[0]) for cell in (fewer, sooner))
+        assert float(faster) == pytest.approx(16, abs=0.1)
+        assert float(product) == pytest.approx(sooner, rel=0.01) and float(faster) * fewer == pytest.approx(
+            sooner, rel=0.01
+        )
+
+
 def test_table_1_of_the_paper():
     module = script("atari_table")
     found, printed = module.first_rows(), module.paper("table1_human_normalized")
@@ -232,6 +251,12 @@ def test_the_range_of_good_rates():
     found = statistics.good_rates(rates, np.array([1.0, 6.0, 0.1, 10.0, 4.9]))
     assert (found.low, found.high, found.inside, found.collapsed) == (1e-3, 1e-1, 3, 1)
     assert found.decades == pytest.approx(2.0)
+
+
+def test_a_lower_line_makes_a_wider_range_where_scores_hardly_rise():
+    rates, scores = np.geomspace(1e-4, 1e-1, 4), np.array([1.0, 4.5, 4.9, 10.0])
+    widths = [statistics.good_rates(rates, scores, share=share).decades for share in (0.5, 0.4)]
+    assert widths == pytest.approx([0.0, 2.0])
 
 
 def test_no_rate_is_good_where_nothing_was_scored():
@@ -328,7 +353,7 @@ def tables(name):
         final = made_up(run, config)
         more = {"apples": 1.0, "portals": 0.1 * final} if config.env.counted else {"greedy_score": final + 1}
         rows.append({**common, **more, "budget": config.frames, "frames": config.frames + len(rows), "score": final,
-                     "score_type": "sampled", "core_seconds": 60.0, "seconds": 3600.0 / config.threads,
+                     "score_type": "sampled", "core_seconds": 600.0, "seconds": 3600.0 / config.threads,
                      "date": "2026-01-02T", "share_g_above_epsilon": 0.01})  # fmt: skip
         for part in range(1, 11):
             frames = config.frames * part // 10 + (len(rows) if part == 10 else 0)  # all stop a little later
@@ -672,6 +697,21 @@ def test_the_range_of_rates_of_control_is_that_of_the_updates_that_learnt_most_o
     assert verdict(nothing, nothing).verdict == "not decided: no task was learnt"
 
 
+def test_the_suite_s_own_a3c_has_two_scores_on_one_task():
+    module, rules = script("_control"), script("_rules_worlds")
+    assert module.suite_scores("reacher_easy") == "95.6 or 285" and module.suite_scores("cheetah_run") == "213.9"
+    assert module.suite_score("walker_stand", "planet") == 378.4  # it prints six tasks
+    assert np.isnan(module.suite_score("point_mass_easy", "planet"))
+    finals = {"reacher_easy": Interval(300.0, 200.0, 400.0), "point_mass_easy": Interval(1.0, 1.0, 1.0)}
+    assert (
+        rules.beside_the_suite(finals, "1e8_steps")[1]
+        == "for certain on 1 of 1, for certain not on 0, by the mean on 1"
+    )
+    assert (
+        rules.beside_the_suite(finals, "planet")[1] == "for certain on 0 of 1, for certain not on 0, by the mean on 1"
+    )
+
+
 def test_over_time_stand_the_fresh_seeds_of_the_last_search():
     module = script("_control")
     first, second = "algo.t_max=20 algo.gaussian.bounded=true", "algo.t_max=20 algo.gaussian.entropy_cost=0.03"
@@ -691,6 +731,14 @@ def test_over_time_stand_the_fresh_seeds_of_the_last_search():
     assert shown(rows[0], rows[2]) == [50.0]  # of the searches the best
 
 
+def test_first_runs_stand_beside_the_paper_s_band_and_rates():
+    module = script("first_runs")
+    run = {"env": "pong", "learning_rate": 7e-4, "frames": 20_000_123, "score": -13.8}
+    assert module.beside_paper(pd.DataFrame([run])).endswith("| `pong` | 0.0007 | 20M | -13.8 | -6.2 (-13.0 to 0.6) |")
+    scores = module.papers_rates("breakout", 1.241e-3).splitlines()[-1]
+    assert scores == "| its final score | 505.7 | 429.4 | 510.8 | 849.0 | 449.9 | 410.0 | 423.5 |"
+
+
 def test_the_paper_s_drivers_are_as_good_as_the_text_says():
     shares = script("racing").paper_shares()
     a3c = [table.set_index("hours")["share"] for _, table in shares[shares["method"] == "a3c"].groupby("setting")]
@@ -701,16 +749,28 @@ def test_the_paper_s_drivers_are_as_good_as_the_text_says():
 def test_races_are_told_as_shares_of_the_expert_in_the_same_setting(results, monkeypatch):
     monkeypatch.setattr(figures, "RESULTS", results)
     mine, racing = figures.ours("racing", "laptop"), script("racing")
+    evaluations = mine.evaluations().sort_values("frames")
     for env in racing.SETTINGS:
         expert = figures.reference(env, "expert")
-        _, *cells, chance, _ = told = racing.ours_in(mine, env)
         fresh = mine.runs[(mine.runs["env"] == env) & (mine.runs["seed"] >= 1000)]
-        means = fresh.groupby("method")["score"].mean() / expert
+        last = evaluations.groupby("run")["score"].agg(lambda scores: scores.iloc[-10:].mean())
+        fresh = fresh.assign(last=fresh["run"].map(last))
         budget = "5M frames" if env == "racing/slow" else "2.5M frames"
-        for method, cell in zip(METHODS, cells, strict=True):
-            assert cell.startswith(f"{100 * means[method]:.2f} (") and cell.endswith(budget), cell
-        assert told[0] == f"{racing.SETTINGS[env]}, ours" and told[-1] == f"{expert:.1f}"
-        assert float(chance.removesuffix("%")) == pytest.approx(100 * figures.reference(env) / expert, abs=0.06)
+        told = racing.ours_in(mine, env)
+        columns = {"final": "score", "last 10 evaluations": "last", "greedily": "greedy_score"}
+        for (setting, name, *cells, chance, reference), (label, column) in zip(told, columns.items(), strict=True):
+            means = fresh.groupby("method")[column].mean() / expert
+            for method, cell in zip(METHODS, cells, strict=True):
+                assert cell.startswith(f"{100 * means[method]:.2f} (") and cell.endswith(budget), cell
+            assert (setting, name) == (f"{racing.SETTINGS[env]}, ours", label) and reference == f"{expert:.1f}"
+            assert float(chance.removesuffix("%")) == pytest.approx(100 * figures.reference(env) / expert, abs=0.06)
+
+
+def test_the_paper_s_races_are_told_by_their_greatest_scores_and_their_last():
+    racing = script("racing")
+    greatest, last = racing.theirs_in(racing.paper_shares(), "Slow car, bots")
+    assert greatest[1:6] == ["greatest", "48%", "6%", "56%", "81%"]
+    assert last[1:6] == ["last 10 hours", "43%", "3%", "52%", "71%"]
 
 
 def test_apples_and_portals_are_told_as_they_were_counted(results, monkeypatch):
@@ -718,6 +778,15 @@ def test_apples_and_portals_are_told_as_they_were_counted(results, monkeypatch):
     cells = script("labyrinth").row(figures.ours("labyrinth", "laptop"), "labyrinth")[2:]
     score, apples, portals = (float(cell.split()[0]) for cell in cells)
     assert apples == 1 and portals == pytest.approx(0.1 * score, abs=0.01) and score > 20
+
+
+def test_mazes_are_told_by_the_last_three_evaluations_too():
+    runs = pd.DataFrame({"run": ["a", "b", "c"], "env": "labyrinth", "seed": [0, 1000, 1001], "score": [99, 60, 0]})
+    scores = {"a": [99, 99, 99, 99], "b": [100, 20, 31, 60], "c": [5, 0, 30, 0]}
+    table = pd.DataFrame([{"run": run, "frames": -place, "score": score, "score_type": "sampled"}
+                          for run, all_ in scores.items() for place, score in enumerate(reversed(all_))])  # fmt: skip
+    told = script("labyrinth").last_row(figures.Ours(runs, table, {"best": 1}), "labyrinth")
+    assert told[1] == "A3C, LSTM, last 3 evaluations" and told[2].startswith("23.50 (")
 
 
 def racing_curves(**rises):
@@ -771,11 +840,39 @@ def test_a_scale_that_is_none_gets_one_line():
         figures.scale_of(["scale=huge"])
 
 
+@pytest.mark.parametrize(
+    ("verdict", "kind"),
+    [
+        ("reproduced", "reproduced"),
+        ("not reproduced (4 of 11 parts reproduced)", "not reproduced"),
+        ("not decided (1 of 4 parts reproduced)", "reproduced in part"),
+        ("not decided (0 of 3 parts reproduced)", "not decided"),
+        ("not decided: the interval holds the line", "not decided"),
+        ("not decided: not run at this scale", "not run yet"),
+        ("not decided: no DQN baseline has been run", "not run yet"),
+    ],
+)
+def test_claims_are_counted_by_verdict(verdict, kind):
+    assert script("claims").kind_of(verdict) == kind
+
+
+def test_the_readme_counts_verdicts_as_the_table_of_claims_does():
+    counts = [
+        re.findall(r"^\| ((?:not )?(?:reproduced|decided|run)[a-z ]*) \| (\d+) \|", file.read_text(), re.M)
+        for file in (ROOT / "README.md", ROOT / "figures" / "claims.md")
+    ]
+    assert counts[0] == counts[1] and [kind for kind, _ in counts[0]] == list(script("claims").KINDS)
+
+
 def test_claims_are_decided_as_the_data_were_made(drawn, capsys):
     drawn("claims")
-    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
+    by_verdict, claims, *_ = capsys.readouterr().out.split("\n\n")
+    lines = [line.split(" | ") for line in claims.splitlines()][2:]
     verdicts = {cells[0].removeprefix("| "): cells[3] for cells in lines}
-    assert len(verdicts) == 21
+    counts = {
+        line.split(" | ")[0].removeprefix("| "): int(line.split(" | ")[1]) for line in by_verdict.splitlines()[2:]
+    }
+    assert sum(counts.values()) == len(verdicts) == 21 and counts["reproduced"] == 17
     for claim in (
         "all four methods train on every game",
         "n-step methods learn faster than one-step ones on some games",

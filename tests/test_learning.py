@@ -3,6 +3,13 @@
 The toy environments' docstrings state what chance is. Scores are those of the final evaluation of a whole training run.
 """
 
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +17,7 @@ import pytest
 from a3crepro import compose, train
 from a3crepro.run_directory import load_checkpoint
 
+ROOT = Path(__file__).resolve().parent.parent
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 RATES = {
     "shared_rmsprop": 5e-3,
@@ -58,6 +66,17 @@ def test_each_method_learns_to_remember_with_lstm_cells(tmp_path, algo, optimize
 @pytest.mark.slow
 def test_without_memory_the_cue_stays_at_chance(tmp_path):
     assert abs(score(tmp_path, "a3c", "toy/cue_memory", "shared_rmsprop", 4, 60_000, "network=mlp")) < 0.4
+
+
+@pytest.mark.slow
+def test_the_first_commands_of_the_readme_learn_and_film(tmp_path):
+    (block,) = re.findall(r"^## A first result.*?^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+    commands = [shlex.split(line) for line in block.replace("\\\n", "").splitlines()]
+    assert [words[:3] for words in commands] == [["python", "-m", "a3crepro"], ["python", "-m", "a3crepro.evaluate"]]
+    for words in commands:
+        told = subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert json.loads(told.stdout.splitlines()[-1])["score_mean"] > 5  # a random player's: 0.4
+    assert (tmp_path / "breakout.mp4").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])
