@@ -1,17 +1,23 @@
 """The fast path against the module and autograd: outputs, gradients, updates, whole training runs."""
 
+from collections import deque
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from a3crepro.actor_learner import Rollout
+from a3crepro.actor_learner import ActorLearner, Rollout
 from a3crepro.config import compose
 from a3crepro.environments._environment import random_action
+from a3crepro.execution._execution import Origin
+from a3crepro.execution._team import Meeting, Team
+from a3crepro.execution.virtual_time import Clock
 from a3crepro.fast.model import FastBatch, FastModel
 from a3crepro.model import ModuleBatch, ModuleModel, Sizes, make_model
 from a3crepro.networks._network import flatten, parameter_count, seeded
+from a3crepro.training import initial_state
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 CASES = {
@@ -34,9 +40,9 @@ CASES_OF_METHODS = [
 T_MAX = 5
 
 
-def pair(algo, network, env):
+def pair(algo, network, env, *overrides):
     """The two implementations of a network at the same θ, and the algorithm."""
-    config = compose(f"algo={algo}", f"network={network}", f"env={env}")
+    config = compose(f"algo={algo}", f"network={network}", f"env={env}", *overrides)
     space, actions = config.env.spaces()
     module = seeded(config.network, space, config.algo.heads(actions), 0)
     theta = torch.empty(parameter_count(module))
@@ -284,3 +290,117 @@ def test_a_gradient_that_is_not_finite_is_seen(bench, bad):
         learner.accumulate(learner.roll_out(3), np.zeros(3, np.float32))
         learner.apply()
         assert case.shared.updates() == 1 and bool(torch.isfinite(case.shared.parameters).all())
+
+
+# ---- Actor-learners that take turns ----------------------------------------------------------------------------------
+
+NETWORKS = {
+    "minatar": ("network=minatar", "env=minatar/breakout"),
+    "minatar_lstm": ("network=minatar", "env=minatar/breakout", "network.lstm_cells=16"),
+    "mlp": ("network=mlp", "env=toy/catch"),
+    "mlp_lstm": ("network=mlp_lstm", "env=toy/cue_memory"),
+    "mnih2013_lstm": ("network=mnih2013_lstm", "env=breakout"),
+}
+
+
+def noise(size, scale, seed):
+    return scale * np.random.default_rng(seed).normal(size=size).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_gradient_is_the_modules_whoever_else_has_asked_since(name):
+    """At a shared θ: three take turns; then come rollouts that are held, scattered among others', and overwritten."""
+    network, env, *more = (word.removeprefix("network=").removeprefix("env=") for word in NETWORKS[name])
+    config, space, _, (_, module) = pair("one_step_q", network, env, *more)
+    module.theta += torch.from_numpy(noise(len(module.theta), 0.1, 0))
+    module.synchronise()
+    fast = make_model(module.module, space, module.theta.clone(), lambda: 0, Sizes(6, 2), "fast")
+    observations, asked = list(game(space, 7, np.random.default_rng(1))), []
+    states = {who: noise((2, config.network.lstm_cells), 1.0, who) for who in range(3)} if fast.spec.lstm else {}
+    for observation, who in zip(observations, (0, 1, 2, 2, 0, 1, 1), strict=True):
+        asked.append(states.get(who))
+        _, states[who] = fast.outputs(observation, states.get(who))
+    for numbers in ([6], [5], [5, 6], [3], [2, 3], [1, 5], [0, 4], [2], [4]):
+        results = []
+        for model in (fast, module):
+            model.clear_gradient()
+            start, rollout = as_state(asked[numbers[0]], model), [observations[number] for number in numbers]
+            returns = np.arange(1.0, len(numbers) + 1, dtype=np.float32)
+            outputs = model.accumulate(rollout, [1] * len(numbers), returns, start, config.algo)
+            results.append((outputs["q"], model.full_gradient().copy()))
+        (outputs, gradient), (expected, correct) = results
+        close(outputs, expected)
+        for start, end in pairwise(fast.spec.bounds):
+            close(gradient[start:end], correct[start:end], 1e-4)
+
+
+class TakingTurns:
+    """Processes without the processes: one writes and goes on at once, and between the two the others do so."""
+
+    def __init__(self, config, shared):
+        self.learners = [ActorLearner(config, shared, thread, 0, lambda _: None) for thread in range(config.threads)]
+        self.rollouts = deque((learner, learner.compute()) for learner in self.learners)
+
+    def advance(self):
+        learner, rollout = self.rollouts.popleft()
+        learner.write(rollout)
+        self.rollouts.append((learner, learner.compute()))
+
+
+composed = cache(compose)
+
+
+def started(config, shared):
+    """The models of a run's actor-learners, all in this process, and what makes them go on."""
+    match config.execution.name:
+        case "hogwild":
+            turns = TakingTurns(config, shared)
+            return [learner.model for learner in turns.learners], turns.advance
+        case "virtual_time":
+            clock = Clock(config.execution, config, shared, Origin())
+            return [learner.model for learner in clock.learners], clock.advance
+        case "synchronous":
+            team = Team(config, shared, Meeting(1, shared), 0, 0)
+            models = {id(member.model): member.model for member in team.members}
+            return models.values(), lambda: (team.look(), team.round())
+
+
+def gradients(config, implementation, rollouts):
+    """What actor-learners sum, rollout by rollout, and θ at the end; at the start, parameters are far from small."""
+    network = config.network.model_copy(update={"implementation": implementation})
+    config = config.model_copy(update={"network": network})
+    shared, found = initial_state(config), []
+    for number, vector in enumerate((shared.parameters, shared.target)):
+        vector += torch.from_numpy(noise(len(vector), 0.1, number))
+    models, go_on = started(config, shared)
+
+    def keep_gradients(model, name):
+        accumulate = getattr(model, name)
+
+        def and_keep(*arguments):
+            outputs = accumulate(*arguments)
+            found.append(model.full_gradient().copy())
+            return outputs
+
+        setattr(model, name, and_keep)
+
+    for model in models:
+        assert isinstance(model, FastModel if implementation == "fast" else ModuleModel)
+        keep_gradients(model, "accumulate_all" if hasattr(model, "accumulate_all") else "accumulate")
+    while len(found) < rollouts:
+        go_on()
+    return found, shared.parameters.numpy()
+
+
+@pytest.mark.parametrize("execution", ["hogwild", "virtual_time", "synchronous"])
+@pytest.mark.parametrize("network", ["minatar", "minatar_lstm", "mlp", "mlp_lstm"])
+@pytest.mark.parametrize("algo", METHODS)
+def test_actor_learners_that_take_turns_get_the_modules_gradients(algo, network, execution):
+    config = composed(f"algo={algo}", *NETWORKS[network], "optimizer.lr=1e-3", "threads=3")
+    how, rollouts = composed(f"execution={execution}").execution, 60 if algo.startswith("one_step") else 12
+    config = config.model_copy(update={"execution": how})
+    (found, theta), (expected, correct) = (gradients(config, how, rollouts) for how in ("fast", "module"))
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        close(ours, theirs, 1e-3)
+    close(theta, correct, 1e-3)

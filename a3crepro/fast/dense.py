@@ -18,7 +18,7 @@ import numpy as np
 from torch import nn
 
 from a3crepro.fast import kernels as k
-from a3crepro.fast.network import flat, zeros
+from a3crepro.fast.network import Cells, flat, zeros
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.networks._network import Separate, TorsoAndHeads
 from a3crepro.optimizers.rmsprop import RMSProp, rmsprop_update
@@ -149,8 +149,7 @@ class Part:
         self.spec, self.parameters = spec, parameters
         self.hidden = [zeros(slots, lanes, units) for units in spec.units[1:]]
         if spec.lstm:
-            self.h, self.c = zeros(slots + 1, lanes, spec.lstm), zeros(slots + 1, lanes, spec.lstm)
-            self.gates, self.bias = zeros(slots, lanes, 4, spec.lstm), zeros(2, 4 * spec.lstm)
+            self.cells, self.bias = Cells(spec.lstm, slots, lanes), zeros(2, 4 * spec.lstm)
         width = sum(width for _, width in spec.heads)
         self.head_weight, self.head_bias = zeros(width, spec.lstm or spec.units[-1]), zeros(width)
 
@@ -181,15 +180,13 @@ class Part:
             units = rows[slot]
         if self.spec.lstm:
             weight_x, weight_h = self.parameters[self.first_cell : self.first_cell + 2]
-            k.lstm_step(weight_x, units, weight_h, self.bias, self.gates[slot], self.h[slot], self.c[slot],
-                        self.h[slot + 1], self.c[slot + 1])  # fmt: skip
-            units = self.h[slot + 1]
+            units = self.cells.forward(slot, units, weight_x, weight_h, self.bias)
         k.linear(self.head_weight, units, self.head_bias, outputs)
 
     def backward(self, d_outputs: np.ndarray, inputs: np.ndarray, slots: slice, gradient: list[np.ndarray]) -> None:
         """Adds the gradients of the parameters for those of the outputs, [T, lanes, width]; inputs [T, lanes, n]."""
         last = self.hidden[-1][slots]
-        units = self.h[slots.start + 1 : slots.stop + 1] if self.spec.lstm else last
+        units = self.cells.h_next[slots] if self.spec.lstm else last
         delta = np.ascontiguousarray(flat(d_outputs))
         for number, columns in self.heads():
             _add_linear(gradient, number, delta[:, columns], flat(units))
@@ -206,11 +203,9 @@ class Part:
     def _backward_in_time(self, d_h: np.ndarray, slots: slice, gradient: list[np.ndarray]) -> np.ndarray:
         n = self.first_cell
         weight_x, weight_h = self.parameters[n : n + 2]
-        d_gates = zeros(*d_h.shape[:2], 4, self.spec.lstm)
-        k.lstm_backward(weight_h, self.gates[slots], self.c[slots.start : slots.stop + 1], d_h, d_gates)
-        delta = d_gates.reshape(-1, 4 * self.spec.lstm)
+        delta = self.cells.backward(slots, d_h, weight_h)
         gradient[n] += np.dot(delta.T, flat(self.hidden[-1][slots]))
-        gradient[n + 1] += np.dot(delta.T, flat(self.h[slots]))
+        gradient[n + 1] += np.dot(delta.T, flat(self.cells.h[slots]))
         for bias in gradient[n + 2 : n + 4]:
             bias += delta.sum(0)
         d_units: np.ndarray = np.dot(delta, weight_x)
@@ -264,7 +259,7 @@ class DenseNetwork:
     def set_state(self, slot: int, lane: int, state: np.ndarray) -> None:
         """The recurrent state [2, cells] before a slot."""
         for part, (h, c) in zip(self.parts, self._states(state), strict=True):
-            part.h[slot, lane], part.c[slot, lane] = h, c
+            part.cells.h[slot, lane], part.cells.c[slot, lane] = h, c
 
     def _states(self, state: np.ndarray) -> Iterator[np.ndarray]:
         edges = accumulate((part.spec.lstm for part in self.parts), initial=0)
@@ -274,7 +269,7 @@ class DenseNetwork:
         """The recurrent state [2, cells] after a slot."""
         state = np.empty((2, self.spec.lstm), np.float32)
         for part, (h, c) in zip(self.parts, self._states(state), strict=True):
-            h[:], c[:] = part.h[slot + 1, lane], part.c[slot + 1, lane]
+            h[:], c[:] = part.cells.h_next[slot, lane], part.cells.c_next[slot, lane]
         return state
 
     def forward(self, slot: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:

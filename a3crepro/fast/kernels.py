@@ -407,8 +407,8 @@ def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
             h_next[lane, u] = gates[lane, 3, u] * np.tanh(c_next[lane, u])
 
 
-@kernel(f"void({F2}, {F4}, {F3}, {F3}, {F4})")
-def lstm_backward(weight_h, gates, c, d_h, d_gates):
+@kernel(f"void({F2}, {F4}, {F3}, {F3}, {F3}, {F4})")
+def lstm_backward(weight_h, gates, c, c_next, d_h, d_gates):
     """Back through time: d_h [T, lanes, units] in, d_gates [T, lanes, 4, units] (of the sums) out."""
     steps, lanes, units = d_h.shape
     d_c, from_after = np.zeros((lanes, units), np.float32), np.empty((lanes, units), np.float32)
@@ -417,7 +417,7 @@ def lstm_backward(weight_h, gates, c, d_h, d_gates):
         for lane in range(lanes):
             for u in range(units):
                 i, f, g, o = gates[t, lane, 0, u], gates[t, lane, 1, u], gates[t, lane, 2, u], gates[t, lane, 3, u]
-                tanh_c = np.tanh(c[t + 1, lane, u])
+                tanh_c = np.tanh(c_next[t, lane, u])
                 d_c[lane, u] += d_h[t, lane, u] * o * (one - tanh_c * tanh_c)
                 d_gates[t, lane, 0, u] = d_c[lane, u] * g * i * (one - i)
                 d_gates[t, lane, 1, u] = d_c[lane, u] * c[t, lane, u] * f * (one - f)

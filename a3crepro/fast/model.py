@@ -82,17 +82,32 @@ class Place:
             state = network.state_after(slot, 0)
         return outputs, state
 
-    def slot_of(self, observation: np.ndarray, state: State) -> int:
-        """The slot that holds an observation's activations; at a shared θ that has changed they are computed again."""
+    def slot_of(self, observations: Sequence[np.ndarray], state: State) -> int:
+        """The first of the slots, one after another, that hold the activations of a rollout.
+
+        They are computed again where a shared θ has changed since, or others' observations came in between.
+        """
         if self.version is None:
-            return 0  # of a rollout's first state
+            return 0  # a rollout begins there
         self.renew()
-        for slot, (held, before) in enumerate(self._held):
-            if np.array_equal(held, observation) and (before is None or state is None or np.array_equal(before, state)):
-                return slot
+        for first in range(len(self._held) - len(observations) + 1):
+            if self._hold(first, observations, state):
+                return first
         self._held = []
-        self.forward(observation, state)
+        for observation in observations:
+            _, state = self.forward(observation, state)
         return 0
+
+    def _hold(self, first: int, observations: Sequence[np.ndarray], state: State) -> bool:
+        """Whether the slots from this one on hold these observations, each in the state after the one before."""
+        for slot, observation in enumerate(observations, first):
+            if state is not None and slot > first:
+                state = self.network.state_after(slot - 1, 0)
+            held, before = self._held[slot]
+            same = before is None or state is None or np.array_equal(before, state)
+            if not same or not np.array_equal(held, observation):
+                return False
+        return True
 
     def apply_rmsprop(self, gradient: Any, g: np.ndarray, scale: float, rate: float, how: RMSProp) -> None:
         """RMSProp on θ and g, and θ' ← θ."""
@@ -164,7 +179,7 @@ class FastModel:
 
         θ' has not changed since they were acted in, so nothing is computed twice; where a shared θ has, the state is.
         """
-        first = self.place.slot_of(observations[0], state)
+        first = self.place.slot_of(observations, state)
         network, slots = self.place.network, slice(first, first + len(actions))
         outputs = self._heads(network.outputs[slots, 0])
         with np.errstate(all="ignore"):  # what is not finite is seen in the norm, and refused
@@ -234,10 +249,10 @@ class FastBatch(FastModel):
         network, slot = self.place.network, self._slot
         self._slot += 1
         observations: list[np.ndarray | None] = [None] * network.lanes
-        for lane, (observation, state) in asked.items():
-            observations[lane] = observation
-            if state is not None:
-                network.set_state(slot, lane, state)
+        for lane in range(network.lanes):
+            observations[lane], state = asked.get(lane, (None, None))
+            if self.spec.lstm:
+                network.set_state(slot, lane, network.state_after(slot - 1, lane) if state is None else state)
         outputs = network.forward(slot, observations)
         return {
             lane: (

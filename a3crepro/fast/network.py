@@ -97,6 +97,32 @@ class Convolution:
         k.add(self.d_weight.reshape(-1), self.order, weight)
 
 
+class Cells:
+    """LSTM cells over the slots: gates, and the state before and after each.
+
+    The two are kept apart, for a slot and the next one may belong to different actor-learners.
+    """
+
+    def __init__(self, units: int, slots: int, lanes: int) -> None:
+        self.h, self.c, self.h_next, self.c_next = (zeros(slots, lanes, units) for _ in range(4))
+        self.gates = zeros(slots, lanes, 4, units)
+
+    def forward(
+        self, slot: int, units: np.ndarray, weight_x: np.ndarray, weight_h: np.ndarray, bias: np.ndarray
+    ) -> np.ndarray:
+        """From the units below [lanes, n] to the activations of the cells."""
+        h_next: np.ndarray = self.h_next[slot]
+        k.lstm_step(weight_x, units, weight_h, bias, self.gates[slot], self.h[slot], self.c[slot],
+                    h_next, self.c_next[slot])  # fmt: skip
+        return h_next
+
+    def backward(self, slots: slice, d_h: np.ndarray, weight_h: np.ndarray) -> np.ndarray:
+        """The gradient of the gates' sums [T * lanes, 4 * units] of these slots, one after another in time."""
+        d_gates = zeros(*d_h.shape[:2], 4, d_h.shape[2])
+        k.lstm_backward(weight_h, self.gates[slots], self.c[slots], self.c_next[slots], d_h, d_gates)
+        return d_gates.reshape(-1, 4 * d_h.shape[2])
+
+
 FEW = 2 * UNROLLED
 """Up to so many states it pays to keep a large weight's gradient in its factors."""
 
@@ -203,8 +229,7 @@ class FastNetwork:
         self.outputs = zeros(slots, lanes, width)
         self.head_weight, self.head_bias = zeros(width, units), zeros(width)
         if spec.lstm:
-            self.h, self.c = zeros(slots + 1, lanes, units), zeros(slots + 1, lanes, units)
-            self.gates = zeros(slots, lanes, 4, units)
+            self.cells = Cells(units, slots, lanes)
 
     def _build_convolutions(self, slots: int) -> None:
         spec = self.spec
@@ -256,11 +281,11 @@ class FastNetwork:
 
     def set_state(self, slot: int, lane: int, state: np.ndarray) -> None:
         """The recurrent state [2, cells] before a slot."""
-        self.h[slot, lane], self.c[slot, lane] = state
+        self.cells.h[slot, lane], self.cells.c[slot, lane] = state
 
     def state_after(self, slot: int, lane: int) -> np.ndarray:
         """The recurrent state [2, cells] after a slot."""
-        return np.stack((self.h[slot + 1, lane], self.c[slot + 1, lane]))
+        return np.stack((self.cells.h_next[slot, lane], self.cells.c_next[slot, lane]))
 
     def forward(self, slot: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
         """Outputs [lanes, width] for each lane's observation [channels, height, width]: uint8, or float32 as it is.
@@ -282,9 +307,7 @@ class FastNetwork:
         k.dense(slot, last.changed, last.index, last.values, self.blocks, self.bias, self.sums, self.features)
         units = self.features[slot]
         if self.spec.lstm:
-            k.lstm_step(self.weight_x, units, self.weight_h, self.lstm_bias, self.gates[slot], self.h[slot],
-                        self.c[slot], self.h[slot + 1], self.c[slot + 1])  # fmt: skip
-            units = self.h[slot + 1]
+            units = self.cells.forward(slot, units, self.weight_x, self.weight_h, self.lstm_bias)
         outputs: np.ndarray = self.outputs[slot]
         k.linear(self.head_weight, units, self.head_bias, outputs)
         return outputs
@@ -313,7 +336,7 @@ class FastNetwork:
 
     def _heads_backward(self, d_outputs: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
         """Through heads and LSTM cells; the gradient of the rectified hidden units, [T * lanes, hidden]."""
-        units = flat(self.h[slots.start + 1 : slots.stop + 1] if self.spec.lstm else self.features[slots])
+        units = flat(self.cells.h_next[slots] if self.spec.lstm else self.features[slots])
         d_outputs = flat(d_outputs)
         for number, columns in self._heads():
             delta = np.ascontiguousarray(d_outputs[:, columns])
@@ -325,12 +348,9 @@ class FastNetwork:
     def _lstm_backward(self, d_units: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
         units, lanes, n = self.spec.lstm, self.lanes, self.hidden_number
         _, from_x, from_h = gradient.factors
-        d_h = d_units.reshape(-1, lanes, units)
-        d_gates = zeros(len(d_h), lanes, 4, units)
-        k.lstm_backward(self.weight_h, self.gates[slots], self.c[slots.start :], d_h, d_gates)
-        delta = d_gates.reshape(-1, 4 * units)
+        delta = self.cells.backward(slots, d_units.reshape(-1, lanes, units), self.weight_h)
         from_x.delta[now] = from_h.delta[now] = delta
-        from_x.inputs[now], from_h.inputs[now] = flat(self.features[slots]), flat(self.h[slots])
+        from_x.inputs[now], from_h.inputs[now] = flat(self.features[slots]), flat(self.cells.h[slots])
         for number in (n + 4, n + 5):
             gradient.part(number)[...] += delta.sum(0)
         d_features: np.ndarray = np.dot(delta, self.weight_x)
