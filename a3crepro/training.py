@@ -22,21 +22,20 @@ from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Origin, States
 from a3crepro.kernels import compile_all
 from a3crepro.networks._network import flatten, parameter_count, seeded
-from a3crepro.processes import preload, wait_for_messages
+from a3crepro.output import lasting_output
+from a3crepro.processes import check_script, preload, wait_for_messages
 from a3crepro.progress import Progress
 from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting, last_checkpoint, stored_config
 from a3crepro.scaling import width
 from a3crepro.shared_state import SNAPSHOT, Learnt, SharedState, learnt
+from a3crepro.signals import SIGNALS, handle, handle_as_before
 
 
 class Stopped(KeyboardInterrupt):
-    """The run was stopped by Ctrl-C or SIGTERM, after saving; the same command goes on with it (status 130).
+    """The run was stopped by Ctrl-C, SIGTERM or SIGHUP, after saving; the same command goes on with it (status 130).
 
     A `KeyboardInterrupt`, so that the other runs of a multirun do not start.
     """
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def train(
@@ -55,14 +54,16 @@ def train(
 
     Raises:
       UserError: a mistake in the configuration, or a directory that holds another one.
+      ScriptError: a script that the processes of a run cannot import.
       RunError: the directory is in use, or no checkpoint in it is whole.
-      Stopped: Ctrl-C or SIGTERM, after saving.
+      Stopped: Ctrl-C, SIGTERM or SIGHUP, after saving.
       ProcessDied: a process of the run raised an exception or was killed; the state was saved.
       OSError: the disk is full; the last checkpoint is whole.
     """
+    check_script()
     config = config if isinstance(config, Config) else build(config)
     path = Path(directory) if directory is not None else default_directory(config)
-    with RunDirectory(path.absolute(), config) as run:
+    with lasting_output(), RunDirectory(path.absolute(), config) as run:
         summary = run.summary()
         if summary is not None:
             print(f"{run.path} is finished: {told(summary)}", flush=True)
@@ -272,9 +273,8 @@ def stop_signals(numbers: Sequence[signal.Signals]) -> Iterator[list[signal.Sign
     def remember(number: int, _: FrameType | None) -> None:
         received.append(signal.Signals(number))
 
-    before = {number: signal.signal(number, remember) for number in numbers}
+    before = handle(remember, numbers)
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        handle_as_before(before)

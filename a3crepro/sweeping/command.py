@@ -27,6 +27,7 @@ from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, compose
 from a3crepro.results import RESULTS
 from a3crepro.settings import UserError
+from a3crepro.signals import handle, handle_as_before
 from a3crepro.sweeping.collected import Collected
 from a3crepro.sweeping.costs import committed_cost
 from a3crepro.sweeping.experiment import Experiment, Run
@@ -226,15 +227,14 @@ def time_left(first: Overview, now: Overview, seconds: float) -> str:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM as `Stopped`, a `KeyboardInterrupt`, so that launchers end their processes."""
+    """Ctrl-C, SIGTERM and SIGHUP as `Stopped`, a `KeyboardInterrupt`, so that launchers end their processes."""
     from a3crepro.training import Stopped
 
     def interrupt(number: int, _: FrameType | None) -> NoReturn:
         raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = handle(interrupt)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        handle_as_before(before)
