@@ -12,7 +12,6 @@ the runs that failed. Started again, it runs what is missing or has failed. Two 
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import signal
 import sys
@@ -25,6 +24,7 @@ from typing import NoReturn
 
 from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, compose
+from a3crepro.machine import usable_cores
 from a3crepro.results import RESULTS
 from a3crepro.settings import UserError
 from a3crepro.signals import handle, handle_as_before
@@ -116,7 +116,7 @@ class Command:
     def cores(self, run: Run) -> int:
         """Cores that a run keeps busy."""
         config = self.config(run)
-        return min(config.execution.process_count(config), len(os.sched_getaffinity(0)))
+        return min(config.execution.process_count(config), usable_cores())
 
     def overview(self, runs: Sequence[Run]) -> Overview:
         """How far these runs are."""
