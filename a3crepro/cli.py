@@ -189,7 +189,12 @@ def check(arguments: Any) -> None:
     from a3crepro.config import compose
 
     for overrides in jobs(arguments.overrides, arguments.multirun):
-        compose(*overrides, config_dir=arguments.config_dir, config_name=arguments.config_name or "config")
+        config = compose(*overrides, config_dir=arguments.config_dir, config_name=arguments.config_name or "config")
+    if not arguments.multirun:  # whose jobs may run on other machines
+        from a3crepro.needs import check_needs
+        from a3crepro.training import initial_state
+
+        check_needs(config, initial_state(config))  # before Hydra makes the directory
 
 
 def jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:

@@ -94,13 +94,12 @@ def _check_shared_memory(config: Config, shared: SharedState) -> None:
     try:
         free = free_shared_memory()
     except OSError as error:
-        raise RunError(
-            f"{machine.SHARED_MEMORY}: {error.strerror}; actor-learners share {_told(needed)} there"
-        ) from error
+        where = f"{machine.SHARED_MEMORY}: {error.strerror}"
+        raise RunError(f"{where}; the actor-learners share {needed:,} bytes there") from error
     if needed > free:
         raise RunError(
-            f"{machine.SHARED_MEMORY} has {free:,} bytes free, and the actor-learners share {needed:,} there; in a container, "
-            f"--shm-size={math.ceil(1.25 * needed / 2**20)}m gives it more"
+            f"{machine.SHARED_MEMORY} has {free:,} bytes free, and the actor-learners share {needed:,} there; in a "
+            f"container, --shm-size={math.ceil(1.25 * needed / 2**20)}m gives it more"
         )
 
 
