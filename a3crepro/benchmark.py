@@ -19,6 +19,8 @@ from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.config import Config, compose
 from a3crepro.execution._execution import Origin
 from a3crepro.kernels import compile_all
+from a3crepro.machine import usable_cores
+from a3crepro.needs import check_needs
 from a3crepro.processes import Child, preload, wait_for_messages
 from a3crepro.training import initial_state
 
@@ -42,6 +44,7 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
     seconds = positive_number("seconds", own["seconds"])
     quiet = ("evaluation.every=0", "evaluation.episodes=0", "logging.tensorboard=false")
     config = compose(*overrides, *quiet)
+    check_needs(config, initial_state(config))
     preload(config.env.modules())
     before = emulator_speed(config, seconds / 2)
     training = measure_training(config, seconds)
@@ -53,7 +56,7 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
         "network": config.network.title,
         "execution": config.execution.name,
         "threads": config.threads,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "seconds": seconds,
         "steps_per_second": round(training["steps_per_second"], 1),
         "frames_per_second": round(training["steps_per_second"] * config.env.frames_per_step, 1),

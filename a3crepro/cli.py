@@ -1,11 +1,12 @@
 """The command line of training: checks everything before anything starts, then lets Hydra run the jobs.
 
-Exit status: 0 finished; 2 a mistake in the command or configuration; 130 stopped by Ctrl-C or SIGTERM after saving; 1
-anything else.
+Exit status: 0 finished; 2 a mistake in the command or configuration; 130 stopped by Ctrl-C, SIGTERM or SIGHUP after
+saving; 1 anything else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,7 +14,9 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from a3crepro.output import lasting_output
 from a3crepro.settings import UserError
+from a3crepro.signals import handle
 
 Default = TypeVar("Default", str, None)
 """What a word that is not in the command stands for."""
@@ -32,10 +35,15 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
       usage: printed instead where the command line asks for help.
       needs_words: whether the usage is printed for an empty command line, too (status 2).
     """
-    asked = set(sys.argv[1:]) & {"-h", "--help"}
-    if usage and (asked or (needs_words and not sys.argv[1:])):
-        print(usage)
-        raise SystemExit(0 if asked else 2)
+    with lasting_output():
+        asked = set(sys.argv[1:]) & {"-h", "--help"}
+        if usage and (asked or (needs_words and not sys.argv[1:])):
+            print(usage)
+            raise SystemExit(0 if asked else 2)
+        _run(command)
+
+
+def _run(command: Callable[[], None]) -> None:
     _end_at_once_on_signals("")  # until training begins, which has handlers of its own
     threading.excepthook = _told_by_main_thread
     from hydra.errors import HydraException
@@ -119,11 +127,11 @@ def _end_at_once_on_signals(saying: str) -> None:
     """Nothing is to be saved here; and no exception may come out of the imports, for torch's own would abort."""
 
     def end(number: int, _: object) -> NoReturn:
-        os.write(2, f"a3crepro: stopped by {signal.Signals(number).name}{saying}\n".encode())
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            os.write(2, f"a3crepro: stopped by {signal.Signals(number).name}{saying}\n".encode())
         os._exit(130)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    handle(end)
 
 
 def _told_by_main_thread(arguments: threading.ExceptHookArgs) -> None:
@@ -196,7 +204,12 @@ def check(arguments: Any) -> None:
     from a3crepro.config import compose
 
     for overrides in jobs(arguments.overrides, arguments.multirun):
-        compose(*overrides, config_dir=arguments.config_dir, config_name=arguments.config_name or "config")
+        config = compose(*overrides, config_dir=arguments.config_dir, config_name=arguments.config_name or "config")
+    if not arguments.multirun:  # whose jobs may run on other machines
+        from a3crepro.needs import check_needs
+        from a3crepro.training import initial_state
+
+        check_needs(config, initial_state(config))  # before Hydra makes the directory
 
 
 def jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:

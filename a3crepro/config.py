@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
-import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from pydantic import Field, SerializeAsAny, ValidationError
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.environments._environment import Environment
 from a3crepro.execution._execution import Execution
+from a3crepro.machine import usable_cores
 from a3crepro.networks._network import Network
 from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.settings import Count, PositiveCount, PositiveFloat, Settings, UserError, component_class, names
@@ -372,7 +372,7 @@ def cores_wanted(execution: str, threads: int) -> int:
 
 def runs_at_once(execution: str, threads: int) -> int:
     """So many runs fill the cores of this machine."""
-    return max(1, len(os.sched_getaffinity(0)) // cores_wanted(execution, threads))
+    return max(1, usable_cores() // cores_wanted(execution, threads))
 
 
 def frames_in(seconds: float) -> int:

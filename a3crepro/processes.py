@@ -7,14 +7,21 @@ import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
 import os
+import select
 import signal
+import sys
+import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, ClassVar
 
+from a3crepro.output import lasting_output
 from a3crepro.settings import UserError
+from a3crepro.signals import SIGNALS, ignore_all
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -24,6 +31,38 @@ class ProcessDied(Exception):
 
     The line alone of a mistake of the user's that only showed there.
     """
+
+
+class ScriptError(UserError, SystemExit):
+    """A script that a run's processes cannot import, as each of them does first.
+
+    Where nothing catches it, it ends the script with its line alone, without a traceback (status 1).
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = f'a3crepro: {text} below `if __name__ == "__main__":`'
+
+    def __str__(self) -> str:
+        return str(self.code)
+
+
+UNGUARDED = 113
+"""Exit code of a process that came upon training when it imported the script."""
+
+
+def check_script() -> None:
+    """Refuses, before training, a script that is no file; in a process that imports the script, ends that.
+
+    Raises:
+      ScriptError: the script came from standard input.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(UNGUARDED)  # it is the main process that tells
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if path is not None and getattr(main, "__spec__", None) is None and not Path(path).exists():
+        raise ScriptError("the processes of a run import the script: put it into a file, and what trains")
 
 
 class _Failure:
@@ -54,12 +93,14 @@ def start_server() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
         CONTEXT.set_forkserver_preload(list(_preloaded))
-        multiprocessing.resource_tracker.ensure_running()  # it unblocks the signals
         # A signal to the whole process group must not end the server in the middle of its imports; the server and all
-        # that is forked from it keep the mask.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        # that is forked from it keep the mask, and so does the resource tracker, which SIGHUP would end.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            multiprocessing.forkserver.ensure_running()
+            multiprocessing.resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # it unblocks some of them
+            with _short_temporary_directory():
+                multiprocessing.forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     finally:
@@ -69,10 +110,25 @@ def start_server() -> None:
             os.environ["OMP_NUM_THREADS"] = before
 
 
+@contextlib.contextmanager
+def _short_temporary_directory() -> Iterator[None]:
+    """The server's socket lies in one, and the path of a socket has at most 107 bytes."""
+    before, longest = tempfile.tempdir, 107 - len("/pymp-________/listener-________")
+    if len(os.fsencode(tempfile.gettempdir())) > longest:
+        shorter = [path for path in ("/tmp", "/var/tmp", "/dev/shm") if os.access(path, os.W_OK | os.X_OK)]
+        if not shorter:
+            raise UserError(f"TMPDIR: the path should have at most {longest} bytes, got {tempfile.gettempdir()}")
+        tempfile.tempdir = shorter[0]
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
 class Child:
     """A process that runs `target(connection, *args)`; both ends may send through the connection.
 
-    It ignores Ctrl-C and SIGTERM, which are for the run's main process, and ends itself when that is gone.
+    It ignores the signals that stop a run, which are for its main process, and ends itself when that is gone.
     """
 
     def __init__(self, name: str, target: Callable[..., None], *args: Any) -> None:
@@ -84,7 +140,6 @@ class Child:
         self.process.start()
         theirs.close()
         assert self.process.pid is not None
-        self._handle = os.pidfd_open(self.process.pid)  # still right when the server or the process is gone
 
     def receive(self) -> Iterator[Any]:
         """The messages that are there, without waiting.
@@ -102,27 +157,34 @@ class Child:
                 else:
                     yield message
         except (EOFError, ConnectionResetError):
+            if self._exit_code() == UNGUARDED:
+                raise ScriptError(
+                    "the processes of a run import the script, which trains then: put what trains"
+                ) from None
             raise ProcessDied(f"{self.name} {self._how_it_died()}") from None
         # The sentinel is the fork server's word that this process ended: without the end, the server is gone.
-        if not self.finished and wait([self.process.sentinel], 0) and not wait([self._handle], 0):
+        if not self.finished and wait([self.process.sentinel], 0) and not any_is_gone([self], 0):
             raise ProcessDied("the fork server was killed")
 
-    def _how_it_died(self) -> str:
+    def _exit_code(self) -> int | None:
         self.process.join(timeout=2)
-        code = self.process.exitcode
+        return self.process.exitcode
+
+    def _how_it_died(self) -> str:
+        code = self._exit_code()
         if code is not None and code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
 
     def end(self, grace: float = 0.0) -> None:
         """Waits for the process, `grace` seconds at most, then kills it; afterwards it is gone."""
-        if not wait([self._handle], timeout=grace):
+        if not any_is_gone([self], grace):
+            assert self.process.pid is not None
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-            wait([self._handle], timeout=5)
+                os.kill(self.process.pid, signal.SIGKILL)
+            any_is_gone([self], 5)
         self.process.join(timeout=1)
         self.connection.close()
-        os.close(self._handle)
 
 
 def wait_for_messages(children: Sequence[Child], timeout: float) -> None:
@@ -130,13 +192,24 @@ def wait_for_messages(children: Sequence[Child], timeout: float) -> None:
     wait([child.connection for child in children if not child.finished], timeout)
 
 
+def any_is_gone(children: Sequence[Child], timeout: float) -> bool:
+    """Whether one of these processes has ended, at once or within `timeout` seconds, whatever it has sent before.
+
+    Its end of the connection is closed then, by the kernel: this is right where the fork server is gone, too.
+    """
+    poll = select.poll()
+    for child in children:
+        poll.register(child.connection, 0)  # nothing but the end
+    return bool(poll.poll(1000 * timeout))
+
+
 def _main(target: Callable[..., None], connection: Connection, *args: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_all()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     set_up_arithmetic()
     try:
-        target(connection, *args)
+        with lasting_output(notice=""):
+            target(connection, *args)
         connection.send(_Finished())
     except BaseException as error:
         text = f"failed: {error}" if isinstance(error, UserError) else f"failed:\n{traceback.format_exc()}"
@@ -169,17 +242,18 @@ class Launcher:
 
     watched: ClassVar[Launcher | None] = None
 
-    def __init__(self, pid: int) -> None:
-        self._handle = os.pidfd_open(pid)
+    def __init__(self) -> None:
+        self._pid = os.getppid()
         threading.Thread(target=self._stop_with_it, daemon=True).start()
 
     @property
     def is_gone(self) -> bool:
-        return bool(wait([self._handle], timeout=0))
+        return os.getppid() != self._pid
 
     def _stop_with_it(self) -> None:
         """A run in progress stops, as by SIGTERM, after saving; between two runs the process ends at once."""
-        wait([self._handle])
+        while not self.is_gone:
+            time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -191,7 +265,7 @@ def worker_of_a_launcher() -> Iterator[None]:
     """
     if multiprocessing.get_start_method(allow_none=True) == "loky":
         multiprocessing.set_start_method("forkserver", force=True)
-        Launcher.watched = Launcher(os.getppid())
+        Launcher.watched = Launcher()
     try:
         yield
     finally:

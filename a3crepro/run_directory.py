@@ -30,6 +30,7 @@ import numpy as np
 import yaml
 
 from a3crepro.config import Config, build
+from a3crepro.machine import usable_cores
 from a3crepro.plain import Tree, from_arrays, to_arrays
 from a3crepro.settings import UserError
 from a3crepro.shared_state import Learnt
@@ -410,7 +411,7 @@ def this_start() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         **git_state(),
         "host": socket.gethostname(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
     }
 
 

@@ -95,6 +95,11 @@ class SharedState:
         self.__dict__.pop("_cached", None)
         self.lock = lock
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+        return sum(getattr(self, name).nbytes for name in self.ARRAYS)
+
     def frames(self) -> int:
         """T: environment frames over all actor-learners."""
         return int(self._views.counters[:, FRAMES].sum())

@@ -22,22 +22,23 @@ from a3crepro.config import Config, build
 from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Origin, States
 from a3crepro.kernels import compile_all
+from a3crepro.needs import check_needs
 from a3crepro.networks._network import flatten, parameter_count, seeded
-from a3crepro.processes import preload, wait_for_messages
+from a3crepro.output import lasting_output
+from a3crepro.processes import check_script, preload, wait_for_messages
 from a3crepro.progress import Progress
 from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting
 from a3crepro.scaling import width
+from a3crepro.settings import UserError
 from a3crepro.shared_state import SNAPSHOT, Learnt, SharedState
+from a3crepro.signals import SIGNALS, handle, handle_as_before
 
 
 class Stopped(KeyboardInterrupt):
-    """The run was stopped by Ctrl-C or SIGTERM, after saving; the same command goes on with it (status 130).
+    """The run was stopped by Ctrl-C, SIGTERM or SIGHUP, after saving; the same command goes on with it (status 130).
 
     A `KeyboardInterrupt`, so that the other runs of a multirun do not start.
     """
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def train(
@@ -56,19 +57,23 @@ def train(
 
     Raises:
       UserError: a mistake in the configuration, or a directory that holds another one.
-      RunError: the directory is in use, or no checkpoint in it is whole.
-      Stopped: Ctrl-C or SIGTERM, after saving.
+      ScriptError: a script that the processes of a run cannot import.
+      RunError: the directory is in use, no checkpoint in it is whole, or the machine lacks shared memory or open files.
+      Stopped: Ctrl-C, SIGTERM or SIGHUP, after saving.
       ProcessDied: a process of the run raised an exception or was killed; the state was saved.
       OSError: the disk is full; the last checkpoint is whole.
     """
+    check_script()
     config = config if isinstance(config, Config) else build(config)
     path = Path(directory) if directory is not None else default_directory(config)
-    with RunDirectory(path.absolute(), config) as run:
+    shared = initial_state(config)
+    check_needs(config, shared)
+    with lasting_output(), RunDirectory(path.absolute(), config) as run:
         summary = run.summary()
         if summary is not None:
             print(f"{run.path} is finished: {told(summary)}", flush=True)
             return summary
-        return Training(config, run).run(stop_on)
+        return Training(config, run, shared).run(stop_on)
 
 
 def default_directory(config: Config) -> Path:
@@ -94,10 +99,17 @@ def load_policy(directory: str | Path) -> NetworkPolicy:
 
 
 def initial_state(config: Config) -> SharedState:
-    """What actor-learners share, before the first step."""
+    """What actor-learners share, before the first step.
+
+    Raises:
+      UserError: its parameters do not fit into memory.
+    """
     space, actions = config.env.spaces()
-    module = seeded(config.network, space, config.algo.heads(actions), config.seed)
-    initial = torch.empty(parameter_count(module))
+    try:
+        module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+        initial = torch.empty(parameter_count(module))
+    except (RuntimeError, MemoryError) as error:
+        raise UserError(f"network: does not fit into memory: {str(error).splitlines()[0]}") from error
     flatten(module, initial)
     one_row = config.optimizer.shares_statistics or config.execution.makes_one_update
     return SharedState(
@@ -118,9 +130,8 @@ def told(summary: dict[str, Any]) -> str:
 class Training:
     """A run that goes on from its directory's checkpoint to its budget."""
 
-    def __init__(self, config: Config, run: RunDirectory) -> None:
-        self.config, self.run_directory = config, run
-        self.shared = initial_state(config)
+    def __init__(self, config: Config, run: RunDirectory, shared: SharedState) -> None:
+        self.config, self.run_directory, self.shared = config, run, shared
         self.origin, self.waiting = Origin(), dict[int, Waiting]()
         checkpoint = run.restore(print)
         if checkpoint:
@@ -282,9 +293,8 @@ def stop_signals(numbers: Sequence[signal.Signals]) -> Iterator[list[signal.Sign
     def remember(number: int, _: FrameType | None) -> None:
         received.append(signal.Signals(number))
 
-    before = {number: signal.signal(number, remember) for number in numbers}
+    before = handle(remember, numbers)
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        handle_as_before(before)

@@ -31,7 +31,8 @@ from a3crepro import compose, train
 from a3crepro.execution._post import grace_of
 from a3crepro.processes import ProcessDied
 from a3crepro.run_directory import load_checkpoint
-from a3crepro.training import Stopped
+from a3crepro.signals import SIGNALS
+from a3crepro.training import Stopped, stop_signals
 
 LIMIT = 10
 """Seconds within which every run has to end."""
@@ -94,14 +95,38 @@ def games_are_in_order(directory: Path) -> None:
 
 
 def test_a_run_that_is_stopped_saves_leaves_no_process_and_goes_on(tmp_path):
-    at_once(stop, (tmp_path / "ctrl-c", signal.SIGINT, True), (tmp_path / "term", signal.SIGTERM, False))
+    at_once(
+        stop,
+        (tmp_path / "ctrl-c", signal.SIGINT, True),
+        (tmp_path / "term", signal.SIGTERM, False),
+        (tmp_path / "terminal", signal.SIGHUP, True),
+    )
     goes_on(tmp_path / "ctrl-c")
 
 
 @pytest.mark.slow
 def test_it_does_so_whoever_gets_the_signal(tmp_path):
-    at_once(stop, (tmp_path / "ctrl-c", signal.SIGINT, False), (tmp_path / "term", signal.SIGTERM, True))
-    at_once(goes_on, (tmp_path / "ctrl-c",), (tmp_path / "term",))
+    calls = (("ctrl-c", signal.SIGINT, False), ("term", signal.SIGTERM, True), ("terminal", signal.SIGHUP, False))
+    at_once(stop, *((tmp_path / name, *how) for name, *how in calls))
+    at_once(goes_on, *((tmp_path / name,) for name, *_ in calls))
+
+
+@pytest.fixture(autouse=True)
+def terminal():
+    """Of its tests' commands, SIGHUP is not ignored, though it may be of the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("ignored", "received"), [(False, [signal.SIGHUP]), (True, [])], ids=["terminal", "nohup"])
+def test_a_terminal_that_is_closed_stops_a_run_unless_it_is_to_go_on_without(ignored, received):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    before = signal.getsignal(signal.SIGHUP)
+    with stop_signals(SIGNALS) as found:
+        os.kill(os.getpid(), signal.SIGHUP) if ignored or signal.getsignal(signal.SIGHUP) != before else None
+    assert found == received
+    assert signal.getsignal(signal.SIGHUP) == before
 
 
 def stop_at_once(cwd: Path, number: signal.Signals, delay: float) -> None:
@@ -120,7 +145,7 @@ def test_a_run_whose_processes_are_still_starting_can_be_stopped(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("group", [False, True], ids=["main", "group"])
 def test_a_command_can_be_stopped_at_any_moment_of_its_start(tmp_path, number, group):
     for delay in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0):
@@ -379,10 +404,10 @@ def test_a_run_that_is_killed_twenty_times_finishes_with_whole_tables(tmp_path):
                     time.sleep(0.5)
                     run.send(signal.SIGTERM)
                 case "group":
-                    run.send(signal.SIGINT, group=True)
+                    run.send(rng.choice([signal.SIGINT, signal.SIGHUP]), group=True)
                 case _:
                     run.send(signal.SIGINT)
-            assert run.wait(2 * LIMIT) in (1, 130, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM), run.stderr
+            assert run.wait(2 * LIMIT) in (1, 130, -signal.SIGKILL, *(-number for number in SIGNALS)), run.stderr
             assert gone_within(processes, LIMIT)
             assert not (directory / "summary.json").exists(), "the budget is too small for this machine"
         if directory.exists() and (checkpoint := load_checkpoint(directory, pytest.fail)):

@@ -11,7 +11,6 @@ with the sum of n gradients where these make n steps with one each. The clip of 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Generator
 from multiprocessing.connection import Connection
@@ -21,6 +20,7 @@ from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import grace_of, listen
 from a3crepro.execution._team import Letter, Meeting, Team
+from a3crepro.machine import usable_cores
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT, Child
 from a3crepro.settings import PositiveCount
@@ -39,7 +39,7 @@ class Synchronous(Execution):
         return True
 
     def process_count(self, config: Config) -> int:
-        return min(self.processes or len(os.sched_getaffinity(0)), config.threads)
+        return min(self.processes or usable_cores(), config.threads)
 
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         shared.share(CONTEXT.Lock())

@@ -7,6 +7,7 @@ import platform
 import time
 from typing import Any
 
+from a3crepro.machine import usable_cores
 from a3crepro.run_directory import git_state
 
 
@@ -14,7 +15,7 @@ def machine() -> dict[str, Any]:
     """What figures depend on, beside the code."""
     with open("/proc/cpuinfo") as file:
         model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
-    return {"cpu": model, "usable_cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+    return {"cpu": model, "usable_cores": usable_cores(), "python": platform.python_version()}
 
 
 def circumstances() -> dict[str, Any]:

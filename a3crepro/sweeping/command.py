@@ -12,7 +12,6 @@ the runs that failed. Started again, it runs what is missing or has failed. Two 
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import signal
 import sys
@@ -25,8 +24,10 @@ from typing import NoReturn
 
 from a3crepro.cli import own_words, run_command
 from a3crepro.config import Config, compose
+from a3crepro.machine import usable_cores
 from a3crepro.results import RESULTS
 from a3crepro.settings import UserError
+from a3crepro.signals import handle, handle_as_before
 from a3crepro.sweeping.collected import Collected
 from a3crepro.sweeping.costs import committed_cost
 from a3crepro.sweeping.experiment import Experiment, Run
@@ -119,7 +120,7 @@ class Command:
     def cores(self, run: Run) -> int:
         """Cores that a run keeps busy."""
         config = self.config(run)
-        return min(config.execution.process_count(config), len(os.sched_getaffinity(0)))
+        return min(config.execution.process_count(config), usable_cores())
 
     def overview(self, runs: Sequence[Run]) -> Overview:
         """How far these runs are."""
@@ -230,15 +231,14 @@ def time_left(first: Overview, now: Overview, seconds: float) -> str:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM as `Stopped`, a `KeyboardInterrupt`, so that launchers end their processes."""
+    """Ctrl-C, SIGTERM and SIGHUP as `Stopped`, a `KeyboardInterrupt`, so that launchers end their processes."""
     from a3crepro.training import Stopped
 
     def interrupt(number: int, _: FrameType | None) -> NoReturn:
         raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = handle(interrupt)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        handle_as_before(before)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from a3crepro.processes import worker_of_a_launcher
+from a3crepro.signals import SIGNALS
 from a3crepro.sweeping.state import ERROR, MARK, is_done
 
 LOG = "log.txt"
@@ -47,7 +48,7 @@ def job(config: Any) -> None:
     """One run. Its failure is written to its directory and stops no other; what another process trains is left to it.
 
     Raises:
-      Stopped: Ctrl-C or SIGTERM, after saving.
+      Stopped: Ctrl-C, SIGTERM or SIGHUP, after saving.
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -90,7 +91,7 @@ def stopping_signals() -> tuple[signal.Signals, ...]:
     In a job of SLURM not SIGTERM, with which a preemption begins: a job that ends by itself is not queued again.
     """
     in_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
-    return (signal.SIGINT,) if in_slurm else (signal.SIGINT, signal.SIGTERM)
+    return tuple(number for number in SIGNALS if not (in_slurm and number == signal.SIGTERM))
 
 
 def final_games(config: Any, directory: Path) -> dict[str, Any]:
