@@ -55,7 +55,7 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
     except (RunError, ProcessDied) as error:
         _end(str(error), 1)
     except OSError as error:
-        _end(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+        _end(f"cannot use {error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 1)
 
 
 def own_words(

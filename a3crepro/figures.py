@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.results import RESULTS
-from a3crepro.run_directory import write_text
+from a3crepro.run_directory import trying, write_text
 from a3crepro.settings import UserError
 
 FIGURES = RESULTS.parent / "figures"
@@ -135,10 +135,11 @@ def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float 
 
 def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> None:
     """Writes the figure as PNG and SVG and its table as Markdown, and prints the table and what was run."""
-    FIGURES.mkdir(exist_ok=True)
     stem = FIGURES / (name if scale == "laptop" else f"{name}-{scale}")
-    figure.savefig(stem.with_suffix(".png"), dpi=150)
-    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
+    with trying("write", stem):
+        FIGURES.mkdir(exist_ok=True)
+        figure.savefig(stem.with_suffix(".png"), dpi=150)
+        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
     plt.close(figure)
     text = f"{table.rstrip()}\n\n{caption}\n"
     write_text(stem.with_suffix(".md"), text)

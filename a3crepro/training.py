@@ -55,18 +55,17 @@ def train(
 
     Raises:
       UserError: a mistake in the configuration, or a directory that holds another one.
-      RunError: the directory is in use, or no checkpoint in it is whole.
+      RunError: the directory is in use, or what it holds is damaged.
       Stopped: Ctrl-C or SIGTERM, after saving.
       ProcessDied: a process of the run raised an exception or was killed; the state was saved.
-      OSError: the disk is full; the last checkpoint is whole.
+      OSError: the disk is full, say; the line tells the file, and the last checkpoint is whole.
     """
     config = config if isinstance(config, Config) else build(config)
     path = Path(directory) if directory is not None else default_directory(config)
     with RunDirectory(path.absolute(), config) as run:
-        summary = run.summary()
-        if summary is not None:
-            print(f"{run.path} is finished: {told(summary)}", flush=True)
-            return summary
+        if run.summary is not None:
+            print(f"{run.path} is finished: {told(run.summary)}", flush=True)
+            return run.summary
         return Training(config, run).run(stop_on)
 
 
@@ -122,7 +121,7 @@ class Training:
         self.config, self.run_directory = config, run
         self.shared = initial_state(config)
         self.origin, self.waiting = Origin(), dict[int, Waiting]()
-        checkpoint = run.restore(print)
+        checkpoint = run.restore()
         if checkpoint:
             self._restore(checkpoint)
         self.seconds, self.real_seconds = self.origin.seconds, self.origin.real_seconds
