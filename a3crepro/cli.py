@@ -63,7 +63,7 @@ def _run(command: Callable[[], None]) -> None:
     except (RunError, ProcessDied) as error:
         _end(str(error), 1)
     except OSError as error:
-        _end(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+        _end(f"cannot use {error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 1)
 
 
 def own_words(

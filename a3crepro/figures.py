@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.results import RESULTS
-from a3crepro.run_directory import write_text
+from a3crepro.run_directory import trying, write_text
 from a3crepro.settings import UserError
 from a3crepro.sweeping.state import in_core_time, in_frames
 
@@ -137,11 +137,12 @@ def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float 
 
 def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> None:
     """Writes the figure as PNG and SVG and its table as Markdown; prints the table, what was run, and the files."""
-    FIGURES.mkdir(exist_ok=True)
     stem = FIGURES / (name if scale == "laptop" else f"{name}-{scale}")
     files = [stem.with_suffix(suffix) for suffix in (".png", ".svg", ".md")]
-    figure.savefig(files[0], dpi=150)
-    figure.savefig(files[1], metadata={"Date": None})
+    with trying("write", stem):
+        FIGURES.mkdir(exist_ok=True)
+        figure.savefig(files[0], dpi=150)
+        figure.savefig(files[1], metadata={"Date": None})
     plt.close(figure)
     text = f"{table.rstrip()}\n\n{caption}\n"
     write_text(files[2], text)

@@ -18,6 +18,7 @@ from a3crepro.config import Config
 from a3crepro.evaluation import Scores
 from a3crepro.optimizers._optimizer import annealed
 from a3crepro.processes import Launcher
+from a3crepro.run_directory import trying
 from a3crepro.shared_state import FRAMES, SharedState
 
 RECENT = 100
@@ -55,8 +56,14 @@ class Progress:
     def _open_tensorboard(self) -> Any:
         from torch.utils.tensorboard import SummaryWriter
 
-        directory = str(self.directory / "tensorboard")
-        return SummaryWriter(directory, purge_step=self.shared.frames(), flush_secs=10)
+        directory = self.directory / "tensorboard"
+        with trying("write", directory):
+            return SummaryWriter(str(directory), purge_step=self.shared.frames(), flush_secs=10)
+
+    def _plot(self, name: str, value: float, frames: int) -> None:
+        if self._tensorboard:
+            with trying("write", self.directory / "tensorboard"):
+                self._tensorboard.add_scalar(name, value, frames)
 
     def __enter__(self) -> Progress:
         self.say(f"training in {self.directory}: {self.config.frames:,} frames, actor-learners: {self.config.threads}")
@@ -70,7 +77,8 @@ class Progress:
         if self._live:
             self._live.stop()
         if self._tensorboard:
-            self._tensorboard.close()
+            with trying("write", self.directory / "tensorboard"):
+                self._tensorboard.close()
 
     def say(self, text: str) -> None:
         """One line that stays."""
@@ -81,15 +89,13 @@ class Progress:
         """A game of an actor-learner ended."""
         self.recent.append(score)
         self.games += 1
-        if self._tensorboard:
-            self._tensorboard.add_scalar("training/score", score, frames)
+        self._plot("training/score", score, frames)
 
     def evaluated(self, scores: Scores) -> None:
         """An evaluation is done."""
         self.evaluation = scores
         summary = scores.summary()
-        if self._tensorboard:
-            self._tensorboard.add_scalar("evaluation/score_mean", summary["score_mean"], scores.frames)
+        self._plot("evaluation/score_mean", summary["score_mean"], scores.frames)
         if not self._live:
             self._say_of_run(
                 f"evaluation at {scores.frames:,} frames: mean score {summary['score_mean']:.2f}, "
@@ -122,10 +128,10 @@ class Progress:
     def _write(self, frames: int) -> None:
         """TensorBoard's points, from when there is something to tell."""
         speed, monitor = self.frames_per_second, self._monitor()
-        if self._tensorboard and speed is not None and monitor is not None:
-            self._tensorboard.add_scalar("training/frames_per_second", speed, frames)
-            self._tensorboard.add_scalar(f"training/{self.config.algo.monitor}", monitor, frames)
-            self._tensorboard.add_scalar("training/learning_rate", self._learning_rate(frames), frames)
+        if speed is not None and monitor is not None:
+            self._plot("training/frames_per_second", speed, frames)
+            self._plot(f"training/{self.config.algo.monitor}", monitor, frames)
+            self._plot("training/learning_rate", self._learning_rate(frames), frames)
 
     @property
     def frames_per_second(self) -> float | None:

@@ -58,10 +58,10 @@ def train(
     Raises:
       UserError: a mistake in the configuration, or a directory that holds another one.
       ScriptError: a script that the processes of a run cannot import.
-      RunError: the directory is in use, no checkpoint in it is whole, or the machine lacks shared memory or open files.
+      RunError: the directory is in use, what it holds is damaged, or the machine lacks shared memory or open files.
       Stopped: Ctrl-C, SIGTERM or SIGHUP, after saving.
       ProcessDied: a process of the run raised an exception or was killed; the state was saved.
-      OSError: the disk is full; the last checkpoint is whole.
+      OSError: the disk is full, say; the line tells the file, and the last checkpoint is whole.
     """
     check_script()
     config = config if isinstance(config, Config) else build(config)
@@ -69,10 +69,9 @@ def train(
     shared = initial_state(config)
     check_needs(config, shared)
     with lasting_output(), RunDirectory(path.absolute(), config) as run:
-        summary = run.summary()
-        if summary is not None:
-            print(f"{run.path} is finished: {told(summary)}", flush=True)
-            return summary
+        if run.summary is not None:
+            print(f"{run.path} is finished: {told(run.summary)}", flush=True)
+            return run.summary
         return Training(config, run, shared).run(stop_on)
 
 
@@ -133,7 +132,7 @@ class Training:
     def __init__(self, config: Config, run: RunDirectory, shared: SharedState) -> None:
         self.config, self.run_directory, self.shared = config, run, shared
         self.origin, self.waiting = Origin(), dict[int, Waiting]()
-        checkpoint = run.restore(print)
+        checkpoint = run.restore()
         if checkpoint:
             self._restore(checkpoint)
         self.seconds, self.real_seconds = self.origin.seconds, self.origin.real_seconds

@@ -18,9 +18,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from a3crepro.checkout import git_state
 from a3crepro.cli import own_words, run_command
 from a3crepro.results import RESULTS
-from a3crepro.run_directory import git_state
 from a3crepro.sweeping.circumstances import circumstances, machine
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
@@ -112,7 +112,7 @@ def is_measured(path: Path, call: int, command: str) -> bool:
     """Whether a call of a command is there already, for this commit and machine."""
     if not path.exists():
         return False
-    here = {"call": call, "command": command, "commit": git_state()["git_commit"], **machine()}
+    here = {"call": call, "command": command, "commit": git_state().commit, **machine()}
     return any(here.items() <= json.loads(line).items() for line in path.read_text().splitlines())
 
 

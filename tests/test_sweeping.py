@@ -20,12 +20,13 @@ import psutil
 import pytest
 
 from a3crepro.config import compose
+from a3crepro.run_directory import RunError
 from a3crepro.settings import UserError
 from a3crepro.sweeping import costs
 from a3crepro.sweeping.collect import BINS, collect
 from a3crepro.sweeping.command import Command, main, time_left
 from a3crepro.sweeping.experiment import Experiment, Scale, run
-from a3crepro.sweeping.state import Overview, State, frames_of, last_row, state_of
+from a3crepro.sweeping.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
@@ -573,5 +574,48 @@ def test_the_last_row_of_a_table(tmp_path):
     assert last_row(path) == {}
     path.write_text("a,b\n")
     assert last_row(path) == {}
-    path.write_text("a,b\n" + "1,2\n" * 5000 + "3,4\n5,")
-    assert last_row(path) == {"a": "3", "b": "4"}
+    path.write_text("a,b\n" + "1,2\n" * 5000 + "3,4.5\n5,")
+    assert last_row(path) == {"a": 3, "b": 4.5}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"fra", b"frames,rea\n5", b"5,0.5\n6,0.5\n", b"frames,b\n\0\0\0\n", b"\xff\n1\n"]
+)
+def test_a_damaged_table_tells_of_no_frames(tmp_path, content):
+    for name in ("episodes.csv", "evaluations.csv"):
+        (tmp_path / name).write_bytes(content)
+    assert frames_of(tmp_path) == 0 and real_seconds_of(tmp_path) == 0
+
+
+def drop_a_row(path):
+    header, *lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([header, *lines[: len(lines) // 2]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("summary.json", lambda path: path.write_text("{")),
+        ("sweep.json", lambda path: path.write_text("[]")),
+        ("manifest.json", lambda path: path.write_text("")),
+        ("evaluations.csv", lambda path: path.write_text("")),
+        ("evaluations.csv", lambda path: path.write_bytes(path.read_bytes()[:-3])),
+        ("episodes.csv", drop_a_row),
+        ("episodes.csv", lambda path: path.write_bytes(path.read_bytes().partition(b"\n")[2])),
+    ],
+    ids=["summary", "mark", "manifest", "empty", "half a row", "rows", "no header"],
+)
+def test_damaged_files_are_not_collected(tmp_path, unbroken, monkeypatch, name, harm):
+    shutil.copytree(unbroken[2] / "runs" / "smoke", tmp_path / "runs" / "smoke")
+    monkeypatch.chdir(tmp_path)
+    command = sweep_in(tmp_path)
+    path = command.root / command.runs()[1].name / name
+    harm(path)
+    with pytest.raises(RunError, match="is damaged") as caught:
+        collect(command)
+    said = str(caught.value)
+    assert str(path) in said and "\n" not in said and ("remove" in said or "put it back" in said)
+    assert not command.tables.exists()
+    if name == "summary.json":
+        with pytest.raises(RunError, match=r"remove .*sweep\.json"):
+            command.score(command.runs()[1])

@@ -7,8 +7,8 @@ import platform
 import time
 from typing import Any
 
+from a3crepro.checkout import git_state
 from a3crepro.machine import usable_cores
-from a3crepro.run_directory import git_state
 
 
 def machine() -> dict[str, Any]:
@@ -22,8 +22,8 @@ def circumstances() -> dict[str, Any]:
     """Commit, date, load and machine of a measurement that is made now."""
     state = git_state()
     return {
-        "commit": state["git_commit"],
-        "clean": state["git_clean"],
+        "commit": state.commit,
+        "clean": state.is_clean,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "load": os.getloadavg()[0],
         **machine(),

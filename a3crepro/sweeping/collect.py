@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shlex
@@ -13,12 +14,22 @@ import numpy as np
 import pandas as pd
 
 from a3crepro.config import Config, compose
-from a3crepro.run_directory import load_checkpoint, starts_of, stored_config, write_text
+from a3crepro.run_directory import (
+    EPISODES,
+    EVALUATIONS,
+    Damaged,
+    load_checkpoint,
+    read_json,
+    starts_of,
+    stored_config,
+    trying,
+    write_text,
+)
 from a3crepro.settings import UserError
 from a3crepro.sweeping.collected import DIAGNOSTICS
 from a3crepro.sweeping.command import Command
 from a3crepro.sweeping.experiment import Run
-from a3crepro.sweeping.state import MARK, State, real_seconds_of, states_of
+from a3crepro.sweeping.state import MARK, State, real_seconds_of, states_of, summary_of_done
 
 BINS = 20
 """Rows of a run's training scores: its games in so many equal parts of the budget."""
@@ -172,8 +183,8 @@ def policy_of(config: Config) -> str:
 def _run_row(command: Command, run: Run) -> dict[str, Any]:
     directory = command.root / run.name
     config = stored_config(directory)
-    summary = json.loads((directory / "summary.json").read_text())
-    found = json.loads((directory / MARK).read_text())
+    summary = summary_of_done(directory)
+    found = read_json(directory / MARK, _is_mark, "remove it, and run the sweep again")
     greedy = found["greedy"]
     starts = starts_of(directory)
     cores = starts[0]["cores"]  # where it ran, which need not be here
@@ -200,6 +211,10 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
         "versions": _versions(starts[0]),
         "command": shlex.join(starts[-1]["command"]),  # the last one: the budget may have grown
     }
+
+
+def _is_mark(found: Any) -> bool:
+    return isinstance(found, dict) and {"greedy", "counts"} <= found.keys()
 
 
 def _commits(starts: list[dict[str, Any]]) -> str | None:
@@ -236,14 +251,32 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
 
 
 def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
-    evaluations = pd.read_csv(directory / "evaluations.csv")
+    checkpoint = load_checkpoint(directory, print)
+    counted = (checkpoint.numbers.episodes, checkpoint.numbers.evaluations) if checkpoint else (0, 0)
+    games = _whole_table(directory / "episodes.csv", EPISODES, counted[0])
+    evaluations = _whole_table(directory / "evaluations.csv", EVALUATIONS, counted[1])
     for row in evaluations.itertuples():
         yield {"frames": row.frames, "seconds": row.seconds, "score": row.score_mean, "score_type": policy_of(config),
                "score_std": row.score_std, "episodes": row.episodes}  # fmt: skip
-    games = pd.read_csv(directory / "episodes.csv")
     part = np.minimum(games["frames"] * BINS // max(1, config.frames), BINS - 1)
     for row in games.groupby(part).agg({"frames": "max", "seconds": "max", "score": "mean"}).round(4).itertuples():
         yield {"frames": row.frames, "seconds": row.seconds, "score": row.score, "score_type": "training"}
+
+
+def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
+    """A run's table, with all rows that its checkpoint counts.
+
+    Raises:
+      Damaged: something is missing.
+    """
+    with trying("read", path):
+        data = path.read_bytes()
+    with contextlib.suppress(ValueError):  # pandas says so of what is no table
+        table = pd.read_csv(io.BytesIO(data))
+        whole = data.endswith(b"\n") and set(columns) <= set(table.columns) and len(table) >= rows
+        if whole and table[columns[-1]].notna().all():
+            return table
+    raise Damaged(f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again")
 
 
 def told(warnings: Iterable[str]) -> str:

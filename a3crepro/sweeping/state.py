@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
+from a3crepro.run_directory import Damaged, summary_of
 from a3crepro.sweeping.collected import Collected
 from a3crepro.sweeping.experiment import Run
 
@@ -35,7 +35,12 @@ def is_done(directory: Path, frames: int = 0) -> bool:
     """Whether the run in a directory is finished, after so many frames at least (its budget may grow), and scored."""
     if not (directory / MARK).exists():
         return False
-    return not frames or int(json.loads((directory / "summary.json").read_text())["frames"]) >= frames
+    if not frames:
+        return True
+    try:
+        return int(summary_of(directory, "it is made anew")["frames"]) >= frames
+    except (OSError, Damaged):  # a budget that was raised, or what is made anew from the checkpoint
+        return False
 
 
 def state_of(directory: Path, frames: int = 0) -> State:
@@ -55,7 +60,7 @@ def states_of(runs: Iterable[Run], root: Path, collected: Collected) -> dict[Run
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether a process holds the directory."""
+    """Whether a process holds the directory, as far as its file system has locks."""
     try:
         with open(directory / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -66,16 +71,16 @@ def is_locked(directory: Path) -> bool:
     return False
 
 
-def last_row(table: Path) -> Mapping[str, str]:
-    """The last whole row of a run's table; nothing where there is none."""
+def last_row(table: Path) -> Mapping[str, float]:
+    """The numbers of the last whole row of a run's table; nothing where there is none, whatever else there is."""
     try:
         with open(table, "rb") as file:
             header = file.readline()
             file.seek(max(len(header), file.seek(0, os.SEEK_END) - 4096))
             lines = [line for line in file.readlines() if line.endswith(b"\n")]
-    except OSError:
+        return dict(zip(header.decode().strip().split(","), map(float, lines[-1].split(b",")), strict=True))
+    except (OSError, ValueError, IndexError):
         return {}
-    return next(csv.DictReader([header.decode(), lines[-1].decode()]), {}) if lines else {}
 
 
 def frames_of(directory: Path) -> int:
@@ -86,7 +91,16 @@ def frames_of(directory: Path) -> int:
 def real_seconds_of(directory: Path) -> float:
     """Seconds on a clock on the wall that its training took so far."""
     rows = (last_row(directory / name) for name in ("episodes.csv", "evaluations.csv"))
-    return max(float(row.get("real_seconds", 0)) for row in rows)
+    return max(row.get("real_seconds", 0.0) for row in rows)
+
+
+def summary_of_done(directory: Path) -> dict[str, Any]:
+    """The summary of a run that is done.
+
+    Raises:
+      Damaged: it is; the line says what to do.
+    """
+    return summary_of(directory, f"remove {directory / MARK}, and the sweep goes on with the run")
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,7 @@ def final_score(directory: Path) -> float | None:
     """The mean score of the final evaluation of a run that is done."""
     if state_of(directory) is not State.DONE:
         return None
-    score = json.loads((directory / "summary.json").read_text())["score_mean"]
+    score = summary_of_done(directory)["score_mean"]
     return None if score is None else float(score)
 
 
