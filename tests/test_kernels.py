@@ -1,0 +1,87 @@
+"""Compiled loops are compiled once, and whatever happens to what is cached of them."""
+
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+
+import numba
+import pytest
+
+SOURCE = """
+from a3crepro.kernels import kernel
+
+@kernel("float64(float64)", "int64(int64)")
+def double(x):
+    return 2 * x
+"""
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "loops.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def defined(path):
+    """The kernel, as a process that imports it has it."""
+    spec = importlib.util.spec_from_file_location("loops", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (module.double(1.5), module.double(4)) == (3.0, 8)
+    return module.double
+
+
+def loads(kernel):
+    """How many signatures were not compiled, but loaded."""
+    return sum(kernel.stats.cache_hits.values())
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data[::-1]],
+                         ids=["half", "empty", "reversed"])  # fmt: skip
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_what_is_damaged_in_the_cache_is_compiled_anew(source, kind, damage):
+    assert loads(defined(source)) == 0
+    assert loads(defined(source)) == 2
+    for path in source.parent.rglob(f"*.{kind}"):
+        path.write_bytes(damage(path.read_bytes()))
+    defined(source)
+    assert loads(defined(source)) == 2
+
+
+@pytest.fixture
+def no_place(source, monkeypatch):
+    """Numba can cache nothing anywhere; what is left is a directory for temporary files."""
+    wall = source.parent / "file"
+    for path in (wall, source.parent / "__pycache__"):
+        path.touch()
+    for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"):
+        monkeypatch.setenv(name, str(wall))
+    temporary = source.parent / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    yield temporary / f"a3crepro-{os.getuid()}"
+    monkeypatch.undo()
+    numba.config.reload_config()
+
+
+def test_where_numba_has_no_place_for_it_the_cache_is_among_the_temporary_files(source, no_place):
+    assert loads(defined(source)) == 0
+    assert loads(defined(source)) == 2
+    assert os.environ["NUMBA_CACHE_DIR"] == str(no_place)  # where the fork server looks
+    assert no_place.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("theirs", ["a directory that others may write to", "a link"])
+def test_a_cache_that_somebody_else_may_write_to_is_not_used(source, no_place, theirs):
+    elsewhere = Path(tempfile.gettempdir()) / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    if theirs == "a link":
+        no_place.symlink_to(elsewhere)
+    else:
+        no_place.mkdir()
+        no_place.chmod(0o777)
+    defined(source)
+    assert loads(defined(source)) == 0
+    assert not [path for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file()]
