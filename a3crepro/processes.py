@@ -193,7 +193,7 @@ def wait_for_messages(children: Sequence[Child], timeout: float) -> None:
 
 
 def any_is_gone(children: Sequence[Child], timeout: float) -> bool:
-    """Whether one of these processes has ended, at once or within `timeout` seconds, whatever it has sent before.
+    """Whether one of these processes has ended, now or within `timeout` seconds, whatever it has sent before.
 
     Its end of the connection is closed then, by the kernel: this is right where the fork server is gone, too.
     """

@@ -70,6 +70,7 @@ class SharedState:
         a copy of θ, it may have some of an actor-learner's numbers of before and some of after its last rollout.
       marks: what was done at multiples of T, int64 [4].
       monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].
+      holding: whether the main process, whose alone this is, leaves reports unread: who has one to send waits.
     """
 
     ARRAYS = ("parameters", "target", "statistics", "counters", "staleness", "sums", "scaled_by", "marks", "monitors")
@@ -87,6 +88,7 @@ class SharedState:
         self.marks = torch.zeros(4, dtype=torch.int64)
         self.flags = torch.zeros(2, dtype=torch.int64)
         self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
+        self.holding = False
 
     def share(self, lock: AbstractContextManager[Any]) -> None:
         """Moves everything into shared memory; the lock is that of rare events, never of an update."""

@@ -126,6 +126,10 @@ def told(summary: dict[str, Any]) -> str:
     return f"{summary['frames']:,} frames, {score}"
 
 
+WAITING, WAITING_BYTES = 32, 256 * 2**20
+"""Evaluations that may wait, or so many as are not more bytes than that; training waits then."""
+
+
 class Training:
     """A run that goes on from its directory's checkpoint to its budget."""
 
@@ -139,7 +143,7 @@ class Training:
         self.evaluator = Evaluator(config)
         for frames, what in self.waiting.items():
             self.evaluator.submit(frames, Learnt(what.parameters, what.sums))
-        self._saved = time.monotonic()
+        self._saved, self._asked, self._said_to_wait = time.monotonic(), False, False
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         try:
@@ -182,6 +186,7 @@ class Training:
     def _train(self) -> None:
         if self.shared.frames() >= self.config.frames:
             return
+        self._hold()
         events = self.config.execution.run(self.config, self.shared, self.origin)
         with contextlib.closing(events):  # whatever happens here, no process goes on
             for event in events:
@@ -191,11 +196,18 @@ class Training:
                     continue
                 self._record_evaluations()
                 self.progress.update()
-                if time.monotonic() - self._saved > self.config.checkpoint.every_seconds:
-                    self.shared.request_states()
-                    self._saved = time.monotonic()
+                self._ask_for_states()
                 if self.stop:
                     self.shared.request_stop()
+
+    def _ask_for_states(self) -> None:
+        """Now and then, for a checkpoint."""
+        now = time.monotonic()
+        if self._asked and self.shared.holding:
+            self._saved = now  # the answers are on their way: who has not sent one does not hang
+        if now - self._saved > self.config.checkpoint.every_seconds:
+            self.shared.request_states()
+            self._saved, self._asked = now, True
 
     def _record(self, report: Episode | Snapshot | Copy | States) -> None:
         if isinstance(report, Episode):
@@ -212,14 +224,27 @@ class Training:
             self.progress.game(report.frames, report.score)
         elif isinstance(report, Snapshot):
             self._evaluate(report.frames, report.learnt, report.share_above_epsilon)
+            self._hold()
         elif isinstance(report, Copy):
             self.run_directory.keep(report.frames, report.learnt, report.statistics)
         else:
             self._save(report)
+            self._asked = False
 
     def _evaluate(self, frames: int, learnt: Learnt, share: float | None) -> None:
         self.waiting[frames] = Waiting(*learnt, self.seconds, self.real_seconds, share)
         self.evaluator.submit(frames, learnt)
+
+    def _hold(self) -> None:
+        """Keeps reports unread, so that actor-learners wait, while too many evaluations do."""
+        most = max(1, min(WAITING, WAITING_BYTES // self.shared.parameters.nbytes))
+        self.shared.holding = len(self.waiting) >= most
+        if self.shared.holding and not self._said_to_wait:
+            self._said_to_wait = True
+            every = self.config.evaluation.every
+            self.progress.say(
+                f"evaluation.every={every}: training waits, for evaluations take longer ({most} are left)"
+            )
 
     def _record_evaluations(self) -> None:
         for scores in self.evaluator.poll():
@@ -236,6 +261,7 @@ class Training:
             )
             del self.waiting[scores.frames]
             self.progress.evaluated(scores)
+            self._hold()
 
     def _evaluate_finally(self) -> dict[str, Any]:
         """Waits for the evaluations that are left, plays the final one, and returns its scores."""

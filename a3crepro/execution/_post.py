@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 from a3crepro.actor_learner import Episode
 from a3crepro.config import Config
-from a3crepro.processes import Child, wait_for_messages
+from a3crepro.processes import Child, any_is_gone, wait_for_messages
 from a3crepro.shared_state import SharedState
 
 LETTERS = 0.25
 """Seconds between two letters of a process with what it has to report."""
+LOOK = 0.01
+"""Seconds between two looks at whether letters are to be read again."""
 GRACE = 5.0
 """Seconds that processes have at least to stop by themselves once they are asked to."""
 GRACE_PER_STEP = 0.01
@@ -69,6 +71,8 @@ def grace_of(config: Config) -> float:
 def listen(children: Sequence[Child], shared: SharedState, grace: float) -> Generator[Letter, None, None]:
     """The letters of these processes, as they come, until all have ended.
 
+    While `shared.holding`, letters stay unread, unless the processes are to stop or one of them has ended.
+
     Args:
       children: the processes.
       shared: by which they are asked to stop.
@@ -79,9 +83,12 @@ def listen(children: Sequence[Child], shared: SharedState, grace: float) -> Gene
     """
     deadline = None
     while not all(child.finished for child in children):
-        wait_for_messages(children, timeout=0.2)
+        held = shared.holding and not shared.stopping
+        held = held and not any_is_gone([child for child in children if not child.finished], LOOK)
+        if not held:
+            wait_for_messages(children, timeout=0.2)
         now = time.monotonic()
-        for number, child in enumerate(children):
+        for number, child in enumerate([] if held else children):
             for letter in child.receive():
                 yield now, number, letter
         yield now, None, None
