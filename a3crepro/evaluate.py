@@ -21,8 +21,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.cli import own_words, run_command
-from a3crepro.config import Config, build, compose
+from a3crepro.cli import own_words, run_command, without_options
+from a3crepro.config import Config, build, compose, items, key_meant
 from a3crepro.environments._environment import Action, ActionSpace
 from a3crepro.evaluation import ConstantPolicy, Counts, NetworkPolicy, Policy, RandomPolicy, evaluate
 from a3crepro.film import checked_video, film
@@ -49,13 +49,17 @@ def evaluate_command(arguments: list[str]) -> None:
     Raises:
       UserError: a mistake in the command; the line names the key.
     """
-    directories = [argument for argument in arguments if _is_path(argument)]
+    directories = [argument for argument in without_options(arguments) if _is_path(argument)]
     words = [argument for argument in arguments if argument not in directories]
     own, overrides = own_words(words, dict.fromkeys(OWN_KEYS), {})
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key.partition(".")[0] not in Config.model_fields:
-            raise UserError(f"{key}: unknown key; allowed: {', '.join(OWN_KEYS)}, and the keys of the configuration")
+            meant = key_meant(key, [known for known, _ in items(compose().plain())])
+            hint = f"did you mean {meant}? " if meant else ""
+            raise UserError(
+                f"{key}: unknown key; {hint}allowed: {', '.join(OWN_KEYS)}, and the keys of the configuration"
+            )
     if len(directories) > 1:
         raise UserError(f"one run's directory at a time, not {' and '.join(directories)}; {USAGE}")
     if directories:
@@ -81,8 +85,10 @@ def evaluate_command(arguments: list[str]) -> None:
 
 
 def _is_path(argument: str) -> bool:
-    """A run's directory, though its path may hold `=`; `env=minatar/…` is none."""
-    return "/" in argument.partition("=")[0] or "=" not in argument or Path(argument).is_dir()
+    """A run's directory, though its path may hold `=`. What begins with a key is none, whatever is on the disk."""
+    before, equals, _ = argument.partition("=")
+    is_key = before in OWN_KEYS or before.lstrip("+~").partition(".")[0] in Config.model_fields
+    return "/" in before or not equals or (not is_key and Path(argument).is_dir())
 
 
 def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int]:

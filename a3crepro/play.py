@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.cli import run_command
+from a3crepro.cli import run_command, without_options
 from a3crepro.config import Config, compose
 from a3crepro.film import enlarged
 from a3crepro.settings import UserError
@@ -34,13 +34,13 @@ def main() -> None:
     run_command(lambda: play_command(sys.argv[1:]), __doc__, needs_words=True)
 
 
-def play_command(arguments: Iterable[str]) -> None:
+def play_command(arguments: Sequence[str]) -> None:
     """Plays until the window is closed.
 
     Raises:
       UserError: a mistake in the command, nobody can play this, no pygame, no display.
     """
-    config = compose(*arguments)
+    config = compose(*without_options(arguments))
     if not config.env.plays_by_keys:
         raise UserError(f"env: {config.env.title} cannot be played by keys; allowed: Atari, MinAtar, labyrinth, racing")
     env = config.env.make(training=False, render=True)

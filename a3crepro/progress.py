@@ -47,6 +47,9 @@ class Progress:
         from torch.utils.tensorboard import SummaryWriter
 
         directory = str(self.directory / "tensorboard")
+        if any("\ud800" <= character <= "\udfff" for character in directory):  # bytes that the locale does not know
+            self.say("TensorBoard's files are not written: it takes paths in UTF-8 alone")
+            return None
         return SummaryWriter(directory, purge_step=self.shared.frames(), flush_secs=10)
 
     def __enter__(self) -> Progress:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import math
 import signal
 import threading
@@ -17,7 +15,7 @@ from typing import Any
 import torch
 
 from a3crepro.actor_learner import Episode, Snapshot
-from a3crepro.config import Config, build
+from a3crepro.config import Config, build, run_name
 from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Origin, States
 from a3crepro.kernels import compile_all
@@ -71,14 +69,12 @@ def train(
 
 
 def default_directory(config: Config) -> Path:
-    """Hydra's output directory inside one of its jobs; else `runs/…`, from everything but `frames`."""
+    """Hydra's output directory inside one of its jobs; else the one that the command line would choose."""
     from hydra.core.hydra_config import HydraConfig
 
     if HydraConfig.initialized():
         return Path(HydraConfig.get().runtime.output_dir)
-    plain = {key: value for key, value in config.plain().items() if key not in ("frames", "seed")}
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
-    return Path("runs") / config.env.title / f"{config.algo.name}-{digest}" / f"seed={config.seed}"
+    return Path("runs") / run_name(config)
 
 
 def load_policy(directory: str | Path) -> NetworkPolicy:
