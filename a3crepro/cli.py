@@ -7,13 +7,16 @@ saving; 1 anything else.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from a3crepro import __version__
 from a3crepro.output import lasting_output
 from a3crepro.settings import UserError
 from a3crepro.signals import handle
@@ -36,34 +39,89 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
       needs_words: whether the usage is printed for an empty command line, too (status 2).
     """
     with lasting_output():
+        write_whatever_the_locale()
         asked = set(sys.argv[1:]) & {"-h", "--help"}
         if usage and (asked or (needs_words and not sys.argv[1:])):
             print(usage)
             raise SystemExit(0 if asked else 2)
+        if "--version" in sys.argv[1:]:
+            print(version_line())
+            raise SystemExit(0)
         _run(command)
+
+
+def version_line() -> str:
+    """The version of this package, and of those that results depend on most."""
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ale-py", "gymnasium"))
+    return f"a3crepro {__version__} ({packages})"
 
 
 def _run(command: Callable[[], None]) -> None:
     _end_at_once_on_signals("")  # until training begins, which has handlers of its own
     threading.excepthook = _told_by_main_thread
+    try:
+        command()
+    except JobsFailed as error:
+        _end_of_jobs(error.failures)
+    except BaseException as error:
+        told = line_of(error)
+        if told is None:
+            raise
+        _end(*told)
+
+
+def write_whatever_the_locale() -> None:
+    """Lets a character that the output's encoding does not have be written as an escape, instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a stream of somebody else's
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def line_of(error: BaseException) -> tuple[str, int] | None:
+    """What is told of an error, and the exit status; None: a fault of the program, whose traceback tells more."""
     from hydra.errors import HydraException
 
+    from a3crepro.config import one_line
     from a3crepro.processes import ProcessDied
     from a3crepro.run_directory import RunError
     from a3crepro.training import Stopped
 
-    try:
-        command()
-    except UserError as error:
-        _end(str(error), 2)
-    except HydraException as error:
-        _end("; ".join(line.strip() for line in str(error).splitlines() if line.strip()), 2)
-    except Stopped as error:
-        _end(str(error), 130)
-    except (RunError, ProcessDied) as error:
-        _end(str(error), 1)
-    except OSError as error:
-        _end(f"cannot use {error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 1)
+    match error:
+        case UserError():
+            return str(error), 2
+        case HydraException():
+            return one_line(error), 2
+        case Stopped():
+            return str(error), 130
+        case RunError() | ProcessDied():
+            return str(error), 1
+        case OSError(filename=str() | bytes() as path):
+            return f"cannot use {os.fsdecode(path)}: {error.strerror}", 1
+        case OSError():
+            return error.strerror or str(error), 1
+    return None
+
+
+class JobsFailed(Exception):
+    """Jobs of a multirun failed: the directory and the error of each."""
+
+    def __init__(self, failures: Sequence[tuple[str, BaseException]]) -> None:
+        super().__init__(f"{len(failures)} jobs failed")
+        self.failures = failures
+
+
+def _end_of_jobs(failures: Sequence[tuple[str, BaseException]]) -> NoReturn:
+    """A line for each; the status of all, if it is one."""
+    sys.stdout.flush()
+    statuses = set()
+    for directory, error in failures:
+        told = line_of(error)
+        if told is None:
+            traceback.print_exception(error)
+        line, status = told or (repr(error), 1)
+        print(f"a3crepro: {directory}: {line}", file=sys.stderr, flush=True)
+        statuses.add(status)
+    raise SystemExit(statuses.pop() if len(statuses) == 1 else 1)
 
 
 def own_words(
@@ -81,7 +139,7 @@ def own_words(
     """
     own: dict[str, str | Default] = {**defaults}
     overrides = []
-    for argument in arguments:
+    for argument in without_options(arguments):
         key, _, value = argument.partition("=")
         if key in own:
             own[key] = value
@@ -91,6 +149,27 @@ def own_words(
         if own[key] not in values:
             raise UserError(f"{key}: allowed: {', '.join(values)}; got {own[key]!r}")
     return own, overrides
+
+
+def without_options(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments.
+
+    Raises:
+      UserError: one of them begins with a dash, as they do elsewhere (`--threads 4`).
+    """
+    for index, word in enumerate(arguments):
+        if word.startswith("-"):
+            raise UserError(_option_refused(word, arguments[index + 1 : index + 2]))
+    return arguments
+
+
+def _option_refused(word: str, following: Sequence[str]) -> str:
+    from a3crepro.config import compose, items, key_meant
+
+    name, _, value = word.lstrip("-").partition("=")
+    value = value or next((text for text in following if "=" not in text and not text.startswith("-")), "…")
+    key = key_meant(name, [key for key, _ in items(compose().plain())])
+    return f"{word}: unknown option; did you mean {key or name}={value}?"
 
 
 def positive_number(key: str, text: str) -> float:
@@ -148,16 +227,18 @@ def _end(message: str, status: int) -> NoReturn:
 
 def _train_command() -> None:
     import hydra
-    from hydra._internal.utils import get_args_parser
 
-    from a3crepro.config import conf_directory, quoted, register_resolvers
+    from a3crepro.config import as_hydra_takes_them, conf_directory, register_resolvers
 
     register_resolvers()
-    sys.argv[1:] = [argument if argument.startswith("-") else quoted(argument) for argument in sys.argv[1:]]
-    arguments = get_args_parser().parse_args()
+    arguments, runs = _parsed(sys.argv[1:]), 1
+    taken = as_hydra_takes_them(arguments.overrides, arguments.config_dir)
+    for word, another in zip(arguments.overrides, taken, strict=True):
+        sys.argv[sys.argv.index(word)] = another
+    arguments.overrides = taken
     if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
-        check(arguments)
-    if arguments.multirun:  # workers of launchers see that their parent is gone, and save
+        runs = check(arguments)
+    if arguments.multirun or runs != 1:  # workers of launchers see that their parent is gone, and save
         _end_at_once_on_signals("; runs in progress save, and the same command goes on")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are, for `run_command` to tell in one line
     try:
@@ -166,10 +247,25 @@ def _train_command() -> None:
         raise failed.error from None
 
 
+def _parsed(words: Sequence[str]) -> Any:
+    """Hydra's options and the overrides."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        if unknown in words:
+            raise UserError(_option_refused(unknown, words[words.index(unknown) + 1 :][:1]))
+        raise UserError(message)
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_args(words)
+
+
 def _job(config: Any) -> Any:
     """One training run, in any of Hydra's launchers.
 
-    In a multirun the others go on where one fails, and Hydra tells which; a single one's failure passes Hydra by.
+    In a multirun the others go on where one fails, and its sweeper tells which; a single one's failure passes Hydra by.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -179,6 +275,7 @@ def _job(config: Any) -> Any:
     from a3crepro.training import train
 
     register_resolvers()
+    write_whatever_the_locale()
     try:
         with worker_of_a_launcher():
             return train(config)
@@ -195,35 +292,22 @@ class _Failed(BaseException):
         self.error = error
 
 
-def check(arguments: Any) -> None:
-    """Composes and checks the configuration of every job before the first one starts.
+def check(arguments: Any) -> int:
+    """Composes and checks the configuration of every job before the first one starts, and returns how many there are.
 
     Raises:
       UserError: one line that names the key and what is allowed.
     """
-    from a3crepro.config import compose
+    from a3crepro.config import check_launcher, compose, jobs
 
-    for overrides in jobs(arguments.overrides, arguments.multirun):
-        config = compose(*overrides, config_dir=arguments.config_dir, config_name=arguments.config_name or "config")
-    if not arguments.multirun:  # whose jobs may run on other machines
+    check_launcher(arguments.overrides)
+    where = {"config_dir": arguments.config_dir, "config_name": arguments.config_name or "config"}
+    found = jobs(arguments.overrides, arguments.multirun, **where)
+    for overrides in found:
+        config = compose(*overrides, **where)
+    if len(found) == 1:  # those of a multirun may run on other machines
         from a3crepro.needs import check_needs
         from a3crepro.training import initial_state
 
         check_needs(config, initial_state(config))  # before Hydra makes the directory
-
-
-def jobs(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
-    """The overrides of each job of a command line, as Hydra's own sweeper makes them."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    from a3crepro.config import quoted
-
-    if not multirun:
-        return [list(overrides)]
-    try:
-        parsed = OverridesParser.create().parse_overrides([quoted(override) for override in overrides])
-        return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
-    except HydraException as error:
-        raise UserError("; ".join(line.strip() for line in str(error).splitlines() if line.strip())) from error
+    return len(found)

@@ -23,8 +23,8 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.agents import stored_policy
-from a3crepro.cli import own_words, run_command, whole_number
-from a3crepro.config import Config, build, compose
+from a3crepro.cli import own_words, run_command, whole_number, without_options
+from a3crepro.config import Config, build, compose, items, key_meant
 from a3crepro.environments._environment import Action, ActionSpace
 from a3crepro.evaluation import (
     ConstantPolicy,
@@ -62,7 +62,11 @@ def evaluate_command(arguments: list[str]) -> None:
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key.partition(".")[0] not in Config.model_fields:
-            raise UserError(f"{key}: unknown key; allowed: {', '.join(OWN_KEYS)}, and the keys of the configuration")
+            meant = key_meant(key, [known for known, _ in items(compose().plain())])
+            hint = f"did you mean {meant}? " if meant else ""
+            raise UserError(
+                f"{key}: unknown key; {hint}allowed: {', '.join(OWN_KEYS)}, and the keys of the configuration"
+            )
     if directories:
         config, policy, frames = from_run(directories[0], overrides)
         for key in ("policy", "action", "noise"):
@@ -98,7 +102,7 @@ def split_directories(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
     Raises:
       UserError: there is more than one.
     """
-    words = list(arguments)
+    words = list(without_options(list(arguments)))
     directories = [word for word in words if _is_path(word)]
     if len(directories) > 1:
         raise UserError(f"one directory at a time, not {' and '.join(directories)}")
@@ -106,8 +110,10 @@ def split_directories(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
 
 
 def _is_path(argument: str) -> bool:
-    """A run's directory, though its path may hold `=`; `env=minatar/…` is none."""
-    return "/" in argument.partition("=")[0] or "=" not in argument or Path(argument).is_dir()
+    """A run's directory, though its path may hold `=`. What begins with a key is none, whatever is on the disk."""
+    before, equals, _ = argument.partition("=")
+    is_key = before in OWN_KEYS or before.lstrip("+~").partition(".")[0] in Config.model_fields
+    return "/" in before or not equals or (not is_key and Path(argument).is_dir())
 
 
 def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int]:

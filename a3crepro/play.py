@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -40,7 +40,7 @@ def main() -> None:
     run_command(lambda: play_command(sys.argv[1:]), __doc__, needs_words=True)
 
 
-def play_command(arguments: Iterable[str]) -> None:
+def play_command(arguments: Sequence[str]) -> None:
     """Plays until the window is closed.
 
     Raises:

@@ -57,6 +57,11 @@ class Progress:
         from torch.utils.tensorboard import SummaryWriter
 
         directory = self.directory / "tensorboard"
+        if any(
+            "\ud800" <= character <= "\udfff" for character in str(directory)
+        ):  # bytes that the locale does not know
+            self.say("TensorBoard's files are not written: it takes paths in UTF-8 alone")
+            return None
         with trying("write", directory):
             return SummaryWriter(str(directory), purge_step=self.shared.frames(), flush_secs=10)
 

@@ -31,7 +31,7 @@ import numpy as np
 import yaml
 
 from a3crepro.checkout import GitState, git_state
-from a3crepro.config import Config, build
+from a3crepro.config import Config, build, course
 from a3crepro.machine import usable_cores
 from a3crepro.plain import Tree, from_arrays, to_arrays
 from a3crepro.settings import UserError
@@ -441,19 +441,29 @@ class RunDirectory:
         if not (self.path / "config.yaml").exists():
             return
         stored = stored_config(self.path)
-        old, new = dict(_items(stored.plain())), dict(_items(self.config.plain()))
+        old, new = course(stored), course(self.config)
         differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-        grows = self.config.frames > stored.frames and self.config.optimizer.anneal_frames is not None
-        if grows:
-            differing.remove("frames")
-        if differing:
+        if differing == ["frames"]:  # so the learning rate falls as it did
+            self._check_budget(stored.frames)
+        elif differing:
             said = ", ".join(f"{key} ({old.get(key)!r} there, {new.get(key)!r} here)" for key in differing)
-            hint = "; frames may only grow, where optimizer.anneal_frames is set" if "frames" in differing else ""
+            hint = "; frames is a budget alone where optimizer.anneal_frames is set" if "frames" in differing else ""
             hint += "; choose another directory with hydra.run.dir=…, or remove this one"
             raise UserError(f"{self.path} holds another configuration: {said}{hint}")
-        if grows:
-            (self.path / "summary.json").unlink(missing_ok=True)
+        if stored != self.config and not (self.path / "summary.json").exists():
             self._write_config()
+
+    def _check_budget(self, before: int) -> None:
+        """Lets a run go on to more frames than before, or to fewer, if it has not trained for more already."""
+        if self.config.frames > before:
+            (self.path / "summary.json").unlink(missing_ok=True)
+            return
+        checkpoint = load_checkpoint(self.path, lambda _: None)
+        if checkpoint and checkpoint.frames > self.config.frames:
+            raise UserError(
+                f"frames: {self.path} has trained for {checkpoint.frames:,}, got {self.config.frames:,}; allowed: at "
+                "least as many, or another directory (hydra.run.dir=…)"
+            )
 
     def _open(self) -> None:
         for leftover in (self.path / f"{name}.tmp" for name in WRITTEN):
@@ -602,14 +612,6 @@ def stored_config(directory: Path) -> Config:
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-
-
-def _items(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from _items(value, f"{prefix}.{key}" if prefix else key)
-    else:
-        yield prefix, values
 
 
 def this_start(git: GitState) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import math
 import signal
 import threading
@@ -18,7 +16,7 @@ import torch
 
 from a3crepro.actor_learner import Copy, Episode, Snapshot, share_above_epsilon
 from a3crepro.agents import stored_policy
-from a3crepro.config import Config, build
+from a3crepro.config import Config, build, run_name
 from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Origin, States
 from a3crepro.kernels import compile_all
@@ -76,14 +74,12 @@ def train(
 
 
 def default_directory(config: Config) -> Path:
-    """Hydra's output directory inside one of its jobs; else `runs/…`, from everything but `frames`."""
+    """Hydra's output directory inside one of its jobs; else the one that the command line would choose."""
     from hydra.core.hydra_config import HydraConfig
 
     if HydraConfig.initialized():
         return Path(HydraConfig.get().runtime.output_dir)
-    plain = {key: value for key, value in config.plain().items() if key not in ("frames", "seed")}
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
-    return Path("runs") / config.env.title / f"{config.algo.name}-{digest}" / f"seed={config.seed}"
+    return Path("runs") / run_name(config)
 
 
 def load_policy(directory: str | Path) -> NetworkPolicy:

@@ -31,8 +31,9 @@ EIGHT = FORTY[2::5]
 QUIET = ("logging.tensorboard=false",)
 SMOKE = (*QUIET, "execution=virtual_time", "frames=4_000", "evaluation.every=1_000", "evaluation.episodes=2")
 LAPTOP = (*QUIET, "execution=virtual_time", "frames=600_000", "evaluation.every=30_000", "evaluation.episodes=20")
-PAPER = (*QUIET, "execution=hogwild", "frames=200_000_000", "evaluation.every=4_000_000", "evaluation.episodes=30")
-"""The figures' fifty epochs of 4M frames."""
+PAPER = (*QUIET, "execution=hogwild", "frames=200_000_000", "optimizer.anneal_frames=null",
+         "evaluation.every=4_000_000", "evaluation.episodes=30")  # fmt: skip
+"""The figures' fifty epochs of 4M frames, over which the learning rate falls, or over a run's own frames."""
 
 
 def log_uniform(low: float, high: float, n: int) -> tuple[float, ...]:

@@ -120,7 +120,7 @@ def main() -> None:
         "microseconds": {part: round(value, 1) for part, value in parts.items()},
         **circumstances(),
     }
-    with open(RESULTS / "throughput" / "step_time.jsonl", "a") as file:
+    with open(RESULTS / "throughput" / "step_time.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
     print("| part | µs a step | share |\n|---|---|---|")
     for part, value in parts.items():

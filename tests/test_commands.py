@@ -1,3 +1,5 @@
+import io
+import json
 import os
 import signal
 import subprocess
@@ -9,9 +11,11 @@ import pytest
 import yaml
 from helpers import ENDLESS, SMALL, descendants, files, finished, frames, gone_within, running, summary
 
-from a3crepro import benchmark, compose, evaluate, play
+import a3crepro
+from a3crepro import benchmark, compose, config, evaluate, play
 from a3crepro.cli import main
 from a3crepro.run_directory import RunDirectory
+from a3crepro.settings import UserError
 
 NOTHING = ("env=toy/catch", "frames=0", "evaluation.episodes=0", "logging.tensorboard=false")
 """A job that is done as soon as it is begun."""
@@ -61,6 +65,15 @@ def test_a_command_that_needs_words_tells_which(module, monkeypatch, capsys):
     assert capsys.readouterr().out == f"{module.__doc__}\n"
 
 
+def test_the_version_is_ours(command, monkeypatch, capsys):
+    status, said, _ = command("--version")
+    assert (status, said.split()[:2]) == (0, ["a3crepro", a3crepro.__version__])
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--version"])
+    with pytest.raises(SystemExit):
+        evaluate.main()
+    assert capsys.readouterr().out == said
+
+
 # ---- Mistakes ------------------------------------------------------------------------------------------------------
 
 MISTAKES = {
@@ -75,6 +88,7 @@ MISTAKES = {
     "a number for a boolean": ("logging.tensorboard=1", "logging.tensorboard: "),
     "an unknown choice": ("algo=a4c", "algo: unknown choice 'a4c'; did you mean a3c"),
     "an unknown game": ("env=breakuot", "env: unknown choice 'breakuot'; did you mean breakout"),
+    "an unknown launcher": ("hydra/launcher=locl", "hydra/launcher: unknown choice 'locl'; did you mean local"),
     "an unknown name": ("algo.name=os", "algo.name: unknown name 'os'"),
     "an unknown value of a key": ("algo.evaluation_policy=best", "algo.evaluation_policy: "),
     "a discount above 1": ("algo.gamma=2", "algo.gamma: "),
@@ -110,6 +124,35 @@ def test_a_mistake_is_one_line_before_anything_is_made(command, tmp_path, overri
     assert status == 2
     assert is_one_line(line, said), line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("--threads", "4"), "threads=4"),
+        (("--threads=4",), "threads=4"),
+        (("--learning-rate", "1e-3"), "optimizer.lr=1e-3"),
+        (("--gamma", "0.9"), "algo.gamma=0.9"),
+    ],
+)
+def test_an_option_is_answered_with_the_word_that_was_meant(command, tmp_path, monkeypatch, capsys, words, meant):
+    status, _, line = command(*words)
+    assert status == 2
+    assert is_one_line(line, f"{words[0]}: unknown option; did you mean {meant}?"), line
+    for module in (evaluate, benchmark, play):
+        monkeypatch.setattr(sys, "argv", ["a3crepro", "env=toy/catch", *words])
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        assert ended.value.code == 2
+        assert is_one_line(capsys.readouterr().err, f"did you mean {meant}?")
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("local", "local"), ("slurm", "slurm"), ("submitit_slurm", "slurm")])
+def test_a_launcher_that_is_not_installed_is_told_with_its_extra(command, monkeypatch, launcher, extra):
+    monkeypatch.setattr(config, "_is_installed", lambda plugin: False)
+    status, _, line = command("--multirun", *NOTHING, f"hydra/launcher={launcher}")
+    assert status == 2
+    assert is_one_line(line, f"hydra/launcher={launcher}: needs hydra-", f'pip install "a3crepro[{extra}]"'), line
 
 
 def test_all_that_is_allowed_is_named(command):
@@ -170,6 +213,53 @@ def test_one_bad_job_stops_a_multirun_before_its_first(command, tmp_path, overri
     assert list(tmp_path.iterdir()) == []
 
 
+SWEPT = """
+defaults: [config, _self_]
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      threads: 1,2
+      algo.gamma: 0.9,{gamma}
+"""
+
+
+def test_the_jobs_of_a_configuration_s_own_sweep_are_run_and_checked_before(command, tmp_path):
+    (tmp_path / "my").mkdir()
+    words = ("--config-dir", "my", "--config-name", "swept", *NOTHING)
+    (tmp_path / "my" / "swept.yaml").write_text(SWEPT.format(gamma=2))
+    status, _, line = command(*words)
+    assert status == 2
+    assert is_one_line(line, "algo.gamma: "), line
+    assert [entry.name for entry in tmp_path.iterdir()] == ["my"]
+    (tmp_path / "my" / "swept.yaml").write_text(SWEPT.format(gamma=0.99))
+    assert command(*words)[0] == 0
+    assert len(directories(tmp_path)) == 4
+
+
+def test_a_glob_chooses_of_a_folder(command, tmp_path):
+    status, _, line = command("--multirun", *NOTHING, "env=glob(toy/*, exclude=toy/p*)")
+    assert status == 0, line
+    names = {name.partition("/a3c/")[0] for name in directories(tmp_path)}
+    assert names == {"runs/toy/catch", "runs/toy/chain", "runs/toy/cue_memory"}
+    status, _, line = command("--multirun", *NOTHING, "env=glob(tou/*)")
+    assert status == 2
+    assert is_one_line(line, "env=glob(tou/*): no choice matches"), line
+
+
+def test_every_job_that_failed_gets_its_line(command, tmp_path):
+    directory = tmp_path / "runs/toy/catch/a3c/evaluation.episodes=0"
+    for seed in (0, 2):
+        (directory / f"seed={seed}").mkdir(parents=True)
+        (directory / f"seed={seed}" / "config.yaml").write_text("algo: [")
+    status, _, said = command("--multirun", *NOTHING, "seed=0,1,2")
+    assert status == 2
+    lines = [line for line in said.splitlines() if line.startswith("a3crepro: ")]
+    assert len(lines) == 2
+    assert all(f"seed={seed}: " in line and "is damaged" in line for seed, line in zip((0, 2), lines, strict=True))
+    assert (directory / "seed=1" / "summary.json").exists()
+
+
 # ---- Directories ---------------------------------------------------------------------------------------------------
 
 
@@ -195,6 +285,82 @@ def test_the_same_command_finds_the_same_directory_whatever_the_time_and_the_bud
     for words in ((), (), ("frames=0",)):
         assert command(*NOTHING, "threads=3", *words)[0] == 0
     assert len(directories(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("threads=16",), ("optimizer.lr=0.0007", "execution=hogwild"), ("logging.every_seconds=3", "seed=0")],
+)
+def test_equal_configurations_have_one_directory(command, tmp_path, words):
+    assert command(*NOTHING)[0] == 0
+    status, said, line = command(*NOTHING, *words)
+    assert status == 0, line
+    assert "is finished" in said
+    assert len(directories(tmp_path)) == 1
+
+
+def test_train_chooses_the_directory_of_the_command(command, tmp_path, capsys):
+    assert command(*NOTHING, "threads=3")[0] == 0
+    a3crepro.train(compose(*NOTHING, "threads=3.0"))
+    assert "is finished" in capsys.readouterr().out
+    assert len(directories(tmp_path)) == 1
+
+
+ODD_PLACES = ["x/a=b", "x/a#b", "x/é", "x/a~b", "x/a,b", "x/a'b", 'x/a"b', "x/[a] (b) {c}", "1e3", "null", "x/a:b"]
+
+
+@pytest.mark.parametrize("place", ODD_PLACES)
+def test_a_directory_is_called_as_it_is_written(command, tmp_path, place):
+    for written in (place, f"'{place}'"):
+        if written == place or "'" not in place:
+            status, _, line = command(*NOTHING, f"hydra.run.dir={written}")
+            assert status == 0, line
+    assert directories(tmp_path) == {place}
+
+
+def test_the_directory_of_a_multirun_is_called_as_it_is_written(command, tmp_path):
+    assert command("--multirun", *NOTHING, "seed=0,1", "hydra.sweep.dir=a,b=#", "hydra.sweep.subdir=é${seed}")[0] == 0
+    assert directories(tmp_path) == {"a,b=#/é0", "a,b=#/é1"}
+
+
+def test_a_tilde_at_the_beginning_is_the_home_directory(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert command(*NOTHING, "hydra.run.dir=~/run")[0] == 0
+    assert directories(tmp_path) == {"home/run"}
+
+
+def test_a_key_of_evaluate_is_one_beside_a_directory_of_its_name(command, tmp_path, capsys):
+    assert command("env=toy/catch", "threads=1", "frames=10", *NOTHING[2:], "hydra.run.dir=seed=0")[0] == 0
+    capsys.readouterr()
+    for directory in ("./seed=0", str(tmp_path / "seed=0")):
+        evaluate.evaluate_command([directory, "seed=0", "episodes=1"])
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["seed"] == 0
+    with pytest.raises(UserError, match="env: missing"):
+        evaluate.evaluate_command(["seed=0", "episodes=1"])
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_output_in_a_locale_without_the_characters_has_escapes(tmp_path):
+    """The directory is `é` in UTF-8, whatever the locale takes it for."""
+    words = ("env=toy/catch", "threads=1", "frames=100", "evaluation.episodes=1", "hydra.run.dir=run/é")
+    run = finished(tmp_path, *words, env=ASCII)
+    assert run.wait() == 0, run.stderr
+    assert "Unicode" not in run.stderr
+    assert summary(tmp_path / "run" / "é")["frames"] >= 100
+
+
+@pytest.mark.parametrize("words", [["--help"], ["é", "--episodes", "ö"]], ids=["help", "a mistake"])
+def test_text_in_a_locale_without_the_characters_has_escapes(monkeypatch, words):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, out)
+    monkeypatch.setattr(sys, "argv", ["evaluate", *words])
+    with pytest.raises(SystemExit):
+        evaluate.main()
+    out.flush()
+    assert b"\\u2026" in out.buffer.getvalue() or b"\\xf6" in out.buffer.getvalue()
 
 
 def test_a_drawn_learning_rate_is_a_number_that_the_seed_decides(command, tmp_path):

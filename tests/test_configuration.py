@@ -21,7 +21,7 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
-from a3crepro.config import Config, build, choices, compose, conf_directory, log_uniform, run_name
+from a3crepro.config import Config, build, choices, compose, conf_directory, file_name, log_uniform, run_name
 from a3crepro.environments._environment import Environment
 from a3crepro.networks._network import parameter_count, seeded
 from a3crepro.settings import UserError
@@ -181,7 +181,7 @@ def test_the_defaults_are_the_paper_s() -> None:
     assert values(config, "algo.name", "algo.gamma", "algo.t_max", "algo.entropy_beta") == ["a3c", 0.99, 5, 0.01]
     assert values(config, "algo.value_gradient", "algo.max_gradient_norm") == [0.5, 40.0]
     assert values(config, "optimizer.name", "optimizer.lr") == ["shared_rmsprop", 7e-4]
-    assert values(config, "optimizer.alpha", "optimizer.epsilon", "optimizer.anneal_frames") == [0.99, 0.1, None]
+    assert values(config, "optimizer.alpha", "optimizer.epsilon") == [0.99, 0.1]
     assert config.anneal_frames == 320_000_000
     assert values(config, "env.name", "execution.name") == ["atari", "hogwild"]
     assert values(config, "env.action_repeat", "env.no_op_max", "env.max_episode_frames") == [4, 30, 108_000]
@@ -209,6 +209,14 @@ def test_minatar_has_shorter_schedules() -> None:
     assert values(config, "algo.target_update_frames", "algo.exploration.anneal_frames") == [1_000, 100_000]
     assert values(config, "env.sticky_action_probability", "env.difficulty_ramping") == [0.1, True]
     assert values(config, "env.reward_clip") == [None]
+
+
+@pytest.mark.parametrize("optimizer", ["shared_rmsprop", "rmsprop", "momentum_sgd"])
+def test_fewer_frames_on_atari_are_the_beginning_of_the_paper_s_day(optimizer: str) -> None:
+    config = composed("env=pong", f"optimizer={optimizer}", "frames=20_000_000")
+    assert (config.frames, config.anneal_frames) == (20_000_000, 320_000_000)
+    told = composed("env=pong", f"optimizer={optimizer}", "frames=20_000_000", "optimizer.anneal_frames=null")
+    assert told.anneal_frames == 20_000_000
 
 
 def test_the_learning_rate_falls_over_all_frames_unless_told_otherwise() -> None:
@@ -288,13 +296,13 @@ def test_a_missing_key_is_named(overrides: tuple[str, ...]) -> None:
     plain = composed(*overrides).plain()
     for path, _ in leaves(plain):
         section = functools.reduce(lambda level, key: level[key], path[:-1], plain)
-        if path[-1] != "name":
+        if path[-1] not in ("name", "lr_anneal_frames"):  # which configurations of older runs do not have
             without = {key: value for key, value in section.items() if key != path[-1]}
             with pytest.raises(UserError, match=rf"^{re.escape('.'.join(path))}\b"):
                 build_with(plain, path[:-1], without) if path[:-1] else build(without)
 
 
-NULLABLE = {("optimizer", "anneal_frames"), ("env", "reward_clip")}
+NULLABLE = {("optimizer", "anneal_frames"), ("env", "reward_clip"), ("env", "schedule", "lr_anneal_frames")}
 WRONG: dict[type, list[Any]] = {
     bool: [0, 1, "true", "yes", None, [True], 1.0],
     int: ["2", True, None, [1], {"a": 1}, 2.5, math.nan, math.inf, "two"],
@@ -438,6 +446,14 @@ def test_an_unknown_key_is_refused_with_or_without_a_plus(plus: str, override: s
         ("algo=null", "algo", "one_step_q"),
         ("network=null", "network", "mnih2015"),
         ("algo=3", "algo", "one_step_q"),
+        ("env=BreakoutNoFrameskip-v4", "env", "did you mean breakout?"),
+        ("env=ALE/SpaceInvaders-v5", "env", "did you mean space_invaders?"),
+        ("env=Breakout", "env", "did you mean breakout?"),
+        ("env=MinAtar/Breakout-v1", "env", "did you mean minatar/breakout?"),
+        ("env=cheetah-run", "env", "did you mean control/cheetah_run?"),
+        ("env=CartPole-v1", "env", "did you mean env=gym env.id=CartPole-v1?"),
+        ("env=cartpole", "env", "did you mean env=gym env.id=CartPole-v1?"),
+        ("algo=A3C", "algo", "did you mean a3c?"),
     ],
 )
 def test_an_unknown_choice_is_refused_with_those_allowed(override: str, key: str, allowed: str) -> None:
@@ -455,6 +471,25 @@ def test_a_name_reaches_no_module_but_the_group_s_own(group: str, name: Any) -> 
     message = mistake(plain, (group, "name"), name)
     own = {"algo": "one_step_sarsa", "env": "minatar", "network": "mnih2015", "optimizer": "rmsprop"}
     assert own.get(group, "hogwild") in message.partition("allowed")[2]
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("lr=1e-3", "optimizer.lr"),
+        ("learning_rate=1e-3", "optimizer.lr"),
+        ("gamma=0.9", "algo.gamma"),
+        ("algo.lr=1e-3", "optimizer.lr"),
+        ("num_workers=4", "threads"),
+        ("total_timesteps=1e6", "frames"),
+        ("frames=20M", "frames=20_000_000"),
+        ("frames=1.5k", "frames=1_500"),
+        ("frames=1B", "frames=1_000_000_000"),
+        ("frames=20,000,000", "frames=20_000_000"),
+    ],
+)
+def test_what_was_meant_is_told(override: str, meant: str) -> None:
+    assert f"did you mean {meant}?" in refused("env=toy/catch", override)
 
 
 @pytest.mark.parametrize("value", ["[1]", "null", "'2'", "true", "2.5", "two", "0", "-1", "nan", "inf", "{a: 1}", ""])
@@ -531,6 +566,52 @@ def test_mistakes_in_a_file_are_told_like_those_on_the_command_line(tmp_path: Pa
     assert "nowhere" in refused(config_dir=str(tmp_path / "nowhere"))
 
 
+OWN = {
+    "env/my.yaml": "defaults: [toy/catch]\n",
+    "env/mine.yaml": "defaults: [toy/cue_memory, _self_]\nreward_clip: 2\n",
+    "env/deep/my.yaml": "defaults: [/env/minatar/asterix]\n",
+    "experiment/fast.yaml": "# @package _global_\ndefaults:\n  - override /algo: n_step_q\nthreads: 2\n",
+    "trial.yaml": "defaults: [config, experiment: fast, _self_]\n",
+    "experiment/slow.yaml": "# @package _global_\nthreads: 1\n",
+}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    for name, text in OWN.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [
+        (["env=my"], ["env=toy/catch"]),
+        (["env=mine"], ["env=toy/cue_memory", "env.reward_clip=2"]),
+        (["env=deep/my"], ["env=minatar/asterix"]),
+        (["+experiment=fast"], ["algo=n_step_q", "threads=2"]),
+        (["experiment=slow"], ["threads=1"]),
+    ],
+)
+def test_files_of_one_s_own_compose_as_hydra_has_it(own: str, words: list[str], same: list[str]) -> None:
+    words, same = ([*some, *([] if "env" in some[0] else ["env=toy/catch"])] for some in (words, same))
+    name = "trial" if "experiment=slow" in words else "config"
+    extra = ["algo=n_step_q"] if name == "trial" else []  # trial.yaml has fast.yaml's choice of it, slow.yaml none
+    assert compose(*words, *extra, config_dir=own, config_name=name) == compose(*same, *extra)
+
+
+def test_a_group_that_is_not_in_the_defaults_is_told_how_to_add(own: str) -> None:
+    assert "+experiment=fast" in refused("experiment=fast", config_dir=own)
+
+
+@pytest.mark.parametrize("env", ["toy/catch", "minatar/breakout", "racing/fast", "control/reacher_easy_pixels"])
+def test_an_environment_of_a_folder_can_be_built_on(tmp_path: Path, env: str) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env/my.yaml").write_text(f"defaults: [{env}]\n")
+    assert compose("env=my", config_dir=str(tmp_path)) == composed(f"env={env}")
+
+
 def test_a_whole_file_of_one_s_own_can_be_named(tmp_path: Path) -> None:
     """As `--config-dir DIR --config-name trial` gives them."""
     (tmp_path / "trial.yaml").write_text("defaults:\n  - config\n  - _self_\n\nthreads: 0\n")
@@ -591,61 +672,77 @@ def test_a_range_that_is_none_is_refused(arguments: tuple[float, ...]) -> None:
 
 # ---- The name of a run -----------------------------------------------------------------------------------------------
 
-PONG = {"env": "pong", "algo": "a3c", "network": "mnih2013"}
+CATCH = ("env=toy/catch", "algo=a3c")
+
+
+def name(*overrides: str) -> str:
+    return run_name(composed(*overrides))
 
 
 def test_a_run_s_name_tells_its_choices_and_seed_and_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = run_name(PONG, ["env=pong", "threads=4", "seed=3"])
-    assert {"pong", "a3c", "seed=3"} <= set(Path(name).parts)
-    assert "threads=4" in name
-    monkeypatch.setattr(time, "time", lambda: 4e9)
-    assert run_name(PONG, ["env=pong", "threads=4", "seed=3"]) == name
-    assert run_name(PONG, ["seed=3", "threads=4", "env=pong"]) == name, "the order of the words is of no account"
-
-
-def test_more_frames_find_the_run_of_fewer() -> None:
-    assert (
-        run_name(PONG, ["seed=3", "frames=1e6"])
-        == run_name(PONG, ["seed=3", "frames=2e6"])
-        == run_name(PONG, ["seed=3"])
+    assert name("env=minatar/breakout", "algo=a3c", "threads=2", "frames=300_000") == (
+        "minatar/breakout/a3c/threads=2/seed=0"
     )
+    assert name("env=pong", "threads=4", "seed=3") == "pong/a3c/threads=4/seed=3"
+    assert name("env=pong", "network=mnih2015_lstm", "optimizer=rmsprop", "execution=virtual_time") == (
+        "pong/a3c/execution=virtual_time,network=mnih2015_lstm,optimizer=rmsprop/seed=0"
+    )
+    assert name("env=gym", "env.id=Acrobot-v1") == "gym/a3c/env.id=Acrobot-v1/seed=0"
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    assert (
+        name(*CATCH, "threads=4", "seed=3") == name(*CATCH, "seed=3", "threads=4") == ("toy/catch/a3c/threads=4/seed=3")
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([], ["threads=16"]),
+        ([], ["logging.every_seconds=5", "logging.tensorboard=false", "checkpoint.every_seconds=9"]),
+        ([], ["optimizer.lr=0.0007", "optimizer=shared_rmsprop", "network=mlp", "execution=hogwild"]),
+        ([], ["frames=2e6", "optimizer.anneal_frames=null"]),
+        (["threads=4"], ["threads=4.0"]),
+        (["algo.t_max=20"], ["env.schedule.t_max=20"]),
+        (["network=mlp_lstm"], ["network.hidden=[64]", "network.lstm_cells=32"]),
+        (["optimizer.lr=1e-3", "algo.gamma=0.9"], ["algo.gamma=9e-1", "optimizer.lr=0.001"]),
+        (["optimizer.lr='${log_uniform:1e-4,1e-2,7}'"], [f"optimizer.lr={log_uniform(1e-4, 1e-2, 7)!r}"]),
+    ],
+    ids=str,
+)
+def test_equal_configurations_have_one_name(one: list[str], other: list[str]) -> None:
+    assert name(*CATCH, *one) == name(*CATCH, *other)
+    assert run_name(build(composed(*CATCH, *other).plain())) == name(*CATCH, *other), "however it is made"
+
+
+def test_a_value_that_follows_from_another_is_not_told() -> None:
+    assert name("env=labyrinth", "env.seconds=30") == "labyrinth/a3c/env.seconds=30/seed=0"
+    assert name("env=racing/slow", "env.opponents.number=8") == "racing/slow_bots/a3c/seed=0"
+    assert name("env=labyrinth_medium") == "labyrinth_medium/a3c/seed=0"
 
 
 def test_different_runs_have_different_names() -> None:
     commands = [
         [], ["seed=1"], ["threads=4"], ["threads=8"], ["optimizer=rmsprop"], ["optimizer.lr=1e-3"],
-        ["network=mnih2015"], ["threads=4", "seed=1"], ["algo.gamma=0.9"], ["optimizer.lr=1e-3", "algo.gamma=0.9"],
-        ["+optimizer.lr=2e-3"], ["optimizer.anneal_frames=1e6"],
+        ["network=mlp_lstm"], ["threads=4", "seed=1"], ["algo.gamma=0.9"], ["optimizer.lr=1e-3", "algo.gamma=0.9"],
+        ["optimizer.lr=2e-3"], ["optimizer.anneal_frames=1e6"], ["algo=n_step_q"], ["env=toy/chain"],
+        ["env.reward_clip=1"], ["network.hidden=[64]"], ["algo.evaluation_policy=greedy"], ["evaluation.max_frames=8"],
     ]  # fmt: skip
-    names = [run_name(PONG, command) for command in commands]
-    names += [run_name({**PONG, "algo": "n_step_q"}, ["algo=n_step_q"]), run_name({**PONG, "env": "qbert"}, [])]
-    long = [f"algo.some_long_key_{i}=0.123456789" for i in range(20)]
-    names += [run_name(PONG, long), run_name(PONG, [*long[:-1], "algo.some_long_key_19=0.123456788"])]
+    names = [name(*CATCH, *command) for command in commands]
     assert len(set(names)) == len(names)
+    long = {f"algo.some_long_key_{i}": 0.123456789 for i in range(20)}
+    texts = [",".join(f"{key}={value}" for key, value in long.items()) + end for end in ("", "1")]
+    assert len({file_name(text) for text in texts}) == 2 and max(map(len, map(file_name, texts))) <= 150
 
 
 ODD = [
-    ("pong", ["env.id='a:b/../../c'"]),
-    ("pong", ["x=../../../etc/passwd"]),
-    ("pong", ["x=a b\tc\nd", "y=\0", 'z="$HOME;`rm`"']),
-    ("pong", ["optimizer.lr='${log_uniform:1e-4,1e-2,${seed}}'"]),
-    ("pong", ["network.hidden=[64,64]", "env.schedule={frames: 3}"]),
-    ("pong", [f"key{i}={'v' * 60}" for i in range(40)]),
-    ("pong", ["x=" + "ö" * 200]),
-    ("pong", ["x=" + "漢" * 140]),
-    ("pong", ["..=.."]),
-    ("pong", ["seed=../../x"]),
-    ("pong", ["seed=" + "9" * 400]),
-    ("../env/pong", ["env=../env/pong"]),
-    ("minatar/breakout", ["env=minatar/breakout"]),
-]
+    "env.id='a:b/../../c'", "x=../../../etc/passwd", "x=a b\tc\nd", "y=\0", 'z="$HOME;`rm`"', "x=[64,64]", "..=..",
+    "seed=" + "9" * 400, "x=" + "ö" * 200, "x=" + "漢" * 140,
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("env", "overrides"), ODD)
-def test_odd_values_give_a_directory_below_runs(env: str, overrides: list[str], tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    directory = runs / run_name({**PONG, "env": env}, overrides)
-    assert ".." not in directory.relative_to(runs).parts
-    assert directory.resolve().is_relative_to(runs.resolve())
+@pytest.mark.parametrize("words", ODD)
+def test_odd_values_give_a_directory_below_runs(words: str, tmp_path: Path) -> None:
+    directory = tmp_path / "runs" / "pong" / file_name(words)
+    assert directory.resolve().parent == (tmp_path / "runs" / "pong").resolve()
     directory.mkdir(parents=True)
-    assert not re.search(r"[\s'\"$`;*?<>|\\\0]", str(directory.relative_to(runs)))
+    assert not re.search(r"[\s'\"$`;*?<>|\\\0]", directory.name)

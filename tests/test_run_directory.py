@@ -287,21 +287,56 @@ def test_another_algorithm_is_refused(tmp_path):
         RunDirectory(tmp_path, config("algo=n_step_q"))
 
 
-def test_frames_may_grow_where_anneal_frames_was_set_and_not_shrink(tmp_path):
-    RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=100")).__exit__()
-    RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=200")).__exit__()
-    assert stored_config(tmp_path).frames == 200
-    with pytest.raises(UserError, match="frames"):
-        RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=100"))
+def test_where_anneal_frames_is_set_frames_may_be_more_or_less_but_not_less_than_trained(tmp_path):
+    with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=100")) as run:
+        run.save(checkpoint(25))  # 50 frames of two actor-learners
+    for budget in (200, 60, 50):
+        RunDirectory(tmp_path, config("optimizer.anneal_frames=100", f"frames={budget}")).__exit__()
+        assert stored_config(tmp_path).frames == budget
+    with pytest.raises(UserError, match=r"^frames: .* has trained for 50, got 40; allowed: at least as many"):
+        RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=40"))
     with pytest.raises(UserError, match=r"optimizer\.anneal_frames"):
         RunDirectory(tmp_path, config("optimizer.anneal_frames=200", "frames=300"))
-    assert stored_config(tmp_path).frames == 200
+    assert stored_config(tmp_path).frames == 50
 
 
-def test_frames_may_not_grow_where_anneal_frames_was_not_set(tmp_path):
+def test_a_finished_run_with_a_smaller_budget_stays_finished(tmp_path):
+    with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=60")) as run:
+        run.save(checkpoint(30))
+        run.finish({"frames": 60}, np.zeros(1, np.int64))
+    with pytest.raises(UserError, match="has trained for 60, got 50"):
+        RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=50"))
+    with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=60")) as run:
+        assert run.summary() == {"frames": 60}
+    with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=70")) as run:
+        assert run.summary() is None
+
+
+def test_frames_are_the_schedule_where_anneal_frames_is_not_set(tmp_path):
     RunDirectory(tmp_path, config("frames=100")).__exit__()
-    with pytest.raises(UserError, match="frames"):
-        RunDirectory(tmp_path, config("frames=200"))
+    for budget in (50, 200):
+        with pytest.raises(UserError, match="frames"):
+            RunDirectory(tmp_path, config(f"frames={budget}"))
+    RunDirectory(tmp_path, config("frames=200", "optimizer.anneal_frames=100")).__exit__()
+    assert stored_config(tmp_path).anneal_frames == 100
+
+
+def test_a_run_goes_on_with_another_way_of_showing_and_saving_it(tmp_path):
+    RunDirectory(tmp_path, config()).__exit__()
+    other = config("logging.every_seconds=3", "checkpoint.every_seconds=7", "env.schedule.frames=9")
+    RunDirectory(tmp_path, other).__exit__()
+    assert stored_config(tmp_path) == other
+
+
+def test_an_atari_run_of_a_version_that_annealed_over_frames_goes_on(tmp_path):
+    now = compose("env=breakout", "frames=320_000_000")
+    before = now.plain()
+    before["optimizer"]["anneal_frames"] = None
+    del before["env"]["schedule"]["lr_anneal_frames"]
+    tmp_path.joinpath("config.yaml").write_text(yaml.safe_dump(before))
+    RunDirectory(tmp_path, now).__exit__()
+    RunDirectory(tmp_path, compose("env=breakout", "frames=20_000_000")).__exit__()
+    assert stored_config(tmp_path).frames == 20_000_000
 
 
 def test_a_directory_in_use_is_refused_until_it_is_released(tmp_path):

@@ -14,16 +14,19 @@ import sys
 import time
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
 
 from a3crepro.config import compose
+from a3crepro.environments._environment import Environment
 from a3crepro.run_directory import RunError
 from a3crepro.settings import UserError
 from a3crepro.sweeping import costs
 from a3crepro.sweeping.collect import BINS, collect
+from a3crepro.sweeping.collected import Collected
 from a3crepro.sweeping.command import Command, main, time_left
 from a3crepro.sweeping.experiment import Experiment, Scale, run
 from a3crepro.sweeping.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
@@ -430,6 +433,45 @@ def test_frames_and_core_time_have_units_of_their_size(frames, budget, seconds, 
     left = None if left is None else left / 3600
     found = Overview({one: State.RUNNING}, {one: frames}, {one: budget}, seconds / 3600, left).told()
     assert found == f"0 of 1 done, 1 running, {told}"
+
+
+@pytest.mark.parametrize("words", [[], ["--collected"]])
+def test_without_a_word_a_sweep_tells_what_it_would_run_and_starts_nothing(tmp_path, monkeypatch, capsys, words):
+    many = Experiment("many", "no figure", {"laptop": TINY.scales["smoke"]})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Command, "_collected", lambda self: Collected())
+    monkeypatch.setattr(sys, "argv", ["sweeps/many.py", *words])
+    main(many)
+    out = capsys.readouterr().out
+    assert "0 of 3 done, 3 missing" in out and "core-hours" in out
+    assert shlex.join(["python", "sweeps/many.py", "scale=laptop", *words]) in out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("word", ["scale=laptop", "hydra/launcher=basic", "threads=1"])
+def test_with_a_word_a_sweep_starts(tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    launched = []
+    monkeypatch.setattr("a3crepro.sweeping.command.launch", lambda jobs, words: launched.extend(jobs))
+    with pytest.raises(SystemExit):  # for nothing was run
+        Command(Experiment("many", "no figure", {"laptop": TINY.scales["smoke"]}), [word]).run()
+    assert len(launched) == SEEDS
+
+
+def test_a_sweep_s_launcher_that_is_not_installed_is_told_with_its_extra(monkeypatch):
+    monkeypatch.setattr("a3crepro.config._is_installed", lambda plugin: False)
+    with pytest.raises(UserError, match=r'needs hydra-submitit-launcher; pip install "a3crepro\[slurm\]"'):
+        Command(TINY, ["scale=smoke", "hydra/launcher=slurm"])
+
+
+@pytest.mark.parametrize("name", ["learning_rates", "learning_speed", "optimizers", "thread_scaling", "atari_table"])
+def test_at_the_paper_s_scale_the_learning_rate_falls_over_a_run_s_own_frames(name, monkeypatch):
+    picture = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    monkeypatch.setattr(Environment, "spaces", lambda self: (picture, gymnasium.spaces.Discrete(4)))
+    command = Command(experiment(name), ["scale=paper"])
+    one = command.runs()[-1]
+    config = compose(*command.words(one))
+    assert config.env.name == "atari" and config.anneal_frames == config.frames in (200_000_000, 1_000_000_000)
 
 
 def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path):

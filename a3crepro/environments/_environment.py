@@ -58,6 +58,8 @@ class Schedule(Settings):
     """The default of `evaluation.every`."""
     max_evaluation_frames: PositiveCount
     """The default of `evaluation.max_frames`."""
+    lr_anneal_frames: Count | None = None
+    """The default of `optimizer.anneal_frames`."""
 
 
 class Environment(Component, ABC):

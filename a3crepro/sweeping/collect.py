@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from a3crepro.config import Config, compose
+from a3crepro.config import Config, compose, course
 from a3crepro.run_directory import (
     EPISODES,
     EVALUATIONS,
@@ -151,7 +151,7 @@ def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
 
 def _check_protocol(command: Command, run: Run) -> None:
     stored, meant = stored_config(command.root / run.name), compose(*command.words(run))
-    if stored.plain() != meant.plain():
+    if course(stored) != course(meant):
         raise UserError(f"{command.root / run.name} has another configuration than {command.title} says")
 
 

@@ -2,6 +2,9 @@
 
   python sweeps/NAME.py [scale=smoke|laptop|paper] [--dry-run|--status] [--collected] [hydra/launcher=…] [overrides]
 
+Without a scale, a launcher or an override it starts nothing: it tells how many runs there are, at which cost, and what
+starts them. The scale is `laptop` unless another one is named.
+
 Launchers: `local`, as many at once as there are cores; `slurm`, a cluster's queue; without one they run one by one.
 
 `--dry-run` stops after telling what would be run; `--status` tells how a sweep that is running (or not) stands, with
@@ -23,7 +26,7 @@ from types import FrameType
 from typing import NoReturn
 
 from a3crepro.cli import own_words, run_command
-from a3crepro.config import Config, compose
+from a3crepro.config import Config, check_launcher, compose
 from a3crepro.machine import usable_cores
 from a3crepro.results import RESULTS
 from a3crepro.settings import UserError
@@ -66,9 +69,11 @@ class Command:
             {"scale": experiment.scales},
         )
         self.experiment, self.flags, self.title = experiment, flags, f"{experiment.name} ({own['scale']})"
+        self.asked = len(arguments) > len(flags)
         self.scale = experiment.scales[own["scale"]]
         self.hydra = [word for word in overrides if word.lstrip("+~").startswith("hydra")]
         self.overrides = [word for word in overrides if word not in self.hydra]
+        check_launcher(self.hydra)
         self.root = experiment.root(own["scale"], self.overrides)
         self.tables = RESULTS / (experiment.tables or experiment.name) / self.root.name
         self.configs: dict[tuple[str, ...], Config] = {}
@@ -146,6 +151,9 @@ class Command:
                     words = [*self.words(run), f"hydra.run.dir='{self.root / run.name}'"]
                     print(shlex.join(["python", "-m", "a3crepro", *words]))
             return
+        if not self.asked:
+            self._tell_how_to_start()
+            return
         tried: set[Run] = set()
         while todo := [run for run, state in now.states.items() if state is not State.DONE and run not in tried]:
             for group in self._groups(todo):
@@ -157,6 +165,11 @@ class Command:
         print(f"{self.title}: {now.told()}", flush=True)
         if self._tell_failures() or now.counts[State.DONE] < len(now.states):
             raise SystemExit(1)
+
+    def _tell_how_to_start(self) -> None:
+        words = shlex.join(["python", sys.argv[0], f"scale={self.title.rpartition('(')[2].rstrip(')')}", *self.flags])
+        print(f"nothing is started without a word; these runs, one by one: {words}")
+        print(f"as many at a time as there are cores: {words} hydra/launcher=local; other scales and words: --help")
 
     def _groups(self, runs: Iterable[Run]) -> list[list[Run]]:
         """Runs that want equally many cores, so many at most as an array of SLURM may have."""

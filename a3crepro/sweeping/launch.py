@@ -66,7 +66,7 @@ def job(config: Any) -> None:
             return
         except Exception as error:
             with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
-                (directory / ERROR).write_text(f"{traceback.format_exc()}\n{error}\n")
+                (directory / ERROR).write_text(f"{traceback.format_exc()}\n{error}\n", "utf-8", "backslashreplace")
 
 
 def _train_and_score(config: Any, directory: Path) -> None:
@@ -126,5 +126,6 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _printing_to(path: Path) -> Iterator[None]:
-    with open(path, "a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+    log = open(path, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    with log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         yield

@@ -202,7 +202,7 @@ def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, State, str]]:
     for run in runs:
         state = state_of(root / run.name, run.budget or 0)
         if state is State.FAILED:
-            lines = (root / run.name / ERROR).read_text().strip().splitlines()
+            lines = (root / run.name / ERROR).read_text("utf-8").strip().splitlines()
             found.append((run, state, lines[-1] if lines else "no message"))
         elif state is State.STOPPED:
             found.append((run, state, "by a signal, or its process died"))
