@@ -75,7 +75,8 @@ def test_the_first_commands_of_the_readme_learn_and_film(tmp_path):
     assert [words[:3] for words in commands] == [["python", "-m", "a3crepro"], ["python", "-m", "a3crepro.evaluate"]]
     for words in commands:
         told = subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert json.loads(told.stdout.splitlines()[-1])["score_mean"] > 5  # a random player's: 0.4
+    score = json.loads(told.stdout.splitlines()[-1])["score_mean"]
+    assert score > 6  # a random player has 0.4, five seeds had 9.2 to 11.6
     assert (tmp_path / "breakout.mp4").stat().st_size > 10_000
 
 
