@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
@@ -77,6 +78,8 @@ class _Finished:
 
 
 _preloaded = ["a3crepro.execution._preload"]
+PARENT = "A3CREPRO_PARENT"
+"""The environment variable that tells the fork server who started it."""
 
 
 def preload(modules: Sequence[str]) -> None:
@@ -89,10 +92,12 @@ def start_server() -> None:
 
     One thread a process: with more, each product would wait for cores that the other processes use.
     """
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
+    added = {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())}
+    before = {name: os.environ.pop(name, None) for name in added}
+    os.environ.update(added)
     try:
-        CONTEXT.set_forkserver_preload(list(_preloaded))
+        begin, end = (f"a3crepro.execution._imports_{what}" for what in ("begin", "end"))
+        CONTEXT.set_forkserver_preload([begin, *_preloaded, end])
         # A signal to the whole process group must not end the server in the middle of its imports; the server and all
         # that is forked from it keep the mask, and so does the resource tracker, which SIGHUP would end.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -104,10 +109,29 @@ def start_server() -> None:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
+
+
+def wait_for_server() -> None:
+    """Starts the server, and returns when it has imported everything: seconds, a minute where it has to compile."""
+    start_server()
+    process = CONTEXT.Process(target=os.getpid)
+    process.start()
+    process.join()
+
+
+def end_with_parent(wanted: bool) -> None:
+    """Whether Linux kills the server when the process that started it, or its thread that did so, is gone.
+
+    The server notices that by itself, but not before it has imported everything.
+    """
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL if wanted else 0)
+    if wanted and os.getppid() != int(os.environ[PARENT]):
+        os._exit(1)  # it is gone already
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from a3crepro.kernels import compile_all
 from a3crepro.needs import check_needs
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.output import lasting_output
-from a3crepro.processes import check_script, preload, wait_for_messages
+from a3crepro.processes import check_script, preload, wait_for_messages, wait_for_server
 from a3crepro.progress import Progress
 from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting
 from a3crepro.scaling import width
@@ -160,6 +160,7 @@ class Training:
             print(f"{title} cannot save its state: a run that is stopped goes on with new games, and not to the bit")
         preload(self.config.env.modules())
         compile_all()  # here, where Ctrl-C still ends the process at once
+        wait_for_server()
         with (
             Progress(self.config, self.shared, self.run_directory.path) as self.progress,
             stop_signals(stop_on) as self.stop,

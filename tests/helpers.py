@@ -35,11 +35,18 @@ ENDLESS = "frames=1_000_000_000"
 class Run:
     """A command in a session of its own."""
 
-    def __init__(self, cwd: Path, *words: str, env: Mapping[str, str] | None = None, **popen: Any) -> None:
+    def __init__(
+        self,
+        cwd: Path,
+        *words: str,
+        command: Sequence[str] = ("-m", "a3crepro"),
+        env: Mapping[str, str] | None = None,
+        **popen: Any,
+    ) -> None:
         self.directory = cwd / "run"
         self._files = [open(cwd / name, "w+") for name in ("stdout.txt", "stderr.txt")]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "a3crepro", *words],
+            [sys.executable, *command, *words],
             cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,

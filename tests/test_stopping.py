@@ -159,6 +159,43 @@ def test_a_command_can_be_stopped_at_any_moment_of_its_start(tmp_path, number, g
             assert gone_within(processes, LIMIT)
 
 
+SERVER_THAT_IMPORTS_FOR_LONG = """
+from a3crepro.cli import run_command
+
+def command():
+    from a3crepro import compose, train
+    from a3crepro.processes import preload
+
+    preload(["imports_for_long"])
+    train(compose("env=toy/catch", "threads=2"), "run")
+
+if __name__ == "__main__":
+    run_command(command)
+"""
+IMPORTS_FOR_LONG = """
+import time
+from pathlib import Path
+
+Path("imports").touch()
+time.sleep(1e6)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("group", [False, True], ids=["main", "group"])
+def test_a_fork_server_that_imports_for_long_does_not_keep_a_run_from_being_stopped(tmp_path, number, group):
+    (tmp_path / "script.py").write_text(SERVER_THAT_IMPORTS_FOR_LONG)
+    (tmp_path / "imports_for_long.py").write_text(IMPORTS_FOR_LONG)
+    with running(tmp_path, command=["script.py"]) as run:
+        run.wait_until(lambda: (tmp_path / "imports").exists(), "the server's imports")
+        processes = run.processes()
+        run.send(number, group)
+        assert run.wait(LIMIT) == (-number if number == signal.SIGKILL else 130), run.stderr
+        assert run.stderr == ("" if number == signal.SIGKILL else f"a3crepro: stopped by {number.name}\n")
+        assert gone_within(processes, LIMIT)
+
+
 def stop_in_process(after) -> None:
     """Waits for something and presses Ctrl-C."""
     wait_until(after)
