@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,6 +109,12 @@ def start_server() -> None:
             del os.environ["OMP_NUM_THREADS"]
         else:
             os.environ["OMP_NUM_THREADS"] = before
+
+
+def make_lock() -> Lock:
+    """A lock of the run's processes; Python's resource tracker, which it needs, is started as `start_server` does."""
+    start_server()
+    return CONTEXT.Lock()
 
 
 @contextlib.contextmanager
