@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -132,6 +133,12 @@ def end_with_parent(wanted: bool) -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL if wanted else 0)
     if wanted and os.getppid() != int(os.environ[PARENT]):
         os._exit(1)  # it is gone already
+
+
+def make_lock() -> Lock:
+    """A lock of the run's processes; Python's resource tracker, which it needs, is started as `start_server` does."""
+    start_server()
+    return CONTEXT.Lock()
 
 
 @contextlib.contextmanager

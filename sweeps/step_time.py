@@ -23,7 +23,7 @@ from a3crepro.benchmark import gather
 from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.config import Config, compose
 from a3crepro.kernels import compile_all
-from a3crepro.processes import CONTEXT, Child
+from a3crepro.processes import Child, make_lock
 from a3crepro.results import RESULTS
 from a3crepro.shared_state import SharedState
 from a3crepro.sweeping.circumstances import circumstances
@@ -95,7 +95,7 @@ def measure(config: Config, seconds: float) -> dict[str, float]:
     """Microseconds a step of an actor-learner, by part; the mean over all."""
     compile_all()
     shared = initial_state(config)
-    shared.share(CONTEXT.Lock())
+    shared.share(make_lock())
     children = [Child(f"actor-learner {i}", work, config, shared, i) for i in range(config.threads)]
     try:
         time.sleep(2 * WARM_UP + seconds)

@@ -15,7 +15,7 @@ from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import Outbox, grace_of, listen
 from a3crepro.plain import Tree
-from a3crepro.processes import CONTEXT, Child
+from a3crepro.processes import Child, make_lock
 from a3crepro.scheduling import ask_for_long_time_slices
 from a3crepro.shared_state import SharedState
 
@@ -30,7 +30,7 @@ class Hogwild(Execution):
         return config.threads
 
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
-        shared.share(CONTEXT.Lock())
+        shared.share(make_lock())
         children: list[Child] = []
         states = Collection(config, shared)
         trees = origin.tree or [None] * config.threads

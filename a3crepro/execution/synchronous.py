@@ -22,7 +22,7 @@ from a3crepro.execution._post import grace_of, listen
 from a3crepro.execution._team import Letter, Meeting, Team
 from a3crepro.machine import usable_cores
 from a3crepro.plain import Tree
-from a3crepro.processes import CONTEXT, Child
+from a3crepro.processes import Child, make_lock
 from a3crepro.settings import PositiveCount
 from a3crepro.shared_state import SharedState
 
@@ -42,7 +42,7 @@ class Synchronous(Execution):
         return min(self.processes or usable_cores(), config.threads)
 
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
-        shared.share(CONTEXT.Lock())
+        shared.share(make_lock())
         trees = origin.tree or [None] * self.process_count(config)
         meeting = Meeting(len(trees), shared)
         children: list[Child] = []

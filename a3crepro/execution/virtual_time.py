@@ -21,7 +21,7 @@ from a3crepro.actor_learner import ActorLearner, Copy, Episode, Interrupted, Rol
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import Outbox, grace_of, listen
 from a3crepro.plain import Tree
-from a3crepro.processes import CONTEXT, Child
+from a3crepro.processes import Child, make_lock
 from a3crepro.scheduling import ask_for_long_time_slices
 from a3crepro.settings import NonNegativeFloat, PositiveFloat
 
@@ -51,7 +51,7 @@ class VirtualTime(Execution):
         return float(rng.gamma(steps / self.spread**2, self.step_seconds * self.spread**2))
 
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
-        shared.share(CONTEXT.Lock())
+        shared.share(make_lock())
         child = Child("the actor-learners' process", work, self, config, shared, origin)
         try:
             began, virtual = time.monotonic() - origin.real_seconds, origin.seconds
