@@ -20,6 +20,7 @@ from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
 from a3crepro.plain import Tree
 from a3crepro.scaling import Scaling, add_observation
+from a3crepro.settings import UserError
 from a3crepro.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, Learnt, SharedState
 
 PERSISTENT = 100
@@ -362,12 +363,16 @@ class ActorLearner:
         """Counts an update, or one that was refused.
 
         Raises:
-          FloatingPointError: too many in a row were refused.
+          UserError: too many in a row were refused.
         """
         self.counters[UPDATES if finite else NOT_FINITE] += 1
         self._not_finite_in_a_row = 0 if finite else self._not_finite_in_a_row + 1
         if self._not_finite_in_a_row >= PERSISTENT:
-            raise FloatingPointError(f"{PERSISTENT} gradients in a row were not finite; none of them was applied")
+            raise UserError(
+                f"{PERSISTENT} gradients in a row were not finite, and none of them was applied: the learning rate is "
+                f"too large (optimizer.lr={self.config.optimizer.lr:g}), or rewards or observations of "
+                f"{self.config.env.title} are huge or not finite"
+            )
 
     def snapshot(self) -> None:
         """Reports θ where T has crossed a multiple of `evaluation.every` or of `checkpoint.copies_every`."""

@@ -22,7 +22,7 @@ from a3crepro.kernels import compile_all
 from a3crepro.machine import usable_cores
 from a3crepro.needs import check_needs
 from a3crepro.processes import Child, preload, wait_for_messages
-from a3crepro.training import initial_state
+from a3crepro.training import initial_state, say_if_slow
 
 WARM_UP = 3.0
 """Seconds of training before the measurement begins, after the first update."""
@@ -45,6 +45,7 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
     quiet = ("evaluation.every=0", "evaluation.episodes=0", "logging.tensorboard=false")
     config = compose(*overrides, *quiet)
     check_needs(config, initial_state(config))
+    say_if_slow(config)
     preload(config.env.modules())
     before = emulator_speed(config, seconds / 2)
     training = measure_training(config, seconds)

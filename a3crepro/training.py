@@ -19,6 +19,7 @@ from a3crepro.agents import stored_policy
 from a3crepro.config import Config, build, run_name
 from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Origin, States
+from a3crepro.fast.model import is_known
 from a3crepro.kernels import compile_all
 from a3crepro.needs import check_needs
 from a3crepro.networks._network import flatten, parameter_count, seeded
@@ -116,6 +117,15 @@ def initial_state(config: Config) -> SharedState:
     )
 
 
+def say_if_slow(config: Config) -> None:
+    """One line where the network goes by autograd though the fast path is asked for."""
+    space, actions = config.env.spaces()
+    module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+    if config.network.implementation == "fast" and not is_known(module, space):
+        what = f"network {config.network.title}, for {space.dtype} observations of shape {space.shape}"
+        print(f"{what}: by autograd, which is slower; the fast path has none for it", flush=True)
+
+
 def told(summary: dict[str, Any]) -> str:
     """A summary in a few words."""
     score = "not evaluated" if summary["score_mean"] is None else f"mean score {summary['score_mean']:.2f}"
@@ -158,6 +168,7 @@ class Training:
         if self.config.execution.is_exact(self.config) and not self.run_directory.is_exact:
             title = self.config.env.title
             print(f"{title} cannot save its state: a run that is stopped goes on with new games, and not to the bit")
+        say_if_slow(self.config)
         preload(self.config.env.modules())
         compile_all()  # here, where Ctrl-C still ends the process at once
         wait_for_server()

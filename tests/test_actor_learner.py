@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from a3crepro.actor_learner import PERSISTENT, Episode, Snapshot
+from a3crepro.settings import UserError
 from a3crepro.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
@@ -249,7 +250,7 @@ def test_a_gradient_that_is_not_finite_is_never_applied_and_ends_the_run_if_it_p
     assert torch.equal(case.shared.parameters, before) and not case.shared.statistics.any()
     assert learner.counters[NOT_FINITE] == PERSISTENT - 1 and learner.counters[UPDATES] == 0
     learner.model.gradient[3] = bad
-    with pytest.raises(FloatingPointError):
+    with pytest.raises(UserError, match=r"optimizer\.lr=.*rewards"):
         learner.apply()
     learner.model.gradient.fill_(0.1)
     learner.apply()  # one that is finite starts the count anew

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from a3crepro import benchmark, training
 from a3crepro.actor_learner import ActorLearner, Rollout
 from a3crepro.config import compose
 from a3crepro.environments._environment import random_action
@@ -272,6 +273,24 @@ def test_longer_rollouts_than_are_unrolled(bench):
 
 def test_an_unknown_network_takes_the_module_path(bench):
     assert isinstance(bench("env=breakout", "network=control_pixels", "threads=1").learner.model, ModuleModel)
+
+
+def test_a_run_and_the_benchmark_say_so(tmp_path, capsys, monkeypatch):
+    words = ("env=breakout", "network=control_pixels", "threads=1")
+    for module in (training, benchmark):
+        monkeypatch.setattr(module, "preload", lambda _: 1 / 0)  # nothing has been started yet
+    with pytest.raises(ZeroDivisionError):
+        training.train(compose(*words), tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        benchmark.benchmark([*words])
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2 and all("control_pixels" in line and "slower" in line for line in said)
+
+
+@pytest.mark.parametrize(("network", "how"), [("mnih2013", "fast"), ("control_pixels", "module")])
+def test_nothing_is_said_of_the_path_that_was_asked_for(capsys, network, how):
+    training.say_if_slow(compose("env=breakout", f"network={network}", f"network.implementation={how}"))
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])

@@ -332,6 +332,16 @@ def test_gradients_that_are_not_finite_are_never_applied_and_end_the_run_if_they
     assert reported(capsys.readouterr().out) == refused
 
 
+@pytest.mark.parametrize("execution", ["hogwild", "synchronous"])
+def test_a_learning_rate_that_is_far_too_large_is_named_in_one_line(tmp_path, execution, capfd):
+    how = ("env=minatar/breakout", ENDLESS, *TINY, f"execution={execution}")
+    with pytest.raises(ProcessDied) as caught:
+        train(compose(*how, "optimizer.lr=1e10"), tmp_path)
+    (line,) = str(caught.value).splitlines()
+    assert "optimizer.lr=1e+10" in line and "rewards" in line and "minatar/breakout" in line
+    assert capfd.readouterr().err == ""
+
+
 def test_a_gradient_that_is_not_finite_now_and_then_is_counted_and_reported(tmp_path, capsys):
     found = train(faulty("SometimesNan", "frames=1000"), tmp_path)
     checkpoint = whole_checkpoint(tmp_path)

@@ -237,8 +237,9 @@ class Team:
             member.count_staleness()
         meeting.due[part] = len(due)
         meeting.wait()
-        gradient = meeting.gradients[:, self.slice].numpy().sum(0)
-        meeting.squares[part] = float(np.dot(gradient, gradient))
+        with np.errstate(all="ignore"):  # what is not finite is seen in the norm, and refused
+            gradient = meeting.gradients[:, self.slice].numpy().sum(0)
+            meeting.squares[part] = float(np.dot(gradient, gradient))
         meeting.wait()
         self._update_slice(gradient)
 

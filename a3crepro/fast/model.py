@@ -35,6 +35,11 @@ def network_for(module: nn.Module, observation_space: gym.spaces.Box, slots: int
     return None
 
 
+def is_known(module: nn.Module, observation_space: gym.spaces.Box) -> bool:
+    """Whether there is a fast network in the place of a module."""
+    return any(spec(module, observation_space) is not None for spec in (spec_of, dense_spec_of))
+
+
 class Place:
     """Where the fast models of one process are evaluated: at a copy of θ, in slots that keep what was computed there.
 
