@@ -487,6 +487,9 @@ def one_line(error: BaseException, directories: Iterable[Path] = ()) -> str:
         return (
             f"{several[1]}: several values need --multirun; did you mean {several[1]}={several[2].replace(',', '_')}?"
         )
+    launcher = re.search(r"Could not load 'hydra/launcher/(\w+)'", text)
+    if launcher:
+        check_launcher([f"hydra/launcher={launcher[1]}"])
     useless = ("See http", "object_type", "Set the environment")
     return "; ".join(
         line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(useless)
