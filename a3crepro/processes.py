@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, ClassVar
 
-from a3crepro.settings import UserError
+from a3crepro.settings import RunError, UserError
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -22,7 +22,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 class ProcessDied(Exception):
     """A process of the run raised an exception or was killed; the message has its traceback or signal.
 
-    The line alone of a mistake of the user's that only showed there.
+    The line alone of a mistake of the user's, or of an environment's, that only showed there.
     """
 
 
@@ -139,7 +139,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
         target(connection, *args)
         connection.send(_Finished())
     except BaseException as error:
-        text = f"failed: {error}" if isinstance(error, UserError) else f"failed:\n{traceback.format_exc()}"
+        text = f"failed: {error}" if isinstance(error, UserError | RunError) else f"failed:\n{traceback.format_exc()}"
         with contextlib.suppress(OSError):
             connection.send(_Failure(text))
         raise SystemExit(1) from None

@@ -31,6 +31,7 @@ import yaml
 
 from a3crepro.config import Config, build
 from a3crepro.plain import Tree, from_arrays, to_arrays
+from a3crepro.settings import RunError as RunError
 from a3crepro.settings import UserError
 
 EPISODES = ("frames", "seconds", "thread", "score", "episode_frames", "real_seconds")
@@ -48,10 +49,6 @@ PACKAGES = (
     "pydantic",
     "opencv-python-headless",
 )
-
-
-class RunError(Exception):
-    """A run cannot start or go on, through no mistake in the configuration (status 1)."""
 
 
 class InUse(RunError):

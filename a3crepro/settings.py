@@ -18,6 +18,14 @@ class UserError(Exception):
     """A mistake in the command or the configuration: one line that names the key and what is allowed (status 2)."""
 
 
+class RunError(Exception):
+    """A run cannot start or go on, through no mistake in the configuration: one line (status 1)."""
+
+
+class EnvironmentFault(RunError):
+    """An environment returned what nobody can learn from."""
+
+
 class Settings(BaseModel):
     """Immutable settings; an unknown key, a wrong type and a value out of range are refused."""
 
