@@ -14,7 +14,7 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.config import Config
-from a3crepro.environments._environment import Action, Spaces, spaces_of
+from a3crepro.environments._environment import Action, Spaces, finite, spaces_of
 from a3crepro.model import Answer, Model, Sizes, make_model
 from a3crepro.networks._network import seeded
 from a3crepro.optimizers._optimizer import annealed
@@ -333,17 +333,17 @@ class ActorLearner:
         """Takes the action that was decided on."""
         assert self._decision is not None
         action, state = self._decision
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        clip = self.config.env.reward_clip
+        observation, given, terminated, truncated, info = self.env.step(action)
+        reward, clip = finite(given, self.env), self.config.env.reward_clip
         rollout.observations.append(self.observation)
         rollout.actions.append(action)
-        rollout.rewards.append(float(reward) if clip is None else min(max(float(reward), -clip), clip))
+        rollout.rewards.append(reward if clip is None else min(max(reward, -clip), clip))
         rollout.discounts.append(0.0 if terminated else self.algo.gamma)
         rollout.terminal = terminated
         rollout.episode_ended = self._episode_ended = terminated or truncated
         self._observe(observation)
         self.state, self._decision = state, None
-        self._keep_score(float(reward), info.get("game_over", terminated or truncated))
+        self._keep_score(reward, info.get("game_over", terminated or truncated))
 
     def _keep_score(self, reward: float, game_over: bool) -> None:
         self._score += reward

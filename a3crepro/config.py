@@ -193,10 +193,12 @@ def _build_component(group: str, package: str, whole: Mapping[str, Any]) -> Sett
     values = whole[group]
     if not isinstance(values, Mapping) or "name" not in values:
         raise UserError(f"{group}: expected a choice of this group with a name, got {values!r}")
-    allowed = names(package)
-    if values["name"] not in allowed:
-        raise UserError(f"{group}.name: unknown name {values['name']!r}; allowed: {', '.join(allowed)}")
-    component: Settings = _checked(component_class(package, values["name"]), dict(values), (group,), whole)
+    try:
+        found = component_class(package, values["name"])
+    except LookupError:
+        allowed = ", ".join(names(package))
+        raise UserError(f"{group}.name: unknown name {values['name']!r}; allowed: {allowed}") from None
+    component: Settings = _checked(found, dict(values), (group,), whole)
     return component
 
 

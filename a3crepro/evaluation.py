@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from a3crepro.config import Config
-from a3crepro.environments._environment import Action, ActionSpace, random_action
+from a3crepro.environments._environment import Action, ActionSpace, finite, random_action
 from a3crepro.model import Sizes, make_model
 from a3crepro.networks._network import parameter_count, seeded
 from a3crepro.processes import Child
@@ -163,7 +163,7 @@ def play_episode(
         if show:
             show()
         observation, reward, terminated, truncated, info = env.step(policy.act(observation, rng))
-        score += float(reward)
+        score += finite(reward, env)
         if tell:
             tell(info)
         if terminated or truncated:

@@ -16,7 +16,7 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache
 
-from a3crepro.settings import names
+from a3crepro.settings import own_names
 
 MODULES = (
     "a3crepro.environments._picture",
@@ -73,7 +73,7 @@ def compile_all() -> None:
     notice = threading.Timer(3.0, print, ["compiling for this machine, once: some 15 seconds"], {"flush": True})
     notice.start()
     try:
-        for name in (*MODULES, *(f"a3crepro.optimizers.{name}" for name in names("a3crepro.optimizers"))):
+        for name in (*MODULES, *(f"a3crepro.optimizers.{name}" for name in own_names("a3crepro.optimizers"))):
             importlib.import_module(name)
     finally:
         notice.cancel()

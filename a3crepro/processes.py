@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from a3crepro.output import lasting_output
-from a3crepro.settings import UserError
+from a3crepro.settings import RunError, UserError
 from a3crepro.signals import SIGNALS, ignore_all
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -31,7 +31,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 class ProcessDied(Exception):
     """A process of the run raised an exception or was killed; the message has its traceback or signal.
 
-    The line alone of a mistake of the user's that only showed there.
+    The line alone of a mistake of the user's, or of an environment's, that only showed there.
     """
 
 
@@ -243,7 +243,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
             target(connection, *args)
         connection.send(_Finished())
     except BaseException as error:
-        text = f"failed: {error}" if isinstance(error, UserError) else f"failed:\n{traceback.format_exc()}"
+        text = f"failed: {error}" if isinstance(error, UserError | RunError) else f"failed:\n{traceback.format_exc()}"
         with contextlib.suppress(OSError):
             connection.send(_Failure(text))
         raise SystemExit(1) from None

@@ -34,6 +34,7 @@ from a3crepro.checkout import GitState, git_state
 from a3crepro.config import Config, build, course
 from a3crepro.machine import usable_cores
 from a3crepro.plain import Tree, from_arrays, to_arrays
+from a3crepro.settings import RunError as RunError
 from a3crepro.settings import UserError
 from a3crepro.shared_state import Learnt
 
@@ -54,10 +55,6 @@ PACKAGES = (
     "pydantic",
     "opencv-python-headless",
 )
-
-
-class RunError(Exception):
-    """A run cannot start or go on, through no mistake in the configuration (status 1)."""
 
 
 class InUse(RunError):

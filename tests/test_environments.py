@@ -6,19 +6,26 @@ import functools
 import math
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import ale_py
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from ale_py import roms
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
-from a3crepro.config import choices, compose
+from a3crepro.actor_learner import ActorLearner
+from a3crepro.config import Config, choices, compose
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS
+from a3crepro.evaluation import RandomPolicy, evaluate
+from a3crepro.settings import EnvironmentFault, UserError
+from a3crepro.training import initial_state
 
 ATARI_57 = [name for name in choices("env") if "/" not in name and not name.startswith(("gym", "labyrinth"))]
 MINATAR = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
@@ -545,6 +552,130 @@ def test_actions_that_do_not_count_from_0_are_shifted() -> None:
         env.reset(seed=0)
         rewards.append(env.step(action)[1])
     assert rewards == [5.0, 6.0, 7.0]
+
+
+class Given(gymnasium.Env):
+    """An environment that returns what it was given; a game is one step long."""
+
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, space: gymnasium.Space, first: Any, then: Any, reward: Any = 1.0) -> None:
+        self.observation_space, self.first, self.then, self.reward = space, first, then, reward
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        return self.first, {}
+
+    def step(self, action: Any) -> Any:
+        return self.then, self.reward, True, False, {}
+
+
+def given(space: gymnasium.Space, first: Any, then: Any, reward: Any = 1.0) -> Config:
+    """A configuration with an environment that returns this, as `Given-v0`."""
+    gymnasium.registry.pop("Given-v0", None)
+    gymnasium.register(
+        "Given-v0", lambda **options: Given(space, first, then, reward), disable_env_checker=True, order_enforce=False
+    )
+    return of_given()
+
+
+@functools.cache
+def of_given() -> Config:
+    """One for all of them: the environment is looked up when it is made."""
+    return compose("env=gym", "env.id=Given-v0", "network=mlp", "threads=1")
+
+
+HALF = np.array([0.5, 0.25], np.float16)
+
+
+@pytest.mark.parametrize(
+    ("space", "observation", "seen"),
+    [
+        (Box(0, 1, (2,), np.float16), HALF, [0.5, 0.25]),
+        (Box(0, 1, (2,), np.float64), HALF.astype(np.float64), [0.5, 0.25]),
+        (Box(-9, 9, (2,), np.int64), np.array([-3, 7]), [-3, 7]),
+        (Box(0, 1, (2,), np.bool_), np.array([True, False]), [1, 0]),
+        (Box(0, 1, (), np.float32), np.float32(0.5), [0.5]),
+        (Box(0, 1, (), np.float64), 0.5, [0.5]),
+        (Box(0, 1, (2,), np.float32), [0.5, 0.25], [0.5, 0.25]),
+        (MultiBinary(2), np.array([0, 1], np.int8), [0, 1]),
+        (Dict(a=Box(0, 1, (), np.float16), b=Box(0, 1, (1,), np.float64)), {"a": HALF[0], "b": HALF[1:]}, [0.5, 0.25]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_observations_of_any_type_are_vectors_of_float32(space: gymnasium.Space, observation: Any, seen: Any) -> None:
+    env = given(space, observation, observation).env.make(training=True)
+    for out in (env.reset(seed=0)[0], env.step(0)[0]):
+        assert out.dtype == env.observation_space.dtype == np.float32
+        assert out.shape == env.observation_space.shape == (len(seen),)
+        assert out.tolist() == seen
+
+
+def test_an_actor_learner_learns_from_a_number_alone() -> None:
+    config = given(Box(0, 1, (), np.float16), HALF[0], HALF[1])
+    shared = initial_state(config)
+    learner = ActorLearner(config, shared, 0, 0, lambda report: None)
+    before = shared.parameters.clone()
+    learner.segment()
+    assert not torch.equal(before, shared.parameters)
+
+
+def test_pictures_stay_bytes() -> None:
+    picture = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    env = given(Box(0, 255, (3, 4), np.uint8), picture, picture).env.make(training=True)
+    seen, _ = env.reset(seed=0)
+    assert seen.dtype == env.observation_space.dtype == np.uint8
+    assert (seen == picture).all() and seen is not picture
+
+
+def test_observations_without_a_component_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^env\.id: needs observations that make a vector.*\(0,\).*Given-v0'$"):
+        given(Box(0, 1, (0,), np.float32), np.zeros(0), np.zeros(0))
+        of_given.__wrapped__()
+
+
+@pytest.mark.parametrize("by", ["reset", "step"])
+@pytest.mark.parametrize("wrong", [HALF, HALF.reshape(1, 2), np.zeros((2, 2)), None], ids=["2", "1x2", "2x2", "none"])
+def test_an_observation_of_another_shape_than_the_space_s_is_told_in_one_line(by: str, wrong: Any) -> None:
+    right = np.zeros(4, np.float32)
+    first, then = (wrong, right) if by == "reset" else (right, wrong)
+    env = given(Box(0, 1, (4,), np.float32), first, then).env.make(training=True)
+    shape = re.escape(str(np.shape(wrong)))
+    said = rf"^Given-v0: {by} returned an observation of shape {shape}, its space has \(4,\)$"
+    with pytest.raises(EnvironmentFault, match=said):
+        env.reset(seed=0)
+        env.step(0)
+
+
+REWARDS = [3, np.float32(3), np.array(3.0), np.array([3.0]), np.array([[3]]), torch.tensor([3.0])]
+NO_REWARDS = [None, math.nan, math.inf, -np.inf, np.array([math.nan]), np.ones(2), np.zeros(0), "3", [[1.0, 2.0]], {}]
+
+
+def scored(config: Config) -> float:
+    (score,) = evaluate(config, RandomPolicy(Discrete(2)), 0, 0, 1)
+    return score
+
+
+def learnt(config: Config) -> float:
+    games: list[Any] = []
+    shared = initial_state(config)
+    ActorLearner(config, shared, 0, 0, games.append).segment()
+    return float(games[0].score)
+
+
+@pytest.mark.parametrize("way", [scored, learnt])
+@pytest.mark.parametrize("reward", REWARDS, ids=repr)
+def test_a_reward_is_any_one_number(reward: Any, way: Callable[[Config], float]) -> None:
+    score = way(given(Box(0, 1, (1,), np.float32), HALF[:1], HALF[:1], reward))
+    assert score == 3.0 and type(score) is float
+
+
+@pytest.mark.parametrize("way", [scored, learnt])
+@pytest.mark.parametrize("reward", NO_REWARDS, ids=repr)
+def test_a_reward_that_is_no_finite_number_is_told_in_one_line(reward: Any, way: Callable[[Config], float]) -> None:
+    with pytest.raises(EnvironmentFault) as caught:
+        way(given(Box(0, 1, (1,), np.float32), HALF[:1], HALF[:1], reward))
+    assert str(caught.value) == f"Given-v0: step returned the reward {reward!r}; needs one finite number"
 
 
 class DrawsNothing(CountsFromFive):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import json
 import signal
 import subprocess
@@ -10,9 +11,20 @@ from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 
+import gymnasium
 import numpy as np
 import pytest
-from helpers import Run
+from gymnasium.envs.classic_control import CartPoleEnv, PendulumEnv
+from gymnasium.wrappers import (
+    FrameStackObservation,
+    NormalizeObservation,
+    NormalizeReward,
+    StickyAction,
+    TimeAwareObservation,
+    TimeLimit,
+    TransformObservation,
+)
+from helpers import Noisy, Run, TellsNothing
 
 from a3crepro.actor_learner import ActorLearner
 from a3crepro.config import choices, compose
@@ -89,14 +101,60 @@ def test_with_sticky_actions_the_emulator_does_not_tell_its_whole_state():
     assert not compose("env=asterix", "env.repeat_action_probability=0.25").env.tells_its_state()
 
 
-@pytest.mark.parametrize("name", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1", "FrozenLake-v1", "CliffWalking-v1"])
+@pytest.mark.parametrize(
+    "name", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1", "FrozenLake-v1", "CliffWalking-v1", "Blackjack-v1"]
+)
 def test_classic_tasks_are_restored(name):
     check_restored(["env=gym", f"env.id={name}"], (1, 30, 150), 150)
 
 
+def replaced(env):
+    """An environment whose step is not that of its class."""
+    noise = np.random.default_rng(0)
+    step = env.step
+    env.step = lambda action: (*(out := step(action))[:1], noise.normal(), *out[2:])
+    return env
+
+
+class Longer(CartPoleEnv):
+    """May hold anything."""
+
+
+UNKNOWN = {
+    "Own": TellsNothing,
+    "Noisy": lambda: Noisy(CartPoleEnv()),
+    "FrameStack": lambda: FrameStackObservation(CartPoleEnv(), 2),
+    "Normalised": lambda: NormalizeObservation(CartPoleEnv()),
+    "Rewards": lambda: NormalizeReward(CartPoleEnv()),
+    "Time": lambda: TimeAwareObservation(TimeLimit(CartPoleEnv(), 500)),
+    "Sticky": lambda: StickyAction(CartPoleEnv(), 0.25),
+    "Transformed": lambda: TransformObservation(CartPoleEnv(), lambda seen: seen, CartPoleEnv().observation_space),
+    "Derived": Longer,
+    "Replaced": lambda: replaced(CartPoleEnv()),
+    "ReplacedInside": lambda: TimeLimit(replaced(CartPoleEnv()), 500),
+}
+KNOWN = {
+    "Bare": CartPoleEnv,
+    "Limited": lambda: TimeLimit(CartPoleEnv(), 500),
+    "Continuous": lambda: PendulumEnv(),
+}
+
+
+@pytest.mark.parametrize("name", [*UNKNOWN, *KNOWN])
+def test_a_resume_is_exact_only_where_each_layer_of_the_environment_is_known(name):
+    make = {**UNKNOWN, **KNOWN}[name]
+    gymnasium.register(env_id := f"a3crepro-tests/{name}-v0", lambda **options: make())
+    assert cartpole().model_copy(update={"id": env_id}).tells_its_state() == (name in KNOWN)
+
+
+@functools.cache
+def cartpole():
+    return compose("env=gym").env
+
+
 def test_a_run_says_where_its_resume_is_not_exact(tmp_path, capsys):
     words = ("execution=virtual_time", "threads=2", "frames=200", "network=mlp", "evaluation.episodes=0")
-    for env, exact in (("helpers:a3crepro-tests/TellsNothing-v0", False), ("CartPole-v1", True)):
+    for env, exact in (("helpers:a3crepro-tests/NoisyCartPole-v0", False), ("CartPole-v1", True)):
         directory = tmp_path / env.rpartition("/")[2]
         train(compose("env=gym", f"env.id={env}", *words), directory)
         assert ("cannot save its state" in capsys.readouterr().out) != exact

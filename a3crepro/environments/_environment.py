@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
@@ -14,6 +15,7 @@ from a3crepro.plain import Tree, is_plain
 from a3crepro.settings import (
     Component,
     Count,
+    EnvironmentFault,
     NonNegativeFloat,
     PositiveCount,
     PositiveFloat,
@@ -206,6 +208,27 @@ def random_action(space: ActionSpace, rng: np.random.Generator) -> Action:
     bounded = np.isfinite(space.low) & np.isfinite(space.high)
     low, high = np.where(bounded, space.low, 0), np.where(bounded, space.high, 0)
     return np.where(bounded, rng.uniform(low, high), rng.normal(size=space.shape)).astype(np.float32)
+
+
+def name_of(env: gym.Env[Any, Any]) -> str:
+    """The id that an environment is registered by, or else its class."""
+    return env.unwrapped.spec.id if env.unwrapped.spec else type(env.unwrapped).__name__
+
+
+def finite(reward: Any, env: gym.Env[Any, Any]) -> float:
+    """A reward of an environment's as a number; it may be an array of one, too.
+
+    Raises:
+      EnvironmentFault: it is no number, or not a finite one; the line names the environment.
+    """
+    if type(reward) is float and math.isfinite(reward):
+        return reward
+    array = np.asarray(reward)
+    number = float(array.item()) if array.size == 1 and array.dtype.kind in "biuf" else math.nan
+    if not math.isfinite(number):
+        shown = " ".join(repr(reward).split())[:100]
+        raise EnvironmentFault(f"{name_of(env)}: step returned the reward {shown}; needs one finite number")
+    return number
 
 
 def plain_attributes(owner: object, but: Collection[str] = ()) -> dict[str, Tree]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -12,15 +12,16 @@ import numpy as np
 from pydantic import field_validator
 
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import Scalable, plain_attributes, set_attributes
+from a3crepro.environments._environment import Scalable, name_of, plain_attributes, set_attributes
 from a3crepro.plain import Tree
+from a3crepro.settings import EnvironmentFault
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
 
-PLAIN = ("gymnasium.envs.classic_control", "gymnasium.envs.toy_text")
+PLAIN = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.")
 """Packages whose environments hold their state in plain attributes and one generator."""
-MUJOCO = "gymnasium.envs.mujoco"
+MUJOCO = "gymnasium.envs.mujoco."
 """And, beside these, in a simulation."""
 
 
@@ -44,7 +45,7 @@ class Gym(Scalable):
         try:
             if not _is_learnable(env.action_space):
                 raise ValueError(f"needs discrete actions or vectors of real numbers, has {env.action_space}")
-            if not env.observation_space.is_np_flattenable:
+            if not env.observation_space.is_np_flattenable or not gymnasium.spaces.flatdim(env.observation_space):
                 raise ValueError(f"needs observations that make a vector of one length, has {env.observation_space}")
         finally:
             env.close()
@@ -62,27 +63,16 @@ class Gym(Scalable):
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
-        actions = env.action_space
-        if isinstance(actions, gymnasium.spaces.Discrete) and actions.start != 0:
-            first = int(actions.start)
-            env = gymnasium.wrappers.TransformAction(
-                env, lambda action: action + first, gymnasium.spaces.Discrete(int(actions.n))
-            )
-        elif isinstance(actions, gymnasium.spaces.Box):
-            env = gymnasium.wrappers.TransformAction(env, _clipped_to(actions), _flat(actions))
+        if not _is_counted_from_0(env.action_space):
+            env = _Acting(env)
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
-        space = env.observation_space
-        assert isinstance(space, gymnasium.spaces.Box)
-        if space.dtype == np.float64:
-            space = gymnasium.spaces.Box(space.low.astype(np.float32), space.high.astype(np.float32))
-        # A rollout keeps its observations, and some environments write each into the same array.
-        return gymnasium.wrappers.TransformObservation(env, lambda values: np.array(values, space.dtype), space)
+        return _Seen(env)
 
     def state(self, env: gymnasium.Env[Any, Any]) -> Tree | None:
-        inner = env.unwrapped
-        if not type(inner).__module__.startswith((*PLAIN, MUJOCO)):
+        if not all(map(_is_known, _layers(env))):
             return None
+        inner = env.unwrapped
         return {
             "layers": [plain_attributes(layer) for layer in _layers(env)],
             "random": inner.np_random.bit_generator.state,
@@ -119,8 +109,60 @@ class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
             return super().render()
 
 
-def _clipped_to(space: gymnasium.spaces.Box) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda action: np.clip(action.reshape(space.shape), space.low, space.high)
+class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Takes actions as they are learnt: numbers from 0 on, or float32 vectors, of which it clips each component."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        space = env.action_space
+        if isinstance(space, gymnasium.spaces.Box):
+            low, high = (bound.ravel().astype(np.float32) for bound in (space.low, space.high))
+            self.action_space = gymnasium.spaces.Box(low, high)
+        else:
+            assert isinstance(space, gymnasium.spaces.Discrete)
+            self.action_space = gymnasium.spaces.Discrete(int(space.n))
+        self._space = space
+
+    def step(self, action: Any) -> Any:
+        if isinstance(space := self._space, gymnasium.spaces.Box):
+            return self.env.step(np.clip(action.reshape(space.shape), space.low, space.high))
+        return self.env.step(action + int(space.start))
+
+
+class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Shows observations as they are learnt from: arrays of the space's shape, uint8 or else float32.
+
+    Each is an array of its own: a rollout keeps them, and some environments write each into the same one.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        space = env.observation_space
+        assert isinstance(space, gymnasium.spaces.Box)
+        self._given = space.shape
+        self._dtype = np.dtype(np.uint8 if space.dtype == np.uint8 else np.float32)
+        self._shape = space.shape or (1,)
+        with np.errstate(over="ignore"):  # a bound beyond float32 is none
+            low, high = (bound.reshape(self._shape).astype(self._dtype) for bound in (space.low, space.high))
+        self.observation_space = gymnasium.spaces.Box(low, high, dtype=self._dtype.type)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._seen(observation, "reset"), info
+
+    def step(self, action: Any) -> Any:
+        observation, *others = self.env.step(action)
+        return self._seen(observation, "step"), *others
+
+    def _seen(self, observation: Any, by: str) -> np.ndarray:
+        values = np.array(observation, self._dtype)
+        if values.shape != self._given:
+            raise EnvironmentFault(
+                f"{name_of(self)}: {by} returned an observation of shape {values.shape}, its space has {self._given}"
+            )
+        return values.reshape(self._shape)
 
 
 def _is_learnable(space: gymnasium.Space[Any]) -> bool:
@@ -129,9 +171,8 @@ def _is_learnable(space: gymnasium.Space[Any]) -> bool:
     )
 
 
-def _flat(space: gymnasium.spaces.Box) -> gymnasium.spaces.Box:
-    """As it is learnt: a float32 vector."""
-    return gymnasium.spaces.Box(space.low.ravel().astype(np.float32), space.high.ravel().astype(np.float32))
+def _is_counted_from_0(space: gymnasium.Space[Any]) -> bool:
+    return isinstance(space, gymnasium.spaces.Discrete) and space.start == 0
 
 
 def _simulation(env: Any) -> Simulation:
@@ -147,3 +188,22 @@ def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
     while isinstance(env, gymnasium.Wrapper):
         env = env.env
         yield env
+
+
+def _is_known(layer: gymnasium.Env[Any, Any]) -> bool:
+    """Whether all of its state can be told; of classes from elsewhere, and derived ones, nothing is known."""
+    if not vars(layer).keys().isdisjoint({"step", "reset"}):  # others than those of its class
+        return False
+    return type(layer) in KNOWN or type(layer).__module__.startswith((*PLAIN, MUJOCO))
+
+
+KNOWN = (
+    gymnasium.wrappers.FlattenObservation,
+    gymnasium.wrappers.OrderEnforcing,
+    gymnasium.wrappers.PassiveEnvChecker,
+    gymnasium.wrappers.TimeLimit,
+    _Acting,
+    _Drawn,
+    _Seen,
+)
+"""Wrappers that hold their state, if they have any, in plain attributes."""
