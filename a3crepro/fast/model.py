@@ -40,6 +40,10 @@ def is_known(module: nn.Module, observation_space: gym.spaces.Box) -> bool:
     return any(spec(module, observation_space) is not None for spec in (spec_of, dense_spec_of))
 
 
+def _same(a: State, b: State) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
+
+
 class Place:
     """Where the fast models of one process are evaluated: at a copy of θ, in slots that keep what was computed there.
 
@@ -109,8 +113,7 @@ class Place:
             if state is not None and slot > first:
                 state = self.network.state_after(slot - 1, 0)
             held, before = self._held[slot]
-            same = before is None or state is None or np.array_equal(before, state)
-            if not same or not np.array_equal(held, observation):
+            if not (_same(held, observation) and _same(before, state)):
                 return False
         return True
 
