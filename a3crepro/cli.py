@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from a3crepro.settings import UserError
+from a3crepro.settings import RunError, UserError, check_python
 
 Default = TypeVar("Default", str, None)
 """What a word that is not in the command stands for."""
@@ -36,12 +36,15 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
     if usage and (asked or (needs_words and not sys.argv[1:])):
         print(usage)
         raise SystemExit(0 if asked else 2)
+    try:
+        check_python()
+    except RunError as error:
+        _end(str(error), 1)
     _end_at_once_on_signals("")  # until training begins, which has handlers of its own
     threading.excepthook = _told_by_main_thread
     from hydra.errors import HydraException
 
     from a3crepro.processes import ProcessDied
-    from a3crepro.run_directory import RunError
     from a3crepro.training import Stopped
 
     try:
