@@ -13,6 +13,10 @@ __all__ = ["compose", "load_policy", "train"]
 
 def __getattr__(name: str) -> Any:
     """`train`, `load_policy` and `compose` are imported when they are first used, so that a mistake is told at once."""
+    if name in __all__:
+        from a3crepro.settings import check_python
+
+        check_python()
     if name == "compose":
         from a3crepro.config import compose
 

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeVar
 
 from a3crepro import __version__
 from a3crepro.output import lasting_output
-from a3crepro.settings import UserError
+from a3crepro.settings import RunError, UserError, check_python
 from a3crepro.signals import handle
 
 Default = TypeVar("Default", str, None)
@@ -47,6 +47,10 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
         if "--version" in sys.argv[1:]:
             print(version_line())
             raise SystemExit(0)
+        try:
+            check_python()
+        except RunError as error:
+            _end(str(error), 1)
         _run(command)
 
 
@@ -83,7 +87,6 @@ def line_of(error: BaseException) -> tuple[str, int] | None:
 
     from a3crepro.config import one_line
     from a3crepro.processes import ProcessDied
-    from a3crepro.run_directory import RunError
     from a3crepro.training import Stopped
 
     match error:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import platform
+import sys
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -27,6 +29,16 @@ class RunError(Exception):
 
 class EnvironmentFault(RunError):
     """An environment returned what nobody can learn from."""
+
+
+def check_python() -> None:
+    """Refuses a Python on which Hydra fails in words that help nobody.
+
+    Raises:
+      RunError: it is too new.
+    """
+    if sys.version_info >= (3, 14):
+        raise RunError(f"needs Python 3.11 to 3.13: Hydra 1.3 does not run on {platform.python_version()}")
 
 
 class Settings(BaseModel):

@@ -107,6 +107,21 @@ def test_every_other_environment_composes(env: str) -> None:
     assert parameter_count(module) > 0
 
 
+@pytest.mark.parametrize("optimizer", ["shared_rmsprop", "rmsprop"])
+def test_small_tasks_of_gymnasium_s_have_a_rate_and_an_epsilon_of_their_own(optimizer: str) -> None:
+    own, papers = composed("env=gym", f"optimizer={optimizer}"), composed("env=breakout", f"optimizer={optimizer}")
+    assert (own.optimizer.lr, own.optimizer.epsilon) == (own.env.schedule.lr, own.env.schedule.rmsprop_epsilon)
+    assert (papers.optimizer.lr, papers.optimizer.epsilon) == (7e-4, 0.1)
+    assert own.optimizer.epsilon < 1e-3
+    given = composed("env=gym", f"optimizer={optimizer}", "optimizer.lr=0.25", "optimizer.epsilon=0.5", "algo.t_max=7")
+    assert (given.optimizer.lr, given.optimizer.epsilon, given.algo.max_steps) == (0.25, 0.5, 7)
+
+
+def test_a_rate_for_rmsprop_is_none_for_momentum() -> None:
+    of = [composed(f"env={env}", "optimizer=momentum_sgd").optimizer for env in ("gym", "breakout")]
+    assert of[0] == of[1]
+
+
 FITTING = [
     *(("breakout", network) for network in [*ATARI_NETWORKS, "mlp", "mlp_lstm"]),
     *(("minatar/asterix", network) for network in ["minatar", "mlp", "mlp_lstm"]),
@@ -291,18 +306,25 @@ def test_an_unknown_key_is_refused_at_every_level_with_those_allowed(overrides: 
         assert all(re.search(rf"\b{key}\b", message.partition("allowed")[2]) for key in known), message
 
 
+OPTIONAL = {  # keys that configurations of older runs do not have
+    *(("env", "schedule", key) for key in ("lr", "lr_anneal_frames", "rmsprop_epsilon")),
+    ("checkpoint", "copies_every"),
+}
+
+
 @pytest.mark.parametrize("overrides", VARIETY, ids=" ".join)
 def test_a_missing_key_is_named(overrides: tuple[str, ...]) -> None:
     plain = composed(*overrides).plain()
     for path, _ in leaves(plain):
         section = functools.reduce(lambda level, key: level[key], path[:-1], plain)
-        if path[-1] not in ("name", "lr_anneal_frames"):  # which configurations of older runs do not have
+        if path[-1] != "name" and path not in OPTIONAL:
             without = {key: value for key, value in section.items() if key != path[-1]}
             with pytest.raises(UserError, match=rf"^{re.escape('.'.join(path))}\b"):
                 build_with(plain, path[:-1], without) if path[:-1] else build(without)
 
 
-NULLABLE = {("optimizer", "anneal_frames"), ("env", "reward_clip"), ("env", "schedule", "lr_anneal_frames")}
+FRACTIONS = {("env", "reward_clip"), ("env", "schedule", "lr"), ("env", "schedule", "rmsprop_epsilon")}
+NULLABLE = {("optimizer", "anneal_frames"), ("env", "schedule", "lr_anneal_frames"), *FRACTIONS}
 WRONG: dict[type, list[Any]] = {
     bool: [0, 1, "true", "yes", None, [True], 1.0],
     int: ["2", True, None, [1], {"a": 1}, 2.5, math.nan, math.inf, "two"],
@@ -318,8 +340,7 @@ def test_a_wrong_type_is_refused_in_every_key(overrides: tuple[str, ...]) -> Non
     for path, value in leaves(plain):
         for wrong in WRONG[int if path in NULLABLE and value is None else type(value)]:
             nullable = path in NULLABLE and wrong is None
-            fraction_of_a_clip = path == ("env", "reward_clip") and wrong == 2.5
-            if not nullable and not fraction_of_a_clip:
+            if not nullable and not (path in FRACTIONS and wrong == 2.5):
                 mistake(plain, path, wrong)
 
 

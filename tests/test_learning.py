@@ -80,6 +80,16 @@ def test_the_first_commands_of_the_readme_learn_and_film(tmp_path):
     assert (tmp_path / "breakout.mp4").stat().st_size > 10_000
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("execution", ["hogwild", "virtual_time"])
+def test_the_first_thing_that_everybody_tries_is_solved_as_it_comes(tmp_path, execution):
+    config = compose(
+        "env=gym", f"execution={execution}", "seed=3", "evaluation.episodes=30", "logging.tensorboard=false"
+    )
+    assert (config.env.id, config.algo.name) == ("CartPole-v1", "a3c")
+    assert train(config, tmp_path)["score_mean"] >= 450  # of 500; chance: 22
+
+
 @pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])
 def test_one_thread_gives_the_same_run_to_the_bit(tmp_path, algo):
     """Everything but the times, whatever else the machine does and whenever evaluations are played."""

@@ -307,9 +307,9 @@ def test_a_finished_run_with_a_smaller_budget_stays_finished(tmp_path):
     with pytest.raises(UserError, match="has trained for 60, got 50"):
         RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=50"))
     with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=60")) as run:
-        assert run.summary() == {"frames": 60}
+        assert run.summary == {"frames": 60}
     with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=70")) as run:
-        assert run.summary() is None
+        assert run.summary is None
 
 
 def test_frames_are_the_schedule_where_anneal_frames_is_not_set(tmp_path):

@@ -19,6 +19,7 @@ import pytest
 from helpers import PATIENCE, SMALL, frames, meanwhile, summary, wait_until, whole_checkpoint
 
 from a3crepro import compose, machine, train
+from a3crepro.checkout import GitState
 from a3crepro.config import choices, runs_at_once
 from a3crepro.needs import check_needs
 from a3crepro.output import lasting_output
@@ -195,7 +196,7 @@ def test_cores_are_the_least_of_affinity_and_quota_everywhere(cgroups, line, fil
     cgroups(line, **files)
     assert machine.usable_cores() == cores
     assert runs_at_once("virtual_time", 16) == cores
-    assert this_start()["cores"] == circumstances.machine()["usable_cores"] == cores
+    assert this_start(GitState(None, None))["cores"] == circumstances.machine()["usable_cores"] == cores
     config = compose("env=toy/catch", "execution=synchronous", "threads=16")
     assert config.execution.process_count(config) == cores
 
@@ -328,8 +329,8 @@ def test_a_run_that_waits_for_its_evaluations_saves_and_stops_at_once(tmp_path, 
     began, counts = [], []
     evaluate = Training._evaluate
 
-    def count(self, frames, learnt):
-        evaluate(self, frames, learnt)
+    def count(self, *snapshot):
+        evaluate(self, *snapshot)
         counts.append(len(self.waiting))
 
     def stop():

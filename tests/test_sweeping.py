@@ -443,7 +443,7 @@ def test_without_a_word_a_sweep_tells_what_it_would_run_and_starts_nothing(tmp_p
     monkeypatch.setattr(sys, "argv", ["sweeps/many.py", *words])
     main(many)
     out = capsys.readouterr().out
-    assert "0 of 3 done, 3 missing" in out and "core-hours" in out
+    assert "0 of 3 done, 3 missing" in out and "core-minutes" in out
     assert shlex.join(["python", "sweeps/many.py", "scale=laptop", *words]) in out
     assert not (tmp_path / "runs").exists()
 

@@ -48,6 +48,10 @@ class Schedule(Settings):
     """The default of `algo.t_max`, the longest rollout, in agent steps."""
     entropy_beta: NonNegativeFloat
     """The default of `algo.entropy_beta`, A3C's weight of the entropy."""
+    lr: PositiveFloat | None = None
+    """The default of `optimizer.lr` with RMSProp; null: the optimizer's file has one."""
+    rmsprop_epsilon: PositiveFloat | None = None
+    """The default of `optimizer.epsilon` with RMSProp; null: the optimizer's file has one."""
     frames: Count
     """The default of `frames`, the training budget."""
     target_update_frames: PositiveCount
