@@ -303,11 +303,12 @@ def test_where_anneal_frames_is_set_frames_may_be_more_or_less_but_not_less_than
 def test_a_finished_run_with_a_smaller_budget_stays_finished(tmp_path):
     with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=60")) as run:
         run.save(checkpoint(30))
-        run.finish({"frames": 60}, np.zeros(1, np.int64))
+        summary = {**dict.fromkeys(a3crepro.run_directory.SUMMARY), "frames": 60}
+        run.finish(summary, np.zeros(1, np.int64))
     with pytest.raises(UserError, match="has trained for 60, got 50"):
         RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=50"))
     with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=60")) as run:
-        assert run.summary == {"frames": 60}
+        assert run.summary == summary
     with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=70")) as run:
         assert run.summary is None
 
