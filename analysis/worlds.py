@@ -127,7 +127,7 @@ def made_by(directory: str) -> str:
     """The command of a run, the last one, without where it was to be kept, and its commit."""
     start = starts_of(Path(directory))[-1]
     words = [word for word in start["command"] if not word.startswith("hydra.")]
-    return f"`{shlex.join(words)}`, commit {str(start['git_commit'])[:7]}."
+    return f"`{shlex.join(words)}`, commit {(start['git_commit'] or 'unknown')[:7]}."
 
 
 def main() -> None:
@@ -146,7 +146,7 @@ def main() -> None:
     where = circumstances()
     caption = (
         "Of one core: 5,000 pictures of 84x84, and as many random steps of four frames and a picture each, in 20 "
-        f"episodes. Commit {where['commit'][:7]}, {where['date'][:10]}, {where['cpu']}."
+        f"episodes. Commit {(where['commit'] or 'unknown')[:7]}, {where['date'][:10]}, {where['cpu']}."
     )
     caption = "\n\n".join([caption, *(f"In the picture: {made_by(directory)}" for directory in sys.argv[1:])])
     FIGURES.mkdir(exist_ok=True)

@@ -2,15 +2,30 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import sys
+from collections.abc import Generator
+
 import pytest
 import torch
 
 from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
 from a3crepro.config import Config, compose
+from a3crepro.settings import UserError
 from a3crepro.shared_state import SharedState
 from a3crepro.training import initial_state
 
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """The Control Suite cannot be installed on Python 3.13."""
+    try:
+        return (yield)
+    except (ImportError, UserError) as error:
+        if sys.version_info >= (3, 13) and "dm_control" in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 class Bench:
