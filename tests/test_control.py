@@ -639,7 +639,7 @@ def test_observations_of_every_kind_are_scaled_as_numpy_would(kind):
 
 
 def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
-    case = bench("env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", "threads=2")
+    case = bench("env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", "threads=2", "algo.t_max=5")
     a, b = case.learners
     for _ in range(3):
         a.segment()

@@ -346,7 +346,7 @@ def test_a_learning_rate_that_is_far_too_large_is_named_in_one_line(tmp_path, ex
 
 
 def test_a_gradient_that_is_not_finite_now_and_then_is_counted_and_reported(tmp_path, capsys):
-    found = train(faulty("SometimesNan", "frames=1000"), tmp_path)
+    found = train(faulty("SometimesNan", "frames=1000", "algo.t_max=5"), tmp_path)
     checkpoint = whole_checkpoint(tmp_path)
     refused = int(checkpoint.arrays["counters"][:, 2].sum())
     assert refused > 0

@@ -527,9 +527,8 @@ SCRIPTS = {
 FLAGS = {"staleness": ["--collect"]}
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "learning_rates" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
     """In a copy of the checkout's scripts, so that nothing is written into the checkout."""
     for part in ("sweeps", "analysis", "conf", "a3crepro", "hydra_plugins"):
