@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from a3crepro import __version__
-from a3crepro.output import lasting_output
+from a3crepro.output import UNWRITTEN, lasting_output
 from a3crepro.settings import RunError, UserError, check_python
 from a3crepro.signals import handle
 
@@ -38,9 +38,9 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
       usage: printed instead where the command line asks for help.
       needs_words: whether the usage is printed for an empty command line, too (status 2).
     """
-    with lasting_output():
+    asked = set(sys.argv[1:]) & {"-h", "--help"}
+    with lasting_output(notice="" if asked else UNWRITTEN):  # of a help text, who has read enough closes the rest
         write_whatever_the_locale()
-        asked = set(sys.argv[1:]) & {"-h", "--help"}
         if usage and (asked or (needs_words and not sys.argv[1:])):
             print(usage)
             raise SystemExit(0 if asked else 2)

@@ -57,8 +57,11 @@ class Lasting:
         os.close(null)
 
 
+UNWRITTEN = "standard output cannot be written"
+
+
 @contextlib.contextmanager
-def lasting_output(notice: str = "standard output cannot be written") -> Iterator[None]:
+def lasting_output(notice: str = UNWRITTEN) -> Iterator[None]:
     """Standard output and error outlive who reads them; where one was closed from the start, it leads nowhere."""
     for number in range(3):
         _fill(number)
