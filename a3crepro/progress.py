@@ -71,7 +71,9 @@ class Progress:
                 self._tensorboard.add_scalar(name, value, frames)
 
     def __enter__(self) -> Progress:
-        self.say(f"training in {self.directory}: {self.config.frames:,} frames, actor-learners: {self.config.threads}")
+        begun = self.shared.frames()
+        frames = f"{f'going on at {begun:,} of ' if begun else ''}{self.config.frames:,} frames"
+        self.say(f"training in {self.directory}: {frames}, actor-learners: {self.config.threads}")
         if self._live:
             self._live.start()
         return self

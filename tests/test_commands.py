@@ -413,15 +413,16 @@ def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows
     first = finished(tmp_path, *words, "frames=1000")
     assert first.wait() == 0, first.stderr
     assert 1000 <= summary(first.directory)["frames"] < 1000 + 2 * 5
-    before = files(tmp_path)
+    before, summary_frames = files(tmp_path), summary(first.directory)["frames"]
 
     status, said, _ = command(*words, "frames=1000")
     assert status == 0
     assert "is finished" in said
     assert files(tmp_path) == before
 
-    status, _, line = command(*words, "frames=2000")
+    status, said, line = command(*words, "frames=2000")
     assert status == 0, line
+    assert f"going on at {summary_frames:,} of 2,000 frames" in said
     assert 2000 <= summary(first.directory)["frames"] < 2000 + 2 * 5
     assert (first.directory / "episodes.csv").read_bytes().startswith(before["run/episodes.csv"])
     assert frames(first.directory)[-1] > 1500
