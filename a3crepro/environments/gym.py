@@ -39,7 +39,7 @@ class Gym(Scalable):
             if module:
                 importlib.import_module(module)
             gymnasium.spec(name)
-            env = _made(env_id)
+            env = made(env_id)
         except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
             raise ValueError(f"not an environment that can be made ({error})") from error
         try:
@@ -59,7 +59,7 @@ class Gym(Scalable):
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
         with warnings.catch_warnings():  # they were heard when the configuration was checked
             warnings.simplefilter("ignore")
-            env = _made(self.id, **options)
+            env = made(self.id, **options)
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
@@ -87,7 +87,12 @@ class Gym(Scalable):
             _simulation(env.unwrapped).set_state(state["simulation"])
 
 
-def _made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+def made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    """`gymnasium.make`, with the extra to install where MuJoCo is missing.
+
+    Raises:
+      ValueError: MuJoCo is missing.
+    """
     spec = gymnasium.registry.get(env_id.rpartition(":")[2])
     if spec is None or not str(spec.entry_point).startswith(MUJOCO):
         return gymnasium.make(env_id, **options)
