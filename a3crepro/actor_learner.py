@@ -1,11 +1,9 @@
-"""The actor-learner: synchronise, roll out, gradient, apply. One serves all methods, networks and environments."""
+"""The actor-learner: synchronise, roll out, gradient, update. One serves all methods, networks and environments."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +12,18 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.config import Config
-from a3crepro.environments._environment import Action, Spaces, finite, spaces_of
-from a3crepro.model import Answer, Model, Sizes, make_model
+from a3crepro.environments._environment import Spaces, finite, spaces_of
+from a3crepro.make_model import make_model
+from a3crepro.mathematics.returns import n_step_returns
+from a3crepro.model import Answer, Model, Sizes
 from a3crepro.networks._network import seeded
-from a3crepro.optimizers._optimizer import annealed
 from a3crepro.plain import Tree
-from a3crepro.scaling import Scaling, add_observation
+from a3crepro.reports import Copy, Episode, Report, Snapshot
+from a3crepro.rollout import Action, Rollout
+from a3crepro.scaling import NormaliseObservation
 from a3crepro.settings import UserError
-from a3crepro.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, TARGET, UPDATES, Learnt, SharedState
+from a3crepro.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, UPDATES, Moment, SharedState
+from a3crepro.update import Update
 
 PERSISTENT = 100
 """So many gradients in a row that are not finite end the run."""
@@ -29,69 +31,6 @@ PERSISTENT = 100
 
 class Interrupted(Exception):
     """The run is to stop, and a rollout that is a whole episode was not over: its actor-learner is where it began."""
-
-
-@dataclass(frozen=True)
-class Episode:
-    """A whole game of an actor-learner, reported at its end."""
-
-    frames: int
-    """T, over all actor-learners."""
-    thread: int
-    score: float
-    """Sum of the game's own, unclipped rewards."""
-    episode_frames: int
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """θ when T crossed a multiple of `evaluation.every`."""
-
-    frames: int
-    """The multiple."""
-    learnt: Learnt
-    share_above_epsilon: float | None = None
-    """Of the optimizer's statistics g at this moment, those above its ε; None where it has no ε."""
-
-
-@dataclass(frozen=True)
-class Copy:
-    """θ and g when T crossed a multiple of `checkpoint.copies_every`, to be kept."""
-
-    frames: int
-    """The multiple."""
-    learnt: Learnt
-    statistics: np.ndarray
-
-
-Report = Callable[[Episode | Snapshot | Copy], None]
-
-
-@dataclass
-class Rollout:
-    """Steps that follow one another in one episode."""
-
-    state: Any
-    """The recurrent state before the first step."""
-    frames_per_step: int
-    observations: list[np.ndarray] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
-    rewards: list[float] = field(default_factory=list)
-    """As the learner sees them: clipped, where the environment's settings say so."""
-    discounts: list[float] = field(default_factory=list)
-    """γ, or 0 where the state that was reached is terminal."""
-    terminal: bool = False
-    """The last state reached is terminal."""
-    episode_ended: bool = False
-    """The episode ended, at a terminal state or at a time limit."""
-
-    @property
-    def frames(self) -> int:
-        return len(self.actions) * self.frames_per_step
-
-    def is_complete(self, steps: int | None) -> bool:
-        """Whether it has so many steps (None: no number is enough), or the episode has ended."""
-        return self.episode_ended or (steps is not None and len(self.actions) >= steps)
 
 
 class Models(NamedTuple):
@@ -134,19 +73,23 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
 
 
 def share_above_epsilon(config: Config, shared: SharedState) -> float | None:
-    """Share of the optimizer's statistics g that exceed its ε; None where it has no ε."""
-    epsilon: float | None = getattr(config.optimizer, "epsilon", None)
-    return None if epsilon is None else shared.share_above(epsilon)
+    """Share of the optimizer's statistics g that exceed its ε; None for an optimizer without them."""
+    return config.optimizer.share_above_epsilon(shared.statistics.numpy())
 
 
-def step_size(config: Config, frames: int, norm: float) -> tuple[float, float]:
-    """The learning rate at T, and the factor that a gradient of this norm is clipped with."""
-    rate = annealed(config.optimizer.lr, frames, config.anneal_frames)
-    return rate, min(1.0, config.algo.max_gradient_norm / norm) if norm else 1.0
+class Selected(NamedTuple):
+    """What the policy selects in a state."""
+
+    action: Action
+    state: Any
+    """The recurrent state after it."""
 
 
 class ActorLearner:
     """One of the paper's threads: an environment, a copy θ' of the parameters, and a gradient.
+
+    Its loop, which an execution runs, is `apply(compute())`. Between the two halves of the loop's body, other
+    actor-learners may run.
 
     Args:
       config: the run's configuration.
@@ -164,130 +107,154 @@ class ActorLearner:
         shared: SharedState,
         thread: int,
         start: int,
-        report: Report,
+        report: Callable[[Report], None],
         models: Models | None = None,
     ) -> None:
-        self.algo, self.optimizer, self.shared = config.algo, config.optimizer, shared
+        self.algo, self.shared = config.algo, shared
         self.config, self.thread, self.seed, self.report = config, thread, config.seed, report
-        self.env = config.env.make(training=True)
+        self.own_env = self.env = config.env.make(training=True)
+        self.normalise = NormaliseObservation(self.env) if config.env.normalises else None
+        self.env = self.normalise or self.env
         self.rng = np.random.default_rng([config.seed, thread, start])
         self._env_seed: int | None = int(self.rng.integers(2**31))
         self.models = models or make_models(config, shared, spaces_of(self.env))
         self.model = self.models.model
-        self.global_frames = 0
+        # Autograd of the whole loss is the reference; without it, what an algorithm has in closed form is faster.
+        self.output_gradient = (
+            self.algo.autograd_output_gradient if self.model.uses_autograd else self.algo.output_gradient
+        )
+        self.moment, self.global_frames = shared.moment(), 0
         self.counters = shared.counters[thread].numpy()
         self.monitors = shared.monitors.numpy()
         self.statistics = shared.statistics[thread if len(shared.statistics) > 1 else 0].numpy()
+        self.update = Update(config, shared, self.statistics)
         self.staleness = shared.staleness[thread].numpy()
         self.sums = shared.sums[thread].numpy()
-        self._seen = np.zeros(self.sums.size)
-        self.scale = Scaling(self._seen)
         self._read_at: list[int] = []
+        self.state: Any = None
+        self._episode_ended = True
         self._not_finite_in_a_row = 0
-        self._decision: tuple[Action, Any] | None = None
-        self.can_be_interrupted = self.algo.max_steps is None and not config.execution.makes_one_update
+        self.next_action: Selected | None = None
+        self.can_be_interrupted = self.algo.rollout_steps is None and not config.execution.makes_one_update
         self._start_episode()
 
-    # ---- What the pseudocode says ------------------------------------------------------------------------------------
+    # ---- The loop's body ---------------------------------------------------------------------------------------------
 
     def compute(self) -> Rollout:
-        """The first half of the loop's body: see `Algorithm.compute`.
+        """The first half: acts, and adds to dθ. Writes nothing that is shared.
 
         Raises:
           Interrupted: the run is to stop, and a whole episode would take long.
         """
         if not self.can_be_interrupted:
-            return self.algo.compute(self)
+            return self.compute_at(self.shared.moment())
         before = copy.deepcopy(self.get_state())
         try:
-            return self.algo.compute(self)
+            return self.compute_at(self.shared.moment())
         except Interrupted:
             self.set_state(before)
             raise
 
-    def write(self, rollout: Rollout) -> None:
-        """The other half: see `Algorithm.write`."""
-        self.algo.write(self, rollout)
+    def compute_at(self, moment: Moment) -> Rollout:
+        """The same, with T and the scale of observations as they were at this moment."""
+        self.synchronise(moment)  # θ' ← θ
+        rollout = self.roll_out(self.algo.rollout_steps)
+        returns = n_step_returns(rollout.rewards, rollout.discounts, self.bootstrap(rollout))
+        outputs = self.accumulate(rollout, returns)  # dθ ← dθ + ∂loss/∂θ'
+        self.monitors[self.thread] = self.algo.metric(outputs, self)
+        return rollout
 
-    def segment(self) -> None:
+    def apply(self, rollout: Rollout) -> None:
+        """The second half: counts frames, and updates θ and θ⁻ if the method does so after this rollout."""
+        self.count(rollout.frames)
+        due = self.algo.update_is_due(self.own_steps, rollout)
+        self.update.in_order(self.update_parameters if due else lambda: None, self.update.update_target)
+
+    def iterate(self) -> None:
         """Once through the body of the method's loop."""
-        self.write(self.compute())
+        self.apply(self.compute())
 
-    def synchronise(self) -> None:
-        """Reads T and, for a method with a thread copy, θ' ← θ."""
-        self.read_shared(self.shared.frames())
+    def synchronise(self, moment: Moment) -> None:
+        """θ' ← θ for a method with a thread copy; takes note of what else was read."""
+        self.begin_at(moment)
         self.model.synchronise()
+
+    def begin_at(self, moment: Moment) -> None:
+        """Takes note of T, of the number of updates, and of the scale of observations."""
+        self.moment, self.global_frames = moment, moment.frames
+        self._read_at.append(moment.updates)
 
     def roll_out(self, steps: int | None) -> Rollout:
         """Acts for this many steps, or to the end of the episode; None: always to the end."""
-        rollout = self.begin()
+        rollout = self.begin_rollout()
         while not rollout.is_complete(steps):
             if self.can_be_interrupted and self.shared.stopping:
                 raise Interrupted
-            self.decide()
-            self.step(rollout)
+            self.step(rollout, self.next_action or self.select_action())
         return rollout
 
-    def begin(self) -> Rollout:
-        """A rollout without a step yet; in a new episode, where the last one ended."""
+    def begin_rollout(self) -> Rollout:
+        """A rollout without a step yet, in a new episode if the last one ended."""
         if self._episode_ended:
             self._start_episode()
-        if self._seen.size and (scale := self.current_scale()) is not self.scale:
-            self.scale, self.observation = scale, scale(self._unscaled)
+        if self.normalise and self.moment.scale is not self.normalise.scale:
+            self.observation = self.normalise.renew(self.moment.scale)
         return Rollout(self.state, self.config.env.frames_per_step)
 
-    def decide(self) -> Action:
-        """The action in the current state: chosen once, and taken by the next step."""
-        if self._decision is None:
-            self.decide_from(*self.ask(self.model))
-        assert self._decision is not None
-        return self._decision[0]
+    def select_action(self) -> Selected:
+        """What the policy selects in the current state."""
+        outputs, state = self.forward(self.model)
+        return Selected(self.algo.select_action(outputs, self), state)
 
-    def decide_from(self, outputs: Outputs, state: Any) -> None:
-        """Chooses from the network's outputs for the current state; `state` is the recurrent one after it."""
-        self._decision = self.algo.choose(outputs, self), state
+    def step(self, rollout: Rollout, selected: Selected) -> None:
+        """Takes an action, and adds the step to the rollout."""
+        observation, given, terminated, truncated, info = self.env.step(selected.action)
+        reward, clip = finite(given, self.env), self.config.env.reward_clip
+        rollout.observations.append(self.observation)
+        rollout.actions.append(selected.action)
+        rollout.rewards.append(reward if clip is None else min(max(reward, -clip), clip))
+        rollout.discounts.append(0.0 if terminated else self.algo.gamma)
+        rollout.terminal = terminated
+        rollout.episode_ended = self._episode_ended = terminated or truncated
+        self.observation, self.state, self.next_action = observation, selected.state, None
+        self._keep_score(reward, info.get("game_over", terminated or truncated))
 
-    def outputs(self) -> Outputs:
-        """The network's outputs for the current state, at θ'."""
-        return self.ask(self.model)[0]
+    def bootstrap(self, rollout: Rollout) -> float:
+        """The value of the state that the rollout ends in."""
+        if rollout.terminal or self.algo.rollout_steps is None:
+            return 0.0
+        if self.algo.bootstraps_from_next_action:
+            self.next_action = self.select_action()  # a', which the next step takes
+        model = self.models.target if self.algo.bootstraps_from_target else self.model
+        assert model is not None
+        outputs, _ = self.forward(model)  # of the target network, with LSTM cells, in the state of θ'
+        return self.algo.bootstrap_value(outputs, self.next_action and self.next_action.action)
 
-    def target_outputs(self) -> Outputs:
-        """The target network's outputs for the current state, at θ⁻ (and, with LSTM cells, in the state of θ')."""
-        assert self.models.target is not None
-        return self.ask(self.models.target)[0]
-
-    def ask(self, model: Model) -> Answer:
+    def forward(self, model: Model) -> Answer:
         """A model's outputs for the current state, and the recurrent state after it."""
         return model.outputs(self.observation, self.state)
 
-    def accumulate(self, rollout: Rollout, returns: np.ndarray) -> dict[str, np.ndarray]:
+    def accumulate(self, rollout: Rollout, returns: np.ndarray) -> Outputs:
         """dθ ← dθ + ∂loss/∂θ', for these returns of the rollout's states; returns the network's outputs there."""
-        return self.model.accumulate(rollout.observations, rollout.actions, returns, rollout.state, self.algo)
+        outputs = self.model.rollout_outputs(rollout)
+        self.model.backward(self.output_gradient(outputs, np.asarray(rollout.actions), returns))
+        return outputs
 
     def count(self, frames: int) -> None:
         """T ← T + frames."""
         self.counters[FRAMES] += frames
-        if self._seen.size:
-            self.sums += self._seen
-            self._seen[:] = 0
+        if self.normalise:
+            self.sums += self.normalise.seen
+            self.normalise.seen[:] = 0
 
-    def apply(self) -> None:
-        """Asynchronous update of θ with dθ, clipped; then dθ ← 0. What is not finite is counted and never applied."""
-        norm = self.model.gradient_norm()
+    def update_parameters(self) -> None:
+        """Asynchronous update of θ with dθ; then dθ ← 0."""
         self.count_staleness()
-        if math.isfinite(norm):
-            self.model.update(self.optimizer, self.statistics, *step_size(self.config, self.global_frames, norm))
-        self.count_update(math.isfinite(norm))
+        self.count_update(self.update.apply(self.model, self.global_frames))
         self.model.clear_gradient()
         self.snapshot()
 
-    def update_target(self) -> None:
-        """θ⁻ ← θ where T has crossed a multiple of I_target."""
-        interval = self.algo.target_interval
-        if interval is not None and self.shared.crossed(TARGET, interval) is not None:
-            self.shared.update_target()
-
-    # ---- What it does not say ----------------------------------------------------------------------------------------
+    # ---- Around it ---------------------------------------------------------------------------------------------------
 
     @property
     def own_frames(self) -> int:
@@ -299,51 +266,14 @@ class ActorLearner:
         """t: agent steps of this actor-learner alone."""
         return self.own_frames // self.config.env.frames_per_step
 
-    def read_shared(self, frames: int) -> None:
-        """Takes note of T, and of how many updates θ has had."""
-        self.global_frames = frames
-        self._read_at.append(self.shared.updates())
-
-    def current_scale(self) -> Scaling:
-        """What scales observations, from what all actor-learners have seen."""
-        return self.shared.scale()
-
-    def monitor(self, value: float) -> None:
-        """Shows a number (the policy's entropy, ε) on the screen."""
-        self.monitors[self.thread] = value
-
     def _start_episode(self) -> None:
-        observation, _ = self.env.reset(seed=self._env_seed)
-        self._observe(observation)
+        self.observation, _ = self.env.reset(seed=self._env_seed)
         if self._env_seed is not None:
             self._score, self._game_frames = 0.0, 0
         self._env_seed = None
         self.state = self.model.initial_state()
-        self._decision = None
+        self.next_action = None
         self._episode_ended = False
-
-    def _observe(self, observation: np.ndarray) -> None:
-        """Takes note of the state that was reached."""
-        if self._seen.size:
-            self._unscaled = observation
-            add_observation(observation, self._seen)
-        self.observation = self.scale(observation)
-
-    def step(self, rollout: Rollout) -> None:
-        """Takes the action that was decided on."""
-        assert self._decision is not None
-        action, state = self._decision
-        observation, given, terminated, truncated, info = self.env.step(action)
-        reward, clip = finite(given, self.env), self.config.env.reward_clip
-        rollout.observations.append(self.observation)
-        rollout.actions.append(action)
-        rollout.rewards.append(reward if clip is None else min(max(reward, -clip), clip))
-        rollout.discounts.append(0.0 if terminated else self.algo.gamma)
-        rollout.terminal = terminated
-        rollout.episode_ended = self._episode_ended = terminated or truncated
-        self._observe(observation)
-        self.state, self._decision = state, None
-        self._keep_score(reward, info.get("game_over", terminated or truncated))
 
     def _keep_score(self, reward: float, game_over: bool) -> None:
         self._score += reward
@@ -360,10 +290,10 @@ class ActorLearner:
         self._read_at.clear()
 
     def count_update(self, finite: bool) -> None:
-        """Counts an update, or one that was refused.
+        """Counts an update, or a gradient that was not finite and therefore not applied.
 
         Raises:
-          UserError: too many in a row were refused.
+          UserError: too many in a row were not finite.
         """
         self.counters[UPDATES if finite else NOT_FINITE] += 1
         self._not_finite_in_a_row = 0 if finite else self._not_finite_in_a_row + 1
@@ -389,14 +319,15 @@ class ActorLearner:
 
     def get_state(self) -> Tree:
         """Everything that is not shared, between two halves of the loop's body."""
+        selected = self.next_action
         return {
-            "env": self.config.env.state(self.env),
+            "env": self.config.env.state(self.own_env),
             "env_seed": self._env_seed,
             "random": self.rng.bit_generator.state,
-            "observation": self._unscaled if self._seen.size else self.observation,
-            "seen": self._seen,
+            "observation": self.observation,
+            "normalise": self.normalise and self.normalise.get_state(),
             "state": _plain(self.state),
-            "decision": None if self._decision is None else (self._decision[0], _plain(self._decision[1])),
+            "next_action": selected and (selected.action, _plain(selected.state)),
             "gradient": self.model.get_state(),
             "numbers": {name: getattr(self, name) for name in self.NUMBERS},
         }
@@ -404,7 +335,7 @@ class ActorLearner:
     NUMBERS = ("global_frames", "_read_at", "_score", "_game_frames", "_episode_ended", "_not_finite_in_a_row")
 
     def set_state(self, tree: Tree) -> None:
-        """Goes on from there; where the environment could not tell its state, with a new game."""
+        """Goes on from there; if the environment could not save its state, with a new episode."""
         self.rng.bit_generator.state = tree["random"]
         if tree["gradient"] is not None:
             self.model.set_state(tree["gradient"])
@@ -414,12 +345,13 @@ class ActorLearner:
             self._env_seed = int(self.rng.integers(2**31))
             self._start_episode()
             return
-        self.config.env.restore(self.env, tree["env"])
-        self._env_seed, self._unscaled, self._seen[:] = tree["env_seed"], tree["observation"], tree["seen"]
-        self.observation = self.scale(self._unscaled)
+        self.config.env.restore(self.own_env, tree["env"])
+        self._env_seed, self.observation = tree["env_seed"], tree["observation"]
+        if self.normalise:
+            self.normalise.set_state(tree["normalise"])
         self.state = self._recurrent(tree["state"])
-        decision = tree["decision"]
-        self._decision = None if decision is None else (decision[0], self._recurrent(decision[1]))
+        selected = tree["next_action"]
+        self.next_action = selected and Selected(selected[0], self._recurrent(selected[1]))
 
     def _recurrent(self, state: np.ndarray | None) -> Any:
         """A recurrent state as this network has it."""

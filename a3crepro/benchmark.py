@@ -17,7 +17,7 @@ from typing import Any
 
 from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.config import Config, compose
-from a3crepro.execution._execution import Origin
+from a3crepro.execution._execution import Execution, Origin
 from a3crepro.kernels import compile_all
 from a3crepro.machine import usable_cores
 from a3crepro.needs import check_needs
@@ -80,7 +80,9 @@ def measure_training(config: Config, seconds: float) -> dict[str, Any]:
     first_update = start = None
     steps, peak = 0, 0
     last_look = 0.0
-    for _ in config.execution.run(config, shared, Origin()):
+    execution = config.execution
+    assert isinstance(execution, Execution)
+    for _ in execution.run(config, shared, Origin()):
         now = time.monotonic()
         if first_update is None and shared.updates():
             first_update = now
@@ -143,7 +145,7 @@ def _pss(pid: int, part: str) -> int:
 
 def emulator_speed(config: Config, seconds: float) -> float:
     """Agent steps a second of as many processes as train, doing nothing but random actions."""
-    processes = config.execution.process_count(config)
+    processes = config.processes
     children = [Child(f"emulator {number}", _emulate, config, number) for number in range(processes)]
     try:
         gather(children)  # all have made their environments

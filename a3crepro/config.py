@@ -15,9 +15,10 @@ import math
 import os
 import re
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -39,11 +40,19 @@ from pydantic import Field, SerializeAsAny, ValidationError
 
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.environments._environment import Environment
-from a3crepro.execution._execution import Execution
 from a3crepro.machine import usable_cores
 from a3crepro.networks._network import Network
 from a3crepro.optimizers._optimizer import Optimizer
-from a3crepro.settings import Count, PositiveCount, PositiveFloat, Settings, UserError, component_class, names
+from a3crepro.settings import (
+    Component,
+    Count,
+    PositiveCount,
+    PositiveFloat,
+    Settings,
+    UserError,
+    component_class,
+    names,
+)
 
 GROUPS = {  # configuration group: the package whose modules are its components
     "algo": "a3crepro.algorithms",
@@ -87,6 +96,24 @@ class Logging(Settings):
     """Write the scores and the speed for TensorBoard, too."""
 
 
+class ExecutionSettings(Component, ABC):
+    """Settings of a way to run actor-learners; what runs them is `a3crepro.execution`."""
+
+    makes_one_update: ClassVar[bool] = False
+    """Whether the gradients of all actor-learners make one update: an optimizer then needs one set of statistics."""
+
+    @abstractmethod
+    def is_exact(self, threads: int) -> bool:
+        """Whether a run is repeatable to the bit, also when it is stopped and goes on.
+
+        The latter where the environment can tell its state, too: see `Environment.tells_its_state`.
+        """
+
+    @abstractmethod
+    def process_count(self, threads: int) -> int:
+        """Processes in which so many actor-learners run."""
+
+
 class Config(Settings):
     """One training run."""
 
@@ -94,7 +121,7 @@ class Config(Settings):
     env: SerializeAsAny[Environment]
     network: SerializeAsAny[Network]
     optimizer: SerializeAsAny[Optimizer]
-    execution: SerializeAsAny[Execution]
+    execution: SerializeAsAny[ExecutionSettings]
     evaluation: Evaluation
     checkpoint: Checkpointing
     logging: Logging
@@ -104,6 +131,16 @@ class Config(Settings):
     """The budget, in environment frames, over all actor-learners together."""
     seed: Annotated[Count, Field(lt=2**63)]
     """Everything random in a run is drawn from this number."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the run is repeatable to the bit, if the environment can tell its state."""
+        return self.execution.is_exact(self.threads)
+
+    @property
+    def processes(self) -> int:
+        """Processes in which the actor-learners run."""
+        return self.execution.process_count(self.threads)
 
     @property
     def anneal_frames(self) -> int:

@@ -19,7 +19,8 @@ import torch
 
 from a3crepro.config import Config
 from a3crepro.environments._environment import Action, ActionSpace, finite, random_action
-from a3crepro.model import Sizes, make_model
+from a3crepro.make_model import make_model
+from a3crepro.model import Sizes
 from a3crepro.networks._network import parameter_count, seeded
 from a3crepro.processes import Child
 from a3crepro.scaling import Scaling

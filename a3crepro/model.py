@@ -7,31 +7,30 @@ the networks that it knows.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from a3crepro.environments._environment import Action
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.networks._network import view_as_parameters
 from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.plain import Tree
+from a3crepro.rollout import Rollout
 
-if TYPE_CHECKING:
-    from a3crepro.actor_learner import Rollout
-    from a3crepro.algorithms._algorithm import Algorithm
-
-
+Gradients = Mapping[str, np.ndarray]
+"""∂loss/∂outputs, [T, width] for each head."""
 Answer = tuple[dict[str, np.ndarray], Any]
 """The vector of each head for an observation, and the recurrent state after it."""
 
 
 class Model(Protocol):
     """What an actor-learner needs of a network."""
+
+    uses_autograd: ClassVar[bool]
+    """Whether its outputs are differentiated by PyTorch's autograd."""
 
     def sibling(self) -> Model:
         """A model at the same parameters, with a gradient of its own, for another actor-learner of this process.
@@ -48,26 +47,15 @@ class Model(Protocol):
     def outputs(self, observation: np.ndarray, state: Any) -> Answer:
         """The answer for one observation; its vectors are good until the next call."""
 
-    def accumulate(
-        self,
-        observations: Sequence[np.ndarray],
-        actions: Sequence[Action],
-        returns: np.ndarray,
-        state: Any,
-        algo: Algorithm,
-    ) -> dict[str, np.ndarray]:
-        """dθ ← dθ + ∂loss/∂θ'.
+    def rollout_outputs(self, rollout: Rollout) -> dict[str, np.ndarray]:
+        """The outputs for a rollout's states, [T, width] for each head, at the parameters at which it acted.
 
         Args:
-          observations: s_0 … s_{T-1}, of which `outputs` was asked in this order since `synchronise`.
-          actions: a_0 … a_{T-1}.
-          returns: the targets or returns of these states, float32 [T].
-          state: the recurrent state before s_0; the gradient is cut there.
-          algo: whose loss it is.
-
-        Returns:
-          The outputs for these states, [T, width] for each head.
+          rollout: of whose observations `outputs` was asked in this order since `synchronise`.
         """
+
+    def backward(self, gradients: Gradients) -> None:
+        """dθ ← dθ + ∂loss/∂θ', for the rollout of the last `rollout_outputs`, and cut at its first recurrent state."""
 
     def gradient_norm(self) -> float:
         """L2 norm of dθ."""
@@ -75,8 +63,16 @@ class Model(Protocol):
     def full_gradient(self) -> np.ndarray:
         """dθ, as a flat vector."""
 
-    def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
-        """One step of the optimizer on the shared θ with dθ times `scale`."""
+    def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float, step: int) -> None:
+        """One step of the optimizer on the shared θ with dθ times `scale`.
+
+        Args:
+          optimizer: whose equation it is.
+          statistics: of the optimizer, float32 [vectors, n].
+          rate: the learning rate.
+          scale: by which the gradient is clipped.
+          step: number of the update, from 1.
+        """
 
     def clear_gradient(self) -> None:
         """dθ ← 0."""
@@ -103,8 +99,11 @@ class Batch(Model, Protocol):
         The vectors are good until the next `synchronise`.
         """
 
-    def accumulate_all(self, rollouts: Sequence[Rollout], returns: Sequence[np.ndarray], algo: Algorithm) -> None:
-        """dθ ← dθ + ∂loss/∂θ' of a rollout of each lane, of whose states `outputs_of` was asked since `synchronise`."""
+    def rollouts_outputs(self, rollouts: Sequence[Rollout]) -> list[dict[str, np.ndarray]]:
+        """`rollout_outputs` of a rollout of each lane, of whose states `outputs_of` was asked since `synchronise`."""
+
+    def backward_all(self, gradients: Sequence[Gradients]) -> None:
+        """dθ ← dθ + ∂loss/∂θ' of the rollouts of the last `rollouts_outputs`."""
 
 
 class ModuleModel:
@@ -115,6 +114,8 @@ class ModuleModel:
       theta: the shared parameters, float32 [n].
       copy: whether the module stands at a copy θ' of its own, or at θ itself.
     """
+
+    uses_autograd: ClassVar[bool] = True
 
     def __init__(self, module: nn.Module, theta: Tensor, copy: bool) -> None:
         self.module, self.theta, self.has_copy = module, theta, copy
@@ -139,20 +140,20 @@ class ModuleModel:
         outputs, state = self.module(torch.from_numpy(observation)[None], state)
         return {name: output[0].numpy() for name, output in outputs.items()}, state
 
-    def accumulate(
-        self,
-        observations: Sequence[np.ndarray],
-        actions: Sequence[Action],
-        returns: np.ndarray,
-        state: Tensor | None,
-        algo: Algorithm,
-    ) -> dict[str, np.ndarray]:
+    def rollout_outputs(self, rollout: Rollout) -> dict[str, np.ndarray]:
+        self._use_own_gradient()
+        self._outputs, _ = self.module(torch.from_numpy(np.stack(rollout.observations)), rollout.state)
+        return {name: output.detach().numpy() for name, output in self._outputs.items()}
+
+    def backward(self, gradients: Gradients) -> None:
+        outputs = [self._outputs[name] for name in gradients]
+        torch.autograd.backward(outputs, [torch.from_numpy(gradient) for gradient in gradients.values()])
+
+    def _use_own_gradient(self) -> None:
+        """Lets autograd add to this model's gradient, if the module's is a sibling's."""
         first = next(self.module.parameters()).grad
-        if first is None or first.data_ptr() != self.gradient.data_ptr():  # the module's gradient is a sibling's
+        if first is None or first.data_ptr() != self.gradient.data_ptr():
             view_as_parameters(self.module, self.parameters, self.gradient)
-        outputs, _ = self.module(torch.from_numpy(np.stack(observations)), state)
-        algo.loss(outputs, torch.from_numpy(np.asarray(actions)), torch.from_numpy(returns)).backward()  # type: ignore[no-untyped-call]
-        return {name: output.detach().numpy() for name, output in outputs.items()}
 
     def gradient_norm(self) -> float:
         return l2_norm(self.gradient.numpy())  # torch's own norm of float32 is off by 4e-5
@@ -160,10 +161,10 @@ class ModuleModel:
     def full_gradient(self) -> np.ndarray:
         return self.gradient.numpy()
 
-    def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
+    def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float, step: int) -> None:
         if scale != 1.0:
             self.gradient.mul_(scale)
-        optimizer.update(self.theta.numpy(), self.gradient.numpy(), statistics, rate)
+        optimizer.update(self.theta.numpy(), self.gradient.numpy(), statistics, rate, step)
 
     def clear_gradient(self) -> None:
         self.gradient.zero_()
@@ -193,14 +194,28 @@ class ModuleBatch(ModuleModel):
             lane: ({name: output[i].numpy() for name, output in outputs.items()}, None) for i, lane in enumerate(asked)
         }
 
-    def accumulate_all(self, rollouts: Sequence[Rollout], returns: Sequence[np.ndarray], algo: Algorithm) -> None:
-        if any(rollout.state is not None for rollout in rollouts):
-            for rollout, theirs in zip(rollouts, returns, strict=True):
-                self.accumulate(rollout.observations, rollout.actions, theirs, rollout.state, algo)
-            return
+    def rollouts_outputs(self, rollouts: Sequence[Rollout]) -> list[dict[str, np.ndarray]]:
+        if self._recurrent:
+            found = [(self.rollout_outputs(rollout), self._outputs) for rollout in rollouts]
+            self._each = [tensors for _, tensors in found]
+            return [outputs for outputs, _ in found]
         observations = [observation for rollout in rollouts for observation in rollout.observations]
-        actions = [action for rollout in rollouts for action in rollout.actions]
-        self.accumulate(observations, actions, np.concatenate(returns), None, algo)
+        outputs = self.rollout_outputs(Rollout(None, 1, observations))
+        edges = np.cumsum([len(rollout.actions) for rollout in rollouts])[:-1]
+        parts = {name: np.split(output, edges) for name, output in outputs.items()}
+        return [{name: part[lane] for name, part in parts.items()} for lane in range(len(rollouts))]
+
+    def backward_all(self, gradients: Sequence[Gradients]) -> None:
+        if self._recurrent:
+            for outputs, gradient in zip(self._each, gradients, strict=True):
+                self._outputs = outputs
+                self.backward(gradient)
+        else:
+            self.backward({name: np.concatenate([each[name] for each in gradients]) for name in gradients[0]})
+
+    @property
+    def _recurrent(self) -> bool:
+        return self.initial_state() is not None
 
 
 class Sizes(NamedTuple):
@@ -212,25 +227,3 @@ class Sizes(NamedTuple):
     """States whose gradients are summed; 0: none."""
     lanes: int = 0
     """Actor-learners that act together; 0: one after another."""
-
-
-def make_model(
-    module: nn.Module,
-    observation_space: gym.spaces.Box,
-    theta: Tensor,
-    version: Callable[[], int] | None,
-    sizes: Sizes,
-    implementation: str,
-) -> Model:
-    """The fast path where it is asked for and knows the network, else the module itself; a `Batch`, where it has lanes.
-
-    `version` is a number that changes whenever θ does, for a model at the shared θ; None for one at a copy θ'.
-    """
-    from a3crepro.fast.model import FastBatch, FastModel, Place, network_for
-
-    fast = implementation == "fast"
-    network = network_for(module, observation_space, sizes.slots, max(1, sizes.lanes)) if fast else None
-    if network is None:
-        return (ModuleBatch if sizes.lanes else ModuleModel)(module, theta, copy=version is None)
-    place = Place(network, theta.numpy(), version)
-    return (FastBatch if sizes.lanes else FastModel)(place, sizes.steps)

@@ -56,7 +56,7 @@ def _check_memory(config: Config, shared: SharedState) -> None:
                 f"{steps_key}: a rollout of {steps:,} steps takes {_told(steps * a_step)} of memory in each of "
                 f"{config.threads} actor-learners; allowed: {_told(ROLLOUT)}, here {ROLLOUT // a_step:,} steps"
             )
-    processes = config.execution.process_count(config)
+    processes = config.processes
     needs = {
         "network": shared.nbytes + processes * COPIES * shared.parameters.nbytes,
         steps_key: config.threads * steps * a_step,
@@ -89,7 +89,7 @@ def _bytes_of_a_step(config: Config) -> int:
 
 
 def _check_shared_memory(config: Config, shared: SharedState) -> None:
-    processes = config.execution.process_count(config) if config.execution.makes_one_update else 0
+    processes = config.processes if config.execution.makes_one_update else 0
     needed = shared.nbytes + processes * shared.parameters.nbytes  # and the gradients that are summed
     try:
         free = free_shared_memory()
@@ -104,7 +104,7 @@ def _check_shared_memory(config: Config, shared: SharedState) -> None:
 
 
 def _check_open_files(config: Config) -> None:
-    needed = FILES + FILES_A_PROCESS * config.execution.process_count(config)
+    needed = FILES + FILES_A_PROCESS * config.processes
     allowed = allow_open_files(needed)
     if allowed < needed:
         raise RunError(

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from a3crepro.config import Config
 from a3crepro.evaluation import Scores
-from a3crepro.optimizers._optimizer import annealed
 from a3crepro.processes import Launcher
 from a3crepro.run_directory import trying
 from a3crepro.shared_state import FRAMES, SharedState
@@ -137,7 +136,7 @@ class Progress:
         speed, monitor = self.frames_per_second, self._monitor()
         if speed is not None and monitor is not None:
             self._plot("training/frames_per_second", speed, frames)
-            self._plot(f"training/{self.config.algo.monitor}", monitor, frames)
+            self._plot(f"training/{self.config.algo.metric_name}", monitor, frames)
             self._plot("training/learning_rate", self._learning_rate(frames), frames)
 
     @property
@@ -154,7 +153,7 @@ class Progress:
         return float(self.shared.monitors[acted].mean()) if acted.any() else None
 
     def _learning_rate(self, frames: int) -> float:
-        return annealed(self.config.optimizer.lr, frames, self.config.anneal_frames)
+        return self.config.optimizer.learning_rate(frames, self.config.frames)
 
     def _rows(self) -> list[tuple[str, str]]:
         frames, speed, monitor = self.shared.frames(), self.frames_per_second, self._monitor()
@@ -170,7 +169,7 @@ class Progress:
                 "-" if mean is None else f"{mean:.2f} (mean of the last {len(self.recent)} of {self.games} games)",
             ),
             ("learning rate", f"{self._learning_rate(frames):.2e}"),
-            (self.config.algo.monitor, "-" if monitor is None else f"{monitor:.3f}"),
+            (self.config.algo.metric_name, "-" if monitor is None else f"{monitor:.3f}"),
         ]
         if self.evaluation:
             rows.append(

@@ -8,9 +8,13 @@ Sums are kept instead of means: each actor-learner adds to a row of its own, and
 
 from __future__ import annotations
 
+from typing import Any
+
+import gymnasium as gym
 import numpy as np
 
 from a3crepro.kernels import kernel
+from a3crepro.plain import Tree
 
 LIMIT = 10.0
 """A component further away from its mean, in standard deviations, is cut to this."""
@@ -32,7 +36,7 @@ def add_observation(observation: np.ndarray, sums: np.ndarray) -> None:
 
 
 class Scaling:
-    """The function that scales an observation, float32 of any shape.
+    """Scales an observation to float32 of the same shape.
 
     Args:
       sums: of all that was seen, float64 [1 + 2n]; without any observation in them, or of length 0, nothing is changed.
@@ -51,6 +55,51 @@ class Scaling:
         scaled = np.empty(observation.shape, np.float32)
         _scale(_components(observation), self.mean, self.deviation, scaled.reshape(-1))
         return scaled
+
+
+class NormaliseObservation(gym.Wrapper[np.ndarray, Any, np.ndarray, Any]):
+    """Scales observations, and sums up those that it has seen.
+
+    The statistics that it scales by stay as they are until `renew`, so that a rollout is seen at one scale.
+
+    Attributes:
+      seen: sums of the observations since somebody last set them to 0, float64 [1 + 2n].
+      unscaled: the current observation.
+    """
+
+    def __init__(self, env: gym.Env[np.ndarray, Any]) -> None:
+        super().__init__(env)
+        assert env.observation_space.shape is not None
+        self.seen = np.zeros(width(int(np.prod(env.observation_space.shape))))
+        self.scale = Scaling(np.zeros(0))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._observe(observation), info
+
+    def step(self, action: Any) -> Any:
+        observation, *others = self.env.step(action)
+        return self._observe(observation), *others
+
+    def _observe(self, observation: np.ndarray) -> np.ndarray:
+        self.unscaled = observation
+        add_observation(observation, self.seen)
+        return self.scale(observation)
+
+    def renew(self, scale: Scaling) -> np.ndarray:
+        """Scales by other statistics from now on; returns the current observation."""
+        self.scale = scale
+        return scale(self.unscaled)
+
+    def get_state(self) -> Tree:
+        """What it holds of observations."""
+        return {"unscaled": self.unscaled, "seen": self.seen}
+
+    def set_state(self, state: Tree) -> None:
+        """Takes over what `get_state` returned."""
+        self.unscaled, self.seen[:] = state["unscaled"], state["seen"]
 
 
 def _components(observation: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ STALENESS = 512
 """Columns of `staleness`; the last one counts everything from there on."""
 
 
+UNSCALED = Scaling(np.zeros(0))
 GROWTH = 1.01
 """By this factor more observations must have been seen before what they are scaled by is renewed."""
 
@@ -38,6 +39,17 @@ class _Views(NamedTuple):
     scaled_by: np.ndarray
     marks: np.ndarray
     flags: np.ndarray
+
+
+class Moment(NamedTuple):
+    """What an actor-learner reads, beside the parameters, when it begins a rollout."""
+
+    frames: int
+    """T: environment frames over all actor-learners."""
+    updates: int
+    """How often θ was updated."""
+    scale: Scaling
+    """Scales observations by what all actor-learners have seen."""
 
 
 class Learnt(NamedTuple):
@@ -60,7 +72,7 @@ class SharedState:
     Attributes:
       parameters: θ, float32 [n].
       target: θ⁻, float32 [n], or of length 0 where no target network is used.
-      statistics: of the optimizer, float32 [1 or threads, n].
+      statistics: of the optimizer, float32 [1 or threads, vectors, n].
       counters: frames, updates and refused gradients of each actor-learner, int64 [threads, 8].
       staleness: how many gradients of each actor-learner came to a θ that had had 0, 1, 2, … updates since they
         read it, int64 [threads, 512].
@@ -75,11 +87,13 @@ class SharedState:
 
     ARRAYS = ("parameters", "target", "statistics", "counters", "staleness", "sums", "scaled_by", "marks", "monitors")
 
-    def __init__(self, initial: Tensor, *, target: bool, statistics_rows: int, threads: int, sums: int = 0) -> None:
+    def __init__(
+        self, initial: Tensor, *, target: bool, statistics: tuple[int, int], threads: int, sums: int = 0
+    ) -> None:
         n = initial.numel()
         self.parameters = initial.clone()
         self.target = initial.clone() if target else torch.zeros(0)
-        self.statistics = torch.zeros(statistics_rows, n)
+        self.statistics = torch.zeros(*statistics, n)
         self.counters = torch.zeros(threads, ROW, dtype=torch.int64)
         self.staleness = torch.zeros(threads, STALENESS, dtype=torch.int64)
         self.sums = torch.zeros(threads, sums, dtype=torch.float64)
@@ -109,6 +123,10 @@ class SharedState:
     def updates(self) -> int:
         """Updates that were applied: a number that changes whenever θ has changed, by one for each."""
         return int(self._views.counters[:, UPDATES].sum())
+
+    def moment(self) -> Moment:
+        """What is read at the beginning of a rollout."""
+        return Moment(self.frames(), self.updates(), self.scale())
 
     def refused(self) -> int:
         """Gradients that were not finite and therefore not applied."""
@@ -176,10 +194,6 @@ class SharedState:
         """A copy of what evaluations need."""
         return Learnt(self.parameters.numpy().copy(), self.seen())
 
-    def share_above(self, epsilon: float) -> float:
-        """Share of the optimizer's statistics g, of all actor-learners, that exceed RMSProp's ε."""
-        return float((self.statistics.numpy() > epsilon).mean())
-
     def seen(self) -> np.ndarray:
         """Sums of the observations of all actor-learners."""
         sums: np.ndarray = self._views.sums.sum(0)
@@ -192,7 +206,7 @@ class SharedState:
         """
         scaled_by = self._views.scaled_by
         if not scaled_by.size:
-            return Scaling(scaled_by)
+            return UNSCALED
         scale: Scaling | None = self.__dict__.get("_scale")
         if scale is None or self._scale_is_due() or scale.observations != scaled_by[0]:
             with self.lock:

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from a3crepro.actor_learner import Copy, Episode, Snapshot, share_above_epsilon
+from a3crepro.actor_learner import share_above_epsilon
 from a3crepro.agents import stored_policy
 from a3crepro.config import Config, build, run_name
 from a3crepro.evaluation import Evaluator, NetworkPolicy
-from a3crepro.execution._execution import Origin, States
+from a3crepro.execution._execution import Execution, Origin, States
 from a3crepro.fast.model import is_known
 from a3crepro.kernels import compile_all
 from a3crepro.needs import check_needs
@@ -26,6 +26,7 @@ from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.output import lasting_output
 from a3crepro.processes import check_script, preload, wait_for_messages, wait_for_server
 from a3crepro.progress import Progress
+from a3crepro.reports import Copy, Episode, Snapshot
 from a3crepro.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting
 from a3crepro.scaling import width
 from a3crepro.settings import UserError
@@ -111,7 +112,7 @@ def initial_state(config: Config) -> SharedState:
     return SharedState(
         initial,
         target=config.algo.target_interval is not None,
-        statistics_rows=1 if one_row else config.threads,
+        statistics=(1 if one_row else config.threads, len(config.optimizer.statistics)),
         threads=config.threads,
         sums=width(math.prod(space.shape)) if config.env.normalises else 0,
     )
@@ -165,7 +166,7 @@ class Training:
 
     def run(self, stop_on: Sequence[signal.Signals] = SIGNALS) -> dict[str, Any]:
         """Trains, evaluates, writes the summary."""
-        if self.config.execution.is_exact(self.config) and not self.run_directory.is_exact:
+        if self.config.is_exact and not self.run_directory.is_exact:
             title = self.config.env.title
             print(f"{title} cannot save its state: a run that is stopped goes on with new games, and not to the bit")
         say_if_slow(self.config)
@@ -195,7 +196,9 @@ class Training:
         if self.shared.frames() >= self.config.frames:
             return
         self._hold()
-        events = self.config.execution.run(self.config, self.shared, self.origin)
+        execution = self.config.execution
+        assert isinstance(execution, Execution)
+        events = execution.run(self.config, self.shared, self.origin)
         with contextlib.closing(events):  # whatever happens here, no process goes on
             for event in events:
                 self.seconds, self.real_seconds = event.seconds, event.real_seconds
@@ -309,7 +312,7 @@ class Training:
 
     def _save_after(self, error: BaseException) -> None:
         """Saves θ when a run fails that is not repeatable anyway; where the disk is full, the last checkpoint stays."""
-        if isinstance(error, Stopped) or self.config.execution.is_exact(self.config):
+        if isinstance(error, Stopped) or self.config.is_exact:
             return
         with contextlib.suppress(OSError):
             self._save(States(self.shared.arrays(), None))

@@ -198,7 +198,7 @@ def test_cores_are_the_least_of_affinity_and_quota_everywhere(cgroups, line, fil
     assert runs_at_once("virtual_time", 16) == cores
     assert this_start(GitState(None, None))["cores"] == circumstances.machine()["usable_cores"] == cores
     config = compose("env=toy/catch", "execution=synchronous", "threads=16")
-    assert config.execution.process_count(config) == cores
+    assert config.processes == cores
 
 
 def test_without_control_groups_cores_are_those_of_the_affinity(tmp_path, monkeypatch):

@@ -1,9 +1,13 @@
-"""What all methods have in common: an endless repetition of two halves, one that reads θ and one that writes it."""
+"""What all methods have in common.
+
+An algorithm says what differs between the methods: which action an actor takes, which value a rollout bootstraps from,
+which loss it has, and when θ and θ⁻ are updated. `ActorLearner` runs the loop that they share.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -11,26 +15,46 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
-from a3crepro.environments._environment import Action, ActionSpace
+from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
 from a3crepro.mathematics.losses import q_loss
 from a3crepro.mathematics.output_gradients import q_gradient
+from a3crepro.rollout import Action, Rollout
 from a3crepro.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
-
-if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner, Rollout
 
 Outputs = dict[str, np.ndarray]
 """A network's outputs for one observation: the vector of each head."""
 
 
+class Actor(Protocol):
+    """What an algorithm may know of the actor-learner whose action it selects."""
+
+    seed: int
+    """The run's."""
+    thread: int
+    """Number of the actor-learner, from 0."""
+    rng: np.random.Generator
+    global_frames: int
+    """T when it last read the shared parameters."""
+
+    @property
+    def own_frames(self) -> int:
+        """Environment frames of this actor-learner alone."""
+
+
 class Algorithm(Component, ABC):
-    """Settings of a method, and the method itself as it is written in the paper."""
+    """Settings of a method, and what is its own in the paper's pseudocode."""
 
     uses_thread_copy: ClassVar[bool] = True
     """Whether an actor-learner acts and computes gradients at a copy θ' of its own, or at the shared θ itself."""
-    monitor: ClassVar[str]
-    """What the number that an actor-learner shows on the screen is."""
+    bootstraps_from_target: ClassVar[bool] = False
+    """Whether the value of the last state of a rollout comes from the target network θ⁻, or from θ'."""
+    bootstraps_from_next_action: ClassVar[bool] = False
+    """Whether that value needs the action that the actor-learner takes next (Sarsa)."""
+    updates_target_first: ClassVar[bool] = False
+    """Whether θ⁻ is updated before θ (Algorithm 1) or after it (Algorithm S2)."""
+    metric_name: ClassVar[str]
+    """Name of the number that `metric` returns."""
 
     gamma: Fraction
     """The discount γ."""
@@ -49,6 +73,14 @@ class Algorithm(Component, ABC):
     def max_steps(self) -> int | None:
         """Most agent steps whose gradients are summed into an update; None: as many as an episode has."""
 
+    @property
+    def rollout_steps(self) -> int | None:
+        """Agent steps after which a gradient is computed, unless the episode ends before; None: at its end only.
+
+        A method without this limit does not bootstrap, not even at a time limit.
+        """
+        return self.max_steps
+
     @abstractmethod
     def heads(self, actions: ActionSpace) -> dict[str, int]:
         """Names and widths of the network's outputs.
@@ -57,20 +89,30 @@ class Algorithm(Component, ABC):
           ValueError: the method does not choose among such actions; says what it needs.
         """
 
-    # The body of the pseudocode's loop, in two halves. Between them whoever runs the actor-learners can let others
-    # come; in each, and from a second one to the next first one, an actor-learner reads and writes in one go.
-
     @abstractmethod
-    def compute(self, learner: ActorLearner) -> Rollout:
-        """Synchronises, acts, and adds to dθ. Writes nothing that is shared."""
-
-    @abstractmethod
-    def write(self, learner: ActorLearner, rollout: Rollout) -> None:
-        """Counts the rollout's frames, and updates θ and θ⁻ where the method does."""
-
-    @abstractmethod
-    def choose(self, outputs: Outputs, learner: ActorLearner) -> Action:
+    def select_action(self, outputs: Outputs, actor: Actor) -> Action:
         """The action that an actor-learner takes, from the network's outputs for a state."""
+
+    @abstractmethod
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+        """The value of the state that a rollout ends in, if it is not terminal.
+
+        Args:
+          outputs: for this state, of the target network if `bootstraps_from_target`.
+          next_action: the action that is taken in it, if `bootstraps_from_next_action`.
+        """
+
+    def update_is_due(self, own_steps: int, rollout: Rollout) -> bool:
+        """Whether θ is updated after this rollout, or the next gradient is added first.
+
+        Args:
+          own_steps: t, the steps of this actor-learner, those of the rollout included.
+        """
+        return True
+
+    @abstractmethod
+    def metric(self, outputs: Outputs, actor: Actor) -> float:
+        """A number that shows how the training goes: the policy's entropy in a rollout, in nats, or ε."""
 
     def entropy(self, outputs: Outputs) -> float | None:
         """Mean entropy of the policy over states, in nats, from outputs [T, width]; None where it has no entropy."""
@@ -86,15 +128,21 @@ class Algorithm(Component, ABC):
           returns: the targets or returns of these states, float32 [T].
         """
 
-    def output_gradient(
+    def autograd_output_gradient(
         self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """∂loss/∂outputs, for networks without autograd: by autograd on the outputs alone, or in closed form."""
+        """∂loss/∂outputs by autograd, from outputs [T, width] of each head."""
         leaves = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in outputs.items()}
         for leaf in leaves.values():
             leaf.requires_grad_()
         self.loss(leaves, torch.from_numpy(actions), torch.from_numpy(returns)).backward()  # type: ignore[no-untyped-call]
         return {name: leaf.grad.numpy() for name, leaf in leaves.items() if leaf.grad is not None}
+
+    def output_gradient(
+        self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The same; a method may have it in closed form, which takes a tenth of the time."""
+        return self.autograd_output_gradient(outputs, actions, returns)
 
     @abstractmethod
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> Action:
@@ -124,7 +172,8 @@ class Exploration(Settings):
 class ValueBased(Algorithm):
     """What the three value-based methods have in common."""
 
-    monitor: ClassVar[str] = "epsilon"
+    metric_name: ClassVar[str] = "epsilon"
+    bootstraps_from_target: ClassVar[bool] = True
 
     target_update_frames: PositiveCount
     """I_target: θ⁻ ← θ whenever the frames of all actor-learners cross a multiple of this."""
@@ -143,18 +192,20 @@ class ValueBased(Algorithm):
             )
         return {"q": int(actions.n)}
 
-    def epsilon(self, learner: ActorLearner) -> float:
+    def epsilon(self, actor: Actor) -> float:
         """The actor-learner's ε at this moment."""
         how = self.exploration
-        draw = learner.own_frames // how.redraw_frames
-        final = final_epsilon(learner.seed, learner.thread, draw, tuple(how.final_values), tuple(how.probabilities))
-        return epsilon(learner.global_frames, how.anneal_frames, final)
+        draw = actor.own_frames // how.redraw_frames
+        final = final_epsilon(actor.seed, actor.thread, draw, tuple(how.final_values), tuple(how.probabilities))
+        return epsilon(actor.global_frames, how.anneal_frames, final)
 
-    def choose(self, outputs: Outputs, learner: ActorLearner) -> int:
+    def select_action(self, outputs: Outputs, actor: Actor) -> int:
         """a ε-greedy with respect to Q(s, ·; θ)."""
-        now = self.epsilon(learner)
-        learner.monitor(now)
-        return epsilon_greedy(outputs["q"], now, learner.rng)
+        return epsilon_greedy(outputs["q"], self.epsilon(actor), actor.rng)
+
+    def metric(self, outputs: Outputs, actor: Actor) -> float:
+        """ε."""
+        return self.epsilon(actor)
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         return q_loss(outputs["q"], actions, returns)

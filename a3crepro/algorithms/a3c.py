@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
 from torch import Tensor
 
-from a3crepro.algorithms._algorithm import Algorithm, Outputs
+from a3crepro.algorithms._algorithm import Actor, Algorithm, Outputs
 from a3crepro.algorithms._policy import Gaussian, Policy, Softmax
-from a3crepro.environments._environment import Action, ActionSpace
+from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.losses import value_loss
-from a3crepro.mathematics.returns import n_step_returns
+from a3crepro.rollout import Action
 from a3crepro.settings import NonNegativeFloat, PositiveFloat, RolloutLength, Settings
-
-if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner, Rollout
 
 
 class GaussianPolicy(Settings):
@@ -36,7 +33,7 @@ class GaussianPolicy(Settings):
 class A3C(Algorithm):
     """A policy π(a|s; θ) and a value V(s; θ_v), learnt from n-step returns."""
 
-    monitor: ClassVar[str] = "entropy"
+    metric_name: ClassVar[str] = "entropy"
 
     t_max: RolloutLength
     """Longest rollout, in agent steps. `episode`: one update an episode and no bootstrapping, the return is 0 beyond
@@ -67,26 +64,20 @@ class A3C(Algorithm):
             else Gaussian(self.gaussian.entropy_cost, self.gaussian.bounded)
         )
 
-    def choose(self, outputs: Outputs, learner: ActorLearner) -> Action:
+    def select_action(self, outputs: Outputs, actor: Actor) -> Action:
         """a drawn from π(·|s; θ')."""
-        return self.policy(outputs).sample(outputs, learner.rng)
+        return self.policy(outputs).sample(outputs, actor.rng)
+
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+        """V(s; θ'_v)."""
+        return float(outputs["value"].item())
 
     def entropy(self, outputs: Outputs) -> float:
         return self.policy(outputs).entropy(outputs)
 
-    def compute(self, learner: ActorLearner) -> Rollout:
-        learner.synchronise()  # θ' ← θ
-        rollout = learner.roll_out(self.max_steps)
-        bootstraps = not rollout.terminal and self.t_max != "episode"
-        value = learner.outputs()["value"].item() if bootstraps else 0.0  # V(s_t; θ'_v)
-        returns = n_step_returns(rollout.rewards, rollout.discounts, value)
-        outputs = learner.accumulate(rollout, returns)
-        learner.monitor(self.entropy(outputs))
-        return rollout
-
-    def write(self, learner: ActorLearner, rollout: Rollout) -> None:
-        learner.count(rollout.frames)
-        learner.apply()
+    def metric(self, outputs: Outputs, actor: Actor) -> float:
+        """The policy's mean entropy in a rollout, in nats."""
+        return self.entropy(outputs)
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         """The sum of policy and value losses over a rollout."""

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from a3crepro.algorithms._algorithm import ValueBased
-from a3crepro.mathematics.returns import n_step_returns
+from a3crepro.algorithms._algorithm import Outputs, ValueBased
+from a3crepro.rollout import Action
 from a3crepro.settings import RolloutLength
-
-if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner, Rollout
 
 
 class NStepQ(ValueBased):
@@ -22,16 +17,7 @@ class NStepQ(ValueBased):
     def max_steps(self) -> int | None:
         return None if self.t_max == "episode" else self.t_max
 
-    def compute(self, learner: ActorLearner) -> Rollout:
-        learner.synchronise()  # θ' ← θ
-        rollout = learner.roll_out(self.max_steps)
-        bootstraps = not rollout.terminal and self.t_max != "episode"
-        best = learner.target_outputs()["q"].max() if bootstraps else 0.0
-        returns = n_step_returns(rollout.rewards, rollout.discounts, best)
-        learner.accumulate(rollout, returns)
-        return rollout
-
-    def write(self, learner: ActorLearner, rollout: Rollout) -> None:
-        learner.count(rollout.frames)
-        learner.apply()
-        learner.update_target()
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+        """max_a Q(s_n, a; θ⁻), float32: so are the returns, step by step."""
+        best: float = outputs["q"].max()
+        return best

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.algorithms._one_step import OneStep
-
-if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner
+from a3crepro.rollout import Action
 
 
 class OneStepQ(OneStep):
     """y = r + γ max_a' Q(s', a'; θ⁻)."""
 
-    def following(self, learner: ActorLearner) -> float:
-        return float(learner.target_outputs()["q"].max())
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+        return float(outputs["q"].max())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
+from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.algorithms._one_step import OneStep
-
-if TYPE_CHECKING:
-    from a3crepro.actor_learner import ActorLearner
+from a3crepro.rollout import Action
 
 
 class OneStepSarsa(OneStep):
     """y = r + γ Q(s', a'; θ⁻) with the action a' that is then taken in s'."""
 
-    def following(self, learner: ActorLearner) -> float:
-        action = learner.decide()  # a', kept: the next step takes it
-        return float(learner.target_outputs()["q"][action])
+    bootstraps_from_next_action: ClassVar[bool] = True
+
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+        return float(outputs["q"][next_action])

@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.plain import Tree, is_plain
+from a3crepro.rollout import Action as Action
 from a3crepro.settings import (
     Component,
     Count,
@@ -23,8 +24,6 @@ from a3crepro.settings import (
     Settings,
 )
 
-Action = int | np.ndarray
-"""The number of a discrete action, or the vector of a continuous one, float32 [n]."""
 ActionSpace = gym.spaces.Discrete | gym.spaces.Box
 """Actions from 0 on, or vectors."""
 Spaces = tuple[gym.spaces.Box, ActionSpace]

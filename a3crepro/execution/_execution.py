@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from a3crepro.config import Config, ExecutionSettings
 from a3crepro.plain import Tree
-from a3crepro.settings import Component
-
-if TYPE_CHECKING:
-    from a3crepro.actor_learner import Copy, Episode, Snapshot
-    from a3crepro.config import Config
-    from a3crepro.shared_state import SharedState
+from a3crepro.reports import Report
+from a3crepro.shared_state import SharedState
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Event:
     """Since the start of training, over all its starts together; virtual where the execution's time is."""
     real_seconds: float
     """The same, by a clock on the wall."""
-    report: Episode | Snapshot | Copy | States | None = None
+    report: Report | States | None = None
 
 
 @dataclass(frozen=True)
@@ -51,22 +47,8 @@ class Origin:
     """What `States` told; None: from the beginning."""
 
 
-class Execution(Component, ABC):
+class Execution(ExecutionSettings):
     """Runs `threads` actor-learners until T reaches `frames` or `shared.request_stop()` is called."""
-
-    makes_one_update: ClassVar[bool] = False
-    """Whether the gradients of all actor-learners make one update: an optimizer then needs one set of statistics."""
-
-    @abstractmethod
-    def is_exact(self, config: Config) -> bool:
-        """Whether a run is repeatable to the bit, also when it is stopped and goes on.
-
-        The latter where the environment can tell its state, too: see `Environment.tells_its_state`.
-        """
-
-    @abstractmethod
-    def process_count(self, config: Config) -> int:
-        """Processes that the actor-learners are run in."""
 
     @abstractmethod
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:

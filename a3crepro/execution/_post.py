@@ -7,9 +7,9 @@ from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from a3crepro.actor_learner import Episode
 from a3crepro.config import Config
 from a3crepro.processes import Child, any_is_gone, wait_for_messages
+from a3crepro.reports import Episode
 from a3crepro.shared_state import SharedState
 
 LETTERS = 0.25

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 
-from a3crepro.actor_learner import ActorLearner, Copy, Episode, Models, Rollout, Snapshot, make_models, step_size
-from a3crepro.algorithms._algorithm import Algorithm, Outputs
+from a3crepro.actor_learner import ActorLearner, Models, Selected, make_models
 from a3crepro.config import Config
 from a3crepro.execution._post import LETTERS, Report
+from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.model import Answer, Batch, Model
 from a3crepro.plain import Tree
 from a3crepro.processes import CONTEXT
-from a3crepro.scaling import Scaling
-from a3crepro.shared_state import TARGET, TARGET_VERSION, SharedState
+from a3crepro.reports import Copy, Episode, Snapshot
+from a3crepro.rollout import Rollout
+from a3crepro.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
+from a3crepro.update import Update
 
 
 @dataclass(frozen=True)
@@ -58,103 +60,62 @@ STOP, SAVE, POST = range(3)
 """Entries of `orders`: stop here; send your states; send what you have to report."""
 
 
-class Member(ActorLearner):
-    """An actor-learner that leaves T, the update and the target network to its team."""
+class BatchedLearners:
+    """The actor-learners of one process that act together, a lane each: weights are read once for all of them.
 
-    team: Team
-    due = False
-    """Its gradient is to be part of this round's update."""
-    target_first = False
-    """The method sets θ⁻ before it updates θ."""
+    Args:
+      models: their networks, which evaluate all lanes at once.
+      learners: which use these models for nothing else.
+    """
 
-    def synchronise(self) -> None:
-        self.read_shared(self.team.frames)
-        self.model.synchronise()
-
-    def current_scale(self) -> Scaling:
-        return self.team.scale
-
-    def apply(self) -> None:
-        self.due = True
-
-    def update_target(self) -> None:
-        self.target_first = not self.due
-
-
-class Lane(Member):
-    """One that takes its steps together with the others of its team: what it asks for, they all have asked for."""
-
-    lanes: Lanes
-    number = 0
-    """Among the lanes."""
-
-    def begin(self) -> Rollout:
-        self.read_shared(self.team.frames)
-        self.acted: list[Outputs] = []
-        self.rollout = super().begin()
-        return self.rollout
-
-    def synchronise(self) -> None:
-        """All have done so together, before their rollouts."""
-
-    def act(self, outputs: Outputs, state: Any) -> None:
-        """Takes a step, with the network's outputs for the current state."""
-        self.acted.append(outputs)
-        self.decide_from(outputs, state)
-        self.step(self.rollout)
-
-    def roll_out(self, steps: int | None) -> Rollout:
-        assert steps == self.algo.max_steps
-        return self.rollout
-
-    def ask(self, model: Model) -> Answer:
-        return self.lanes.answers(model)[self.number]
-
-    def get_state(self) -> Tree:
-        return {**super().get_state(), "gradient": None}  # that of all lanes, and 0 between two rounds
-
-    def accumulate(self, rollout: Rollout, returns: np.ndarray) -> dict[str, np.ndarray]:
-        self.returns = returns
-        return {name: np.stack([outputs[name] for outputs in self.acted]) for name in self.acted[0]}
-
-
-class Lanes:
-    """The actor-learners of one process, where they take their steps together."""
-
-    def __init__(self, models: Models, lanes: list[Lane]) -> None:
-        self.lanes, self.target = lanes, models.target
+    def __init__(self, models: Models, learners: Sequence[ActorLearner]) -> None:
+        self.learners, self.target, self.algo = learners, models.target, learners[0].algo
         self.batch = cast(Batch, models.model)
-        self._answers: dict[int, dict[int, Answer]] = {}
-        for number, lane in enumerate(lanes):
-            lane.lanes, lane.number = self, number
 
-    def roll_out(self) -> None:
-        """All act, step by step together, each to the end of its rollout."""
+    def compute(self, moment: Moment) -> list[Rollout]:
+        """All roll out from the same θ; dθ ← dθ + the gradients of all rollouts."""
         self.batch.synchronise()
-        self._answers.clear()
-        for lane in self.lanes:
-            lane.begin()
-        going = self.lanes
-        while going:
-            answers = self._ask(self.batch, going)
-            for lane in going:
-                lane.act(*answers[lane.number])
-            going = [lane for lane in going if not lane.rollout.is_complete(lane.algo.max_steps)]
+        rollouts = self._roll_out(moment)
+        bootstraps = self._bootstrap(rollouts)
+        outputs = self.batch.rollouts_outputs(rollouts)
+        gradients = []
+        for learner, rollout, bootstrap, of_rollout in zip(self.learners, rollouts, bootstraps, outputs, strict=True):
+            returns = n_step_returns(rollout.rewards, rollout.discounts, bootstrap)
+            gradients.append(learner.output_gradient(of_rollout, np.asarray(rollout.actions), returns))
+            learner.monitors[learner.thread] = self.algo.metric(of_rollout, learner)
+        self.batch.backward_all(gradients)
+        return rollouts
 
-    def answers(self, model: Model) -> dict[int, Answer]:
-        """What a model says of the states that the lanes have come to; of terminal ones it means nothing."""
-        if id(model) not in self._answers:
-            if model is self.target:
-                model.synchronise()
-            self._answers[id(model)] = self._ask(cast(Batch, model), self.lanes)
-        return self._answers[id(model)]
+    def _roll_out(self, moment: Moment) -> list[Rollout]:
+        """All act, step by step together, each to the end of its rollout."""
+        for learner in self.learners:
+            learner.begin_at(moment)
+        rollouts = [learner.begin_rollout() for learner in self.learners]
+        acting = list(range(len(self.learners)))
+        while acting:
+            answers = self._forward(self.batch, acting)
+            for lane in acting:
+                learner, (outputs, state) = self.learners[lane], answers[lane]
+                learner.step(rollouts[lane], Selected(self.algo.select_action(outputs, learner), state))
+            acting = [lane for lane in acting if not rollouts[lane].is_complete(self.algo.rollout_steps)]
+        return rollouts
 
-    def _ask(self, batch: Batch, lanes: list[Lane]) -> dict[int, Answer]:
-        return batch.outputs_of({lane.number: (lane.observation, lane.state) for lane in lanes})
+    def _bootstrap(self, rollouts: Sequence[Rollout]) -> list[float]:
+        """The values of the states that the rollouts end in."""
+        if all(rollout.terminal for rollout in rollouts) or self.algo.rollout_steps is None:
+            return [0.0] * len(rollouts)
+        model = self.batch
+        if self.algo.bootstraps_from_target:
+            model = cast(Batch, self.target)
+            model.synchronise()
+        answers = self._forward(model, range(len(self.learners)))  # those of terminal states mean nothing
+        return [
+            0.0 if rollout.terminal else self.algo.bootstrap_value(answers[lane][0], None)
+            for lane, rollout in enumerate(rollouts)
+        ]
 
-    def accumulate(self, algo: Algorithm) -> None:
-        """dθ ← dθ + the gradients of all rollouts."""
-        self.batch.accumulate_all([lane.rollout for lane in self.lanes], [lane.returns for lane in self.lanes], algo)
+    def _forward(self, batch: Batch, lanes: Iterable[int]) -> dict[int, Answer]:
+        return batch.outputs_of({lane: (self.learners[lane].observation, self.learners[lane].state) for lane in lanes})
 
 
 class Team:
@@ -168,64 +129,64 @@ class Team:
         self.arrays: dict[str, np.ndarray] | None = None
         # Where a rollout is an update, one gradient is summed for all; else some may have to wait for theirs.
         self.together = config.algo.uses_thread_copy
-        self._make_members(range(config.threads)[part :: meeting.processes], start)
+        self._make_learners(range(config.threads)[part :: meeting.processes], start)
         self.slice = slice(*meeting.edges[part : part + 2])
+        self.update = Update(config, shared, shared.statistics[0].numpy())
 
-    def _make_members(self, threads: Sequence[int], start: int) -> None:
+    def _make_learners(self, threads: Sequence[int], start: int) -> None:
         config, shared, spaces = self.config, self.shared, self.config.env.spaces()
-        self.lanes: Lanes | None = None
-        self.members: Sequence[Member]
-        if self.together and len(threads) > 1:
-            self.models = make_models(config, shared, spaces, len(threads))
-            lanes = [Lane(config, shared, thread, start, self._report, self.models) for thread in threads]
-            self.members, self.lanes = lanes, Lanes(self.models, lanes)
-        else:
-            models = self.models = make_models(config, shared, spaces)
-            self.members = [
-                Member(config, shared, thread, start, self._report, models if self.together else models.siblings())
-                for thread in threads
-            ]
-        for member in self.members:
-            member.team = self
+        batched = self.together and len(threads) > 1
+        models = self.models = make_models(config, shared, spaces, len(threads) if batched else 0)
+        self.learners = [
+            ActorLearner(config, shared, thread, start, self._report, models if self.together else models.siblings())
+            for thread in threads
+        ]
+        self.batched = BatchedLearners(models, self.learners) if batched else None
 
     def look(self) -> None:
-        """Takes note of T and of what scales observations, which stay what they are in the whole round."""
-        self.frames, self.scale = self.shared.frames(), self.shared.scale()
+        """Reads T and the scale of observations, which stay as they are in the whole round."""
+        self.moment = self.shared.moment()
 
     def _report(self, what: Episode | Snapshot | Copy) -> None:
         if isinstance(what, Episode):
-            what = replace(what, frames=self.frames)  # T as it is in the whole round
+            what = replace(what, frames=self.moment.frames)  # T as it is in the whole round
         self.reports.append(Report(time.monotonic(), self.rounds, what))
 
     def round(self) -> None:
         """All roll out from the same θ, which then is updated with the sum of the gradients that are due."""
         self.rounds += 1
-        if self.lanes:
-            self.lanes.roll_out()
-        for member in self.members:
-            member.due = False
-            member.write(member.compute())
-        if self.lanes:
-            self.lanes.accumulate(self.config.algo)
-        due = [member for member in self.members if member.due]
-        models = [self.models.model] if self.together else [member.model for member in due]
+        due = self._compute()
+        models = [self.models.model] if self.together else [learner.model for learner in due]
         if self.meeting.processes == 1 and len(models) == 1:
             self._update_alone(due)
         else:
             self._update_with_others(due, models)
 
-    def _update_alone(self, due: list[Member]) -> None:
-        """As the asynchronous methods do it."""
-        lead = due[0]
-        for member in due[1:]:
-            member.count_staleness()
-        if lead.target_first:
-            ActorLearner.update_target(lead)
-        ActorLearner.apply(lead)
-        if not lead.target_first:
-            ActorLearner.update_target(lead)
+    def _compute(self) -> list[ActorLearner]:
+        """The first half of the loop's body; those whose gradients are due."""
+        if self.batched:
+            rollouts = self.batched.compute(self.moment)
+            for learner, rollout in zip(self.learners, rollouts, strict=True):
+                learner.count(rollout.frames)
+        else:
+            rollouts = []
+            for learner in self.learners:
+                rollouts.append(learner.compute_at(self.moment))
+                learner.count(rollouts[-1].frames)
+        algo = self.config.algo
+        return [
+            learner
+            for learner, rollout in zip(self.learners, rollouts, strict=True)
+            if algo.update_is_due(learner.own_steps, rollout)
+        ]
 
-    def _update_with_others(self, due: list[Member], models: list[Model]) -> None:
+    def _update_alone(self, due: list[ActorLearner]) -> None:
+        """As the asynchronous methods do it."""
+        for learner in due[1:]:
+            learner.count_staleness()
+        self.update.in_order(due[0].update_parameters, self.update.update_target)
+
+    def _update_with_others(self, due: list[ActorLearner], models: list[Model]) -> None:
         meeting, part = self.meeting, self.part
         row = meeting.gradients[part].numpy()
         row[:] = models[0].full_gradient() if models else 0
@@ -233,34 +194,27 @@ class Team:
             row += model.full_gradient()
         for model in models:
             model.clear_gradient()
-        for member in due:
-            member.count_staleness()
+        for learner in due:
+            learner.count_staleness()
         meeting.due[part] = len(due)
         meeting.wait()
-        with np.errstate(all="ignore"):  # what is not finite is seen in the norm, and refused
+        with np.errstate(all="ignore"):  # the norm tells what is not finite
             gradient = meeting.gradients[:, self.slice].numpy().sum(0)
             meeting.squares[part] = float(np.dot(gradient, gradient))
         meeting.wait()
-        self._update_slice(gradient)
+        target = self._update_target_slice if self.update.target_is_due else lambda: None
+        self.update.in_order(lambda: self._update_slice(gradient), target)
 
     def _update_slice(self, gradient: np.ndarray) -> None:
-        """θ⁻ and θ, as far as they are this process's."""
-        shared, config = self.shared, self.config
-        theta, interval = shared.parameters.numpy()[self.slice], config.algo.target_interval
-        crossed = interval is not None and shared.is_due(TARGET, interval)
-        target_first = self.members[0].target_first
-        if crossed and target_first:
-            shared.target.numpy()[self.slice] = theta
+        """This process's part of θ."""
         if self.meeting.due.any():
             norm = math.sqrt(float(self.meeting.squares.sum()))
-            if math.isfinite(norm):
-                rate, clip = step_size(config, self.frames, norm)
-                statistics = shared.statistics[0].numpy()[self.slice]
-                config.optimizer.update(theta, np.float32(clip) * gradient, statistics, rate)
+            finite = self.update.apply_to(self.slice, gradient, norm, self.moment)
             if self.part == 0:
-                self.members[0].count_update(math.isfinite(norm))
-        if crossed and not target_first:
-            shared.target.numpy()[self.slice] = theta
+                self.learners[0].count_update(finite)
+
+    def _update_target_slice(self) -> None:
+        self.shared.target[self.slice] = self.shared.parameters[self.slice]
 
     def decide(self) -> None:
         """What the first process does between two rounds, while the others wait."""
@@ -268,7 +222,7 @@ class Team:
         interval = config.algo.target_interval
         if interval is not None and shared.crossed(TARGET, interval) is not None:
             shared.marks[TARGET_VERSION] += 1
-        self.members[0].snapshot()
+        self.learners[0].snapshot()
         orders[STOP] = shared.stopping or shared.frames() >= config.frames
         requested = shared.states_requested
         orders[SAVE] = orders[STOP] or requested != self.answered
@@ -285,10 +239,13 @@ class Team:
 
     def state(self) -> Tree:
         """Everything of this process that is not shared."""
-        return {"models": self.models.get_state(), "members": [member.get_state() for member in self.members]}
+        learners = [learner.get_state() for learner in self.learners]
+        if self.batched:
+            learners = [{**state, "gradient": None} for state in learners]  # one for all, and 0 between two rounds
+        return {"models": self.models.get_state(), "learners": learners}
 
     def restore(self, tree: Tree) -> None:
         """Goes on from there."""
         self.models.set_state(tree["models"])
-        for member, state in zip(self.members, tree["members"], strict=True):
-            member.set_state(state)
+        for learner, state in zip(self.learners, tree["learners"], strict=True):
+            learner.set_state(state)

@@ -23,11 +23,11 @@ from a3crepro.shared_state import SharedState
 class Hogwild(Execution):
     """Each actor-learner is a process that goes as fast as it can."""
 
-    def is_exact(self, config: Config) -> bool:
-        return config.threads == 1
+    def is_exact(self, threads: int) -> bool:
+        return threads == 1
 
-    def process_count(self, config: Config) -> int:
-        return config.threads
+    def process_count(self, threads: int) -> int:
+        return threads
 
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         shared.share(make_lock())
@@ -51,7 +51,7 @@ class Hogwild(Execution):
     ) -> Generator[Event, None, None]:
         now = time.monotonic()  # not before: imports are no training
         began = now - origin.real_seconds
-        exact = self.is_exact(config)  # without its state it would not go on as it would have gone on
+        exact = config.is_exact  # without its state it would not go on as it would have gone on
         for now, _, reports in listen(children, shared, grace_of(config)):
             for report in reports or ():
                 then = max(origin.seconds, report.moment - began)
@@ -140,7 +140,7 @@ def work(
     try:
         while not shared.stopping and shared.frames() < config.frames:
             with suppress(Interrupted):
-                learner.segment()
+                learner.iterate()
             outbox.send_if_due()
             if shared.states_requested != answered:
                 answered = shared.states_requested

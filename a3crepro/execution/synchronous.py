@@ -35,15 +35,15 @@ class Synchronous(Execution):
     processes: PositiveCount | None
     """Processes that share the actor-learners; null: one a core. A run keeps the number that it began with."""
 
-    def is_exact(self, config: Config) -> bool:
+    def is_exact(self, threads: int) -> bool:
         return True
 
-    def process_count(self, config: Config) -> int:
-        return min(self.processes or usable_cores(), config.threads)
+    def process_count(self, threads: int) -> int:
+        return min(self.processes or usable_cores(), threads)
 
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         shared.share(make_lock())
-        trees = origin.tree or [None] * self.process_count(config)
+        trees = origin.tree or [None] * config.processes
         meeting = Meeting(len(trees), shared)
         children: list[Child] = []
         try:

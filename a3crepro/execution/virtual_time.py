@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a3crepro.actor_learner import ActorLearner, Copy, Episode, Interrupted, Rollout, Snapshot, make_models
+from a3crepro.actor_learner import ActorLearner, Interrupted, make_models
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import Outbox, grace_of, listen
 from a3crepro.plain import Tree
 from a3crepro.processes import Child, make_lock
+from a3crepro.reports import Copy, Episode, Snapshot
+from a3crepro.rollout import Rollout
 from a3crepro.scheduling import ask_for_long_time_slices
 from a3crepro.settings import NonNegativeFloat, PositiveFloat
 
@@ -38,10 +40,10 @@ class VirtualTime(Execution):
     spread: NonNegativeFloat
     """Standard deviation of a step's duration, as a share of the mean; 0: all steps last equally long."""
 
-    def is_exact(self, config: Config) -> bool:
+    def is_exact(self, threads: int) -> bool:
         return True
 
-    def process_count(self, config: Config) -> int:
+    def process_count(self, threads: int) -> int:
         return 1
 
     def duration(self, steps: int, rng: np.random.Generator) -> float:
@@ -125,7 +127,7 @@ class Clock:
         rollout, games = self.rollouts[thread], self.games[thread]
         assert rollout is not None
         frames = self.shared.frames()
-        self.learners[thread].write(rollout)
+        self.learners[thread].apply(rollout)
         self.idle, self.rollouts[thread], self.games[thread] = [thread], None, []
         snapshots, self._snapshots = self._snapshots, []
         return [*(replace(game, frames=frames) for game in games), *snapshots]

@@ -21,7 +21,7 @@ from a3crepro.fast import kernels as k
 from a3crepro.fast.network import Cells, flat, zeros
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.networks._network import Separate, TorsoAndHeads
-from a3crepro.optimizers.rmsprop import RMSProp, rmsprop_update
+from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.plain import Tree
 
 
@@ -290,10 +290,17 @@ class DenseNetwork:
         for part, columns, theirs in zip(self.parts, self.columns, arrays, strict=True):
             part.backward(d_outputs[:, :, columns], self.inputs[slots], slots, theirs)
 
-    def apply_rmsprop(
-        self, gradient: DenseGradient, theta: np.ndarray, g: np.ndarray, scale: float, rate: float, how: RMSProp
+    def update(
+        self,
+        gradient: DenseGradient,
+        theta: np.ndarray,
+        optimizer: Optimizer,
+        statistics: np.ndarray,
+        rate: float,
+        scale: float,
+        step: int,
     ) -> None:
-        """RMSProp on the shared θ and g with the gradient times `scale`, and θ' ← θ."""
+        """One step of the optimizer on the shared θ with the gradient times `scale`, and θ' ← θ."""
         gradient.vector *= np.float32(scale)
-        rmsprop_update(theta, gradient.vector, g, rate, how.alpha, how.epsilon)
+        optimizer.update(theta, gradient.vector, statistics, rate, step)
         self.synchronise(theta)

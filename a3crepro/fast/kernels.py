@@ -324,48 +324,6 @@ def square_norm(vector):
     return total
 
 
-@kernel(f"void({F1}, {F1}, {F1}, {F1}, {F2}, {F1}, float32, float32, float32)")
-def rmsprop_outer_row(theta, g, rest, delta, inputs, new, rate, decay, epsilon):
-    """RMSProp for d = rest + delta[:5] inputs[:5], of which nothing is written; new is theta's new value."""
-    d0, d1, d2, d3, d4 = delta[0], delta[1], delta[2], delta[3], delta[4]
-    for i in range(theta.size):
-        step = (
-            rest[i] + d0 * inputs[0, i] + d1 * inputs[1, i] + d2 * inputs[2, i] + d3 * inputs[3, i] + d4 * inputs[4, i]
-        )
-        square = decay * g[i] + (np.float32(1) - decay) * step * step
-        g[i] = square
-        new[i] = theta[i] - rate * step / np.sqrt(square + epsilon)
-        theta[i] = new[i]
-
-
-@kernel(f"void({F1}, {F1}, {F2}, {F2}, {F3}, float32, float32, float32, float32)")
-def rmsprop_outer(theta, g, delta, inputs, copy, scale, rate, decay, epsilon):
-    """The same for a weight with the gradient delta^T inputs, never written; theta also goes to copy, block by block.
-
-    delta and inputs have at least five rows; copy [blocks, outputs, width of a block].
-    """
-    blocks, outputs, width = copy.shape
-    n = blocks * width
-    column, rest, new = np.empty(len(delta), np.float32), np.zeros(n, np.float32), np.empty(n, np.float32)
-    for o in range(outputs):
-        row, g_row = theta[o * n : (o + 1) * n], g[o * n : (o + 1) * n]
-        column[:] = delta[:, o] * scale
-        if not column.any():  # a rectified unit that was off in every state
-            for i in range(n):
-                g_row[i] *= decay
-                new[i] = row[i]
-        else:
-            if len(column) > 5:
-                rest[:] = 0
-            for t in range(5, len(column)):
-                for i in range(n):
-                    rest[i] += column[t] * inputs[t, i]
-            rmsprop_outer_row(row, g_row, rest, column, inputs, new, rate, decay, epsilon)
-        for b in range(blocks):
-            for i in range(width):
-                copy[b, o, i] = new[b * width + i]
-
-
 @kernel("float32(float32)")
 def sigmoid(x):
     """The logistic function; exp would overflow, which fastmath rules out."""

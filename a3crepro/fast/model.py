@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from torch import nn
 
-from a3crepro.algorithms._algorithm import Algorithm
-from a3crepro.environments._environment import Action
 from a3crepro.fast.dense import DenseNetwork, dense_spec_of
 from a3crepro.fast.network import FastNetwork
 from a3crepro.fast.spec import spec_of
+from a3crepro.model import Answer, Gradients
 from a3crepro.optimizers._optimizer import Optimizer
-from a3crepro.optimizers.rmsprop import RMSProp
 from a3crepro.plain import Tree
-
-if TYPE_CHECKING:
-    from a3crepro.actor_learner import Rollout
-    from a3crepro.model import Answer
+from a3crepro.rollout import Rollout
 
 State = np.ndarray | None
 Network = FastNetwork | DenseNetwork
@@ -117,10 +112,12 @@ class Place:
                 return False
         return True
 
-    def apply_rmsprop(self, gradient: Any, g: np.ndarray, scale: float, rate: float, how: RMSProp) -> None:
-        """RMSProp on θ and g, and θ' ← θ."""
+    def update(
+        self, gradient: Any, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float, step: int
+    ) -> None:
+        """One step of a fused optimizer on θ, and θ' ← θ."""
         version = self.version() if self.version else 0
-        self.network.apply_rmsprop(gradient, self.theta, g, scale, rate, how)
+        self.network.update(gradient, self.theta, optimizer, statistics, rate, scale, step)
         self._synchronised, self._held = True, []
         self._copied = version + 1  # what it will be if nobody else writes θ
 
@@ -144,8 +141,10 @@ class FastModel:
       steps: gradients of so many states are summed at most.
     """
 
+    uses_autograd: ClassVar[bool] = False
+
     def __init__(self, place: Place, steps: int) -> None:
-        self.place, self.steps = place, steps
+        self.place, self.steps, self._first = place, steps, 0
         self.spec = place.network.spec
         self.gradient: Any = place.network.new_gradient(steps)  # of the network's own kind
         self._columns = {}
@@ -175,31 +174,22 @@ class FastModel:
         outputs, state = self.place.forward(observation, state)
         return self._heads(outputs), state
 
-    def accumulate(
-        self,
-        observations: Sequence[np.ndarray],
-        actions: Sequence[Action],
-        returns: np.ndarray,
-        state: State,
-        algo: Algorithm,
-    ) -> dict[str, np.ndarray]:
-        """Adds the gradient of a rollout's loss; returns the outputs [T, width] of its states.
+    def rollout_outputs(self, rollout: Rollout) -> dict[str, np.ndarray]:
+        """The outputs [T, width] of a rollout's states.
 
         θ' has not changed since they were acted in, so nothing is computed twice; where a shared θ has, the state is.
         """
-        first = self.place.slot_of(observations, state)
-        network, slots = self.place.network, slice(first, first + len(actions))
-        outputs = self._heads(network.outputs[slots, 0])
-        with np.errstate(all="ignore"):  # what is not finite is seen in the norm, and refused
-            d_outputs = self._output_gradient(algo, outputs, actions, returns)
-            network.backward(d_outputs[:, None], self.gradient, first)
-        return outputs
+        self._first = self.place.slot_of(rollout.observations, rollout.state)
+        slots = slice(self._first, self._first + len(rollout.observations))
+        return self._heads(self.place.network.outputs[slots, 0])
 
-    def _output_gradient(
-        self, algo: Algorithm, outputs: dict[str, np.ndarray], actions: Sequence[Action], returns: np.ndarray
-    ) -> np.ndarray:
+    def backward(self, gradients: Gradients) -> None:
+        """Adds the gradient of the rollout of the last `rollout_outputs`."""
+        with np.errstate(all="ignore"):  # the norm tells what is not finite
+            self.place.network.backward(self._all_heads(gradients)[:, None], self.gradient, self._first)
+
+    def _all_heads(self, gradients: Gradients) -> np.ndarray:
         """∂loss/∂outputs, [T, width of all heads]."""
-        gradients = algo.output_gradient(outputs, np.asarray(actions), returns)
         return np.concatenate([gradients[name] for name in self._columns], axis=1)
 
     def gradient_norm(self) -> float:
@@ -211,12 +201,12 @@ class FastModel:
         full: np.ndarray = self.gradient.full()
         return full
 
-    def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float) -> None:
+    def update(self, optimizer: Optimizer, statistics: np.ndarray, rate: float, scale: float, step: int) -> None:
         """One step of the optimizer on θ with the gradient times `scale`."""
-        if isinstance(optimizer, RMSProp) and type(optimizer).update is RMSProp.update:
-            self.place.apply_rmsprop(self.gradient, statistics, scale, rate, optimizer)
+        if optimizer.is_fused:
+            self.place.update(self.gradient, optimizer, statistics, rate, scale, step)
         else:
-            optimizer.update(self.place.theta, scale * self.full_gradient(), statistics, rate)
+            optimizer.update(self.place.theta, scale * self.full_gradient(), statistics, rate, step)
 
     def clear_gradient(self) -> None:
         """dθ ← 0."""
@@ -270,13 +260,17 @@ class FastBatch(FastModel):
             for lane, (_, state) in asked.items()
         }
 
-    def accumulate_all(self, rollouts: Sequence[Rollout], returns: Sequence[np.ndarray], algo: Algorithm) -> None:
-        """Adds the gradients of the losses of all lanes' rollouts, whose first states were asked for at once."""
+    def rollouts_outputs(self, rollouts: Sequence[Rollout]) -> list[dict[str, np.ndarray]]:
+        """The outputs of all lanes' rollouts, whose first states were asked for at once."""
+        outputs = self.place.network.outputs
+        return [self._heads(outputs[: len(rollout.actions), lane]) for lane, rollout in enumerate(rollouts)]
+
+    def backward_all(self, gradients: Sequence[Gradients]) -> None:
+        """Adds the gradients of the losses of all lanes' rollouts."""
         network = self.place.network
-        steps = [len(rollout.actions) for rollout in rollouts]
-        d_outputs = np.zeros((max(steps), *network.outputs.shape[1:]), np.float32)
+        by_lane = [self._all_heads(each) for each in gradients]
+        d_outputs = np.zeros((max(map(len, by_lane)), *network.outputs.shape[1:]), np.float32)
+        for lane, each in enumerate(by_lane):
+            d_outputs[: len(each), lane] = each
         with np.errstate(all="ignore"):
-            for lane, (rollout, theirs, T) in enumerate(zip(rollouts, returns, steps, strict=True)):
-                outputs = self._heads(network.outputs[:T, lane])
-                d_outputs[:T, lane] = self._output_gradient(algo, outputs, rollout.actions, theirs)
             network.backward(d_outputs, self.gradient)

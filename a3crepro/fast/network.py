@@ -20,11 +20,11 @@ import numpy as np
 
 from a3crepro.fast import kernels as k
 from a3crepro.fast.spec import Spec
-from a3crepro.optimizers.rmsprop import RMSProp, rmsprop_update
+from a3crepro.optimizers._optimizer import Optimizer
 from a3crepro.plain import Tree
 
 UNROLLED = 5
-"""`kernels.rmsprop_outer` takes so many factors at once, and needs at least as many."""
+"""`Optimizer.update_outer` takes so many factors at once, and needs at least as many."""
 
 
 def zeros(*shape: int) -> np.ndarray:
@@ -358,22 +358,31 @@ class FastNetwork:
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 
-    def apply_rmsprop(
-        self, gradient: Gradient, theta: np.ndarray, g: np.ndarray, scale: float, rate: float, how: RMSProp
+    def update(
+        self,
+        gradient: Gradient,
+        theta: np.ndarray,
+        optimizer: Optimizer,
+        statistics: np.ndarray,
+        rate: float,
+        scale: float,
+        step: int,
     ) -> None:
-        """RMSProp on the shared θ and g with the gradient times `scale`, and θ' ← θ, in one pass."""
-        numbers = rate, how.alpha, how.epsilon
+        """One step of a fused optimizer on the shared θ with the gradient times `scale`, and θ' ← θ, in one pass."""
         if gradient.whole:
             gradient.vector *= np.float32(scale)
-            rmsprop_update(theta, gradient.vector, g, *numbers)
+            optimizer.update(theta, gradient.vector, statistics, rate, step)
             self.synchronise(theta)
             return
         for part in gradient.written:
             gradient.vector[part] *= scale
-            rmsprop_update(theta[part], gradient.vector[part], g[part], *numbers)
+            optimizer.update(theta[part], gradient.vector[part], statistics[:, part], rate, step)
             self.local[part] = theta[part]
         copies = [self.blocks, *((self.weight_x[None], self.weight_h[None]) if self.spec.lstm else ())]
         for (number, delta, inputs), copy in zip(gradient.factors, copies, strict=True):
-            weight, g_weight = self.spec.parameter(theta, number), self.spec.parameter(g, number)
-            k.rmsprop_outer(weight, g_weight, delta, inputs, copy, scale, *numbers)
+            weight, of_weight = (
+                self.spec.parameter(theta, number),
+                [self.spec.parameter(vector, number) for vector in statistics],
+            )
+            optimizer.update_outer(weight, delta, inputs, of_weight, copy, scale, rate)
         self._spread()

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from a3crepro.kernels import kernel
-from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.optimizers._optimizer import Optimizer, Statistics
 from a3crepro.settings import Fraction
 
 
@@ -22,12 +22,13 @@ def momentum_update(theta, gradient, momentum, learning_rate, alpha):  # type: i
 class MomentumSGD(Optimizer):
     """Stochastic gradient descent with momentum; the momentum is the actor-learner's own."""
 
+    statistics: ClassVar[tuple[str, ...]] = ("m",)
     shares_statistics: ClassVar[bool] = False
 
     alpha: Fraction
     """Decay of the mean of gradients."""
 
     def update(
-        self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float
+        self, parameters: np.ndarray, gradient: np.ndarray, statistics: Statistics, learning_rate: float, step: int
     ) -> None:
-        momentum_update(parameters, gradient, statistics, learning_rate, self.alpha)
+        momentum_update(parameters, gradient, statistics[0], learning_rate, self.alpha)

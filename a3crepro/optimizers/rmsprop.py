@@ -1,5 +1,8 @@
 """RMSProp with each actor-learner's own statistics (§7)."""
 
+# The loops are compiled: annotations would say nothing that the signatures do not.
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
+
 from __future__ import annotations
 
 import math
@@ -8,22 +11,68 @@ from typing import ClassVar
 import numpy as np
 
 from a3crepro.kernels import kernel
-from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.optimizers._optimizer import Optimizer, Statistics
 from a3crepro.settings import Fraction, PositiveFloat
+
+F1, F2, F3 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]"
 
 
 @kernel("void(f4[::1], f4[::1], f4[::1], f4, f4, f4)")
-def rmsprop_update(theta, gradient, g, learning_rate, alpha, epsilon):  # type: ignore[no-untyped-def]
+def rmsprop_update(theta, gradient, g, learning_rate, alpha, epsilon):
     """g ← αg + (1 − α)Δθ²; θ ← θ − ηΔθ/√(g + ε) (§4, equation S2: not centred, ε inside the root)."""
     for i in range(theta.size):
         g[i] = alpha * g[i] + (np.float32(1.0) - alpha) * gradient[i] * gradient[i]
         theta[i] -= learning_rate * gradient[i] / math.sqrt(g[i] + epsilon)
 
 
+@kernel(f"void({F1}, {F1}, {F1}, {F1}, {F2}, {F1}, float32, float32, float32)")
+def rmsprop_outer_row(theta, g, rest, delta, inputs, new, rate, decay, epsilon):
+    """RMSProp for d = rest + delta[:5] inputs[:5], of which nothing is written; new is theta's new value."""
+    d0, d1, d2, d3, d4 = delta[0], delta[1], delta[2], delta[3], delta[4]
+    for i in range(theta.size):
+        step = (
+            rest[i] + d0 * inputs[0, i] + d1 * inputs[1, i] + d2 * inputs[2, i] + d3 * inputs[3, i] + d4 * inputs[4, i]
+        )
+        square = decay * g[i] + (np.float32(1) - decay) * step * step
+        g[i] = square
+        new[i] = theta[i] - rate * step / np.sqrt(square + epsilon)
+        theta[i] = new[i]
+
+
+@kernel(f"void({F1}, {F1}, {F2}, {F2}, {F3}, float32, float32, float32, float32)")
+def rmsprop_outer(theta, g, delta, inputs, copy, scale, rate, decay, epsilon):
+    """The same for a weight with the gradient delta^T inputs, never written; theta also goes to copy, block by block.
+
+    delta and inputs have at least five rows; copy [blocks, outputs, width of a block].
+    """
+    blocks, outputs, width = copy.shape
+    n = blocks * width
+    column, rest, new = np.empty(len(delta), np.float32), np.zeros(n, np.float32), np.empty(n, np.float32)
+    for o in range(outputs):
+        row, g_row = theta[o * n : (o + 1) * n], g[o * n : (o + 1) * n]
+        column[:] = delta[:, o] * scale
+        if not column.any():  # a rectified unit that was off in every state
+            for i in range(n):
+                g_row[i] *= decay
+                new[i] = row[i]
+        else:
+            if len(column) > 5:
+                rest[:] = 0
+            for t in range(5, len(column)):
+                for i in range(n):
+                    rest[i] += column[t] * inputs[t, i]
+            rmsprop_outer_row(row, g_row, rest, column, inputs, new, rate, decay, epsilon)
+        for b in range(blocks):
+            for i in range(width):
+                copy[b, o, i] = new[b * width + i]
+
+
 class RMSProp(Optimizer):
     """RMSProp, non-centred, without momentum; g is the actor-learner's own."""
 
+    statistics: ClassVar[tuple[str, ...]] = ("g",)
     shares_statistics: ClassVar[bool] = False
+    is_fused: ClassVar[bool] = True
 
     alpha: Fraction
     """Decay of the mean of squared gradients."""
@@ -31,6 +80,21 @@ class RMSProp(Optimizer):
     """Added to g inside the root."""
 
     def update(
-        self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, learning_rate: float
+        self, parameters: np.ndarray, gradient: np.ndarray, statistics: Statistics, learning_rate: float, step: int
     ) -> None:
-        rmsprop_update(parameters, gradient, statistics, learning_rate, self.alpha, self.epsilon)
+        rmsprop_update(parameters, gradient, statistics[0], learning_rate, self.alpha, self.epsilon)
+
+    def update_outer(
+        self,
+        weight: np.ndarray,
+        delta: np.ndarray,
+        inputs: np.ndarray,
+        statistics: Statistics,
+        copy: np.ndarray,
+        scale: float,
+        learning_rate: float,
+    ) -> None:
+        rmsprop_outer(weight, statistics[0], delta, inputs, copy, scale, learning_rate, self.alpha, self.epsilon)
+
+    def share_above_epsilon(self, statistics: np.ndarray) -> float:
+        return float((statistics[:, 0] > self.epsilon).mean())

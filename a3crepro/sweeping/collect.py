@@ -195,7 +195,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
         "frames": summary["frames"],
         "updates": summary["updates"],
         "seconds": summary["seconds"],
-        "core_seconds": round(real_seconds_of(directory) * min(config.execution.process_count(config), cores), 1),
+        "core_seconds": round(real_seconds_of(directory) * min(config.processes, cores), 1),
         "score": summary["score_mean"],
         "score_median": summary["score_median"],
         "score_type": policy_of(config),

@@ -125,7 +125,7 @@ class Command:
     def cores(self, run: Run) -> int:
         """Cores that a run keeps busy."""
         config = self.config(run)
-        return min(config.execution.process_count(config), usable_cores())
+        return min(config.processes, usable_cores())
 
     def overview(self, runs: Sequence[Run]) -> Overview:
         """How far these runs are."""
