@@ -70,7 +70,7 @@ def test_without_memory_the_cue_stays_at_chance(tmp_path):
 
 @pytest.mark.slow
 def test_the_first_commands_of_the_readme_learn_and_film(tmp_path):
-    (block,) = re.findall(r"^## A first result.*?^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+    (block,) = re.findall(r"^## A first result.*?^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
     commands = [shlex.split(line) for line in block.replace("\\\n", "").splitlines()]
     assert [words[:3] for words in commands] == [["python", "-m", "a3crepro"], ["python", "-m", "a3crepro.evaluate"]]
     for words in commands:
