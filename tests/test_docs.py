@@ -311,7 +311,14 @@ def test_the_examples_train_together(tmp_path: Path, monkeypatch: pytest.MonkeyP
         path.write_text(text)
     monkeypatch.syspath_prepend(package.parent)
     assert sorted(word.partition("=")[0] for word in words) == ["algo", "env", "network", "optimizer"]
-    more = ("threads=2", "frames=10_000", "optimizer.lr=0.1", "evaluation.episodes=50", "logging.tensorboard=false")
+    more = (
+        "execution=virtual_time",
+        "threads=2",
+        "frames=6_000",
+        "optimizer.lr=0.1",
+        "evaluation.episodes=50",
+        "logging.tensorboard=false",
+    )
     config = compose(*words, *more, "evaluation.every=0", config_dir=str(tmp_path / "conf"))
     assert train(config, tmp_path / "run")["score_mean"] > 0.8  # chance: 0.5
 
