@@ -662,9 +662,20 @@ def frames_in(seconds: float) -> int:
         return 1
 
 
+@functools.cache
+def is_unbounded_control(env_id: str) -> bool:
+    """Whether actions are vectors and observations have no bounds; False of what is no environment."""
+    from a3crepro.environments.gym import made
+
+    with contextlib.suppress(Exception), contextlib.closing(made(env_id)) as env:  # `env.id` itself is refused later
+        observations, actions = env.observation_space, env.action_space
+        return isinstance(actions, gym.spaces.Box) and not getattr(observations, "is_bounded", bool)()
+    return False
+
+
 def register_resolvers() -> None:
     """Makes functions of this module known to the YAML files and the command line."""
-    for function in (log_uniform, cores_wanted, runs_at_once, frames_in):
+    for function in (log_uniform, cores_wanted, runs_at_once, frames_in, is_unbounded_control):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
     OmegaConf.register_new_resolver("run_name", _name_of_job, replace=True)
 

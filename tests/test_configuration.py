@@ -117,6 +117,29 @@ def test_small_tasks_of_gymnasium_s_have_a_rate_and_an_epsilon_of_their_own(opti
     assert (given.optimizer.lr, given.optimizer.epsilon, given.algo.max_steps) == (0.25, 0.5, 7)
 
 
+@pytest.mark.parametrize(
+    ("env_id", "normalised"), [("CartPole-v1", False), ("Pendulum-v1", False), ("HalfCheetah-v5", True)]
+)
+def test_observations_are_normalised_where_actions_are_vectors_and_observations_have_no_bounds(
+    env_id: str, normalised: bool
+) -> None:
+    if env_id.startswith("Half"):
+        pytest.importorskip("mujoco")
+    assert composed("env=gym", f"env.id={env_id}").env.normalise_observations is normalised
+    assert (
+        composed("env=gym", f"env.id={env_id}", "env.normalise_observations=false").env.normalise_observations is False
+    )
+
+
+def test_small_tasks_have_an_entropy_cost_of_their_own() -> None:
+    own = composed("env=gym")
+    assert own.algo.gaussian.entropy_cost == own.env.schedule.gaussian_entropy_cost > 1e-3
+    assert own.algo.gaussian.bounded
+    papers = composed("env=control/cartpole_swingup", "algo.t_max=5").algo.gaussian
+    assert (papers.entropy_cost, papers.bounded) == (1e-4, False)  # §9
+    assert composed("env=gym", "algo.gaussian.entropy_cost=0.5").algo.gaussian.entropy_cost == 0.5
+
+
 def test_a_rate_for_rmsprop_is_none_for_momentum() -> None:
     of = [composed(f"env={env}", "optimizer=momentum_sgd").optimizer for env in ("gym", "breakout")]
     assert of[0].lr == of[1].lr
@@ -307,7 +330,8 @@ def test_an_unknown_key_is_refused_at_every_level_with_those_allowed(overrides: 
 
 
 OPTIONAL = {  # keys that configurations of older runs do not have
-    *(("env", "schedule", key) for key in ("lr", "lr_anneal_frames", "rmsprop_epsilon")),
+    *(("env", "schedule", key) for key in ("gaussian_bounded", "gaussian_entropy_cost", "lr")),
+    *(("env", "schedule", key) for key in ("lr_anneal_frames", "rmsprop_epsilon")),
     ("checkpoint", "copies_every"),
 }
 
@@ -323,7 +347,8 @@ def test_a_missing_key_is_named(overrides: tuple[str, ...]) -> None:
                 build_with(plain, path[:-1], without) if path[:-1] else build(without)
 
 
-FRACTIONS = {("env", "reward_clip"), ("env", "schedule", "lr"), ("env", "schedule", "rmsprop_epsilon")}
+SCHEDULED = ("gaussian_entropy_cost", "lr", "rmsprop_epsilon")
+FRACTIONS = {("env", "reward_clip"), *(("env", "schedule", key) for key in SCHEDULED)}
 NULLABLE = {("optimizer", "anneal_frames"), ("env", "schedule", "lr_anneal_frames"), *FRACTIONS}
 WRONG: dict[type, list[Any]] = {
     bool: [0, 1, "true", "yes", None, [True], 1.0],

@@ -90,6 +90,20 @@ def test_the_first_thing_that_everybody_tries_is_solved_as_it_comes(tmp_path, ex
     assert train(config, tmp_path)["score_mean"] >= 450  # of 500; chance: 22
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("env_id", "random", "good"),
+    [("Acrobot-v1", -500, -150), ("Pendulum-v1", -1270, -950), ("HalfCheetah-v5", -280, 500)],
+)
+def test_other_small_tasks_are_learnt_as_they_come(tmp_path, env_id, random, good):
+    """`random` is the score of a random policy; `good` lies well above it, and below what searched seeds had."""
+    config = compose(
+        "env=gym", f"env.id={env_id}", "execution=virtual_time", "seed=3", "evaluation.episodes=30",
+        "logging.tensorboard=false",
+    )  # fmt: skip
+    assert train(config, tmp_path)["score_mean"] >= good > random
+
+
 @pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])
 def test_one_thread_gives_the_same_run_to_the_bit(tmp_path, algo):
     """Everything but the times, whatever else the machine does and whenever evaluations are played."""

@@ -28,6 +28,8 @@ MUJOCO = "gymnasium.envs.mujoco."
 class Gym(Scalable):
     """An environment of gymnasium's registry, with the time limit that is registered with it."""
 
+    rescale_actions: bool
+    """Stretch vectors of actions from [-1, 1] to their bounds, if these are finite: a policy then has one scale."""
     id: str
     """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
 
@@ -39,7 +41,7 @@ class Gym(Scalable):
             if module:
                 importlib.import_module(module)
             gymnasium.spec(name)
-            env = _made(env_id)
+            env = made(env_id)
         except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
             raise ValueError(f"not an environment that can be made ({error})") from error
         try:
@@ -59,10 +61,12 @@ class Gym(Scalable):
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
         with warnings.catch_warnings():  # they were heard when the configuration was checked
             warnings.simplefilter("ignore")
-            env = _made(self.id, **options)
+            env = made(self.id, **options)
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
+        if self.rescale_actions and isinstance(env.action_space, gymnasium.spaces.Box):
+            env = _rescaled(env, env.action_space)
         if not _is_counted_from_0(env.action_space):
             env = _Acting(env)
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
@@ -87,7 +91,12 @@ class Gym(Scalable):
             _simulation(env.unwrapped).set_state(state["simulation"])
 
 
-def _made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+def made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    """`gymnasium.make`, with the extra to install where MuJoCo is missing.
+
+    Raises:
+      ValueError: MuJoCo is missing.
+    """
     spec = gymnasium.registry.get(env_id.rpartition(":")[2])
     if spec is None or not str(spec.entry_point).startswith(MUJOCO):
         return gymnasium.make(env_id, **options)
@@ -107,6 +116,14 @@ class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
     def render(self) -> Any:
         with drawing():
             return super().render()
+
+
+def _rescaled(env: gymnasium.Env[Any, Any], actions: gymnasium.spaces.Box) -> gymnasium.Env[Any, Any]:
+    """Takes actions in [-1, 1], unless one of their bounds is infinite."""
+    if not actions.is_bounded():
+        return env
+    one = np.ones(actions.shape, np.float32)
+    return gymnasium.wrappers.RescaleAction(env, -one, one)
 
 
 class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -201,6 +218,7 @@ KNOWN = (
     gymnasium.wrappers.FlattenObservation,
     gymnasium.wrappers.OrderEnforcing,
     gymnasium.wrappers.PassiveEnvChecker,
+    gymnasium.wrappers.RescaleAction,
     gymnasium.wrappers.TimeLimit,
     _Acting,
     _Drawn,
