@@ -9,7 +9,7 @@ import struct
 
 TIME_SLICE = 0.012
 """Seconds. Linux gives 3 to 4 ms, in which an actor-learner makes one rollout of Breakout; whatever it had in the
-caches is lost by its next turn. Three to four rollouts in a row cost a tenth less (README, "Speed")."""
+caches is lost by its next turn. Three to four rollouts in a row cost a tenth less (docs/speed.md)."""
 
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 """Numbers of the system call, for which Python has no function."""

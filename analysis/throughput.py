@@ -1,6 +1,7 @@
 """Tables and a plot of throughput from `results/throughput/*.jsonl`: `table.csv`, `threads.csv`, `threads.png`.
 
-Prints the README's tables. Where a file holds calls of several commits or machines, the last one's count.
+Prints the tables of the pages in `docs/`. Where a file holds calls of several commits or machines, the last one's
+count.
 """
 
 import matplotlib.pyplot as plt

@@ -126,13 +126,17 @@ def test_observations_are_normalised_where_actions_are_vectors_and_observations_
     if env_id.startswith("Half"):
         pytest.importorskip("mujoco")
     assert composed("env=gym", f"env.id={env_id}").env.normalise_observations is normalised
-    assert composed("env=gym", f"env.id={env_id}", "env.normalise_observations=false").env.normalise_observations is False
+    assert (
+        composed("env=gym", f"env.id={env_id}", "env.normalise_observations=false").env.normalise_observations is False
+    )
 
 
 def test_small_tasks_have_an_entropy_cost_of_their_own() -> None:
     own = composed("env=gym")
     assert own.algo.gaussian.entropy_cost == own.env.schedule.gaussian_entropy_cost > 1e-3
-    assert composed("env=control/walker_walk").algo.gaussian.entropy_cost == 1e-4  # §9
+    assert own.algo.gaussian.bounded
+    papers = composed("env=control/cartpole_swingup", "algo.t_max=5").algo.gaussian
+    assert (papers.entropy_cost, papers.bounded) == (1e-4, False)  # §9
     assert composed("env=gym", "algo.gaussian.entropy_cost=0.5").algo.gaussian.entropy_cost == 0.5
 
 
@@ -326,7 +330,8 @@ def test_an_unknown_key_is_refused_at_every_level_with_those_allowed(overrides: 
 
 
 OPTIONAL = {  # keys that configurations of older runs do not have
-    *(("env", "schedule", key) for key in ("gaussian_entropy_cost", "lr", "lr_anneal_frames", "rmsprop_epsilon")),
+    *(("env", "schedule", key) for key in ("gaussian_bounded", "gaussian_entropy_cost", "lr")),
+    *(("env", "schedule", key) for key in ("lr_anneal_frames", "rmsprop_epsilon")),
     ("checkpoint", "copies_every"),
 }
 

@@ -178,14 +178,39 @@ gymnasium.register("a3crepro-tests/Terminal-v0", Recording, max_episode_steps=3,
 gymnasium.register("a3crepro-tests/Endless-v0", Recording)
 
 
+class Free(Recording):
+    """The same, with actions of any size."""
+
+    action_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+
+gymnasium.register("a3crepro-tests/Free-v0", Free, max_episode_steps=3)
+
+
 def test_actions_are_clipped_for_the_environment_and_learnt_from_as_they_were_drawn(bench):
-    learner = bench("env=gym", "env.id=a3crepro-tests/Limit-v0", "threads=1", "algo.t_max=3").learner
+    learner = bench(
+        "env=gym", "env.id=a3crepro-tests/Limit-v0", "env.rescale_actions=false", "threads=1", "algo.t_max=3"
+    ).learner
     Recording.given.clear()
     learner.synchronise()
     rollout = learner.roll_out(3)
     drawn = np.stack(rollout.actions)
     assert np.abs(drawn).max() > 0.5 and drawn.dtype == np.float32
     np.testing.assert_array_equal(np.stack(Recording.given), np.clip(drawn, -0.5, 0.5))
+
+
+def test_actions_are_stretched_to_the_bounds_of_the_environment_and_learnt_from_as_they_were_drawn(bench):
+    learner = bench("env=gym", "env.id=a3crepro-tests/Limit-v0", "threads=1", "algo.t_max=3").learner
+    assert learner.env.action_space == gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    Recording.given.clear()
+    learner.synchronise()
+    drawn = np.stack(learner.roll_out(3).actions)
+    assert np.abs(drawn).max() > 0.5 and drawn.dtype == np.float32
+    np.testing.assert_allclose(np.stack(Recording.given), 0.5 * np.clip(drawn, -1, 1), atol=1e-7)
+
+
+def test_actions_without_bounds_are_not_stretched():
+    assert not compose("env=gym", "env.id=a3crepro-tests/Free-v0").env.spaces()[1].is_bounded()
 
 
 @pytest.mark.parametrize("env_id", ["Limit", "Terminal"])

@@ -70,7 +70,7 @@ def test_without_memory_the_cue_stays_at_chance(tmp_path):
 
 @pytest.mark.slow
 def test_the_first_commands_of_the_readme_learn_and_film(tmp_path):
-    (block,) = re.findall(r"^## A first result.*?^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+    (block,) = re.findall(r"^## A first result.*?^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
     commands = [shlex.split(line) for line in block.replace("\\\n", "").splitlines()]
     assert [words[:3] for words in commands] == [["python", "-m", "a3crepro"], ["python", "-m", "a3crepro.evaluate"]]
     for words in commands:
@@ -88,6 +88,20 @@ def test_the_first_thing_that_everybody_tries_is_solved_as_it_comes(tmp_path, ex
     )
     assert (config.env.id, config.algo.name) == ("CartPole-v1", "a3c")
     assert train(config, tmp_path)["score_mean"] >= 450  # of 500; chance: 22
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("env_id", "random", "good"),
+    [("Acrobot-v1", -500, -150), ("Pendulum-v1", -1270, -950), ("HalfCheetah-v5", -280, 500)],
+)
+def test_other_small_tasks_are_learnt_as_they_come(tmp_path, env_id, random, good):
+    """`random` is the score of a random policy; `good` lies well above it, and below what searched seeds had."""
+    config = compose(
+        "env=gym", f"env.id={env_id}", "execution=virtual_time", "seed=3", "evaluation.episodes=30",
+        "logging.tensorboard=false",
+    )  # fmt: skip
+    assert train(config, tmp_path)["score_mean"] >= good > random
 
 
 @pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])

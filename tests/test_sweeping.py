@@ -105,9 +105,9 @@ def test_a_budget_that_is_raised_is_no_part_of_a_runs_name():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_readme_has_the_core_hours_that_a_sweep_tells(name):
+def test_the_page_of_experiments_has_the_core_hours_that_a_sweep_tells(name):
     found = re.search(r"^Core-hours at the scale laptop: (.*)\.$", (ROOT / "sweeps" / f"{name}.py").read_text(), re.M)
-    row = re.search(rf"^\|[^|]*\| `{name}` \|[^|]*\| ([\d.]+)", (ROOT / "README.md").read_text(), re.M)
+    row = re.search(rf"^\|[^|]*\| `{name}` \|[^|]*\| ([\d.]+)", (ROOT / "docs" / "experiments.md").read_text(), re.M)
     assert (found and found[1]) == (row and row[1])
 
 

@@ -49,6 +49,8 @@ class Schedule(Settings):
     """The default of `algo.entropy_beta`, A3C's weight of the entropy."""
     gaussian_entropy_cost: NonNegativeFloat | None = None
     """The default of `algo.gaussian.entropy_cost`; null: A3C's file has one."""
+    gaussian_bounded: bool = False
+    """The default of `algo.gaussian.bounded`."""
     lr: PositiveFloat | None = None
     """The default of `optimizer.lr` with RMSProp; null: the optimizer's file has one."""
     rmsprop_epsilon: PositiveFloat | None = None

@@ -28,6 +28,8 @@ MUJOCO = "gymnasium.envs.mujoco."
 class Gym(Scalable):
     """An environment of gymnasium's registry, with the time limit that is registered with it."""
 
+    rescale_actions: bool
+    """Stretch vectors of actions from [-1, 1] to their bounds, if these are finite: a policy then has one scale."""
     id: str
     """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
 
@@ -63,6 +65,8 @@ class Gym(Scalable):
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
+        if self.rescale_actions and isinstance(env.action_space, gymnasium.spaces.Box):
+            env = _rescaled(env, env.action_space)
         if not _is_counted_from_0(env.action_space):
             env = _Acting(env)
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
@@ -112,6 +116,14 @@ class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
     def render(self) -> Any:
         with drawing():
             return super().render()
+
+
+def _rescaled(env: gymnasium.Env[Any, Any], actions: gymnasium.spaces.Box) -> gymnasium.Env[Any, Any]:
+    """Takes actions in [-1, 1], unless one of their bounds is infinite."""
+    if not actions.is_bounded():
+        return env
+    one = np.ones(actions.shape, np.float32)
+    return gymnasium.wrappers.RescaleAction(env, -one, one)
 
 
 class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -206,6 +218,7 @@ KNOWN = (
     gymnasium.wrappers.FlattenObservation,
     gymnasium.wrappers.OrderEnforcing,
     gymnasium.wrappers.PassiveEnvChecker,
+    gymnasium.wrappers.RescaleAction,
     gymnasium.wrappers.TimeLimit,
     _Acting,
     _Drawn,

@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 from a3crepro.kernels import kernel
 
 LEAST_VARIANCE = 1e-6
-"""Added to softplus(x), which float32 rounds to 0 below x = -104: σ is at least 0.001 (README, deviations)."""
+"""Added to softplus(x), which float32 rounds to 0 below x = -104: σ is at least 0.001 (docs/deviations.md)."""
 LOW, RANGE = 0.01, 2.0
 """The bounded variance is LOW + RANGE / (1 + e^-x)."""
 
