@@ -21,7 +21,7 @@ def bench(bench):
 
 def run_segments(learner, count):
     for _ in range(count):
-        learner.segment()
+        learner.iterate()
 
 
 def address(tensor):
@@ -35,7 +35,7 @@ def test_two_identical_rollouts_give_the_same_gradient(bench, algo):
     learner = bench(f"algo={algo}", "env=toy/chain", "threads=1").learner
     for _ in range(2):
         learner._episode_ended, learner.rng = True, np.random.default_rng(0)
-        learner.algo.compute(learner)
+        learner.compute()
         gradients.append(learner.model.gradient.clone())
         learner.model.clear_gradient()
     assert gradients[0].any()
@@ -44,14 +44,14 @@ def test_two_identical_rollouts_give_the_same_gradient(bench, algo):
 
 def test_the_gradient_of_a_rollout_is_the_sum_over_its_steps(bench):
     learner = bench("algo=a3c", "env=toy/catch", "threads=1").learner
-    learner.synchronise()
+    learner.synchronise(learner.shared.moment())
     rollout = learner.roll_out(5)
     returns = np.linspace(-1, 1, 5, dtype=np.float32)
     learner.accumulate(rollout, returns)
     whole, total = learner.model.gradient.clone(), torch.zeros_like(learner.model.gradient)
     for t in range(5):
         learner.model.clear_gradient()
-        step = type(rollout)(None, 1, rollout.observations[t : t + 1], rollout.actions[t : t + 1])
+        step = type(rollout)(rollout.state, 1, rollout.observations[t : t + 1], rollout.actions[t : t + 1])
         learner.accumulate(step, returns[t : t + 1])
         total += learner.model.gradient
     torch.testing.assert_close(whole, total)
@@ -82,11 +82,11 @@ def test_actor_learners_share_what_they_must_and_nothing_else(bench):
 
 def test_the_thread_copy_stays_while_others_write(bench):
     case = bench("algo=a3c", "env=toy/catch", "threads=1")
-    case.learner.algo.compute(case.learner)
+    case.learner.compute()
     copy = case.learner.model.parameters.clone()
     case.shared.parameters += 1
     assert torch.equal(case.learner.model.parameters, copy)
-    case.learner.synchronise()
+    case.learner.synchronise(case.shared.moment())
     assert torch.equal(case.learner.model.parameters, case.shared.parameters)
 
 
@@ -102,7 +102,7 @@ def test_one_step_methods_update_at_every_fifth_step_and_at_terminal_states(benc
     learner = bench(f"algo={algo}", "env=toy/cue_memory", "network=mlp", "threads=1").learner  # episodes of three steps
     updated_at, updates = [], 0
     for _ in range(12):
-        learner.segment()
+        learner.iterate()
         if learner.counters[UPDATES] > updates:
             updates += 1
             updated_at.append(learner.own_steps)
@@ -113,33 +113,30 @@ def test_one_step_methods_update_at_every_fifth_step_and_at_terminal_states(benc
 def test_sarsa_takes_the_action_of_its_target(bench):
     learner = bench("algo=one_step_sarsa", "env=toy/chain", "threads=1").learner
     targets, taken = [], []
-    decide, step = learner.decide, learner.env.step
+    select_action, step = learner.select_action, learner.env.step
 
-    def spy_decide():
-        targets.append(decide())
-        return targets[-1]
+    def spy_select():
+        targets.append((selected := select_action()).action)
+        return selected
 
     def spy_step(action):
         taken.append(action)
         return step(action)
 
-    learner.decide, learner.env.step = spy_decide, spy_step
+    learner.select_action, learner.env.step = spy_select, spy_step
     for _ in range(5):
-        rollout = learner.algo.compute(learner)
-        # Each step decides once for its own action (known already) and once for the next one: the target's.
-        assert taken[-1] == targets[-2] if not learner._episode_ended else True
-        chosen = targets[-1]
-        assert learner._decision is None or learner._decision[0] == chosen
-        learner.algo.write(learner, rollout)
-    drawn, used = targets[1::2], taken[1:]
-    assert used == drawn[: len(used)]
+        rollout = learner.compute()
+        # The first step selects its own action, and each selects the next one: the target's.
+        assert learner.next_action.action == targets[-1]
+        learner.apply(rollout)
+    assert taken == targets[:-1] and len(taken) == 5
 
 
 def test_a_truncated_episode_does_not_keep_the_action_of_its_target(bench):
     learner = bench("algo=one_step_sarsa", "env=toy/chain", "threads=1").learner
     for _ in range(3000):
         run_segments(learner, 1)
-        if learner._episode_ended and learner._decision is not None:
+        if learner._episode_ended and learner.next_action is not None:
             learner.roll_out(1)
             assert learner.observation is not None and learner.env.unwrapped.steps == 1
             return
@@ -179,7 +176,7 @@ def test_a_time_limit_keeps_the_discount_and_bootstraps_a_terminal_state_does_no
     learner.accumulate = lambda rollout, returns: (
         kept.update(rollout=rollout, returns=returns) or {"logits": np.zeros((2, 2), np.float32)}
     )
-    learner.algo.compute(learner)
+    learner.compute()
     assert kept["rollout"].discounts == [0.99, 0.0 if terminated else 0.99]
     last = 1.0 if terminated else 1.0 + 0.99 * 10
     assert kept["returns"].tolist() == pytest.approx([1 + 0.99 * last, last])
@@ -195,7 +192,7 @@ def test_rewards_are_clipped_for_the_learner_and_scores_are_not(bench):
 
 
 def test_a_crossed_multiple_counts_and_counts_once():
-    shared = SharedState(torch.zeros(1), target=True, statistics_rows=1, threads=2)
+    shared = SharedState(torch.zeros(1), target=True, statistics=(1, 1), threads=2)
     asked = []
     for frames in (3, 3, 3, 3, 3, 21):  # T = 3, 6, 9, 12, 15, 36: never a multiple of 10
         shared.counters[0, FRAMES] += frames
@@ -230,10 +227,10 @@ def test_gradients_are_clipped_by_their_norm(bench):
     case = bench("algo=a3c", "env=toy/catch", "threads=1", "optimizer=momentum_sgd", "optimizer.alpha=0")
     learner = case.learner
     for norm, applied in ((80.0, 40.0), (10.0, 10.0)):
-        learner.synchronise()
+        learner.synchronise(learner.shared.moment())
         learner.model.gradient.fill_(norm / math.sqrt(learner.model.gradient.numel()))
         before = case.shared.parameters.clone()
-        learner.apply()
+        learner.update_parameters()
         step = torch.linalg.vector_norm(case.shared.parameters - before).item()
         assert step == pytest.approx(7e-4 * applied, rel=1e-2)
         assert not learner.model.gradient.any()
@@ -243,19 +240,19 @@ def test_gradients_are_clipped_by_their_norm(bench):
 def test_a_gradient_that_is_not_finite_is_never_applied_and_ends_the_run_if_it_persists(bench, bad):
     case = bench("algo=a3c", "env=toy/catch", "threads=1")
     learner, before = case.learner, case.shared.parameters.clone()
-    learner.synchronise()
+    learner.synchronise(learner.shared.moment())
     for _ in range(PERSISTENT - 1):
         learner.model.gradient[3] = bad
-        learner.apply()
+        learner.update_parameters()
     assert torch.equal(case.shared.parameters, before) and not case.shared.statistics.any()
     assert learner.counters[NOT_FINITE] == PERSISTENT - 1 and learner.counters[UPDATES] == 0
     learner.model.gradient[3] = bad
     with pytest.raises(UserError, match=r"optimizer\.lr=.*rewards"):
-        learner.apply()
+        learner.update_parameters()
     learner.model.gradient.fill_(0.1)
-    learner.apply()  # one that is finite starts the count anew
+    learner.update_parameters()  # one that is finite starts the count anew
     learner.model.gradient[3] = bad
-    learner.apply()
+    learner.update_parameters()
     assert learner.counters[UPDATES] == 1
 
 
@@ -264,7 +261,7 @@ def test_lstm_state_is_carried_across_rollouts_and_reset_at_the_end_of_an_episod
     states = []
     for _ in range(4):  # episodes of five steps: rollouts of 2, 2, 1 steps, then a new episode
         state = learner.state
-        learner.synchronise()
+        learner.synchronise(learner.shared.moment())
         rollout = learner.roll_out(2)
         assert rollout.state is state or rollout.state.count_nonzero() == 0
         states.append((rollout.state.clone(), len(rollout.actions)))

@@ -157,7 +157,7 @@ def test_a_launcher_that_is_not_installed_is_told_with_its_extra(command, monkey
 
 def test_all_that_is_allowed_is_named(command):
     line = command(*NOTHING, "optimizer=adam")[2]
-    assert is_one_line(line, "momentum_sgd, rmsprop, shared_rmsprop")
+    assert is_one_line(line, "adam, momentum_sgd, rmsprop, shared_rmsprop")
 
 
 YAML_MISTAKES = {

@@ -52,7 +52,7 @@ def refused(*overrides: str, config_dir: str | None = None, config_name: str = "
 
 def test_the_groups_have_the_choices_that_the_interface_promises() -> None:
     assert choices("algo") == ALGORITHMS
-    assert choices("optimizer") == ["momentum_sgd", "rmsprop", "shared_rmsprop"]
+    assert choices("optimizer") == ["adam", "momentum_sgd", "rmsprop", "shared_rmsprop"]
     assert set(choices("network")) >= {*ATARI_NETWORKS, "minatar", "mlp"}
     assert set(choices("env")) >= {"gym", *(f"minatar/{game}" for game in MINATAR)}
     assert "hogwild" in choices("execution")
@@ -168,7 +168,7 @@ def test_every_method_builds_on_every_network_that_fits(env: str, network: str) 
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "shared"), [("momentum_sgd", False), ("rmsprop", False), ("shared_rmsprop", True)]
+    ("optimizer", "shared"), [("adam", True), ("momentum_sgd", False), ("rmsprop", False), ("shared_rmsprop", True)]
 )
 def test_every_optimizer_builds_and_its_statistics_are_whose_they_should_be(optimizer: str, shared: bool) -> None:
     config = composed(f"optimizer={optimizer}", "env=toy/catch")
@@ -249,7 +249,7 @@ def test_minatar_has_shorter_schedules() -> None:
     assert values(config, "env.reward_clip") == [None]
 
 
-@pytest.mark.parametrize("optimizer", ["shared_rmsprop", "rmsprop", "momentum_sgd"])
+@pytest.mark.parametrize("optimizer", ["shared_rmsprop", "rmsprop", "momentum_sgd", "adam"])
 def test_fewer_frames_on_atari_are_the_beginning_of_the_paper_s_day(optimizer: str) -> None:
     config = composed("env=pong", f"optimizer={optimizer}", "frames=20_000_000")
     assert (config.frames, config.anneal_frames) == (20_000_000, 320_000_000)
@@ -487,7 +487,7 @@ def test_an_unknown_key_is_refused_with_or_without_a_plus(plus: str, override: s
         ("env=minatar/brekout", "env", "minatar/breakout"),
         ("env=minatar", "env", "minatar/breakout"),
         ("network=resnet", "network", "mnih2013_lstm"),
-        ("optimizer=adam", "optimizer", "momentum_sgd, rmsprop, shared_rmsprop"),
+        ("optimizer=adamw", "optimizer", "adam, momentum_sgd, rmsprop, shared_rmsprop"),
         ("execution=cluster", "execution", "hogwild"),
         ("algo=null", "algo", "one_step_q"),
         ("network=null", "network", "mnih2015"),

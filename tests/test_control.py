@@ -123,12 +123,12 @@ def test_nothing_becomes_nan_where_the_variance_underflows_or_explodes(spread, b
 def test_parameters_stay_finite_where_an_action_is_far_out(bench, far, implementation):
     case = bench("env=toy/point_mass", "threads=1", f"network.implementation={implementation}")
     learner = case.learner
-    learner.synchronise()
+    learner.synchronise(learner.shared.moment())
     rollout = learner.roll_out(3)
     rollout.actions[1] = np.array([far], np.float32)
     learner.accumulate(rollout, n_step_returns(rollout.rewards, rollout.discounts, 0.0))
     before = case.shared.parameters.clone()
-    learner.apply()
+    learner.update_parameters()
     assert torch.isfinite(case.shared.parameters).all()
     assert (case.shared.updates(), case.shared.refused()) == ((1, 0) if far < 1e30 else (0, 1))
     assert torch.equal(before, case.shared.parameters) == (far == 1e30)
@@ -192,7 +192,7 @@ def test_actions_are_clipped_for_the_environment_and_learnt_from_as_they_were_dr
         "env=gym", "env.id=a3crepro-tests/Limit-v0", "env.rescale_actions=false", "threads=1", "algo.t_max=3"
     ).learner
     Recording.given.clear()
-    learner.synchronise()
+    learner.synchronise(learner.shared.moment())
     rollout = learner.roll_out(3)
     drawn = np.stack(rollout.actions)
     assert np.abs(drawn).max() > 0.5 and drawn.dtype == np.float32
@@ -203,7 +203,7 @@ def test_actions_are_stretched_to_the_bounds_of_the_environment_and_learnt_from_
     learner = bench("env=gym", "env.id=a3crepro-tests/Limit-v0", "threads=1", "algo.t_max=3").learner
     assert learner.env.action_space == gymnasium.spaces.Box(-1, 1, (2,), np.float32)
     Recording.given.clear()
-    learner.synchronise()
+    learner.synchronise(learner.shared.moment())
     drawn = np.stack(learner.roll_out(3).actions)
     assert np.abs(drawn).max() > 0.5 and drawn.dtype == np.float32
     np.testing.assert_allclose(np.stack(Recording.given), 0.5 * np.clip(drawn, -1, 1), atol=1e-7)
@@ -219,13 +219,13 @@ def test_whole_episodes_have_no_bootstrapping_not_even_at_a_time_limit(bench, en
     returns = []
     for t_max in ("episode", 2):
         learner = bench(*words, f"algo.t_max={t_max}").learner
-        monkeypatch.setattr(learner, "outputs", lambda: {"value": np.array([8.0])})
+        monkeypatch.setattr(type(learner.algo), "bootstrap_value", lambda *_: 8.0)
         accumulate = learner.accumulate
         monkeypatch.setattr(
             learner, "accumulate", lambda rollout, r, do=accumulate: returns.append(r.tolist()) or do(rollout, r)
         )
-        learner.segment()
-        learner.segment()
+        learner.iterate()
+        learner.iterate()
     # 1 + 2/2 + 3/4, 2 + 3/2, 3; then two steps with 8/4 behind them; then one whose end is a limit, or terminal
     last = 3 + 8 / 2 if env_id == "Limit" else 3.0
     assert returns == [[2.75, 3.5, 3.0], [2.75, 3.5, 3.0], [1 + 2 / 2 + 8 / 4, 2 + 8 / 2], [last]]
@@ -236,7 +236,7 @@ def test_one_update_an_episode(bench, network):
     case = bench("env=control/pendulum_swingup", f"network={network}", "threads=1", "env.max_episode_steps=60")
     assert case.config.algo.t_max == "episode" and case.config.rollout_steps == 60
     for episodes in (1, 2):
-        case.learner.segment()
+        case.learner.iterate()
         assert case.shared.updates() == episodes and case.shared.frames() == 60 * episodes
         assert len(case.reports) == episodes
 
@@ -303,7 +303,7 @@ def test_memory_does_not_grow_from_episode_to_episode(bench, implementation, epi
     used = []
     for _ in range(4):
         for _ in range(episodes):
-            learner.segment()
+            learner.iterate()
         used.append(psutil.Process().memory_info().rss)
     assert used[3] - used[0] < 4 * 2**20
 
@@ -667,16 +667,16 @@ def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
     case = bench("env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", "threads=2", "algo.t_max=5")
     a, b = case.learners
     for _ in range(3):
-        a.segment()
+        a.iterate()
     assert case.shared.sums[:, 0].tolist() == [16.0, 0.0]  # and the state after 15 steps
-    raw = b._unscaled
-    b.synchronise()
-    b.begin()
+    raw = b.normalise.unscaled
+    b.synchronise(case.shared.moment())
+    b.begin_rollout()
     assert np.array_equal(b.observation, Scaling(case.shared.seen())(raw)) and not np.array_equal(b.observation, raw)
 
 
 def test_the_scale_is_renewed_when_a_hundredth_more_was_seen():
-    shared = SharedState(torch.zeros(1), target=False, statistics_rows=1, threads=2, sums=width(1))
+    shared = SharedState(torch.zeros(1), target=False, statistics=(1, 1), threads=2, sums=width(1))
     assert not shared.scale().known
     shared.sums[:] = torch.tensor([[400.0, 800.0, 2000.0], [600.0, 1200.0, 3000.0]])
     first = shared.scale()
@@ -691,7 +691,7 @@ def test_the_scale_is_renewed_when_a_hundredth_more_was_seen():
     shared.restore(other.arrays())
     assert shared.scale().mean == first.mean
     before = {name: array for name, array in other.arrays().items() if name != "scaled_by"}  # of an older version
-    old = SharedState(torch.zeros(1), target=False, statistics_rows=1, threads=2, sums=width(1))
+    old = SharedState(torch.zeros(1), target=False, statistics=(1, 1), threads=2, sums=width(1))
     old.restore(before)
     assert old.scale().mean == Scaling(other.seen()).mean
 
@@ -702,9 +702,10 @@ def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):
     words = ("env=control/reacher_easy_pixels", "env.normalise_observations=true", "algo.t_max=5", "threads=1")
     case = bench(*words)
     for _ in range(4):
-        case.learner.segment()
-    case.learner.begin()
-    seen, raw = case.learner.observation, case.learner._unscaled
+        case.learner.iterate()
+    case.learner.begin_at(case.shared.moment())
+    case.learner.begin_rollout()
+    seen, raw = case.learner.observation, case.learner.normalise.unscaled
     still = raw == case.learner.env.reset(seed=3)[0]
     assert raw.dtype == np.uint8 and seen.dtype == np.float32 and seen.shape == (3, 84, 84)
     assert np.median(np.abs(seen)[still]) < 0.01 < np.abs(seen).max() <= LIMIT

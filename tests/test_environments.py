@@ -616,7 +616,7 @@ def test_an_actor_learner_learns_from_a_number_alone() -> None:
     shared = initial_state(config)
     learner = ActorLearner(config, shared, 0, 0, lambda report: None)
     before = shared.parameters.clone()
-    learner.segment()
+    learner.iterate()
     assert not torch.equal(before, shared.parameters)
 
 
@@ -659,7 +659,7 @@ def scored(config: Config) -> float:
 def learnt(config: Config) -> float:
     games: list[Any] = []
     shared = initial_state(config)
-    ActorLearner(config, shared, 0, 0, games.append).segment()
+    ActorLearner(config, shared, 0, 0, games.append).iterate()
     return float(games[0].score)
 
 

@@ -246,7 +246,7 @@ def test_a_run_that_is_stopped_at_any_moments_is_the_unbroken_one(algo, env, net
     assert_equal(run(virtual(algo, env, network)), run(virtual(algo, env, network), stops))
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd", "adam"])
 def test_so_it_is_with_other_optimizers_and_by_autograd(optimizer):
     how = f"optimizer={optimizer}", "network.implementation=module"
     config = virtual("a3c", "minatar/breakout", "minatar", *how)

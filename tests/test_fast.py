@@ -9,15 +9,17 @@ import pytest
 import torch
 
 from a3crepro import benchmark, training
-from a3crepro.actor_learner import ActorLearner, Rollout
+from a3crepro.actor_learner import ActorLearner
 from a3crepro.config import compose
 from a3crepro.environments._environment import random_action
 from a3crepro.execution._execution import Origin
 from a3crepro.execution._team import Meeting, Team
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.fast.model import FastBatch, FastModel
-from a3crepro.model import ModuleBatch, ModuleModel, Sizes, make_model
+from a3crepro.make_model import make_model
+from a3crepro.model import ModuleBatch, ModuleModel, Sizes
 from a3crepro.networks._network import flatten, parameter_count, seeded
+from a3crepro.rollout import Rollout
 from a3crepro.training import initial_state
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
@@ -79,6 +81,18 @@ def close(a, b, tolerance=2e-5):
     assert np.abs(a - b).max() <= tolerance * max(np.abs(b).max(), 1e-3)
 
 
+def output_gradient(model, algo):
+    """∂loss/∂outputs, as an actor-learner with this model has it."""
+    return algo.autograd_output_gradient if model.uses_autograd else algo.output_gradient
+
+
+def accumulate(model, rollout, returns, algo):
+    """dθ ← dθ + ∂loss/∂θ'; returns the outputs."""
+    outputs = model.rollout_outputs(rollout)
+    model.backward(output_gradient(model, algo)(outputs, np.asarray(rollout.actions), returns))
+    return outputs
+
+
 def as_state(state, model):
     if state is None:
         return None
@@ -90,7 +104,7 @@ def test_outputs_gradients_and_updates_are_the_modules(algo, network):
     config, space, actions, models = pair(algo, network, CASES[network])
     rng = np.random.default_rng(0)
     cells = config.network.lstm_cells * (1 + config.network.separate)
-    statistics = [np.zeros(parameter_count(models[1].module), np.float32) for _ in models]
+    statistics = [np.zeros((1, parameter_count(models[1].module)), np.float32) for _ in models]
     for T in (5, 1, 3, 5, 2, 4):
         observations = list(game(space, T + 1, rng, scaled=T in (1, 5)))  # the last one is bootstrapped from
         taken, returns = [random_action(actions, rng) for _ in range(T)], rng.normal(size=T).astype(np.float32)
@@ -102,12 +116,12 @@ def test_outputs_gradients_and_updates_are_the_modules(algo, network):
             for observation in observations:
                 output, state = model.outputs(observation, state)
                 outputs.append(np.concatenate(list(output.values())).copy())
-            model.accumulate(observations[:T], taken, returns, as_state(start, model), config.algo)
+            accumulate(model, Rollout(as_state(start, model), 1, observations[:T], taken), returns, config.algo)
             norm, gradient = model.gradient_norm(), model.full_gradient().copy()
-            model.update(config.optimizer, g, 0.05, min(1.0, 0.5 / norm))
+            model.update(config.optimizer, g, 0.05, min(1.0, 0.5 / norm), 1)
             model.clear_gradient()
             results.append(
-                (np.stack(outputs), gradient, np.array([norm]), np.asarray(getattr(model, "place", model).theta), g)
+                (np.stack(outputs), gradient, np.array([norm]), np.asarray(getattr(model, "place", model).theta), g[0])
             )
         for fast, module in zip(*results, strict=True):
             close(fast, module)
@@ -142,7 +156,7 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
             for observation in observations[: T + 1]:
                 outputs, state = alone.outputs(observation, state)
                 expected.append(np.concatenate([v.copy() for v in outputs.values()]))
-            alone.accumulate(observations[:T], chosen, theirs, as_state(start, alone), config.algo)
+            accumulate(alone, Rollout(as_state(start, alone), 1, observations[:T], chosen), theirs, config.algo)
         for batch in batches:
             batch.synchronise()
             batch.clear_gradient()
@@ -160,7 +174,9 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
                 Rollout(as_state(start, batch), 1, observations[:T], chosen)
                 for T, observations, start, chosen in zip(lengths, games, starts, taken, strict=True)
             ]
-            batch.accumulate_all(rollouts, returns, config.algo)
+            each = zip(batch.rollouts_outputs(rollouts), taken, returns, strict=True)
+            gradient = output_gradient(batch, config.algo)
+            batch.backward_all([gradient(outputs, np.asarray(chosen), theirs) for outputs, chosen, theirs in each])
             found.append(np.stack([outputs[key] for key in sorted(outputs)]))
             close(found[-1], np.stack(expected))
             for start, end in pairwise(batches[0].spec.bounds):
@@ -189,7 +205,7 @@ def run(bench, implementation, algo, env, segments, *overrides):
     step = case.learner.env.step
     case.learner.env.step = lambda action: taken.append(action) or step(action)
     while case.shared.updates() < segments:
-        case.learner.segment()
+        case.learner.iterate()
     return case, taken
 
 
@@ -221,7 +237,7 @@ def test_training_runs_stay_together_for_hundreds_of_updates(bench, algo, networ
     assert torch.equal(fast.shared.counters, module.shared.counters)
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd", "adam"])
 def test_training_runs_stay_together_with_every_optimizer(bench, optimizer):
     runs = [run(bench, how, "a3c", "minatar/asterix", 100, f"optimizer={optimizer}") for how in ("fast", "module")]
     (fast, taken), (module, expected) = runs
@@ -240,10 +256,10 @@ def test_one_step_methods_see_the_others_writes_at_once(bench):
     for implementation in ("fast", "module"):
         case = bench("algo=one_step_q", "env=minatar/breakout", "threads=1", f"network.implementation={implementation}")
         learner = case.learner
-        before = learner.outputs()["q"].copy()
+        before = learner.forward(learner.model)[0]["q"].copy()
         case.shared.parameters[-3:] += 1.0  # the biases of the head, as another actor-learner's update would
         case.shared.counters[0, 1] += 1
-        np.testing.assert_allclose(learner.outputs()["q"], before + 1.0, rtol=1e-5)
+        np.testing.assert_allclose(learner.forward(learner.model)[0]["q"], before + 1.0, rtol=1e-5)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -258,7 +274,8 @@ def test_the_gradient_of_one_of_several_states_is_the_modules(network, scaled):
     for number in (3, 0, 5, 4):
         for model in (fast, module):
             model.clear_gradient()
-            model.accumulate([observations[number]], [1], np.array([number + 1.0], np.float32), None, config.algo)
+            step = Rollout(None, 1, [observations[number]], [1])
+            accumulate(model, step, np.array([number + 1.0], np.float32), config.algo)
         for start, end in pairwise(fast.spec.bounds):
             close(fast.full_gradient()[start:end], module.full_gradient()[start:end], 1e-4)
 
@@ -299,15 +316,15 @@ def test_a_gradient_that_is_not_finite_is_seen(bench, bad):
         cells = ("network.lstm_cells=8",) if network == "minatar_lstm" else ()
         case = bench("algo=a3c", "env=minatar/breakout", "threads=1", *cells)
         learner, before = case.learner, case.shared.parameters.clone()
-        learner.synchronise()
+        learner.synchronise(learner.shared.moment())
         rollout = learner.roll_out(3)
         learner.accumulate(rollout, np.array([0.0, bad, 0.0], np.float32)[: len(rollout.actions)])
-        learner.apply()
+        learner.update_parameters()
         assert torch.equal(case.shared.parameters, before)
         assert case.shared.refused() == 1 and case.shared.updates() == 0
-        learner.synchronise()
+        learner.synchronise(learner.shared.moment())
         learner.accumulate(learner.roll_out(3), np.zeros(3, np.float32))
-        learner.apply()
+        learner.update_parameters()
         assert case.shared.updates() == 1 and bool(torch.isfinite(case.shared.parameters).all())
 
 
@@ -345,7 +362,7 @@ def test_a_gradient_is_the_modules_whoever_else_has_asked_since(name):
             model.clear_gradient()
             start, rollout = as_state(asked[numbers[0]], model), [observations[number] for number in numbers]
             returns = np.arange(1.0, len(numbers) + 1, dtype=np.float32)
-            outputs = model.accumulate(rollout, [1] * len(numbers), returns, start, config.algo)
+            outputs = accumulate(model, Rollout(start, 1, rollout, [1] * len(numbers)), returns, config.algo)
             results.append((outputs["q"], model.full_gradient().copy()))
         (outputs, gradient), (expected, correct) = results
         close(outputs, expected)
@@ -362,7 +379,7 @@ class TakingTurns:
 
     def advance(self):
         learner, rollout = self.rollouts.popleft()
-        learner.write(rollout)
+        learner.apply(rollout)
         self.rollouts.append((learner, learner.compute()))
 
 
@@ -380,7 +397,7 @@ def started(config, shared):
             return [learner.model for learner in clock.learners], clock.advance
         case "synchronous":
             team = Team(config, shared, Meeting(1, shared), 0, 0)
-            models = {id(member.model): member.model for member in team.members}
+            models = {id(learner.model): learner.model for learner in team.learners}
             return models.values(), lambda: (team.look(), team.round())
 
 
@@ -394,18 +411,17 @@ def gradients(config, implementation, rollouts):
     models, go_on = started(config, shared)
 
     def keep_gradients(model, name):
-        accumulate = getattr(model, name)
+        backward = getattr(model, name)
 
-        def and_keep(*arguments):
-            outputs = accumulate(*arguments)
+        def and_keep(gradients):
+            backward(gradients)
             found.append(model.full_gradient().copy())
-            return outputs
 
         setattr(model, name, and_keep)
 
     for model in models:
         assert isinstance(model, FastModel if implementation == "fast" else ModuleModel)
-        keep_gradients(model, "accumulate_all" if hasattr(model, "accumulate_all") else "accumulate")
+        keep_gradients(model, "backward_all" if hasattr(model, "backward_all") else "backward")
     while len(found) < rollouts:
         go_on()
     return found, shared.parameters.numpy()

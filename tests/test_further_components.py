@@ -20,10 +20,8 @@ class Bold(A3C):
 
     boldness: float
 
-    def compute(self, learner):
-        rollout = super().compute(learner)
-        learner.monitor(self.boldness)
-        return rollout
+    def metric(self, outputs, actor):
+        return self.boldness
 '''
 GAME = '''
 import gymnasium as gym

@@ -23,6 +23,7 @@ RATES = {
     "shared_rmsprop": 5e-3,
     "rmsprop": 5e-3,
     "momentum_sgd": 1e-2,
+    "adam": 5e-3,
 }  # one rate an optimizer, for all methods and tasks
 COMMON = ("evaluation.every=0", "evaluation.episodes=100", "logging.tensorboard=false")
 

@@ -11,7 +11,6 @@ from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsi
 from a3crepro.mathematics.losses import policy_entropy, policy_loss, q_loss, value_loss
 from a3crepro.mathematics.output_gradients import mean_entropy, policy_gradient, q_gradient
 from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.optimizers._optimizer import annealed
 
 
 def test_returns_by_hand():
@@ -108,12 +107,6 @@ def test_actions_are_drawn_from_the_softmax():
     drawn = np.bincount([sample_softmax(logits, rng) for _ in range(20_000)], minlength=3) / 20_000
     assert drawn.tolist() == pytest.approx([0.1, 0.6, 0.3], abs=0.015)
     assert {sample_softmax(np.array([-1e9, 0.0, -1e9], np.float32), rng) for _ in range(100)} == {1}
-
-
-def test_the_learning_rate_falls_linearly_to_zero_and_stays_there():
-    assert annealed(0.4, 0, 100) == 0.4
-    assert annealed(0.4, 25, 100) == pytest.approx(0.3)
-    assert annealed(0.4, 100, 100) == 0 == annealed(0.4, 150, 100)
 
 
 @pytest.mark.parametrize("actions", [2, 6, 18])

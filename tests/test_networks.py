@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from a3crepro.actor_learner import Rollout
-from a3crepro.algorithms._algorithm import ValueBased
+from a3crepro.algorithms._algorithm import Outputs, ValueBased
 from a3crepro.config import compose
 from a3crepro.model import ModuleModel
 from a3crepro.networks._network import flatten, parameter_count, seeded, view_as_parameters
+from a3crepro.rollout import Action, Rollout
 
 ATARI = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
 MINATAR = gym.spaces.Box(0, 1, (4, 10, 10), np.uint8)
@@ -333,10 +333,7 @@ class SumOfFirst(ValueBased):
     def max_steps(self) -> int:
         return 2
 
-    def compute(self, learner: object) -> Rollout:
-        raise NotImplementedError
-
-    def write(self, learner: object, rollout: Rollout) -> None:
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
         raise NotImplementedError
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
@@ -352,7 +349,8 @@ def test_a_plain_module_without_state_acts_and_learns() -> None:
     rollout = [np.array([1.0, 0.0], np.float32), np.array([1.0, 1.0], np.float32)]
     algo = SumOfFirst.model_construct()
     for times in (1, 2):  # gradients are summed until someone clears them
-        given = model.accumulate(rollout, [0, 0], np.zeros(2, np.float32), None, algo)
+        given = model.rollout_outputs(Rollout(None, 1, rollout, [0, 0]))
+        model.backward(algo.autograd_output_gradient(given, np.array([0, 0]), np.zeros(2, np.float32)))
         assert given["q"][:, 0].tolist() == [1.0, 3.0]
         assert model.full_gradient().tolist() == [times * 2.0, times * 1.0, 0.0, 0.0, 0.0, 0.0]
     weights.fill_(0.0)

@@ -230,11 +230,8 @@ def _versions(start: dict[str, Any]) -> str:
 
 def _share_above_epsilon(directory: Path, config: Config) -> float | None:
     """Share of the statistics g, of all actor-learners, that exceed ε at the end; None: the optimizer has no ε."""
-    epsilon = getattr(config.optimizer, "epsilon", None)
     checkpoint = load_checkpoint(directory, print)
-    if epsilon is None or checkpoint is None:
-        return None
-    return float((checkpoint.arrays["statistics"] > epsilon).mean())
+    return checkpoint and config.optimizer.share_above_epsilon(checkpoint.arrays["statistics"])
 
 
 def _scores(command: Command, run: Run) -> pd.DataFrame:
