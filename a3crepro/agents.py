@@ -14,60 +14,24 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import yaml
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from a3crepro.cli import own_words, run_command, whole_number
-from a3crepro.config import Config
 from a3crepro.evaluation import NetworkPolicy, Scores, evaluate, game_randomness
 from a3crepro.film import film
 from a3crepro.processes import set_up_arithmetic
-from a3crepro.run_directory import last_checkpoint, starts_of, stored_config, write_atomically, write_text
+from a3crepro.run_directory import starts_of, write_atomically, write_text
 from a3crepro.settings import UserError
-from a3crepro.shared_state import Learnt, learnt
+from a3crepro.stored_policy import PARAMETERS, stored_policy
 
-PARAMETERS = "parameters.safetensors"
 CARD = "README.md"
 VIDEO = "episode.mp4"
 SEED = 1_000_000
 """Of the games that an agent's card tells of."""
-
-
-class Stored(NamedTuple):
-    """What a directory, a run's or an agent's, holds of a policy."""
-
-    config: Config
-    learnt: Learnt
-    frames: int
-    """Environment frames that it was trained for."""
-
-
-def stored_policy(directory: Path) -> Stored:
-    """What was learnt, of a run's directory or an agent's.
-
-    Raises:
-      UserError: it is neither, or the run has no checkpoint yet.
-      RunError: no checkpoint in it is whole.
-    """
-    config = stored_config(directory)
-    if (directory / PARAMETERS).exists():
-        return Stored(config, *_read(directory / PARAMETERS))
-    checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
-    return Stored(config, learnt(checkpoint.arrays), checkpoint.frames)
-
-
-def _read(path: Path) -> tuple[Learnt, int]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            frames = int((file.metadata() or {})["frames"])
-        return Learnt(**arrays), frames
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is no agent's parameters: {' '.join(str(error).split())}") from error
 
 
 def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from a3crepro.actor_learner import share_above_epsilon
-from a3crepro.agents import stored_policy
 from a3crepro.config import Config, build, run_name
 from a3crepro.evaluation import Evaluator, NetworkPolicy
 from a3crepro.execution._execution import Execution, Origin, States
@@ -32,6 +31,7 @@ from a3crepro.scaling import width
 from a3crepro.settings import UserError
 from a3crepro.shared_state import SNAPSHOT, Learnt, SharedState
 from a3crepro.signals import SIGNALS, handle, handle_as_before
+from a3crepro.stored_policy import stored_policy
 
 
 class Stopped(KeyboardInterrupt):

@@ -231,7 +231,7 @@ def _versions(start: dict[str, Any]) -> str:
 def _share_above_epsilon(directory: Path, config: Config) -> float | None:
     """Share of the statistics g, of all actor-learners, that exceed ε at the end; None: the optimizer has no ε."""
     checkpoint = load_checkpoint(directory, print)
-    return checkpoint and config.optimizer.share_above_epsilon(checkpoint.arrays["statistics"])
+    return config.optimizer.share_above_epsilon(checkpoint.arrays["statistics"]) if checkpoint else None
 
 
 def _scores(command: Command, run: Run) -> pd.DataFrame:
