@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from a3crepro.config import compose as compose
-    from a3crepro.training import load_policy as load_policy
-    from a3crepro.training import train as train
+    from a3crepro.runs.training import load_policy as load_policy
+    from a3crepro.runs.training import train as train
 
 __version__ = "0.1.0"
 __all__ = ["compose", "load_policy", "train"]
@@ -14,7 +14,7 @@ __all__ = ["compose", "load_policy", "train"]
 def __getattr__(name: str) -> Any:
     """`train`, `load_policy` and `compose` are imported when they are first used, so that a mistake is told at once."""
     if name in __all__:
-        from a3crepro.settings import check_python
+        from a3crepro.common.settings import check_python
 
         check_python()
     if name == "compose":
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
 
         return compose
     if name in ("train", "load_policy"):
-        from a3crepro import training
+        from a3crepro.runs import training
 
         return getattr(training, name)
     raise AttributeError(f"module 'a3crepro' has no attribute {name!r}")

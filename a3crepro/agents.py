@@ -21,12 +21,12 @@ import yaml
 from safetensors.numpy import save
 
 from a3crepro.cli import own_words, run_command, whole_number
-from a3crepro.evaluation import NetworkPolicy, Scores, evaluate, game_randomness
-from a3crepro.film import film
-from a3crepro.processes import set_up_arithmetic
-from a3crepro.run_directory import starts_of, write_atomically, write_text
-from a3crepro.settings import UserError
-from a3crepro.stored_policy import PARAMETERS, stored_policy
+from a3crepro.common.processes import set_up_arithmetic
+from a3crepro.common.settings import UserError
+from a3crepro.runs.evaluation import NetworkPolicy, Scores, evaluate, game_randomness
+from a3crepro.runs.film import film
+from a3crepro.runs.run_directory import starts_of, write_atomically, write_text
+from a3crepro.runs.stored_policy import PARAMETERS, stored_policy
 
 CARD = "README.md"
 VIDEO = "episode.mp4"

@@ -17,9 +17,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from a3crepro import __version__
-from a3crepro.output import UNWRITTEN, lasting_output
-from a3crepro.settings import RunError, UserError, check_python
-from a3crepro.signals import handle
+from a3crepro.common.output import UNWRITTEN, lasting_output
+from a3crepro.common.settings import RunError, UserError, check_python
+from a3crepro.common.signals import handle
 
 Default = TypeVar("Default", str, None)
 """What a word that is not in the command stands for."""
@@ -85,9 +85,9 @@ def line_of(error: BaseException) -> tuple[str, int] | None:
     """What is told of an error, and the exit status; None: a fault of the program, whose traceback tells more."""
     from hydra.errors import HydraException
 
+    from a3crepro.common.processes import ProcessDied
     from a3crepro.config import one_line
-    from a3crepro.processes import ProcessDied
-    from a3crepro.training import Stopped
+    from a3crepro.runs.training import Stopped
 
     match error:
         case UserError():
@@ -273,9 +273,9 @@ def _job(config: Any) -> Any:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from a3crepro.common.processes import worker_of_a_launcher
     from a3crepro.config import register_resolvers
-    from a3crepro.processes import worker_of_a_launcher
-    from a3crepro.training import train
+    from a3crepro.runs.training import train
 
     register_resolvers()
     write_whatever_the_locale()
@@ -309,8 +309,8 @@ def check(arguments: Any) -> int:
     for overrides in found:
         config = compose(*overrides, **where)
     if len(found) == 1:  # those of a multirun may run on other machines
-        from a3crepro.needs import check_needs
-        from a3crepro.training import initial_state
+        from a3crepro.runs.needs import check_needs
+        from a3crepro.runs.training import initial_state
 
         check_needs(config, initial_state(config))  # before Hydra makes the directory
     return len(found)

@@ -39,11 +39,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, SerializeAsAny, ValidationError
 
 from a3crepro.algorithms._algorithm import Algorithm
-from a3crepro.environments._environment import Environment
-from a3crepro.machine import usable_cores
-from a3crepro.networks._network import Network
-from a3crepro.optimizers._optimizer import Optimizer
-from a3crepro.settings import (
+from a3crepro.common.machine import usable_cores
+from a3crepro.common.settings import (
     Component,
     Count,
     PositiveCount,
@@ -53,6 +50,9 @@ from a3crepro.settings import (
     component_class,
     names,
 )
+from a3crepro.environments._environment import Environment
+from a3crepro.networks._network import Network
+from a3crepro.optimizers._optimizer import Optimizer
 
 GROUPS = {  # configuration group: the package whose modules are its components
     "algo": "a3crepro.algorithms",

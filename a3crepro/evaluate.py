@@ -23,9 +23,11 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.cli import own_words, run_command, whole_number, without_options
+from a3crepro.common.processes import set_up_arithmetic
+from a3crepro.common.settings import UserError
 from a3crepro.config import Config, build, compose, items, key_meant
 from a3crepro.environments._environment import Action, ActionSpace
-from a3crepro.evaluation import (
+from a3crepro.runs.evaluation import (
     ConstantPolicy,
     Counts,
     NetworkPolicy,
@@ -34,10 +36,8 @@ from a3crepro.evaluation import (
     evaluate,
     game_randomness,
 )
-from a3crepro.film import checked_video, film
-from a3crepro.processes import set_up_arithmetic
-from a3crepro.settings import UserError
-from a3crepro.stored_policy import stored_policy
+from a3crepro.runs.film import checked_video, film
+from a3crepro.runs.stored_policy import stored_policy
 
 USAGE = (
     "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|blind|expert [episodes=30] [seed=…] "

@@ -19,12 +19,12 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.cli import run_command
+from a3crepro.common.processes import set_up_arithmetic
+from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.evaluate import from_run, split_directories
-from a3crepro.evaluation import Policy
-from a3crepro.film import enlarged
-from a3crepro.processes import set_up_arithmetic
-from a3crepro.settings import UserError
+from a3crepro.runs.evaluation import Policy
+from a3crepro.runs.film import enlarged
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from a3crepro import figures
-from a3crepro.figures import paper
-from a3crepro.results import select
-from a3crepro.statistics import Array, Interval, first_crossing
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import paper
+from a3crepro.experiments.results import select
+from a3crepro.experiments.statistics import Array, Interval, first_crossing
 
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
 LAST = 3

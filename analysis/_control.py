@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from a3crepro.figures import Ours, number, paper, references
-from a3crepro.results import standing_for
-from a3crepro.sweeping.experiment import FRESH
+from a3crepro.experiments.experiment import FRESH
+from a3crepro.experiments.figures import Ours, number, paper, references
+from a3crepro.experiments.results import standing_for
 
 MOST = 1000.0
 """The greatest possible score of a task."""

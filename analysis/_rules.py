@@ -10,15 +10,15 @@ from _threads import SpeedUp, compared, levels, our_curves, speedup, times
 from _verdicts import NO_DATA, Verdict, decided, joined, range_of_rates, with_data
 from atari_table import normalised, our_normalised
 
-from a3crepro.figures import LEAST, METHODS, Ours, ours, reference, title
-from a3crepro.statistics import (
+from a3crepro.experiments.experiment import FRESH
+from a3crepro.experiments.figures import LEAST, METHODS, Ours, ours, reference, title
+from a3crepro.experiments.statistics import (
     bootstrap,
     interval_of_difference,
     interval_of_mean,
     interval_of_shares,
     median,
 )
-from a3crepro.sweeping.experiment import FRESH
 
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
 ONE_STEP = ("one_step_q", "one_step_sarsa")

@@ -7,8 +7,8 @@ import math
 from _atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 from _verdicts import NO_DATA, Verdict, decided, joined
 
-from a3crepro.figures import METHODS, reference, title
-from a3crepro.statistics import first_crossing, interval_of_proportion
+from a3crepro.experiments.figures import METHODS, reference, title
+from a3crepro.experiments.statistics import first_crossing, interval_of_proportion
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 MULTI_STEP = ("n_step_q", "a3c")

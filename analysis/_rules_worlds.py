@@ -12,15 +12,15 @@ from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, 
 from labyrinth import chosen
 from racing import chosen_runs, our_shares, paper_shares
 
-from a3crepro.figures import METHODS, Ours, reference
-from a3crepro.results import stacked
-from a3crepro.statistics import (
+from a3crepro.experiments.experiment import FRESH
+from a3crepro.experiments.figures import METHODS, Ours, reference
+from a3crepro.experiments.results import stacked
+from a3crepro.experiments.statistics import (
     Interval,
     first_crossing,
     interval_of_difference,
     interval_of_mean,
 )
-from a3crepro.sweeping.experiment import FRESH
 
 SEVERAL = 8
 """Rates that a task is run at, at least, to tell its range."""

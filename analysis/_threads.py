@@ -11,9 +11,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.figures import METHODS, THREADS, Ours, legend_below, panels, title
-from a3crepro.results import stacked, standing_for
-from a3crepro.statistics import Interval, band, first_crossing, part_of_rise, ratio_of_geometric_means
+from a3crepro.experiments.figures import METHODS, THREADS, Ours, legend_below, panels, title
+from a3crepro.experiments.results import stacked, standing_for
+from a3crepro.experiments.statistics import Interval, band, first_crossing, part_of_rise, ratio_of_geometric_means
 
 COLORS = dict(zip(THREADS, sns.color_palette("viridis_r", len(THREADS) + 1)[1:], strict=True))
 MARKERS = dict(zip(THREADS, "o^sDv", strict=True))

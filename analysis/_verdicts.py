@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from a3crepro.figures import Ours, ours
-from a3crepro.statistics import Array, GoodRates, Interval, decades_of_good_rates, good_rates
+from a3crepro.experiments.figures import Ours, ours
+from a3crepro.experiments.statistics import Array, GoodRates, Interval, decades_of_good_rates, good_rates
 
 
 class Verdict(NamedTuple):

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.cli import run_command
-from a3crepro.figures import (
+from a3crepro.experiments.figures import (
     COLORS,
     METHODS,
     legend_below,
@@ -32,8 +32,8 @@ from a3crepro.figures import (
     scale_of,
     title,
 )
-from a3crepro.results import select
-from a3crepro.statistics import human_normalised
+from a3crepro.experiments.results import select
+from a3crepro.experiments.statistics import human_normalised
 
 ROWS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods of the panels by epochs."""

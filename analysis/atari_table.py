@@ -17,8 +17,15 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import NOTHING, Ours, markdown, ours, panels, paper, save, scale_of, title
-from a3crepro.statistics import interquartile_mean, interval_of_mean, mean, median, stratified_bootstrap, table_1
+from a3crepro.experiments.figures import NOTHING, Ours, markdown, ours, panels, paper, save, scale_of, title
+from a3crepro.experiments.statistics import (
+    interquartile_mean,
+    interval_of_mean,
+    mean,
+    median,
+    stratified_bootstrap,
+    table_1,
+)
 
 ROWS = {
     "dqn": "DQN",

@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from a3crepro.cli import run_command
-from a3crepro.settings import UserError
-from a3crepro.sweeping.collect import collect, told
-from a3crepro.sweeping.command import Command
-from a3crepro.sweeping.experiment import Experiment
+from a3crepro.common.settings import UserError
+from a3crepro.experiments.collect import collect, told
+from a3crepro.experiments.command import Command
+from a3crepro.experiments.experiment import Experiment
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 

@@ -10,8 +10,8 @@ import sys
 import seaborn as sns
 
 from a3crepro.cli import run_command
-from a3crepro.figures import METHODS, NOTHING, markdown, ours, panels, save, scale_of
-from a3crepro.results import select
+from a3crepro.experiments.figures import METHODS, NOTHING, markdown, ours, panels, save, scale_of
+from a3crepro.experiments.results import select
 
 PATHS = {"": "without autograd", "network.implementation=module": "by autograd"}
 

@@ -14,10 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import NOTHING, Ours, markdown, number, ours, panels, reference, save, scale_of
-from a3crepro.results import select, stacked, standing_for
-from a3crepro.statistics import interval_of_mean
-from a3crepro.sweeping.experiment import FRESH
+from a3crepro.experiments.experiment import FRESH
+from a3crepro.experiments.figures import NOTHING, Ours, markdown, number, ours, panels, reference, save, scale_of
+from a3crepro.experiments.results import select, stacked, standing_for
+from a3crepro.experiments.statistics import interval_of_mean
 
 PAPER = 50.0
 """§5.4: around this, in another environment."""

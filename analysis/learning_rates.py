@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import (
+from a3crepro.experiments.figures import (
     COLORS,
     LEAST,
     METHODS,
@@ -26,8 +26,8 @@ from a3crepro.figures import (
     scale_of,
     title,
 )
-from a3crepro.results import select
-from a3crepro.statistics import good_rates
+from a3crepro.experiments.results import select
+from a3crepro.experiments.statistics import good_rates
 
 BEST = 5
 """Runs whose mean is the measure of a good rate (§5.6)."""

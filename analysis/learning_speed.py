@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import (
+from a3crepro.experiments.figures import (
     COLORS,
     DASHES,
     METHODS,
@@ -27,8 +27,8 @@ from a3crepro.figures import (
     scale_of,
     title,
 )
-from a3crepro.results import select, stacked
-from a3crepro.statistics import best, interval_of_mean
+from a3crepro.experiments.results import select, stacked
+from a3crepro.experiments.statistics import best, interval_of_mean
 
 NAMES = {"dqn": "DQN", **METHODS}
 

@@ -29,10 +29,10 @@ from _control import (
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import NOTHING, markdown, number, ours, paper, save, scale_of
-from a3crepro.results import select, stacked
-from a3crepro.statistics import interval_of_mean
-from a3crepro.sweeping.experiment import FRESH
+from a3crepro.experiments.experiment import FRESH
+from a3crepro.experiments.figures import NOTHING, markdown, number, ours, paper, save, scale_of
+from a3crepro.experiments.results import select, stacked
+from a3crepro.experiments.statistics import interval_of_mean
 
 DOMAINS = {
     "cartpole_balance": "Cartpole", "cartpole_swingup": "Cartpole", "pendulum_swingup": "Pendulum",

@@ -13,9 +13,21 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import METHODS, NOTHING, Ours, legend_below, markdown, ours, panels, paper, save, scale_of, title
-from a3crepro.results import select
-from a3crepro.statistics import good_rates, interval_of_mean
+from a3crepro.experiments.figures import (
+    METHODS,
+    NOTHING,
+    Ours,
+    legend_below,
+    markdown,
+    ours,
+    panels,
+    paper,
+    save,
+    scale_of,
+    title,
+)
+from a3crepro.experiments.results import select
+from a3crepro.experiments.statistics import good_rates, interval_of_mean
 
 LABELS = {
     ("momentum_sgd", None): "momentum SGD",

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from a3crepro.cli import run_command
-from a3crepro.figures import (
+from a3crepro.experiments.figures import (
     COLORS,
     DASHES,
     METHODS,
@@ -29,8 +29,8 @@ from a3crepro.figures import (
     save,
     scale_of,
 )
-from a3crepro.results import select, stacked, standing_for
-from a3crepro.statistics import interval_of_mean
+from a3crepro.experiments.results import select, stacked, standing_for
+from a3crepro.experiments.statistics import interval_of_mean
 
 SETTINGS = {
     "racing/slow": "Slow car, no bots", "racing/slow_bots": "Slow car, bots", "racing/fast": "Fast car, no bots",

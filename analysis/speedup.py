@@ -33,8 +33,8 @@ from matplotlib.axes import Axes
 from training_speed import our_throughput
 
 from a3crepro.cli import run_command
-from a3crepro.figures import COLORS as METHOD_COLORS
-from a3crepro.figures import (
+from a3crepro.experiments.figures import COLORS as METHOD_COLORS
+from a3crepro.experiments.figures import (
     DASHES,
     METHODS,
     NOTHING,
@@ -50,8 +50,8 @@ from a3crepro.figures import (
     scale_of,
     title,
 )
-from a3crepro.results import select
-from a3crepro.statistics import interval_of_mean
+from a3crepro.experiments.results import select
+from a3crepro.experiments.statistics import interval_of_mean
 
 SHARES = (0.3, 0.5, 0.7)
 VIRTUAL = ":\nn x data efficiency"

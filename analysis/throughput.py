@@ -9,8 +9,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
-from a3crepro.figures import written
-from a3crepro.results import RESULTS
+from a3crepro.experiments.figures import written
+from a3crepro.experiments.results import RESULTS
 
 DIRECTORY = RESULTS / "throughput"
 FIGURES = ["steps_per_second", "emulator_steps_per_second", "fraction_of_emulator", "peak_pss_bytes"]

@@ -14,9 +14,9 @@ import numpy as np
 from _threads import BANDS, Curves, chosen_runs, draw, our_curves, paper_curves
 
 from a3crepro.cli import run_command
-from a3crepro.figures import METHODS, NOTHING, THREADS, Ours, markdown, number, ours, paper, save, scale_of
-from a3crepro.results import select
-from a3crepro.statistics import fitted_speed
+from a3crepro.experiments.figures import METHODS, NOTHING, THREADS, Ours, markdown, number, ours, paper, save, scale_of
+from a3crepro.experiments.results import select
+from a3crepro.experiments.statistics import fitted_speed
 
 FRAMES = 4.0
 """Million frames of an epoch."""

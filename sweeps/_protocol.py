@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from a3crepro.results import RESULTS
-from a3crepro.sweeping.experiment import Run, Scores
+from a3crepro.experiments.experiment import Run, Scores
+from a3crepro.experiments.results import RESULTS
 
 T = TypeVar("T")
 

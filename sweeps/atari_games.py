@@ -27,9 +27,9 @@ import numpy as np
 import pandas as pd
 from _protocol import PAPER_GAMES, QUIET, SMOKE
 
-from a3crepro.results import RESULTS
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import Experiment, Run, Scale, run
+from a3crepro.experiments.results import RESULTS
 
 BEST = 5
 """Rates of the paper's fifty, by final score, that ours is the geometric mean of."""

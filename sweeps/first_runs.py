@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from _protocol import METHODS
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 
 BEST_OF_BREAKOUT = 12e-4
 """The rate of the paper's best final score there (Figure 2)."""

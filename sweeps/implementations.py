@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from _protocol import LAPTOP_GAME, METHODS
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 
 
 def runs(seeds: int, frames: int) -> list[Run]:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from _protocol import QUIET, SMOKE, best_of, log_uniform
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import FRESH, Experiment, Run, Scale, Scores, run
 
 Choice = dict[str, object]
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from _protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE, best_of
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import FRESH, Experiment, Run, Scale, Scores, run
 
 
 def grid(

@@ -12,8 +12,8 @@ from __future__ import annotations
 from _protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, MINATAR_GAMES, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
 from learning_rates import grid
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Scale
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import Experiment, Scale
 
 EXPERIMENT = Experiment(
     "learning_speed",

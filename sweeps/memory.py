@@ -16,8 +16,8 @@ from pathlib import Path
 
 from a3crepro.benchmark import pss_of_tree
 from a3crepro.cli import own_words, positive_number, run_command
-from a3crepro.results import RESULTS
-from a3crepro.settings import UserError
+from a3crepro.common.settings import UserError
+from a3crepro.experiments.results import RESULTS
 
 EVERY = 30.0
 """Seconds between two rows."""

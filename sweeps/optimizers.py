@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from _protocol import LAPTOP, LAPTOP_GAME, PAPER, PAPER_RATES, SMOKE, log_uniform
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 
 METHODS = ("n_step_q", "a3c")
 GAMES = ("beam_rider", "breakout", "seaquest", "space_invaders")

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from _protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE
 from learning_rates import fresh_seeds, grid
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
 TWO = EIGHT[2], EIGHT[4]

@@ -20,10 +20,10 @@ from labyrinth import MAZES
 from racing import SETTINGS
 
 from a3crepro.cli import run_command
-from a3crepro.results import RESULTS
-from a3crepro.run_directory import write_text
-from a3crepro.settings import UserError
-from a3crepro.sweeping.circumstances import circumstances
+from a3crepro.common.settings import UserError
+from a3crepro.experiments.circumstances import circumstances
+from a3crepro.experiments.results import RESULTS
+from a3crepro.runs.run_directory import write_text
 
 CONTROL = [
     f"control/{task}"

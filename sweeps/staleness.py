@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from _protocol import LAPTOP_GAME
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, run
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 
 THREADS = (1, 2, 4, 8, 16, 32, 64)
 QUIET = ("execution=virtual_time", "evaluation.every=0", "evaluation.episodes=0")

@@ -18,8 +18,8 @@ from dataclasses import replace
 from _protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
 from learning_rates import fresh_seeds, grid
 
-from a3crepro.sweeping.command import main
-from a3crepro.sweeping.experiment import Experiment, Run, Scale, Scores
+from a3crepro.experiments.command import main
+from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
 
 
 def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) -> list[Run]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from thread_scaling import view
 
-from a3crepro.sweeping.command import main
+from a3crepro.experiments.command import main
 
 EXPERIMENT = view("training_speed", "Figures 4 and S10")
 

@@ -8,11 +8,11 @@ from collections.abc import Generator
 import pytest
 import torch
 
-from a3crepro.actor_learner import ActorLearner, Episode, Snapshot
+from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
-from a3crepro.settings import UserError
-from a3crepro.shared_state import SharedState
-from a3crepro.training import initial_state
+from a3crepro.learner.actor_learner import ActorLearner, Episode, Snapshot
+from a3crepro.learner.shared_state import SharedState
+from a3crepro.runs.training import initial_state
 
 torch.set_num_threads(1)
 

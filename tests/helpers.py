@@ -22,8 +22,8 @@ import numpy as np
 import psutil
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from a3crepro.run_directory import Checkpoint, load_checkpoint
-from a3crepro.settings import UserError
+from a3crepro.common.settings import UserError
+from a3crepro.runs.run_directory import Checkpoint, load_checkpoint
 
 PATIENCE = 120
 """Seconds after which something that must happen soon is taken never to happen: long, for a busy machine."""

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from a3crepro.actor_learner import PERSISTENT, Episode, Snapshot
-from a3crepro.settings import UserError
-from a3crepro.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
+from a3crepro.common.settings import UserError
+from a3crepro.learner.actor_learner import PERSISTENT, Episode, Snapshot
+from a3crepro.learner.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 

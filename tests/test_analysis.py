@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from a3crepro import figures, statistics
-from a3crepro import results as results_module
+from a3crepro.common.settings import UserError
 from a3crepro.config import compose
-from a3crepro.settings import UserError
-from a3crepro.statistics import Interval
+from a3crepro.experiments import figures, statistics
+from a3crepro.experiments import results as results_module
+from a3crepro.experiments.statistics import Interval
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [
@@ -327,8 +327,8 @@ def made_up(run, config):
 
 def tables(name):
     """Tables as of a finished sweep at the scale `laptop`, with made-up scores."""
-    from a3crepro.sweeping.collect import describe
-    from a3crepro.sweeping.command import Command
+    from a3crepro.experiments.collect import describe
+    from a3crepro.experiments.command import Command
 
     sys.path.insert(0, str(ROOT / "sweeps"))
     experiment = load("sweeps", name).EXPERIMENT

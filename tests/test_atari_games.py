@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from a3crepro import figures
-from a3crepro.figures import paper
-from a3crepro.results import RESULTS
-from a3crepro.statistics import interval_of_proportion
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import paper
+from a3crepro.experiments.results import RESULTS
+from a3crepro.experiments.statistics import interval_of_proportion
 
 ANALYSIS = str(Path(__file__).resolve().parent.parent / "analysis")
 EPOCH = 4_000_000

@@ -14,8 +14,8 @@ from helpers import ENDLESS, SMALL, descendants, files, finished, frames, gone_w
 import a3crepro
 from a3crepro import benchmark, compose, config, evaluate, play
 from a3crepro.cli import main
-from a3crepro.run_directory import RunDirectory
-from a3crepro.settings import UserError
+from a3crepro.common.settings import UserError
+from a3crepro.runs.run_directory import RunDirectory
 
 NOTHING = ("env=toy/catch", "frames=0", "evaluation.episodes=0", "logging.tensorboard=false")
 """A job that is done as soon as it is begun."""

@@ -21,10 +21,10 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
+from a3crepro.common.settings import UserError
 from a3crepro.config import Config, build, choices, compose, conf_directory, file_name, log_uniform, run_name
 from a3crepro.environments._environment import Environment
 from a3crepro.networks._network import parameter_count, seeded
-from a3crepro.settings import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 ATARI_57 = [name for name in choices("env") if "/" not in name and not name.startswith(("gym", "labyrinth"))]

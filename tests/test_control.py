@@ -18,17 +18,17 @@ from torch.distributions import Independent, Normal
 
 from a3crepro import compose, train
 from a3crepro.algorithms._policy import Gaussian
+from a3crepro.common.plain import from_arrays, to_arrays
+from a3crepro.common.settings import UserError
 from a3crepro.config import build, choices
 from a3crepro.environments import control
 from a3crepro.environments._environment import random_action
+from a3crepro.learner.scaling import LIMIT, Scaling, add_observation, width
+from a3crepro.learner.shared_state import SharedState
 from a3crepro.mathematics.exploration import sample_gaussian
 from a3crepro.mathematics.losses import gaussian_entropy, gaussian_log_probability
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.mathematics.variance import LEAST_VARIANCE, moments
-from a3crepro.plain import from_arrays, to_arrays
-from a3crepro.scaling import LIMIT, Scaling, add_observation, width
-from a3crepro.settings import UserError
-from a3crepro.shared_state import SharedState
 
 TASKS = [name for name in choices("env") if name.startswith("control/") and not name.endswith("_pixels")]
 SOME = ["control/cartpole_swingup", "control/finger_turn_easy", "control/reacher_hard", "control/quadruped_escape"]

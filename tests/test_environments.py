@@ -19,13 +19,13 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
-from a3crepro.actor_learner import ActorLearner
+from a3crepro.common.settings import EnvironmentFault, UserError
 from a3crepro.config import Config, choices, compose
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS
-from a3crepro.evaluation import RandomPolicy, evaluate
-from a3crepro.settings import EnvironmentFault, UserError
-from a3crepro.training import initial_state
+from a3crepro.learner.actor_learner import ActorLearner
+from a3crepro.runs.evaluation import RandomPolicy, evaluate
+from a3crepro.runs.training import initial_state
 
 ATARI_57 = [name for name in choices("env") if "/" not in name and not name.startswith(("gym", "labyrinth"))]
 MINATAR = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]

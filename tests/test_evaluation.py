@@ -15,15 +15,15 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
-from a3crepro import film
+from a3crepro.common.processes import ProcessDied
+from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
 from a3crepro.evaluate import evaluate_command, with_overrides
-from a3crepro.evaluation import Evaluator, NetworkPolicy, RandomPolicy, Scores, evaluate, play_episode
+from a3crepro.learner.shared_state import Learnt
 from a3crepro.networks._network import flatten, parameter_count, seeded
-from a3crepro.processes import ProcessDied
-from a3crepro.settings import UserError
-from a3crepro.shared_state import Learnt
+from a3crepro.runs import film
+from a3crepro.runs.evaluation import Evaluator, NetworkPolicy, RandomPolicy, Scores, evaluate, play_episode
 
 
 @functools.cache

@@ -26,17 +26,17 @@ from gymnasium.wrappers import (
 )
 from helpers import Noisy, Run, TellsNothing
 
-from a3crepro.actor_learner import ActorLearner
+from a3crepro.common.plain import from_arrays, to_arrays
+from a3crepro.common.processes import CONTEXT
 from a3crepro.config import choices, compose
 from a3crepro.execution import hogwild
 from a3crepro.execution._execution import Origin, States
 from a3crepro.execution._team import Meeting, Team
 from a3crepro.execution.synchronous import work
 from a3crepro.execution.virtual_time import Clock
-from a3crepro.plain import from_arrays, to_arrays
-from a3crepro.processes import CONTEXT
-from a3crepro.run_directory import load_checkpoint
-from a3crepro.training import initial_state, train
+from a3crepro.learner.actor_learner import ActorLearner
+from a3crepro.runs.run_directory import load_checkpoint
+from a3crepro.runs.training import initial_state, train
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 GAMES = [name for name in choices("env") if "/" not in name and not name.startswith(("gym", "labyrinth"))]

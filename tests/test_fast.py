@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from a3crepro import benchmark, training
-from a3crepro.actor_learner import ActorLearner
+from a3crepro import benchmark
+from a3crepro.common.rollout import Rollout
 from a3crepro.config import compose
 from a3crepro.environments._environment import random_action
 from a3crepro.execution._execution import Origin
 from a3crepro.execution._team import Meeting, Team
 from a3crepro.execution.virtual_time import Clock
-from a3crepro.fast.model import FastBatch, FastModel
-from a3crepro.make_model import make_model
-from a3crepro.model import ModuleBatch, ModuleModel, Sizes
+from a3crepro.learner.actor_learner import ActorLearner
+from a3crepro.models.fast.model import FastBatch, FastModel
+from a3crepro.models.make_model import make_model
+from a3crepro.models.model import ModuleBatch, ModuleModel, Sizes
 from a3crepro.networks._network import flatten, parameter_count, seeded
-from a3crepro.rollout import Rollout
-from a3crepro.training import initial_state
+from a3crepro.runs import training
+from a3crepro.runs.training import initial_state
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 CASES = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from a3crepro.shared_state import UPDATES
+from a3crepro.learner.shared_state import UPDATES
 
 GAMMA, BETA = 0.99, 0.01
 TASKS = ["toy/catch", "toy/chain", "toy/cue_memory"]

@@ -9,7 +9,7 @@ import numba
 import pytest
 
 SOURCE = """
-from a3crepro.kernels import kernel
+from a3crepro.common.kernels import kernel
 
 @kernel("float64(float64)", "int64(int64)")
 def double(x):

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from a3crepro.algorithms._algorithm import Outputs, ValueBased
+from a3crepro.common.rollout import Action, Rollout
 from a3crepro.config import compose
-from a3crepro.model import ModuleModel
+from a3crepro.models.model import ModuleModel
 from a3crepro.networks._network import flatten, parameter_count, seeded, view_as_parameters
-from a3crepro.rollout import Action, Rollout
 
 ATARI = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
 MINATAR = gym.spaces.Box(0, 1, (4, 10, 10), np.uint8)

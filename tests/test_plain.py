@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from a3crepro.plain import from_arrays, is_plain, to_arrays
+from a3crepro.common.plain import from_arrays, is_plain, to_arrays
 
 TREE = {
     "none": None,

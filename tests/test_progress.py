@@ -13,12 +13,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from rich.console import Console
 
-from a3crepro import progress
+from a3crepro.common.processes import Launcher
 from a3crepro.config import Config, compose
-from a3crepro.evaluation import Scores
-from a3crepro.processes import Launcher
-from a3crepro.shared_state import FRAMES
-from a3crepro.training import initial_state
+from a3crepro.learner.shared_state import FRAMES
+from a3crepro.runs import progress
+from a3crepro.runs.evaluation import Scores
+from a3crepro.runs.training import initial_state
 
 BUDGET = 8_000
 RATE = 0.004

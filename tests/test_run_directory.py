@@ -15,14 +15,17 @@ import pytest
 import yaml
 from helpers import files, frames, rows
 
-import a3crepro.checkout
-import a3crepro.run_directory
+import a3crepro.runs.checkout
+import a3crepro.runs.run_directory
 from a3crepro import cli, compose, train
-from a3crepro.checkout import GitState, git_state
+from a3crepro.common.settings import UserError
 from a3crepro.config import Config, build
-from a3crepro.evaluation import NetworkPolicy, evaluate
-from a3crepro.progress import Progress
-from a3crepro.run_directory import (
+from a3crepro.experiments.state import is_locked
+from a3crepro.learner.shared_state import Learnt
+from a3crepro.runs.checkout import GitState, git_state
+from a3crepro.runs.evaluation import NetworkPolicy, evaluate
+from a3crepro.runs.progress import Progress
+from a3crepro.runs.run_directory import (
     NAMES,
     WRITTEN,
     Checkpoint,
@@ -38,10 +41,7 @@ from a3crepro.run_directory import (
     write_atomically,
     write_text,
 )
-from a3crepro.settings import UserError
-from a3crepro.shared_state import Learnt
-from a3crepro.sweeping.state import is_locked
-from a3crepro.training import initial_state
+from a3crepro.runs.training import initial_state
 
 
 @functools.cache
@@ -201,7 +201,7 @@ def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(tmp_path, monk
         renames.append(target)
         Path(source).rename(target)
 
-    monkeypatch.setattr(a3crepro.run_directory.os, "replace", killed)
+    monkeypatch.setattr(a3crepro.runs.run_directory.os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path, checkpoint(3))
     assert load_checkpoint(tmp_path, pytest.fail).numbers.start == 2
@@ -264,7 +264,7 @@ def test_the_manifest_tells_of_each_start(tmp_path):
 
 
 def test_the_commit_is_that_of_the_checkout():
-    start = a3crepro.run_directory.this_start(git_state())
+    start = a3crepro.runs.run_directory.this_start(git_state())
     if not (Path(a3crepro.__file__).resolve().parent.parent / ".git").exists():
         assert start["git_commit"] is None and start["git_clean"] is None
     else:
@@ -303,7 +303,7 @@ def test_where_anneal_frames_is_set_frames_may_be_more_or_less_but_not_less_than
 def test_a_finished_run_with_a_smaller_budget_stays_finished(tmp_path):
     with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=60")) as run:
         run.save(checkpoint(30))
-        summary = {**dict.fromkeys(a3crepro.run_directory.SUMMARY), "frames": 60}
+        summary = {**dict.fromkeys(a3crepro.runs.run_directory.SUMMARY), "frames": 60}
         run.finish(summary, np.zeros(1, np.int64))
     with pytest.raises(UserError, match="has trained for 60, got 50"):
         RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=50"))
@@ -371,8 +371,8 @@ def test_all_that_a_run_writes_has_a_name_that_is_known(tmp_path, monkeypatch):
             temporary.add(Path(source).name)
         replace(source, target)
 
-    monkeypatch.setattr(a3crepro.run_directory.os, "replace", noted)
-    monkeypatch.setattr(a3crepro.run_directory, "git_state", lambda: GitState("0" * 40, b"changes"))
+    monkeypatch.setattr(a3crepro.runs.run_directory.os, "replace", noted)
+    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", lambda: GitState("0" * 40, b"changes"))
     mine = config("logging.tensorboard=true", "evaluation.episodes=0")
     begun(tmp_path, mine)
     with open(tmp_path / "episodes.csv", "ab") as file:
@@ -507,8 +507,8 @@ def test_rows_are_on_the_disk_before_the_checkpoint_or_the_summary_that_counts_t
             order.append(f"the name {Path(target).name}")
             replace(source, target)
 
-        monkeypatch.setattr(a3crepro.run_directory.os, "fsync", synced)
-        monkeypatch.setattr(a3crepro.run_directory.os, "replace", named)
+        monkeypatch.setattr(a3crepro.runs.run_directory.os, "fsync", synced)
+        monkeypatch.setattr(a3crepro.runs.run_directory.os, "replace", named)
         for what, mark in ((lambda: run.save(checkpoint(1)), "checkpoint.npz"), (end(run), "summary.json")):
             order.clear()
             what()
@@ -584,7 +584,7 @@ def failing(number: int) -> Callable[..., NoReturn]:
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, number):
-    monkeypatch.setattr(a3crepro.run_directory.fcntl, "flock", failing(number))
+    monkeypatch.setattr(a3crepro.runs.run_directory.fcntl, "flock", failing(number))
     said = []
     for _ in range(2):
         RunDirectory(tmp_path, config(), said.append).__exit__()
@@ -593,7 +593,7 @@ def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, num
 
 
 def test_a_lock_that_fails_in_another_way_ends_the_run_with_a_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(a3crepro.run_directory.fcntl, "flock", failing(errno.EIO))
+    monkeypatch.setattr(a3crepro.runs.run_directory.fcntl, "flock", failing(errno.EIO))
     with pytest.raises(OSError, match=f"^cannot lock {tmp_path / 'lock'}: Input/output error$"):
         RunDirectory(tmp_path, config())
     assert not (tmp_path / "config.yaml").exists()
@@ -620,9 +620,9 @@ def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch, capfd):
 
         full = SimpleNamespace(fileno=run.episodes._file.fileno, write=failing(errno.ENOSPC))
         for what, name, fault, command, path in (
-            (a3crepro.run_directory.np, "savez", None, lambda: run.save(checkpoint(1)), "checkpoint_new.npz"),
-            (a3crepro.run_directory.os, "fsync", None, lambda: run.save(checkpoint(1)), "episodes.csv"),
-            (a3crepro.run_directory.os, "replace", None, end(run), "staleness.csv"),
+            (a3crepro.runs.run_directory.np, "savez", None, lambda: run.save(checkpoint(1)), "checkpoint_new.npz"),
+            (a3crepro.runs.run_directory.os, "fsync", None, lambda: run.save(checkpoint(1)), "episodes.csv"),
+            (a3crepro.runs.run_directory.os, "replace", None, end(run), "staleness.csv"),
             (run.episodes, "_file", full, append, "episodes.csv"),
         ):
             with monkeypatch.context() as patch:
@@ -630,7 +630,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch, capfd):
                 assert told(capfd, command) == (1, f"a3crepro: cannot write {tmp_path / path}: {FULL}")
         with monkeypatch.context() as patch:
             patch.setattr(run.episodes, "_file", full)
-            patch.setattr(a3crepro.run_directory.os, "ftruncate", failing(errno.EIO))
+            patch.setattr(a3crepro.runs.run_directory.os, "ftruncate", failing(errno.EIO))
             line = f"a3crepro: cannot write {tmp_path / 'episodes.csv'}: Input/output error"
             assert told(capfd, append) == (1, line)
 
@@ -668,7 +668,7 @@ def test_a_directory_that_may_not_be_written_is_told_in_a_line(tmp_path, monkeyp
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
         return open(path, mode, **options)
 
-    monkeypatch.setattr(a3crepro.run_directory, "open", read_only, raising=False)
+    monkeypatch.setattr(a3crepro.runs.run_directory, "open", read_only, raising=False)
     line = f"a3crepro: cannot write {tmp_path / 'lock'}: Read-only file system"
     assert told(capfd, lambda: train(config(), tmp_path)) == (1, line)
     assert files(tmp_path) == {}
@@ -682,7 +682,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, mo
         def closed(path, *mode):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-        monkeypatch.setattr(a3crepro.run_directory, "open", closed, raising=False)
+        monkeypatch.setattr(a3crepro.runs.run_directory, "open", closed, raising=False)
         with pytest.raises(OSError, match=f"cannot read {tmp_path / 'checkpoint.npz'}: Permission denied"):
             run.restore()
     assert files(tmp_path) == before
@@ -694,7 +694,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, mo
 @pytest.fixture(autouse=True)
 def no_checkout(monkeypatch):
     """To ask git takes longer than most of these tests."""
-    monkeypatch.setattr(a3crepro.run_directory, "git_state", lambda: GitState(None, None))
+    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", lambda: GitState(None, None))
 
 
 @pytest.fixture
@@ -708,8 +708,8 @@ def checkout(tmp_path, monkeypatch):
     git(root, "init", "--quiet")
     git(root, "add", ".")
     git(root, "-c", "user.name=me", "-c", "user.email=me@example.com", "commit", "--quiet", "-m", "first")
-    monkeypatch.setattr(a3crepro.checkout, "ROOT", root)
-    monkeypatch.setattr(a3crepro.run_directory, "git_state", git_state)
+    monkeypatch.setattr(a3crepro.runs.checkout, "ROOT", root)
+    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", git_state)
     return root
 
 

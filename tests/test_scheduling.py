@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, os, struct
-from a3crepro.scheduling import _SCHED_SETATTR, TIME_SLICE, ask_for_long_time_slices
+from a3crepro.common.scheduling import _SCHED_SETATTR, TIME_SLICE, ask_for_long_time_slices
 os.nice(5)
 taken = ask_for_long_time_slices()
 attributes = ctypes.create_string_buffer(48)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from test_sweeping import SEEDS, content, finish, start, unbroken, wait_until  # noqa: F401 - a fixture
 
-from a3crepro.sweeping.state import frames_of
+from a3crepro.experiments.state import frames_of
 
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 pytestmark = [

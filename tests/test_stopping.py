@@ -28,11 +28,11 @@ from helpers import (
 )
 
 from a3crepro import compose, train
+from a3crepro.common.processes import ProcessDied
+from a3crepro.common.signals import SIGNALS
 from a3crepro.execution._post import grace_of
-from a3crepro.processes import ProcessDied
-from a3crepro.run_directory import load_checkpoint
-from a3crepro.signals import SIGNALS
-from a3crepro.training import Stopped, stop_signals
+from a3crepro.runs.run_directory import load_checkpoint
+from a3crepro.runs.training import Stopped, stop_signals
 
 LIMIT = 10
 """Seconds within which every run has to end."""
@@ -164,7 +164,7 @@ from a3crepro.cli import run_command
 
 def command():
     from a3crepro import compose, train
-    from a3crepro.processes import preload
+    from a3crepro.common.processes import preload
 
     preload(["imports_for_long"])
     train(compose("env=toy/catch", "threads=2"), "run")

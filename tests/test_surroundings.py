@@ -18,17 +18,18 @@ from multiprocessing.connection import arbitrary_address
 import pytest
 from helpers import PATIENCE, SMALL, frames, meanwhile, summary, wait_until, whole_checkpoint
 
-from a3crepro import compose, machine, train
-from a3crepro.checkout import GitState
+from a3crepro import compose, train
+from a3crepro.common import machine
+from a3crepro.common.output import lasting_output
+from a3crepro.common.processes import Launcher, ScriptError, start_server
+from a3crepro.common.settings import UserError
+from a3crepro.common.signals import SIGNALS
 from a3crepro.config import choices, runs_at_once
-from a3crepro.needs import check_needs
-from a3crepro.output import lasting_output
-from a3crepro.processes import Launcher, ScriptError, start_server
-from a3crepro.run_directory import RunError, this_start
-from a3crepro.settings import UserError
-from a3crepro.signals import SIGNALS
-from a3crepro.sweeping import circumstances
-from a3crepro.training import Stopped, Training, initial_state, stop_signals
+from a3crepro.experiments import circumstances
+from a3crepro.runs.checkout import GitState
+from a3crepro.runs.needs import check_needs
+from a3crepro.runs.run_directory import RunError, this_start
+from a3crepro.runs.training import Stopped, Training, initial_state, stop_signals
 
 TINY = ("env=toy/catch", "threads=2", "frames=400", "evaluation.episodes=0", "logging.tensorboard=false")
 
@@ -288,7 +289,7 @@ def test_no_more_files_are_open_than_a_run_asks_for(tmp_path, words):
     ],
 )
 def test_what_no_memory_can_hold_is_refused_with_the_key(tmp_path, monkeypatch, words, said):
-    monkeypatch.setattr("a3crepro.needs.memory_bytes", lambda: 2 * 2**30)
+    monkeypatch.setattr("a3crepro.runs.needs.memory_bytes", lambda: 2 * 2**30)
     assert re.search(said, refused(UserError, tmp_path / "run", *words))
 
 
@@ -302,7 +303,7 @@ def test_memory_is_that_of_the_container(cgroups):
 @pytest.mark.parametrize("choice", choices("env"))
 @pytest.mark.slow
 def test_every_environment_fits_into_a_machine_of_eight_gibibytes(monkeypatch, choice):
-    monkeypatch.setattr("a3crepro.needs.memory_bytes", lambda: 8 * 2**30)
+    monkeypatch.setattr("a3crepro.runs.needs.memory_bytes", lambda: 8 * 2**30)
     config = compose(f"env={choice}", *(("env.id=CartPole-v1",) if choice == "gym" else ()))
     check_needs(config, initial_state(config))
 
@@ -314,7 +315,7 @@ def test_every_environment_fits_into_a_machine_of_eight_gibibytes(monkeypatch, c
     "execution", ["hogwild", *(pytest.param(name, marks=pytest.mark.slow) for name in ("virtual_time", "synchronous"))]
 )
 def test_training_waits_for_evaluations_and_makes_all_of_them(tmp_path, capsys, monkeypatch, execution):
-    monkeypatch.setattr("a3crepro.training.WAITING", 3)
+    monkeypatch.setattr("a3crepro.runs.training.WAITING", 3)
     words = ("env=toy/catch", "threads=2", "logging.tensorboard=false", f"execution={execution}")
     train(compose(*words, "frames=400", "evaluation.every=20", "evaluation.episodes=5"), tmp_path)
     at = frames(tmp_path, "evaluations.csv")
@@ -323,7 +324,7 @@ def test_training_waits_for_evaluations_and_makes_all_of_them(tmp_path, capsys, 
 
 
 def test_a_run_that_waits_for_its_evaluations_saves_and_stops_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("a3crepro.training.WAITING", 3)
+    monkeypatch.setattr("a3crepro.runs.training.WAITING", 3)
     words = ("env=toy/catch", "threads=2", "logging.tensorboard=false", "frames=1_000_000", "evaluation.every=20")
     config = compose(*words, "evaluation.episodes=100_000_000", "checkpoint.every_seconds=0.2")
     began, counts = [], []

@@ -20,16 +20,16 @@ import pandas as pd
 import psutil
 import pytest
 
+from a3crepro.common.settings import UserError
 from a3crepro.config import compose
 from a3crepro.environments._environment import Environment
-from a3crepro.run_directory import RunError
-from a3crepro.settings import UserError
-from a3crepro.sweeping import costs
-from a3crepro.sweeping.collect import BINS, collect
-from a3crepro.sweeping.collected import Collected
-from a3crepro.sweeping.command import Command, main, time_left
-from a3crepro.sweeping.experiment import Experiment, Scale, run
-from a3crepro.sweeping.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
+from a3crepro.experiments import costs
+from a3crepro.experiments.collect import BINS, collect
+from a3crepro.experiments.collected import Collected
+from a3crepro.experiments.command import Command, main, time_left
+from a3crepro.experiments.experiment import Experiment, Scale, run
+from a3crepro.experiments.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
+from a3crepro.runs.run_directory import RunError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
@@ -112,7 +112,7 @@ def test_the_page_of_experiments_has_the_core_hours_that_a_sweep_tells(name):
 
 
 def test_runs_of_equally_many_cores_go_to_the_launcher_together(monkeypatch):
-    monkeypatch.setattr("a3crepro.sweeping.command.ARRAY", 20)
+    monkeypatch.setattr("a3crepro.experiments.command.ARRAY", 20)
     command = Command(experiment("thread_scaling"), ["scale=laptop"])
     groups = command._groups(command.runs())
     assert all(len(group) <= 20 and len({command.config(one).threads for one in group}) == 1 for group in groups)
@@ -176,7 +176,7 @@ SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_sweeping import TINY
-from a3crepro.sweeping.command import main
+from a3crepro.experiments.command import main
 main(TINY)
 """
 
@@ -452,7 +452,7 @@ def test_without_a_word_a_sweep_tells_what_it_would_run_and_starts_nothing(tmp_p
 def test_with_a_word_a_sweep_starts(tmp_path, monkeypatch, word):
     monkeypatch.chdir(tmp_path)
     launched = []
-    monkeypatch.setattr("a3crepro.sweeping.command.launch", lambda jobs, words: launched.extend(jobs))
+    monkeypatch.setattr("a3crepro.experiments.command.launch", lambda jobs, words: launched.extend(jobs))
     with pytest.raises(SystemExit):  # for nothing was run
         Command(Experiment("many", "no figure", {"laptop": TINY.scales["smoke"]}), [word]).run()
     assert len(launched) == SEEDS
@@ -573,8 +573,8 @@ def test_what_follows_from_runs_is_not_composed_while_hydra_launches(tmp_path, m
         known.pop()
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("a3crepro.sweeping.command.EVERY", 0.05)
-    monkeypatch.setattr("a3crepro.sweeping.command.launch", launching)
+    monkeypatch.setattr("a3crepro.experiments.command.EVERY", 0.05)
+    monkeypatch.setattr("a3crepro.experiments.command.launch", launching)
     command = Command(Experiment("tiny", "nothing", {"smoke": Scale((), lambda scores: list(known))}), ["scale=smoke"])
     with pytest.raises(SystemExit):
         command.run()

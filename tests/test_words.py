@@ -10,8 +10,8 @@ import pytest
 
 import a3crepro
 from a3crepro.cli import main, own_words, positive_number, run_command
-from a3crepro.settings import RunError, UserError
-from a3crepro.sweeping.circumstances import circumstances
+from a3crepro.common.settings import RunError, UserError
+from a3crepro.experiments.circumstances import circumstances
 
 
 def test_own_words_are_parted_from_overrides():

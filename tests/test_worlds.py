@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from a3crepro.common.plain import from_arrays, to_arrays
+from a3crepro.common.settings import UserError
 from a3crepro.config import choices, compose
 from a3crepro.environments import _maze
 from a3crepro.environments._first_person import FirstPersonEnv
@@ -19,10 +21,8 @@ from a3crepro.environments._track import PIXELS, POINTS, Track
 from a3crepro.environments._view import FAR, SIDE, Eye, World, cast, draw
 from a3crepro.environments.labyrinth import ACTIONS
 from a3crepro.environments.racing import number_of, steering_and_pedal
-from a3crepro.evaluation import ConstantPolicy
-from a3crepro.plain import from_arrays, to_arrays
 from a3crepro.play import Window
-from a3crepro.settings import UserError
+from a3crepro.runs.evaluation import ConstantPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFFERENT = ["labyrinth", "racing/slow_bots"]
@@ -631,7 +631,7 @@ def test_a_restored_environment_goes_on_as_the_first_one(env):
 
 @pytest.mark.parametrize(("env", "times"), [("labyrinth", 20), ("racing/slow", 10), ("racing/slow_bots", 10)])
 def test_the_expert_is_far_better_than_chance(env, times):
-    from a3crepro.evaluation import RandomPolicy, evaluate
+    from a3crepro.runs.evaluation import RandomPolicy, evaluate
 
     config = compose(f"env={env}")
     expert = np.mean(list(evaluate(config, config.env.players()["expert"], 0, 0, 2)))
@@ -640,7 +640,7 @@ def test_the_expert_is_far_better_than_chance(env, times):
 
 
 def test_the_expert_finds_the_portal_in_every_maze():
-    from a3crepro.evaluation import evaluate
+    from a3crepro.runs.evaluation import evaluate
 
     config = compose("env=labyrinth", "env.seconds=30")
     assert min(evaluate(config, config.env.players()["expert"], 0, 0, 8)) >= 10
@@ -798,7 +798,7 @@ def test_seconds_are_as_long_in_evaluation_and_action_repeat_sets_the_pace_of_a_
 
 
 def test_a_player_who_does_not_look_gets_around_all_the_same():
-    from a3crepro.evaluation import RandomPolicy, evaluate
+    from a3crepro.runs.evaluation import RandomPolicy, evaluate
 
     config = compose("env=labyrinth")
     blind = np.mean(list(evaluate(config, config.env.players()["blind"], 0, 0, 6)))

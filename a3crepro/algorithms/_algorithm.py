@@ -15,12 +15,12 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from a3crepro.common.rollout import Action, Rollout
+from a3crepro.common.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
 from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
 from a3crepro.mathematics.losses import q_loss
 from a3crepro.mathematics.output_gradients import q_gradient
-from a3crepro.rollout import Action, Rollout
-from a3crepro.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
 
 Outputs = dict[str, np.ndarray]
 """A network's outputs for one observation: the vector of each head."""

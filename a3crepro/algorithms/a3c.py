@@ -11,10 +11,10 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Actor, Algorithm, Outputs
 from a3crepro.algorithms._policy import Gaussian, Policy, Softmax
+from a3crepro.common.rollout import Action
+from a3crepro.common.settings import NonNegativeFloat, PositiveFloat, RolloutLength, Settings
 from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.losses import value_loss
-from a3crepro.rollout import Action
-from a3crepro.settings import NonNegativeFloat, PositiveFloat, RolloutLength, Settings
 
 
 class GaussianPolicy(Settings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.algorithms._one_step import OneStep
-from a3crepro.rollout import Action
+from a3crepro.common.rollout import Action
 
 
 class OneStepQ(OneStep):

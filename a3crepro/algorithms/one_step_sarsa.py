@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.algorithms._one_step import OneStep
-from a3crepro.rollout import Action
+from a3crepro.common.rollout import Action
 
 
 class OneStepSarsa(OneStep):

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Protocol
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.plain import Tree, is_plain
-from a3crepro.rollout import Action as Action
-from a3crepro.settings import (
+from a3crepro.common.plain import Tree, is_plain
+from a3crepro.common.rollout import Action as Action
+from a3crepro.common.settings import (
     Component,
     Count,
     EnvironmentFault,

@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field
 
+from a3crepro.common.settings import PositiveCount, PositiveFloat
 from a3crepro.environments._environment import PlainEnv, Scalable
 from a3crepro.environments._view import SIDE, Eye, World, draw
-from a3crepro.settings import PositiveCount, PositiveFloat
 
 FRAMES_PER_SECOND = 60
 

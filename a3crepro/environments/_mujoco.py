@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import mujoco
 import numpy as np
 
-from a3crepro.plain import Tree
+from a3crepro.common.plain import Tree
 
 FIXED = ("mesh", "tex", "skin", "bvh", "oct", "flex", "names", "text", "plugin", "key")
 """What no task changes and what can be large: arrays of the model whose names begin so."""

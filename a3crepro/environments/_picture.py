@@ -13,8 +13,8 @@ from math import ceil, floor
 import ale_py
 import numpy as np
 
-from a3crepro.kernels import kernel
-from a3crepro.plain import Tree
+from a3crepro.common.kernels import kernel
+from a3crepro.common.plain import Tree
 
 
 def area_table(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a3crepro.kernels import kernel
+from a3crepro.common.kernels import kernel
 
 SIDE = 84
 """Of the picture, in pixels."""

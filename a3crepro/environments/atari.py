@@ -19,10 +19,10 @@ from ale_py import roms
 from gymnasium.utils import seeding
 from pydantic import field_validator
 
+from a3crepro.common.plain import Tree
+from a3crepro.common.settings import Count, Fraction, PositiveCount
 from a3crepro.environments._environment import Environment
 from a3crepro.environments._picture import Picture
-from a3crepro.plain import Tree
-from a3crepro.settings import Count, Fraction, PositiveCount
 
 SIDE = 84
 STACK = 4

@@ -18,10 +18,10 @@ import gymnasium as gym
 import numpy as np
 from pydantic import model_validator
 
+from a3crepro.common.plain import Tree
+from a3crepro.common.settings import Count, PositiveCount, UserError
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
 from a3crepro.environments._environment import Scalable, plain_attributes, set_attributes
-from a3crepro.plain import Tree
-from a3crepro.settings import Count, PositiveCount, UserError
 
 SIDE = 84
 """Of the pictures, in pixels."""

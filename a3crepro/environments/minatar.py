@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 import numpy as np
 
+from a3crepro.common.plain import Tree
+from a3crepro.common.settings import Fraction
 from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
-from a3crepro.plain import Tree
-from a3crepro.settings import Fraction
 
 Game = Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from a3crepro.common.plain import Tree
 from a3crepro.config import Config, ExecutionSettings
-from a3crepro.plain import Tree
-from a3crepro.reports import Report
-from a3crepro.shared_state import SharedState
+from a3crepro.learner.reports import Report
+from a3crepro.learner.shared_state import SharedState
 
 
 @dataclass(frozen=True)

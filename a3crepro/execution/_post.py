@@ -7,10 +7,10 @@ from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+from a3crepro.common.processes import Child, any_is_gone, wait_for_messages
 from a3crepro.config import Config
-from a3crepro.processes import Child, any_is_gone, wait_for_messages
-from a3crepro.reports import Episode
-from a3crepro.shared_state import SharedState
+from a3crepro.learner.reports import Episode
+from a3crepro.learner.shared_state import SharedState
 
 LETTERS = 0.25
 """Seconds between two letters of a process with what it has to report."""

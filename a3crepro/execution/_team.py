@@ -11,17 +11,17 @@ from typing import cast
 import numpy as np
 import torch
 
-from a3crepro.actor_learner import ActorLearner, Models, Selected, make_models
+from a3crepro.common.plain import Tree
+from a3crepro.common.processes import CONTEXT
+from a3crepro.common.rollout import Rollout
 from a3crepro.config import Config
 from a3crepro.execution._post import LETTERS, Report
+from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
+from a3crepro.learner.reports import Copy, Episode, Snapshot
+from a3crepro.learner.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
+from a3crepro.learner.update import Update
 from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.model import Answer, Batch, Model
-from a3crepro.plain import Tree
-from a3crepro.processes import CONTEXT
-from a3crepro.reports import Copy, Episode, Snapshot
-from a3crepro.rollout import Rollout
-from a3crepro.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
-from a3crepro.update import Update
+from a3crepro.models.model import Answer, Batch, Model
 
 
 @dataclass(frozen=True)

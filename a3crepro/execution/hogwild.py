@@ -10,14 +10,14 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from a3crepro.actor_learner import ActorLearner, Interrupted
+from a3crepro.common.plain import Tree
+from a3crepro.common.processes import Child, make_lock
+from a3crepro.common.scheduling import ask_for_long_time_slices
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import Outbox, grace_of, listen
-from a3crepro.plain import Tree
-from a3crepro.processes import Child, make_lock
-from a3crepro.scheduling import ask_for_long_time_slices
-from a3crepro.shared_state import SharedState
+from a3crepro.learner.actor_learner import ActorLearner, Interrupted
+from a3crepro.learner.shared_state import SharedState
 
 
 class Hogwild(Execution):

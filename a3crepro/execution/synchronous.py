@@ -16,15 +16,15 @@ from collections.abc import Generator
 from multiprocessing.connection import Connection
 from typing import ClassVar
 
+from a3crepro.common.machine import usable_cores
+from a3crepro.common.plain import Tree
+from a3crepro.common.processes import Child, make_lock
+from a3crepro.common.settings import PositiveCount
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import grace_of, listen
 from a3crepro.execution._team import Letter, Meeting, Team
-from a3crepro.machine import usable_cores
-from a3crepro.plain import Tree
-from a3crepro.processes import Child, make_lock
-from a3crepro.settings import PositiveCount
-from a3crepro.shared_state import SharedState
+from a3crepro.learner.shared_state import SharedState
 
 
 class Synchronous(Execution):

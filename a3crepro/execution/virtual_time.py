@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a3crepro.actor_learner import ActorLearner, Interrupted, make_models
+from a3crepro.common.plain import Tree
+from a3crepro.common.processes import Child, make_lock
+from a3crepro.common.rollout import Rollout
+from a3crepro.common.scheduling import ask_for_long_time_slices
+from a3crepro.common.settings import NonNegativeFloat, PositiveFloat
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._post import Outbox, grace_of, listen
-from a3crepro.plain import Tree
-from a3crepro.processes import Child, make_lock
-from a3crepro.reports import Copy, Episode, Snapshot
-from a3crepro.rollout import Rollout
-from a3crepro.scheduling import ask_for_long_time_slices
-from a3crepro.settings import NonNegativeFloat, PositiveFloat
+from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models
+from a3crepro.learner.reports import Copy, Episode, Snapshot
 
 if TYPE_CHECKING:
     from a3crepro.config import Config
-    from a3crepro.shared_state import SharedState
+    from a3crepro.learner.shared_state import SharedState
 
 
 class VirtualTime(Execution):

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from a3crepro.kernels import kernel
+from a3crepro.common.kernels import kernel
 from a3crepro.mathematics.variance import mean_of, variance_of
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from a3crepro.kernels import kernel
+from a3crepro.common.kernels import kernel
 from a3crepro.mathematics.variance import mean_of, slope_of, variance_of
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from a3crepro.kernels import kernel
+from a3crepro.common.kernels import kernel
 
 LEAST_VARIANCE = 1e-6
 """Added to softplus(x), which float32 rounds to 0 below x = -104: σ is at least 0.001 (docs/deviations.md)."""

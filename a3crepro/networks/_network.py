@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from a3crepro.settings import Component, Count
+from a3crepro.common.settings import Component, Count
 
 
 class Network(Component, ABC):
@@ -36,7 +36,7 @@ class Network(Component, ABC):
     separate: bool
     """Policy and value share nothing: each has a torso and LSTM cells of its own."""
     implementation: Literal["fast", "module"]
-    """`fast`: without autograd where `a3crepro/fast` knows the network, else by autograd; `module`: always by autograd.
+    """`fast`: without autograd where `a3crepro/models/fast` knows the network, else by autograd; `module`: always by autograd.
     The numbers are the same."""
 
     @property

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from a3crepro.common.settings import PositiveCount
 from a3crepro.networks._network import Network
-from a3crepro.settings import PositiveCount
 
 
 class MLP(Network):

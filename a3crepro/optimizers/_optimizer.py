@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from a3crepro.settings import Component, Count, PositiveFloat
+from a3crepro.common.settings import Component, Count, PositiveFloat
 
 Statistics = np.ndarray | Sequence[np.ndarray]
 """The optimizer's vectors, float32, each as long as the parameters that are updated."""

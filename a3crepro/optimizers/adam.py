@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from a3crepro.kernels import kernel
+from a3crepro.common.kernels import kernel
+from a3crepro.common.settings import Fraction, PositiveFloat
 from a3crepro.optimizers._optimizer import Optimizer, Statistics
-from a3crepro.settings import Fraction, PositiveFloat
 
 
 @kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4, f4, f4, f4, f4)")

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from a3crepro.kernels import kernel
+from a3crepro.common.kernels import kernel
+from a3crepro.common.settings import Fraction, PositiveFloat
 from a3crepro.optimizers._optimizer import Optimizer, Statistics
-from a3crepro.settings import Fraction, PositiveFloat
 
 F1, F2, F3 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]"
 

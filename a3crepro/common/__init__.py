@@ -1,0 +1,1 @@
+"""What every layer may use: settings, rollouts, serialisation, kernels, processes and signals."""

@@ -1,0 +1,79 @@
+"""Compiling a loop over a flat vector, once, before any worker process is forked."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache
+
+from a3crepro.common.settings import own_names
+
+MODULES = (
+    "a3crepro.environments._picture",
+    "a3crepro.environments._view",
+    "a3crepro.models.fast.kernels",
+    "a3crepro.mathematics.exploration",
+    "a3crepro.mathematics.output_gradients",
+    "a3crepro.mathematics.variance",
+    "a3crepro.learner.scaling",
+)
+"""The modules with kernels, beside those of the optimizers."""
+
+
+def kernel(*signatures: str, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compiles a function for these signatures as it is defined, so that importing its module is all a worker needs.
+
+    The machine code is cached on disk: where Numba has a place for it, else among the temporary files. It is made anew
+    (seconds) where what is cached is damaged, and wherever there is no such place.
+    """
+    compiled = partial(numba.njit, list(signatures), fastmath=fastmath, error_model="numpy", nogil=True)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for prepare in (_nothing, _forget, _cache_among_temporary_files):
+            with contextlib.suppress(Exception):  # what a damaged file leads to is anything
+                prepare(function)
+                return compiled(cache=True)(function)
+        return compiled()(function)
+
+    return decorate
+
+
+def _nothing(_: Callable[..., Any]) -> None:
+    pass
+
+
+def _forget(function: Callable[..., Any]) -> None:
+    """What is cached of a function is written anew."""
+    FunctionCache(function).flush()  # type: ignore[no-untyped-call]
+
+
+def _cache_among_temporary_files(_: Callable[..., Any]) -> None:
+    """In a directory of this user's alone, for what is cached is executed; the fork server looks there, too."""
+    path = Path(tempfile.gettempdir()) / f"a3crepro-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    if (status.st_uid, stat.S_IMODE(status.st_mode)) != (os.getuid(), 0o700):
+        raise PermissionError(f"{path} is not this user's alone")
+    os.environ["NUMBA_CACHE_DIR"] = str(path)
+    numba.config.reload_config()  # type: ignore[no-untyped-call]
+
+
+def compile_all() -> None:
+    """Compiles what was never compiled on this machine, or loads it: all kernels of the project."""
+    notice = threading.Timer(3.0, print, ["compiling for this machine, once: some 15 seconds"], {"flush": True})
+    notice.start()
+    try:
+        for name in (*MODULES, *(f"a3crepro.optimizers.{name}" for name in own_names("a3crepro.optimizers"))):
+            importlib.import_module(name)
+    finally:
+        notice.cancel()

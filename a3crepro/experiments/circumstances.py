@@ -1,0 +1,30 @@
+"""What a measurement was made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from typing import Any
+
+from a3crepro.common.machine import usable_cores
+from a3crepro.runs.checkout import git_state
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on, beside the code."""
+    with open("/proc/cpuinfo") as file:
+        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
+    return {"cpu": model, "usable_cores": usable_cores(), "python": platform.python_version()}
+
+
+def circumstances() -> dict[str, Any]:
+    """Commit, date, load and machine of a measurement that is made now."""
+    state = git_state()
+    return {
+        "commit": state.commit,
+        "clean": state.is_clean,
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "load": os.getloadavg()[0],
+        **machine(),
+    }

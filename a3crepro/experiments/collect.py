@@ -1,0 +1,282 @@
+"""From the runs of an experiment to tidy tables that are committed: whole runs of one protocol, or a refusal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from a3crepro.common.settings import UserError
+from a3crepro.config import Config, compose, course
+from a3crepro.experiments.collected import DIAGNOSTICS
+from a3crepro.experiments.command import Command
+from a3crepro.experiments.experiment import Run
+from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done
+from a3crepro.runs.run_directory import (
+    EPISODES,
+    EVALUATIONS,
+    Damaged,
+    load_checkpoint,
+    read_json,
+    starts_of,
+    stored_config,
+    trying,
+    write_text,
+)
+
+BINS = 20
+"""Rows of a run's training scores: its games in so many equal parts of the budget."""
+EPOCH = 1_000_000
+"""Agent steps, over all actor-learners: 4M frames on Atari (Figure 3)."""
+SHARED = (
+    "env",
+    "algo",
+    "execution",
+    "threads",
+    "optimizer",
+    "optimizer.lr",
+    "optimizer.epsilon",
+    "seed",
+    "frames",
+    "network",
+)
+"""Keys that have columns of their own; a run's other words make its variant."""
+
+
+def collect(command: Command, unfinished: bool = False) -> list[str]:
+    """Writes `runs.csv`, a row a run, and `scores.csv`, a row an evaluation or a part of the training games.
+
+    Of runs that are not done `unfinished.csv` has the rows so far; there is none where all are done.
+
+    Args:
+      command: the sweep with its scale and overrides, and where its tables are; what it has collected stays in them.
+      unfinished: take what is done, and say what is missing.
+
+    Returns:
+      What readers of the tables must know: runs that are not in them, more than one version of the code.
+
+    Raises:
+      UserError: not all runs are done, or one of them has another configuration than its sweep says.
+    """
+    runs = command.runs()
+    states = states_of(runs, command.root, command.collected)
+    done = [run for run in runs if states[run] is State.DONE]
+    here = [run for run in done if run.name not in command.collected]
+    warnings = [f"{states[run].value}: {run.name}" for run in runs if states[run] is not State.DONE]
+    if warnings and not unfinished:
+        raise UserError(
+            f"{command.title}: {len(warnings)} of {len(runs)} runs are not done ({warnings[0]}, ...); "
+            "with --unfinished the others are collected"
+        )
+    begun = [run for run in runs if states[run] in (State.RUNNING, State.STOPPED)]
+    if not done and not begun:
+        raise UserError(f"{command.title}: no run is done")
+    for run in (*here, *begun):
+        _check_protocol(command, run)
+    texts = _tables(command, done, begun)
+    warnings += remarks(pd.read_csv(io.StringIO(texts["runs.csv"]))) if done else []
+    planned = len(runs) + command.runs_to_follow()
+    notes = {"experiment": command.experiment.name, "figure": command.experiment.figure, "best": command.scale.best,
+             "planned": planned, "runs": len(done), "notes": warnings}  # fmt: skip
+    command.tables.mkdir(parents=True, exist_ok=True)
+    for name, text in {**texts, "notes.json": json.dumps(notes, indent=2) + "\n"}.items():
+        if text.strip():
+            write_text(command.tables / name, text)
+        else:
+            (command.tables / name).unlink(missing_ok=True)
+    return warnings
+
+
+def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict[str, str]:
+    """All tables as text, by their files' names; empty ones are not to be there."""
+    names, all_names = [run.name for run in done], [run.name for run in (*done, *begun)]
+    here = [run for run in done if run.name not in command.collected]
+
+    def table(name: str, mine: pd.DataFrame, runs: Sequence[str]) -> str:
+        return joined(mine, command.collected.rows(name, runs), runs)
+
+    def rows(make: Callable[[Command, Run], pd.DataFrame], runs: Sequence[Run]) -> pd.DataFrame:
+        tables = (make(command, run) for run in runs)
+        return pd.concat([table for table in tables if not table.empty] or [pd.DataFrame()])
+
+    return {
+        "runs.csv": table("runs.csv", runs_table(command, here), names),
+        "scores.csv": table("scores.csv", rows(_scores, here), names),
+        DIAGNOSTICS: table(DIAGNOSTICS, rows(_diagnostics, [*here, *begun]), all_names),
+        "unfinished.csv": rows(_scores, begun).to_csv(index=False),
+    }
+
+
+def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
+    """What the run recorded of its policy and its optimizer at each evaluation; nothing of older ones."""
+    path = command.root / run.name / DIAGNOSTICS
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return table if table.empty else table.assign(run=run.name)
+
+
+def joined(mine: pd.DataFrame, collected: pd.DataFrame, runs: Sequence[str]) -> str:
+    """The rows of these runs, in their order, of two tables with the same columns; those collected as they were."""
+    if mine.empty or collected.empty:
+        return (collected if mine.empty else mine).to_csv(index=False)
+    text = pd.read_csv(io.StringIO(mine.to_csv(index=False)), dtype=str, keep_default_na=False)
+    both = pd.concat([text, collected])[list(text.columns)]
+    order = {run: number for number, run in enumerate(runs)}
+    return both.sort_values("run", key=lambda column: column.map(order), kind="stable").to_csv(index=False)
+
+
+def remarks(table: pd.DataFrame) -> list[str]:
+    """What is to be said of the code that made runs."""
+    found = []
+    commits = sorted({commit for cell in table["commit"].dropna() for commit in cell.split()})
+    if len(commits) > 1:
+        found.append(f"made by {len(commits)} commits: {', '.join(commit[:7] for commit in commits)}")
+    if changed := int((table["clean"] == False).sum()):  # noqa: E712 - None: not in a checkout
+        found.append(f"{changed} runs were started in a checkout with changes")
+    if unknown := int(table["commit"].isna().sum()):
+        found.append(f"{unknown} runs were not started in a checkout")
+    return found
+
+
+def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
+    """A row for each of these runs, which are done: what it was, the commit and date that made it, how it ended."""
+    return pd.DataFrame(_run_row(command, run) for run in runs)
+
+
+def _check_protocol(command: Command, run: Run) -> None:
+    stored, meant = stored_config(command.root / run.name), compose(*command.words(run))
+    if course(stored) != course(meant):
+        raise UserError(f"{command.root / run.name} has another configuration than {command.title} says")
+
+
+def describe(run: Run, config: Config) -> dict[str, Any]:
+    """The columns that say what a run is."""
+    others = [word for word in run.words if word.partition("=")[0] not in SHARED]
+    return {
+        "method": config.algo.name,
+        "env": config.env.title,
+        "network": config.network.title,
+        "optimizer": config.optimizer.name,
+        "epsilon": getattr(config.optimizer, "epsilon", None),
+        "variant": " ".join(others),
+        "execution": config.execution.name,
+        "threads": config.threads,
+        "seed": config.seed,
+        "learning_rate": config.optimizer.lr,
+    }
+
+
+def policy_of(config: Config) -> str:
+    """What evaluations score: actions drawn from the policy, or all but ε of them the best."""
+    policy = getattr(config.algo, "evaluation_policy", None)
+    if policy is not None:
+        return {"sample": "sampled", "greedy": "greedy"}[policy]
+    return f"epsilon_greedy {getattr(config.algo, 'evaluation_epsilon', 0)}"
+
+
+def _run_row(command: Command, run: Run) -> dict[str, Any]:
+    directory = command.root / run.name
+    config = stored_config(directory)
+    summary = summary_of_done(directory)
+    found = read_json(directory / MARK, _is_mark, "remove it, and run the sweep again")
+    greedy = found["greedy"]
+    starts = starts_of(directory)
+    cores = starts[0]["cores"]  # where it ran, which need not be here
+    return {
+        "run": run.name,
+        **describe(run, config),
+        "budget": config.frames,
+        "frames": summary["frames"],
+        "updates": summary["updates"],
+        "seconds": summary["seconds"],
+        "core_seconds": round(real_seconds_of(directory) * min(config.processes, cores), 1),
+        "score": summary["score_mean"],
+        "score_median": summary["score_median"],
+        "score_type": policy_of(config),
+        "greedy_score": None if greedy is None else float(np.mean(greedy)),
+        "episodes": summary["episodes"],
+        **found["counts"],
+        "share_g_above_epsilon": _share_above_epsilon(directory, config),
+        "starts": len(starts),
+        "date": starts[0]["date"],
+        "commit": _commits(starts),
+        "clean": None if starts[0]["git_clean"] is None else all(start["git_clean"] for start in starts),
+        "python": starts[0]["python"],
+        "versions": _versions(starts[0]),
+        "command": shlex.join(starts[-1]["command"]),  # the last one: the budget may have grown
+    }
+
+
+def _is_mark(found: Any) -> bool:
+    return isinstance(found, dict) and {"greedy", "counts"} <= found.keys()
+
+
+def _commits(starts: list[dict[str, Any]]) -> str | None:
+    """Those of all starts, in order; nearly always it is one."""
+    return " ".join(dict.fromkeys(start["git_commit"] for start in starts if start["git_commit"])) or None
+
+
+def _versions(start: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {start['packages'][name]}" for name in ("torch", "numpy", "numba") if name in start["packages"]
+    )
+
+
+def _share_above_epsilon(directory: Path, config: Config) -> float | None:
+    """Share of the statistics g, of all actor-learners, that exceed ε at the end; None: the optimizer has no ε."""
+    checkpoint = load_checkpoint(directory, print)
+    return config.optimizer.share_above_epsilon(checkpoint.arrays["statistics"]) if checkpoint else None
+
+
+def _scores(command: Command, run: Run) -> pd.DataFrame:
+    directory = command.root / run.name
+    config = stored_config(directory)
+    starts = starts_of(directory)
+    table = pd.DataFrame(_score_rows(directory, config))
+    if table.empty:
+        return table
+    table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
+    for position, (key, value) in enumerate(describe(run, config).items()):
+        table.insert(position, key, value)
+    return table.assign(run=run.name, commit=_commits(starts), versions=_versions(starts[0]))
+
+
+def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
+    checkpoint = load_checkpoint(directory, print)
+    counted = (checkpoint.numbers.episodes, checkpoint.numbers.evaluations) if checkpoint else (0, 0)
+    games = _whole_table(directory / "episodes.csv", EPISODES, counted[0])
+    evaluations = _whole_table(directory / "evaluations.csv", EVALUATIONS, counted[1])
+    for row in evaluations.itertuples():
+        yield {"frames": row.frames, "seconds": row.seconds, "score": row.score_mean, "score_type": policy_of(config),
+               "score_std": row.score_std, "episodes": row.episodes}  # fmt: skip
+    part = np.minimum(games["frames"] * BINS // max(1, config.frames), BINS - 1)
+    for row in games.groupby(part).agg({"frames": "max", "seconds": "max", "score": "mean"}).round(4).itertuples():
+        yield {"frames": row.frames, "seconds": row.seconds, "score": row.score, "score_type": "training"}
+
+
+def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
+    """A run's table, with all rows that its checkpoint counts.
+
+    Raises:
+      Damaged: something is missing.
+    """
+    with trying("read", path):
+        data = path.read_bytes()
+    with contextlib.suppress(ValueError):  # pandas says so of what is no table
+        table = pd.read_csv(io.BytesIO(data))
+        whole = data.endswith(b"\n") and set(columns) <= set(table.columns) and len(table) >= rows
+        if whole and table[columns[-1]].notna().all():
+            return table
+    raise Damaged(f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again")
+
+
+def told(warnings: Iterable[str]) -> str:
+    """The first of many."""
+    warnings = list(warnings)
+    return "\n".join([*warnings[:10], *([f"and {len(warnings) - 10} more"] if len(warnings) > 10 else [])])

@@ -1,0 +1,257 @@
+"""The command line of a sweep: what is done, what is missing, what it costs; then it is run.
+
+  python sweeps/NAME.py [scale=smoke|laptop|paper] [--dry-run|--status] [--collected] [hydra/launcher=…] [overrides]
+
+Without a scale, a launcher or an override it starts nothing: it tells how many runs there are, at which cost, and what
+starts them. The scale is `laptop` unless another one is named.
+
+Launchers: `local`, as many at once as there are cores; `slurm`, a cluster's queue; without one they run one by one.
+
+`--dry-run` stops after telling what would be run; `--status` tells how a sweep that is running (or not) stands, with
+the runs that failed. Started again, it runs what is missing or has failed. Two sweeps at once share the work. With
+`--collected`, runs that its tables in `results/` hold count as done: it goes on where another machine left off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from a3crepro.cli import own_words, run_command
+from a3crepro.common.machine import usable_cores
+from a3crepro.common.settings import UserError
+from a3crepro.common.signals import handle, handle_as_before
+from a3crepro.config import Config, check_launcher, compose
+from a3crepro.experiments.collected import Collected
+from a3crepro.experiments.costs import committed_cost
+from a3crepro.experiments.experiment import Experiment, Run
+from a3crepro.experiments.launch import LOG, launch
+from a3crepro.experiments.results import RESULTS
+from a3crepro.experiments.state import ERROR, Overview, State, failures, final_score, overview
+
+FLAGS = ("--dry-run", "--status", "--collected")
+EVERY = 10.0
+"""Seconds between two looks at the runs."""
+ARRAY = 1000
+"""Jobs of an array: SLURM's own limit is 1,001, unless a cluster's says otherwise."""
+
+
+def main(experiment: Experiment) -> None:
+    """Runs an experiment as the command line says."""
+    run_command(lambda: Command(experiment, sys.argv[1:]).run())
+
+
+class Command:
+    """One call of a sweep.
+
+    Raises:
+      UserError: a mistake in the words; the line names the key.
+    """
+
+    def __init__(self, experiment: Experiment, arguments: Sequence[str]) -> None:
+        flags = [argument for argument in arguments if argument.startswith("-")]
+        if set(flags) & {"-h", "--help"}:
+            print(f"{experiment.figure}.\n\n{__doc__}")
+            raise SystemExit(0)
+        if unknown := set(flags) - set(FLAGS):
+            raise UserError(f"{min(unknown)}: unknown; allowed: {', '.join(FLAGS)}")
+        own, overrides = own_words(
+            [argument for argument in arguments if argument not in flags],
+            {"scale": "laptop"},
+            {"scale": experiment.scales},
+        )
+        self.experiment, self.flags, self.title = experiment, flags, f"{experiment.name} ({own['scale']})"
+        self.asked = len(arguments) > len(flags)
+        self.scale = experiment.scales[own["scale"]]
+        self.hydra = [word for word in overrides if word.lstrip("+~").startswith("hydra")]
+        self.overrides = [word for word in overrides if word not in self.hydra]
+        check_launcher(self.hydra)
+        self.root = experiment.root(own["scale"], self.overrides)
+        self.tables = RESULTS / (experiment.tables or experiment.name) / self.root.name
+        self.configs: dict[tuple[str, ...], Config] = {}
+        self.collected = self._collected() if "--collected" in flags else Collected()
+
+    # ---- What there is -----------------------------------------------------------------------------------------------
+
+    def runs(self) -> list[Run]:
+        """All runs that are known now."""
+        return list(dict.fromkeys(self.scale.runs(self.score)))
+
+    def score(self, run: Run) -> float | None:
+        """The mean score of a run's final evaluation; None before it is finished."""
+        collected = run.name in self.collected
+        return self.collected.score(run.name) if collected else final_score(self.root / run.name)
+
+    def _collected(self) -> Collected:
+        """The runs of this sweep that its tables hold, made as it says."""
+        found = Collected.of(self.tables)
+        known = self.scale.runs(lambda run: found.score(run.name))
+        found = found.without(
+            run.name for run in known if run.name in found and found.frames(run.name) < (run.budget or 0)
+        )
+        for run in dict.fromkeys(self.scale.runs(lambda run: found.score(run.name))):
+            if run.name in found:
+                found.check(run.name, self.words(run))
+        return found
+
+    def runs_to_follow(self) -> int:
+        """Runs that are not known yet, at most."""
+        known = dict.fromkeys(self.scale.runs(lambda run: None))
+        return self.scale.later - (len(self.runs()) - len(known))
+
+    @property
+    def queues(self) -> bool:
+        """Whether jobs wait in a queue that outlives this process."""
+        return "hydra/launcher=slurm" in self.hydra
+
+    def words(self, run: Run) -> list[str]:
+        """Overrides of a run."""
+        return [*self.scale.common, *run.overrides, *self.overrides]
+
+    def config(self, run: Run) -> Config:
+        """The configuration of a run, but for learning rate and seed."""
+        if run.kind not in self.configs:
+            self.configs[run.kind] = compose(*self.scale.common, *run.kind, *self.overrides)
+        return self.configs[run.kind]
+
+    def cores(self, run: Run) -> int:
+        """Cores that a run keeps busy."""
+        config = self.config(run)
+        return min(config.processes, usable_cores())
+
+    def overview(self, runs: Sequence[Run]) -> Overview:
+        """How far these runs are."""
+        return overview(
+            runs, self.root, lambda run: self.config(run).frames, self.cores,
+            lambda run: committed_cost(self.config(run)), self.collected,
+        )  # fmt: skip
+
+    # ---- What it does ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Tells, runs, tells."""
+        now = self.overview(self.runs())
+        print(f"{self.title}, for {self.experiment.figure}: {now.told()}", flush=True)
+        if following := self.runs_to_follow():
+            print(f"up to {following} more runs follow from how these end", flush=True)
+        if "--status" in self.flags:
+            self._tell_failures()
+            return
+        if "--dry-run" in self.flags:
+            for run in now.states:
+                if now.states[run] is not State.DONE:
+                    words = [*self.words(run), f"hydra.run.dir='{self.root / run.name}'"]
+                    print(shlex.join(["python", "-m", "a3crepro", *words]))
+            return
+        if not self.asked:
+            self._tell_how_to_start()
+            return
+        tried: set[Run] = set()
+        while todo := [run for run, state in now.states.items() if state is not State.DONE and run not in tried]:
+            for group in self._groups(todo):
+                self._launch(group, list(now.states))
+            now = self.overview(self.runs())
+            begun = {run for run in todo if now.states[run] is not State.MISSING}
+            # Where a launcher gave up, what it had not begun is launched again, unless it waits in a cluster's queue.
+            tried |= set(todo) if self.queues else begun or set(todo)
+        print(f"{self.title}: {now.told()}", flush=True)
+        if self._tell_failures() or now.counts[State.DONE] < len(now.states):
+            raise SystemExit(1)
+
+    def _tell_how_to_start(self) -> None:
+        words = shlex.join(["python", sys.argv[0], f"scale={self.title.rpartition('(')[2].rstrip(')')}", *self.flags])
+        print(f"nothing is started without a word; these runs, one by one: {words}")
+        print(f"as many at a time as there are cores: {words} hydra/launcher=local; other scales and words: --help")
+
+    def _groups(self, runs: Iterable[Run]) -> list[list[Run]]:
+        """Runs that want equally many cores, so many at most as an array of SLURM may have."""
+        groups = defaultdict(list)
+        for run in runs:
+            config = self.config(run)
+            groups[config.execution.name, config.threads].append(run)
+        return [group[i : i + ARRAY] for group in groups.values() for i in range(0, len(group), ARRAY)]
+
+    def _launch(self, runs: Sequence[Run], known: Sequence[Run]) -> None:
+        jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
+        config = self.config(runs[0])
+        cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # by which launchers share them out
+        with Watch(self, known), interruptible():
+            try:
+                launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])
+            except RuntimeError as error:  # joblib's and submitit's, of a process or job that died
+                (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
+                rest = "; what is queued goes on, and the same command runs what is missing then" if self.queues else ""
+                print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
+
+    def _tell_failures(self) -> bool:
+        failed = failures([run for run in self.runs() if run.name not in self.collected], self.root)
+        for run, state, why in failed:
+            directory = self.root / run.name
+            where = f"{directory / ERROR}, {directory / LOG}" if state is State.FAILED else directory / LOG
+            print(f"{state.value}: {run.name}: {why} (see {where})", flush=True)
+        return bool(failed)
+
+
+class Watch:
+    """A line now and then on how far the runs are, while they run.
+
+    Of those that were known before: what follows from them has no configuration yet, and Hydra, which is launching,
+    composes no other meanwhile.
+    """
+
+    def __init__(self, command: Command, runs: Sequence[Run]) -> None:
+        self.command, self.runs, self.out, self.over = command, runs, sys.stdout, threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+        if self.out.isatty():
+            print(file=self.out)
+
+    def _watch(self) -> None:
+        began, last = time.monotonic(), ""
+        first = self.command.overview(self.runs)
+        while not self.over.wait(EVERY):
+            now = self.command.overview(self.runs)
+            line = f"{self.command.title}: {now.told()}{time_left(first, now, time.monotonic() - began)}"
+            if self.out.isatty():
+                print(f"\r{line:<{len(last)}}", end="", file=self.out, flush=True)
+            elif line != last:
+                print(line, file=self.out, flush=True)
+            last = line
+
+
+def time_left(first: Overview, now: Overview, seconds: float) -> str:
+    """In words, if as many core-hours an hour go on being done as in the seconds between the two."""
+    done = now.core_hours_done - first.core_hours_done
+    if done <= 0 or now.core_hours_left is None:
+        return ""
+    minutes = int(seconds * now.core_hours_left / done / 60)
+    return f", about {minutes // 60} h {minutes % 60:02d} min left"
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP as `Stopped`, a `KeyboardInterrupt`, so that launchers end their processes."""
+    from a3crepro.runs.training import Stopped
+
+    def interrupt(number: int, _: FrameType | None) -> NoReturn:
+        raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
+
+    before = handle(interrupt)
+    try:
+        yield
+    finally:
+        handle_as_before(before)

@@ -1,0 +1,179 @@
+"""What figures have in common: the paper's data and ours, colours, files, and the line that says what was run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from a3crepro.common.settings import UserError
+from a3crepro.experiments.results import RESULTS
+from a3crepro.experiments.state import in_core_time, in_frames
+from a3crepro.runs.run_directory import trying, write_text
+
+FIGURES = RESULTS.parent / "figures"
+METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
+GAMES = {"qbert": "Q*bert", "beam_rider": "Beamrider"}
+"""Where a game's title is not its key in words."""
+_COLORS = sns.color_palette("colorblind")
+COLORS = {method: _COLORS[number] for number, method in enumerate(METHODS)}
+COLORS["dqn"] = (0.35, 0.35, 0.35)
+DASHES = {"one_step_q": (4, 2), "one_step_sarsa": (1, 1), "n_step_q": (6, 1, 1, 1), "a3c": (), "dqn": (2, 3)}
+"""So that lines differ in print, too."""
+THREADS = (1, 2, 4, 8, 16)
+SETTING = ["env", "method", "network", "optimizer", "epsilon", "variant", "execution", "threads", "learning_rate",
+           "budget"]  # fmt: skip
+"""Columns in which runs are equal that differ by their seeds alone."""
+LEAST = {"pong": -21.0}
+"""The least score of a game, where that is not 0."""
+
+
+def title(env: str) -> str:
+    """A game's name, of its key or of an environment's title."""
+    family, _, game = env.rpartition("/")
+    name = GAMES.get(game, game.replace("_", " ").title())
+    return f"{name} (MinAtar)" if family == "minatar" else name
+
+
+def paper(name: str) -> pd.DataFrame:
+    """One of the tables of the paper's data."""
+    return pd.read_csv(RESULTS / "paper" / f"{name}.csv")
+
+
+def reference(env: str, policy: str = "random", column: str = "score_mean") -> float:
+    """The mean score of a policy that learns nothing, by an environment's title; NaN where it is not known.
+
+    Atari's are those of a random player from no-op starts, of the paper's data; others `sweeps/references.py` measures.
+    """
+    games = paper("human_random_scores").set_index("game")["noop_random"]
+    if env in games and policy == "random":
+        return float(games[env])
+    return float(references(env)[column].get(policy, float("nan")))
+
+
+def references(env: str) -> pd.DataFrame:
+    """All that `sweeps/references.py` measured in an environment: a row a policy that learns nothing, by its name."""
+    table = pd.read_csv(RESULTS / "references" / "references.csv")
+    return table[table["env"] == env].set_index("policy")
+
+
+class Ours(NamedTuple):
+    """The committed tables of a sweep."""
+
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+    notes: dict[str, Any]
+
+    def evaluations(self) -> pd.DataFrame:
+        """The scores of the policy, never of training, whose games carry each thread's own ε."""
+        return self.scores[self.scores["score_type"] != "training"]
+
+    def caption(self) -> str:
+        """What was run, in one line."""
+        runs = self.runs
+        frames = f"{in_frames(runs['frames'].sum())} frames"
+        equal = runs.groupby(SETTING, dropna=False)["seed"].nunique()
+        seeds = " to ".join(dict.fromkeys(str(n) for n in (equal.min(), equal.max())))
+        seeds += f" seed{'' if equal.max() == 1 else 's'} a setting"
+        known = runs["commit"].dropna().astype(str)
+        commits = ", ".join(sorted({commit[:7] for cell in known for commit in cell.split()})) or "unknown"
+        policies = ", ".join(sorted(runs["score_type"].unique()))
+        hours = in_core_time(runs["core_seconds"].sum())
+        missing = self.notes["planned"] - self.notes["runs"]
+        left = f", {missing} of {self.notes['planned']} runs missing" if missing else ""
+        return (
+            f"ours: {len(runs)} runs{left}, {frames}, {seeds}, execution {', '.join(runs['execution'].unique())}, "
+            f"policies scored: {policies}, commit {commits}, "
+            f"{runs['date'].min()[:10]} to {runs['date'].max()[:10]}, {hours}"
+        )
+
+
+def ours(sweep: str, scale: str) -> Ours | None:
+    """The tables of a sweep at a scale, with the paper's names of games; None where there are none."""
+    directory = RESULTS / sweep / scale
+    if not (directory / "runs.csv").exists():
+        return None
+    tables = (pd.read_csv(directory / f"{name}.csv", dtype={"variant": str}) for name in ("runs", "scores"))
+    runs, scores = (
+        table.fillna({"variant": ""}).assign(env=lambda table: table["env"].str.removeprefix("atari/"))
+        for table in tables
+    )
+    return Ours(runs, scores, json.loads((directory / "notes.json").read_text()))
+
+
+def scale_of(arguments: Sequence[str]) -> str:
+    """The scale that a script's command line names: `laptop` unless it says another.
+
+    Raises:
+      UserError: another word.
+    """
+    scale = "laptop"
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key != "scale" or value not in ("smoke", "laptop", "paper"):
+            raise UserError(f"{argument!r}: the only word is scale=smoke|laptop|paper")
+        scale = value
+    return scale
+
+
+def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float = 2.1) -> tuple[Figure, Any]:
+    """A figure of rows x columns axes."""
+    sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
+    return plt.subplots(
+        rows, len(columns), figsize=(width * len(columns), height * rows), squeeze=False, layout="constrained"
+    )
+
+
+def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> None:
+    """Writes the figure as PNG and SVG and its table as Markdown; prints the table, what was run, and the files."""
+    stem = FIGURES / (name if scale == "laptop" else f"{name}-{scale}")
+    files = [stem.with_suffix(suffix) for suffix in (".png", ".svg", ".md")]
+    with trying("write", stem):
+        FIGURES.mkdir(exist_ok=True)
+        figure.savefig(files[0], dpi=150)
+        figure.savefig(files[1], metadata={"Date": None})
+    plt.close(figure)
+    text = f"{table.rstrip()}\n\n{caption}\n"
+    write_text(files[2], text)
+    print(text)
+    written(*files)
+
+
+def written(*files: Path) -> None:
+    """Says where something was written."""
+    print(f"written: {', '.join(map(str, files))}")
+
+
+def markdown(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number in a table; nothing where there is none."""
+    return "–" if value != value else f"{value:.{digits}f}"
+
+
+def legend_below(figure: Figure, all_axes: Iterable[Axes], what: str | None = None, columns: int | None = None) -> None:
+    """One legend for all panels, of all labels that one of them has; in one line, unless told otherwise."""
+    found = {}
+    for axes in all_axes:
+        found.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)})
+    figure.legend(
+        found.values(), found.keys(), title=what, loc="outside lower center", ncol=columns or len(found), frameon=False
+    )
+
+
+NOTHING = "ours: nothing has been run at this scale"

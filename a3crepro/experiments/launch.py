@@ -1,0 +1,131 @@
+"""From a list of runs to Hydra's launcher, and one run of it in whatever process that starts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from a3crepro.common.processes import worker_of_a_launcher
+from a3crepro.common.signals import SIGNALS
+from a3crepro.experiments.state import ERROR, MARK, is_done
+
+LOG = "log.txt"
+"""What a run printed, over all its starts."""
+
+
+def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
+    """Runs all jobs, wherever the launcher says.
+
+    Args:
+      jobs: overrides of each.
+      words: overrides of all, Hydra's own (`hydra/launcher=…`) among them.
+    """
+    import hydra
+    from hydra.core.plugins import Plugins
+
+    from a3crepro.config import conf_directory, register_resolvers
+    from hydra_plugins.a3crepro_listed import ListedSweeper
+
+    register_resolvers()
+    Plugins.instance().register(ListedSweeper)
+    ListedSweeper.jobs = jobs
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are
+    before, sys.argv = sys.argv, [sys.argv[0], "--multirun", "hydra/sweeper=listed", "hydra/hydra_logging=none", *words]
+    try:
+        hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(job)()
+    finally:
+        sys.argv = before
+
+
+def job(config: Any) -> None:
+    """One run. Its failure is written to its directory and stops no other; what another process trains is left to it.
+
+    Raises:
+      Stopped: Ctrl-C, SIGTERM or SIGHUP, after saving.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    from a3crepro.config import register_resolvers
+    from a3crepro.runs.run_directory import InUse
+
+    register_resolvers()
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    with worker_of_a_launcher():
+        try:
+            with _printing_to(directory / LOG):
+                _train_and_score(config, directory)
+        except InUse:
+            return
+        except Exception as error:
+            with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
+                (directory / ERROR).write_text(f"{traceback.format_exc()}\n{error}\n", "utf-8", "backslashreplace")
+
+
+def _train_and_score(config: Any, directory: Path) -> None:
+    from a3crepro.config import build
+    from a3crepro.runs.run_directory import RunDirectory, write_text
+    from a3crepro.runs.training import train
+
+    built = build(config)
+    if is_done(directory, built.frames):
+        return
+    for stale in (ERROR, MARK):  # a mark of a smaller budget
+        (directory / stale).unlink(missing_ok=True)
+    train(built, directory, stop_on=stopping_signals())
+    with RunDirectory(directory, built):  # nobody else scores it meanwhile
+        if not (directory / MARK).exists():
+            write_text(directory / MARK, json.dumps(final_games(built, directory)) + "\n")
+
+
+def stopping_signals() -> tuple[signal.Signals, ...]:
+    """Those by which a run stops after saving.
+
+    In a job of SLURM not SIGTERM, with which a preemption begins: a job that ends by itself is not queued again.
+    """
+    in_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+    return tuple(number for number in SIGNALS if not (in_slurm and number == signal.SIGTERM))
+
+
+def final_games(config: Any, directory: Path) -> dict[str, Any]:
+    """What is told of the final policy beside its scores, from games of their own.
+
+    `greedy`: scores of its most probable actions, where it was scored by drawing from them, else None. `counts`: means
+    a game of what the environment counts.
+    """
+    from a3crepro.common.processes import set_up_arithmetic
+    from a3crepro.learner.shared_state import learnt
+    from a3crepro.runs.evaluation import Counts, NetworkPolicy, evaluate
+    from a3crepro.runs.run_directory import last_checkpoint
+
+    episodes, counts = config.evaluation.episodes, Counts(config)
+    if not episodes:
+        return {"greedy": None, "counts": {}}
+    set_up_arithmetic()
+    checkpoint = last_checkpoint(directory, print)
+
+    def play(config: Any, tell: Any = None) -> list[float]:
+        policy = NetworkPolicy(config, learnt(checkpoint.arrays))
+        return list(evaluate(config, policy, config.seed, checkpoint.frames, episodes, tell))
+
+    greedy = None
+    if getattr(config.algo, "evaluation_policy", None) == "sample":
+        algo = config.algo.model_copy(update={"evaluation_policy": "greedy"})
+        greedy = play(config.model_copy(update={"algo": algo}))
+    if config.env.counted:
+        play(config, counts)
+    return {"greedy": greedy, "counts": counts.of_a_game(episodes)}
+
+
+@contextlib.contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    log = open(path, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    with log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield

@@ -1,0 +1,209 @@
+"""How far the runs of an experiment are, read off their directories, from any process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from a3crepro.experiments.collected import Collected
+from a3crepro.experiments.experiment import Run
+from a3crepro.runs.run_directory import Damaged, summary_of
+
+MARK = "sweep.json"
+"""Written last, by the sweep: the run is finished and scored."""
+ERROR = "error.txt"
+"""Why a run failed, the last time it was tried."""
+
+
+class State(Enum):
+    """Of a run."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    MISSING = "missing"
+
+
+def is_done(directory: Path, frames: int = 0) -> bool:
+    """Whether the run in a directory is finished, after so many frames at least (its budget may grow), and scored."""
+    if not (directory / MARK).exists():
+        return False
+    if not frames:
+        return True
+    try:
+        return int(summary_of(directory, "it is made anew")["frames"]) >= frames
+    except (OSError, Damaged):  # a budget that was raised, or what is made anew from the checkpoint
+        return False
+
+
+def state_of(directory: Path, frames: int = 0) -> State:
+    """The state of the run of so many frames in a directory, which need not be there."""
+    if is_done(directory, frames):
+        return State.DONE
+    if is_locked(directory):
+        return State.RUNNING
+    if (directory / ERROR).exists():
+        return State.FAILED
+    return State.STOPPED if (directory / "manifest.json").exists() else State.MISSING
+
+
+def states_of(runs: Iterable[Run], root: Path, collected: Collected) -> dict[Run, State]:
+    """Of runs whose directories are below `root`, if they are not collected already."""
+    return {run: State.DONE if run.name in collected else state_of(root / run.name, run.budget or 0) for run in runs}
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process holds the directory, as far as its file system has locks."""
+    try:
+        with open(directory / "lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it is not there, or a file system without locks
+        return False
+    return False
+
+
+def last_row(table: Path) -> Mapping[str, float]:
+    """The numbers of the last whole row of a run's table; nothing where there is none, whatever else there is."""
+    try:
+        with open(table, "rb") as file:
+            header = file.readline()
+            file.seek(max(len(header), file.seek(0, os.SEEK_END) - 4096))
+            lines = [line for line in file.readlines() if line.endswith(b"\n")]
+        return dict(zip(header.decode().strip().split(","), map(float, lines[-1].split(b",")), strict=True))
+    except (OSError, ValueError, IndexError):
+        return {}
+
+
+def frames_of(directory: Path) -> int:
+    """Frames that a run has trained for, but for the games that it is in the middle of."""
+    return int(last_row(directory / "episodes.csv").get("frames", 0))
+
+
+def real_seconds_of(directory: Path) -> float:
+    """Seconds on a clock on the wall that its training took so far."""
+    rows = (last_row(directory / name) for name in ("episodes.csv", "evaluations.csv"))
+    return max(row.get("real_seconds", 0.0) for row in rows)
+
+
+def summary_of_done(directory: Path) -> dict[str, Any]:
+    """The summary of a run that is done.
+
+    Raises:
+      Damaged: it is; the line says what to do.
+    """
+    return summary_of(directory, f"remove {directory / MARK}, and the sweep goes on with the run")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All runs of an experiment at one moment."""
+
+    states: Mapping[Run, State]
+    frames: Mapping[Run, int]
+    budget: Mapping[Run, int]
+    core_hours_done: float
+    core_hours_left: float | None
+    """None: there is nothing that an estimate could be made from."""
+
+    @property
+    def counts(self) -> Counter[State]:
+        return Counter(self.states.values())
+
+    def told(self) -> str:
+        """In one line."""
+        counts = self.counts
+        parts = [f"{counts[State.DONE]} of {len(self.states)} done"]
+        parts += [
+            f"{counts[state]} {state.value}"
+            for state in (State.RUNNING, State.FAILED, State.STOPPED, State.MISSING)
+            if counts[state]
+        ]
+        frames, budget = sum(self.frames.values()), sum(self.budget.values())
+        left = "unknown how much" if self.core_hours_left is None else in_core_time(3600 * self.core_hours_left)
+        parts.append(f"{in_frames(frames)} of {in_frames(budget)} frames")
+        parts.append(f"{in_core_time(3600 * self.core_hours_done)} used, {left} to go")
+        return ", ".join(parts)
+
+
+def in_frames(number: float) -> str:
+    """A number of frames in millions, or, below one, in thousands."""
+    if number < 1e6:
+        return f"{number / 1e3:,.1f}k"
+    return f"{number / 1e6:,.1f}M" if number < 1e7 else f"{number / 1e6:,.0f}M"
+
+
+def in_core_time(seconds: float) -> str:
+    """Seconds of a core in core-hours, or, below one, in core-minutes."""
+    return f"{seconds / 3600:,.1f} core-hours" if seconds >= 3600 else f"{seconds / 60:.1f} core-minutes"
+
+
+def overview(
+    runs: Sequence[Run],
+    root: Path,
+    budget: Callable[[Run], int],
+    cores: Callable[[Run], int],
+    fallback: Callable[[Run], float | None],
+    collected: Collected,
+) -> Overview:
+    """Reads all directories.
+
+    Args:
+      runs: of the experiment.
+      root: below which they are.
+      budget: frames of a run.
+      cores: that a run keeps busy.
+      fallback: core-seconds a frame of a kind of run of which none has run here.
+      collected: runs that are done, wherever.
+    """
+    budgets = {run: budget(run) for run in runs}
+    states = states_of(runs, root, collected)
+    frames = {
+        run: budgets[run] if state is State.DONE else 0 if state is State.MISSING else frames_of(root / run.name)
+        for run, state in states.items()
+    }
+    used, spent = 0.0, defaultdict[tuple[str, ...], list[float]](lambda: [0.0, 0.0])
+    for run, state in states.items():
+        if state is not State.MISSING:
+            here = run.name not in collected
+            seconds = real_seconds_of(root / run.name) * cores(run) if here else collected.core_seconds(run.name)
+            used += seconds
+            spent[run.kind][0] += seconds
+            spent[run.kind][1] += frames[run]
+    left = 0.0
+    for run in runs:
+        seconds, done = spent[run.kind]
+        cost = seconds / done if done else fallback(run)
+        if cost is None:
+            return Overview(states, frames, budgets, used / 3600, None)
+        left += cost * (budgets[run] - frames[run])
+    return Overview(states, frames, budgets, used / 3600, left / 3600)
+
+
+def final_score(directory: Path) -> float | None:
+    """The mean score of the final evaluation of a run that is done."""
+    if state_of(directory) is not State.DONE:
+        return None
+    score = summary_of_done(directory)["score_mean"]
+    return None if score is None else float(score)
+
+
+def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, State, str]]:
+    """Runs that failed or were stopped before their end, and the last line of why."""
+    found: list[tuple[Run, State, str]] = []
+    for run in runs:
+        state = state_of(root / run.name, run.budget or 0)
+        if state is State.FAILED:
+            lines = (root / run.name / ERROR).read_text("utf-8").strip().splitlines()
+            found.append((run, state, lines[-1] if lines else "no message"))
+        elif state is State.STOPPED:
+            found.append((run, state, "by a signal, or its process died"))
+    return found

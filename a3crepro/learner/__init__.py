@@ -1,0 +1,1 @@
+"""One actor-learner, and what actor-learners share."""

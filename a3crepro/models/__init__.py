@@ -1,0 +1,1 @@
+"""Networks at flat vectors of parameters: with autograd, or by the fast path."""

@@ -1,0 +1,407 @@
+"""Compiled loops of the fast networks (`network.py` says what each is for).
+
+A convolution keeps one row per *distinct* patch of its input. While the parameters stand still, an output position
+whose patch did not change since the state before keeps its row, so only what moved on the screen is computed, forward
+and backward. In state 0, where all are new, a position with the patch of its left neighbour shares that one's row: the
+background is computed once a line. `index[t, p]` is the row of position p in state t; state t's new rows are counts[t]
+to counts[t + 1].
+
+Several actor-learners may act together: each has a *lane*, t counts their steps, and the positions of the lanes follow
+one another, in `changed` one below the other. A matrix is then read once for all of them.
+"""
+
+# The loops are compiled: annotations would say nothing that the signatures do not.
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
+
+from __future__ import annotations
+
+import numpy as np
+
+from a3crepro.common.kernels import kernel
+
+F1, F2, F3, F4 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]", "float32[:,:,:,::1]"
+I1, I2 = "int32[::1]", "int32[:,::1]"
+U2, U3 = "uint8[:,::1]", "uint8[:,:,::1]"
+PICTURES = (U3, F3)
+"""As they are, or shifted and scaled."""
+
+
+@kernel(*(f"void({P}, {P}, int64, {U2})" for P in PICTURES))
+def mark_changes(now, before, size, changed):
+    """changed[y, x] = whether any pixel of the block of size x size differs in any channel; then before = now."""
+    width = now.shape[2]
+    difference = np.empty(width, np.uint8)
+    for y in range(changed.shape[0]):
+        difference[:] = 0
+        for channel in range(now.shape[0]):
+            for line in range(y * size, (y + 1) * size):
+                for x in range(width):
+                    difference[x] |= now[channel, line, x] != before[channel, line, x]
+                    before[channel, line, x] = now[channel, line, x]
+        for x in range(changed.shape[1]):
+            changed[y, x] = 0
+            for i in range(size):
+                changed[y, x] |= difference[x * size + i] != 0
+
+
+@kernel(*(f"void({P}, int64, {U2})" for P in PICTURES))
+def mark_repeats(now, size, repeats):
+    """repeats[y, x] = whether the block of size x size at (y, x) equals the one on its left in all channels."""
+    width = now.shape[2]
+    difference = np.empty(width, np.uint8)
+    for y in range(repeats.shape[0]):
+        difference[:] = 0
+        for channel in range(now.shape[0]):
+            for line in range(y * size, (y + 1) * size):
+                left, right = now[channel, line, : width - size], now[channel, line, size:]
+                for x in range(width - size):
+                    difference[x] |= left[x] != right[x]
+        repeats[y, 0] = 0
+        for x in range(1, repeats.shape[1]):
+            repeats[y, x] = 1
+            for i in range(size):
+                repeats[y, x] &= difference[(x - 1) * size + i] == 0
+
+
+@kernel(*(f"void({P}, int64, int64, int64, float32, {F1})" for P in PICTURES))
+def block_to_row(now, top, left, size, scale, row):
+    """One block of pixels [channels, height, width] as a row of floats."""
+    i = 0
+    for channel in range(now.shape[0]):
+        for y in range(top, top + size):
+            for x in range(left, left + size):
+                row[i] = now[channel, y, x] * scale
+                i += 1
+
+
+@kernel(*(f"void(int64, int64, {P}, {P}, int64, float32, {I2}, {I1}, {I1}, {U2}, {F2})" for P in PICTURES))
+def observe(t, lane, now, before, size, scale, index, latest, counts, changed, rows):
+    """Cuts pixels [channels, height, width] into blocks of size x size; a block that changed gets a new row of floats.
+
+    latest holds the rows of the state before, also across rollouts; state 0 has block p of all lanes' in row p, and in
+    its index the first of those alike, from left to right. counts[t + 1] goes on from lane to lane.
+    """
+    width = changed.shape[1]
+    marks, repeats = changed[lane * width : (lane + 1) * width], np.zeros((width, width), np.uint8)
+    mark_changes(now, before, size, marks)
+    if t == 0:
+        mark_repeats(now, size, repeats)
+    row, first = counts[t + 1], lane * width * width
+    for p in range(first, first + width * width):
+        y, x = (p - first) // width, (p - first) % width
+        if t == 0:
+            row = p
+        if marks[y, x]:
+            block_to_row(now, y * size, x * size, size, scale, rows[row])
+            latest[p] = row
+            row += 1
+        elif t == 0 and latest[p] != p:
+            rows[p] = rows[latest[p]]
+            latest[p] = p
+        index[t, p] = index[t, p - 1] if repeats[y, x] else latest[p]
+    if t == 0:
+        marks[:] = 1
+        row = first + width * width
+    counts[t + 1] = row
+
+
+@kernel(f"boolean({U2}, int64, int64, int64)")
+def window_changed(changed, top, left, size):
+    """Whether anything in a window of size x size changed."""
+    for y in range(top, top + size):
+        for x in range(left, left + size):
+            if changed[y, x]:
+                return True
+    return False
+
+
+@kernel(f"boolean({I1}, int64, int64, int64, int64)")
+def window_repeats(rows, corner, width, size, stride):
+    """Whether a window of size x size, of so wide a line of positions, has the rows of the one on its left."""
+    for y in range(size):
+        for p in range(corner + y * width, corner + y * width + size):
+            if rows[p] != rows[p - stride]:
+                return False
+    return True
+
+
+@kernel(f"void(int64, {U2}, {I2}, int64, int64, {I2}, {I1}, {U2})")
+def assign_rows(t, changed_in, index_in, size, stride, index, counts, changed):
+    """A position whose window changed gets a new row, any other keeps its row of state t - 1.
+
+    In state 0 only those get one whose window differs from the one on the left.
+    """
+    row, height, width, width_in = counts[t], changed.shape[0], changed.shape[1], changed_in.shape[1]
+    for y in range(height):
+        top = (y // width) * width_in + (y % width) * stride
+        for x in range(width):
+            p = y * width + x
+            changed[y, x] = t == 0 or window_changed(changed_in, top, x * stride, size)
+            if not changed[y, x]:
+                index[t, p] = index[t - 1, p]
+            elif t == 0 and x > 0 and window_repeats(index_in[0], top * width_in + x * stride, width_in, size, stride):
+                index[t, p] = row - 1
+            else:
+                index[t, p] = row
+                row += 1
+    counts[t + 1] = row
+
+
+@kernel(f"void(int64, {U2}, {I2}, {F2}, int64, int64, {F2}, {F1}, {I2}, {I1}, {U2}, {I2}, {F2}, {F2})")
+def convolve(
+    t, changed_in, index_in, rows_in, size, stride, weight, bias, index, counts, changed, source, patches, rows
+):
+    """The new rows of state t: patches @ weight + bias, rectified."""
+    assign_rows(t, changed_in, index_in, size, stride, index, counts, changed)
+    first, last = counts[t], counts[t + 1]
+    width_in, width, channels = changed_in.shape[1], changed.shape[1], rows_in.shape[1]
+    row = first
+    for p in range(index.shape[1]):
+        if index[t, p] != row:
+            continue  # it has the row of another position or state
+        lane, y, x = p // (width * width), p // width % width, p % width
+        corner = (lane * width_in + y * stride) * width_in + x * stride
+        for k in range(size * size):
+            r = index_in[t, corner + (k // size) * width_in + k % size]
+            source[row, k] = r
+            for c in range(channels):
+                patches[row, k * channels + c] = rows_in[r, c]
+        row += 1
+    np.dot(patches[first:last], weight, rows[first:last])
+    for r in range(first, last):
+        for c in range(bias.size):
+            rows[r, c] = max(rows[r, c] + bias[c], np.float32(0))
+
+
+@kernel(f"void({F2}, {F2}, {I2}, {F2}, {F2}, {F2}, {F1}, {F2})")
+def convolve_backward(d_rows, patches, source, weight, d_patches, d_weight, d_bias, d_rows_in):
+    """Gradients of weight (set), bias and, where there is room for them, input rows (added) from those of the rows."""
+    np.dot(patches.T, d_rows, d_weight)
+    for r in range(d_rows.shape[0]):
+        for c in range(d_bias.size):
+            d_bias[c] += d_rows[r, c]
+    if d_rows_in.size == 0:
+        return
+    np.dot(d_rows, weight.T, d_patches)
+    channels = d_rows_in.shape[1]
+    for r in range(d_rows.shape[0]):
+        for k in range(source.shape[1]):
+            for c in range(channels):
+                d_rows_in[source[r, k], c] += d_patches[r, k * channels + c]
+
+
+@kernel(f"void({F1}, {I1}, {F1})")
+def take(source, order, target):
+    """target = source[order]."""
+    for i in range(order.size):
+        target[i] = source[order[i]]
+
+
+@kernel(f"void({F1}, {I1}, {F1})")
+def add(source, order, target):
+    """target[order] += source."""
+    for i in range(order.size):
+        target[order[i]] += source[i]
+
+
+@kernel(f"void({F2}, {F2})")
+def rectify_gradient(d_rows, rows):
+    """Sets the gradient to 0 where the rectified rows are."""
+    for r in range(d_rows.shape[0]):
+        for c in range(d_rows.shape[1]):
+            if rows[r, c] <= 0:
+                d_rows[r, c] = 0
+
+
+@kernel(f"void(int64, {U2}, {I2}, {F2}, {F3}, {F1}, {F3}, {F3})")
+def dense(t, changed, index, rows, blocks, bias, before, after):
+    """Rectified linear layer on the last convolution: state t's sum is state t - 1's plus what the changed rows add.
+
+    blocks [positions, outputs, channels]; before holds the sums, after the rectified sums, [states, lanes, outputs].
+    """
+    flat, channels, positions, lanes = changed.reshape(-1), rows.shape[1], blocks.shape[0], before.shape[1]
+    differences, parts = np.empty((lanes, channels), np.float32), np.empty((lanes, bias.size), np.float32)
+    moved = np.empty(lanes, np.int64)
+    for lane in range(lanes):
+        before[t, lane] = bias if t == 0 else before[t - 1, lane]
+    for p in range(positions):
+        n = 0
+        for lane in range(lanes):
+            place = lane * positions + p
+            if not flat[place]:
+                continue
+            total = np.float32(0)
+            for c in range(channels):
+                old = rows[index[t - 1, place], c] if t > 0 else np.float32(0)
+                differences[n, c] = rows[index[t, place], c] - old
+                total += abs(differences[n, c])
+            if total > 0:
+                moved[n] = lane
+                n += 1
+        if n == 1:
+            np.dot(blocks[p], differences[0], parts[0])
+        elif n > 1:
+            np.dot(differences[:n], blocks[p].T, parts[:n])
+        for i in range(n):
+            for o in range(bias.size):
+                before[t, moved[i], o] += parts[i, o]
+    for lane in range(lanes):
+        for o in range(bias.size):
+            after[t, lane, o] = max(before[t, lane, o], np.float32(0))
+
+
+@kernel(f"void({I2}, {F2}, {F3}, {F2})")
+def dense_backward(index, delta, blocks, d_rows):
+    """Added gradient of the last convolution's rows; delta [T * lanes, outputs] is that of the linear layer's sums.
+
+    A row that served several states gets the sum of their gradients, so it is the sum of delta that is multiplied.
+    """
+    (steps, width), outputs, positions = index.shape, delta.shape[1], blocks.shape[0]
+    lanes, channels = width // positions, d_rows.shape[1]
+    sums, parts = np.empty((steps * lanes, outputs), np.float32), np.empty((steps * lanes, channels), np.float32)
+    row_of = np.empty(steps * lanes, np.int32)
+    for p in range(positions):
+        n = 0
+        for lane in range(lanes):
+            place = lane * positions + p
+            for t in range(steps):
+                if t == 0 or index[t, place] != index[t - 1, place]:
+                    row_of[n] = index[t, place]
+                    n += 1
+                    for o in range(outputs):
+                        sums[n - 1, o] = delta[t * lanes + lane, o]
+                else:
+                    for o in range(outputs):
+                        sums[n - 1, o] += delta[t * lanes + lane, o]
+        np.dot(sums[:n], blocks[p], parts[:n])
+        for i in range(n):
+            for c in range(channels):
+                d_rows[row_of[i], c] += parts[i, c]
+
+
+@kernel(f"void({I2}, {F2}, {F2})")
+def gather_states(index, rows, states):
+    """The linear layer's inputs [T * lanes, positions * channels] from rows; index [T, lanes * positions]."""
+    channels = rows.shape[1]
+    positions = states.shape[1] // channels
+    lanes = index.shape[1] // positions
+    for state in range(states.shape[0]):
+        t, first = state // lanes, state % lanes * positions
+        for p in range(positions):
+            for c in range(channels):
+                states[state, p * channels + c] = rows[index[t, first + p], c]
+
+
+@kernel(f"void({F2}, {F2}, {F1})")
+def add_outer(delta, inputs, d_weight):
+    """d_weight (flat) += delta^T inputs."""
+    width = inputs.shape[1]
+    for o in range(delta.shape[1]):
+        row = d_weight[o * width : (o + 1) * width]
+        for t in range(delta.shape[0]):
+            if delta[t, o] != 0:
+                for i in range(width):
+                    row[i] += delta[t, o] * inputs[t, i]
+
+
+@kernel(f"float64({F2}, {F2})")
+def outer_square_norm(delta, inputs):
+    """Squared norm of delta^T inputs, from two Gram matrices."""
+    total = 0.0
+    for s in range(delta.shape[0]):
+        for t in range(s + 1):
+            product = np.dot(delta[s], delta[t]) * np.dot(inputs[s], inputs[t])
+            total += product if s == t else 2 * product
+    return total
+
+
+@kernel(f"float64({F1})")
+def square_norm(vector):
+    """Squared L2 norm."""
+    total = np.float32(0)
+    for i in range(vector.size):
+        total += vector[i] * vector[i]
+    return total
+
+
+@kernel("float32(float32)")
+def sigmoid(x):
+    """The logistic function; exp would overflow, which fastmath rules out."""
+    return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
+
+
+@kernel(f"void({F2}, {F2}, {F2})")
+def times_transposed(x, weight, y):
+    """y = x weightᵀ; BLAS has a faster way where x is a single vector."""
+    if len(x) == 1:
+        np.dot(weight, x[0], y[0])
+    else:
+        np.dot(x, weight.T, y)
+
+
+@kernel(f"void({F2}, {F2}, {F2})")
+def times(x, weight, y):
+    """y = x weight."""
+    if len(x) == 1:
+        y[0] = np.dot(x[0], weight)
+    else:
+        np.dot(x, weight, y)
+
+
+@kernel(f"void({F2}, {F2}, {F2}, {F2}, {F3}, {F2}, {F2}, {F2}, {F2})")
+def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
+    """One step of nn.LSTM in each lane; gates [lanes, 4, units] leaves with i, f, g, o after their nonlinearities."""
+    lanes, units = h.shape
+    from_x, from_h = np.empty((lanes, 4 * units), np.float32), np.empty((lanes, 4 * units), np.float32)
+    times_transposed(x, weight_x, from_x)
+    times_transposed(h, weight_h, from_h)
+    for lane in range(lanes):
+        for u in range(units):
+            for k in range(4):
+                j = k * units + u
+                z = from_x[lane, j] + from_h[lane, j] + bias[0, j] + bias[1, j]
+                gates[lane, k, u] = np.tanh(z) if k == 2 else sigmoid(z)
+            c_next[lane, u] = gates[lane, 1, u] * c[lane, u] + gates[lane, 0, u] * gates[lane, 2, u]
+            h_next[lane, u] = gates[lane, 3, u] * np.tanh(c_next[lane, u])
+
+
+@kernel(f"void({F2}, {F4}, {F3}, {F3}, {F3}, {F4})")
+def lstm_backward(weight_h, gates, c, c_next, d_h, d_gates):
+    """Back through time: d_h [T, lanes, units] in, d_gates [T, lanes, 4, units] (of the sums) out."""
+    steps, lanes, units = d_h.shape
+    d_c, from_after = np.zeros((lanes, units), np.float32), np.empty((lanes, units), np.float32)
+    one = np.float32(1)
+    for t in range(steps - 1, -1, -1):
+        for lane in range(lanes):
+            for u in range(units):
+                i, f, g, o = gates[t, lane, 0, u], gates[t, lane, 1, u], gates[t, lane, 2, u], gates[t, lane, 3, u]
+                tanh_c = np.tanh(c_next[t, lane, u])
+                d_c[lane, u] += d_h[t, lane, u] * o * (one - tanh_c * tanh_c)
+                d_gates[t, lane, 0, u] = d_c[lane, u] * g * i * (one - i)
+                d_gates[t, lane, 1, u] = d_c[lane, u] * c[t, lane, u] * f * (one - f)
+                d_gates[t, lane, 2, u] = d_c[lane, u] * i * (one - g * g)
+                d_gates[t, lane, 3, u] = d_h[t, lane, u] * tanh_c * o * (one - o)
+                d_c[lane, u] *= f
+        if t > 0:
+            times(d_gates[t].reshape(lanes, 4 * units), weight_h, from_after)
+            d_h[t - 1] += from_after
+
+
+@kernel(f"void({F2}, {F2}, {F1}, {F2})")
+def rectified_linear(weight, x, bias, out):
+    """out = max(x weightᵀ + bias, 0)."""
+    times_transposed(x, weight, out)
+    for lane in range(x.shape[0]):
+        for o in range(bias.size):
+            out[lane, o] = max(out[lane, o] + bias[o], np.float32(0))
+
+
+@kernel(f"void({F2}, {F2}, {F1}, {F2})")
+def linear(weight, x, bias, out):
+    """out = x weightᵀ + bias, for few outputs."""
+    for lane in range(x.shape[0]):
+        for o in range(bias.size):
+            total = bias[o]
+            for i in range(x.shape[1]):
+                total += weight[o, i] * x[lane, i]
+            out[lane, o] = total

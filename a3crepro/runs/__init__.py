@@ -1,0 +1,1 @@
+"""One training run: its loop, directory, evaluations and progress."""
