@@ -20,9 +20,9 @@ import numpy as np
 import yaml
 from safetensors.numpy import save
 
-from a3crepro.cli import own_words, run_command, whole_number
 from a3crepro.common.processes import set_up_arithmetic
 from a3crepro.common.settings import UserError
+from a3crepro.runs.command_line import own_words, run_command, whole_number
 from a3crepro.runs.evaluation import NetworkPolicy, Scores, evaluate, game_randomness
 from a3crepro.runs.film import film
 from a3crepro.runs.run_directory import starts_of, write_atomically, write_text

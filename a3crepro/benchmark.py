@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.machine import usable_cores
 from a3crepro.common.processes import Child, preload, wait_for_messages
 from a3crepro.config import Config, compose
 from a3crepro.execution._execution import Execution, Origin
+from a3crepro.runs.command_line import own_words, positive_number, run_command
 from a3crepro.runs.needs import check_needs
 from a3crepro.runs.training import initial_state, say_if_slow
 

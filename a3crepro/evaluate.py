@@ -22,11 +22,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.cli import own_words, run_command, whole_number, without_options
 from a3crepro.common.processes import set_up_arithmetic
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config, build, compose, items, key_meant
 from a3crepro.environments._environment import Action, ActionSpace
+from a3crepro.runs.command_line import own_words, run_command, whole_number, without_options
 from a3crepro.runs.evaluation import (
     ConstantPolicy,
     Counts,

@@ -18,11 +18,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.cli import run_command
 from a3crepro.common.processes import set_up_arithmetic
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.evaluate import from_run, split_directories
+from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import Policy
 from a3crepro.runs.film import enlarged
 

@@ -19,7 +19,6 @@ from _atari import PAPER_GAMES, Curve, at_paper_rates, beside_paper, curves, pap
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import (
     COLORS,
     METHODS,
@@ -34,6 +33,7 @@ from a3crepro.experiments.figures import (
 )
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import human_normalised
+from a3crepro.runs.command_line import run_command
 
 ROWS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods of the panels by epochs."""

@@ -16,7 +16,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import NOTHING, Ours, markdown, ours, panels, paper, save, scale_of, title
 from a3crepro.experiments.statistics import (
     interquartile_mean,
@@ -26,6 +25,7 @@ from a3crepro.experiments.statistics import (
     stratified_bootstrap,
     table_1,
 )
+from a3crepro.runs.command_line import run_command
 
 ROWS = {
     "dqn": "DQN",

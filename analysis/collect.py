@@ -13,11 +13,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from a3crepro.cli import run_command
 from a3crepro.common.settings import UserError
 from a3crepro.experiments.collect import collect, told
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Experiment
+from a3crepro.runs.command_line import run_command
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 

@@ -9,9 +9,9 @@ import sys
 
 from _threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of, title
 from a3crepro.experiments.statistics import part_of_rise
+from a3crepro.runs.command_line import run_command
 
 SHARE = 0.9
 """Of the rise of the curve with one actor-learner."""

@@ -12,10 +12,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import NOTHING, legend_below, markdown, ours, panels, save, scale_of
 from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import band, interval_of_difference, interval_of_mean
+from a3crepro.runs.command_line import run_command
 
 CASES = {
     ("hogwild", 2, 7e-4): "hogwild, 2 processes",

@@ -11,9 +11,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import METHODS, NOTHING, Ours, markdown, number, ours, panels, paper, save, scale_of
 from a3crepro.experiments.results import select
+from a3crepro.runs.command_line import run_command
 
 GAMES = {"breakout": (0, 10), "pong": (-21.5, -5)}
 EPOCH = 4_000_000

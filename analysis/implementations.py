@@ -9,9 +9,9 @@ import sys
 
 import seaborn as sns
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import METHODS, NOTHING, markdown, ours, panels, save, scale_of
 from a3crepro.experiments.results import select
+from a3crepro.runs.command_line import run_command
 
 PATHS = {"": "without autograd", "network.implementation=module": "by autograd"}
 

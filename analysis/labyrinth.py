@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.experiment import FRESH
 from a3crepro.experiments.figures import NOTHING, Ours, markdown, number, ours, panels, reference, save, scale_of
 from a3crepro.experiments.results import select, stacked, standing_for
 from a3crepro.experiments.statistics import interval_of_mean
+from a3crepro.runs.command_line import run_command
 
 PAPER = 50.0
 """§5.4: around this, in another environment."""

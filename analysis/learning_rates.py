@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import (
     COLORS,
     LEAST,
@@ -28,6 +27,7 @@ from a3crepro.experiments.figures import (
 )
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import good_rates
+from a3crepro.runs.command_line import run_command
 
 BEST = 5
 """Runs whose mean is the measure of a good rate (§5.6)."""

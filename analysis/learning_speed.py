@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import (
     COLORS,
     DASHES,
@@ -29,6 +28,7 @@ from a3crepro.experiments.figures import (
 )
 from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import best, interval_of_mean
+from a3crepro.runs.command_line import run_command
 
 NAMES = {"dqn": "DQN", **METHODS}
 

@@ -28,11 +28,11 @@ from _control import (
 )
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.experiment import FRESH
 from a3crepro.experiments.figures import NOTHING, markdown, number, ours, paper, save, scale_of
 from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
+from a3crepro.runs.command_line import run_command
 
 DOMAINS = {
     "cartpole_balance": "Cartpole", "cartpole_swingup": "Cartpole", "pendulum_swingup": "Pendulum",

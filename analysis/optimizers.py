@@ -12,7 +12,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import (
     METHODS,
     NOTHING,
@@ -28,6 +27,7 @@ from a3crepro.experiments.figures import (
 )
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import good_rates, interval_of_mean
+from a3crepro.runs.command_line import run_command
 
 LABELS = {
     ("momentum_sgd", None): "momentum SGD",

@@ -13,7 +13,6 @@ import sys
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import (
     COLORS,
     DASHES,
@@ -31,6 +30,7 @@ from a3crepro.experiments.figures import (
 )
 from a3crepro.experiments.results import select, stacked, standing_for
 from a3crepro.experiments.statistics import interval_of_mean
+from a3crepro.runs.command_line import run_command
 
 SETTINGS = {
     "racing/slow": "Slow car, no bots", "racing/slow_bots": "Slow car, bots", "racing/fast": "Fast car, no bots",

@@ -32,7 +32,6 @@ from data_efficiency import SHARE, efficiency
 from matplotlib.axes import Axes
 from training_speed import our_throughput
 
-from a3crepro.cli import run_command
 from a3crepro.experiments.figures import COLORS as METHOD_COLORS
 from a3crepro.experiments.figures import (
     DASHES,
@@ -52,6 +51,7 @@ from a3crepro.experiments.figures import (
 )
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import interval_of_mean
+from a3crepro.runs.command_line import run_command
 
 SHARES = (0.3, 0.5, 0.7)
 VIRTUAL = ":\nn x data efficiency"

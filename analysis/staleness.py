@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from a3crepro.cli import run_command
 from a3crepro.common.settings import UserError
 from a3crepro.experiments.collect import runs_table
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.figures import markdown, panels, save, scale_of
 from a3crepro.experiments.results import RESULTS
+from a3crepro.runs.command_line import run_command
 
 METHODS = {"a3c": "A3C, t_max = 5", "one_step_q": "one-step Q, I_AsyncUpdate = 5"}
 EXPECTED = {"a3c": 1.0, "one_step_q": 0.6}

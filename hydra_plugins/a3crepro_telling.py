@@ -31,7 +31,7 @@ class _Telling(Launcher):
         """The launcher within has been set up."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from a3crepro.cli import JobsFailed
+        from a3crepro.runs.command_line import JobsFailed
 
         done = self.launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
         failures = [

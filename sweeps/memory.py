@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from a3crepro.benchmark import pss_of_tree
-from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.common.settings import UserError
 from a3crepro.experiments.results import RESULTS
+from a3crepro.runs.command_line import own_words, positive_number, run_command
 
 EVERY = 30.0
 """Seconds between two rows."""

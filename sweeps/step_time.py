@@ -19,7 +19,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from a3crepro.benchmark import gather
-from a3crepro.cli import own_words, positive_number, run_command
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.config import Config, compose
@@ -27,6 +26,7 @@ from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.results import RESULTS
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.learner.shared_state import SharedState
+from a3crepro.runs.command_line import own_words, positive_number, run_command
 from a3crepro.runs.training import initial_state
 
 WARM_UP = 3.0

@@ -18,10 +18,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from a3crepro.cli import own_words, run_command
 from a3crepro.experiments.circumstances import circumstances, machine
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.checkout import git_state
+from a3crepro.runs.command_line import own_words, run_command
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls of each case, and seconds of each call."""

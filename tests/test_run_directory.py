@@ -17,11 +17,12 @@ from helpers import files, frames, rows
 
 import a3crepro.runs.checkout
 import a3crepro.runs.run_directory
-from a3crepro import cli, compose, train
+from a3crepro import compose, train
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config, build
 from a3crepro.experiments.state import is_locked
 from a3crepro.learner.shared_state import Learnt
+from a3crepro.runs import command_line
 from a3crepro.runs.checkout import GitState, git_state
 from a3crepro.runs.evaluation import NetworkPolicy, evaluate
 from a3crepro.runs.progress import Progress
@@ -602,9 +603,9 @@ def test_a_lock_that_fails_in_another_way_ends_the_run_with_a_line(tmp_path, mon
 def told(capfd: pytest.CaptureFixture[str], command: Callable[[], object]) -> tuple[object, str]:
     """The exit status and the line of a command."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-        patch.setattr(cli, "_end_at_once_on_signals", lambda _: None)
+        patch.setattr(command_line, "end_at_once_on_signals", lambda _: None)
         patch.setattr(threading, "excepthook", threading.excepthook)
-        cli.run_command(command)
+        command_line.run_command(command)
     (line,) = capfd.readouterr().err.splitlines()
     return end.value.code, line
 

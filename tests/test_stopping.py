@@ -160,7 +160,7 @@ def test_a_command_can_be_stopped_at_any_moment_of_its_start(tmp_path, number, g
 
 
 SERVER_THAT_IMPORTS_FOR_LONG = """
-from a3crepro.cli import run_command
+from a3crepro.runs.command_line import run_command
 
 def command():
     from a3crepro import compose, train

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import a3crepro
-from a3crepro.cli import main, own_words, positive_number, run_command
+from a3crepro.cli import main
 from a3crepro.common.settings import RunError, UserError
 from a3crepro.experiments.circumstances import circumstances
+from a3crepro.runs.command_line import own_words, positive_number, run_command
 
 
 def test_own_words_are_parted_from_overrides():

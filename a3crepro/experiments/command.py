@@ -25,7 +25,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
-from a3crepro.cli import own_words, run_command
 from a3crepro.common.machine import usable_cores
 from a3crepro.common.settings import UserError
 from a3crepro.common.signals import handle, handle_as_before
@@ -36,6 +35,7 @@ from a3crepro.experiments.experiment import Experiment, Run
 from a3crepro.experiments.launch import LOG, launch
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import ERROR, Overview, State, failures, final_score, overview
+from a3crepro.runs.command_line import own_words, run_command
 
 FLAGS = ("--dry-run", "--status", "--collected")
 EVERY = 10.0

@@ -1,7 +1,7 @@
 """A network at a flat vector of parameters: outputs for acting, gradients for learning, updates.
 
-`ModuleModel` is an `nn.Module` with autograd, for any network. `a3crepro.models.fast.model.FastModel` has the same face for
-the networks that it knows.
+`ModuleModel` is an `nn.Module` with autograd, for any network. `a3crepro.models.fast.model.FastModel` has the same
+interface for the networks that it knows.
 """
 
 from __future__ import annotations

@@ -36,8 +36,10 @@ class Network(Component, ABC):
     separate: bool
     """Policy and value share nothing: each has a torso and LSTM cells of its own."""
     implementation: Literal["fast", "module"]
-    """`fast`: without autograd where `a3crepro/models/fast` knows the network, else by autograd; `module`: always by autograd.
-    The numbers are the same."""
+    """`fast`: without autograd where `a3crepro/models/fast` knows the network; `module`: always with autograd.
+
+    The numbers are the same.
+    """
 
     @property
     def title(self) -> str:
