@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from a3crepro.algorithms._algorithm import Outputs, ValueBased
+from a3crepro.algorithms._algorithm import Actor, Outputs, ValueBased
 from a3crepro.common.rollout import Action, Rollout
 from a3crepro.config import compose
 from a3crepro.models.model import ModuleModel
@@ -333,7 +333,7 @@ class SumOfFirst(ValueBased):
     def max_steps(self) -> int:
         return 2
 
-    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
         raise NotImplementedError
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:

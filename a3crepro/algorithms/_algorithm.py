@@ -94,12 +94,13 @@ class Algorithm(Component, ABC):
         """The action that an actor-learner takes, from the network's outputs for a state."""
 
     @abstractmethod
-    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
         """The value of the state that a rollout ends in, if it is not terminal.
 
         Args:
           outputs: for this state, of the target network if `bootstraps_from_target`.
           next_action: the action that is taken in it, if `bootstraps_from_next_action`.
+          actor: the actor-learner whose rollout it is.
         """
 
     def update_is_due(self, own_steps: int, rollout: Rollout) -> bool:

@@ -68,7 +68,7 @@ class A3C(Algorithm):
         """a drawn from π(·|s; θ')."""
         return self.policy(outputs).sample(outputs, actor.rng)
 
-    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
         """V(s; θ'_v)."""
         return float(outputs["value"].item())
 

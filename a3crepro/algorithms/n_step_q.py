@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from a3crepro.algorithms._algorithm import Outputs, ValueBased
+from a3crepro.algorithms._algorithm import Actor, Outputs, ValueBased
 from a3crepro.common.rollout import Action
 from a3crepro.common.settings import RolloutLength
 
@@ -17,7 +17,7 @@ class NStepQ(ValueBased):
     def max_steps(self) -> int | None:
         return None if self.t_max == "episode" else self.t_max
 
-    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
         """max_a Q(s_n, a; θ⁻), float32: so are the returns, step by step."""
         best: float = outputs["q"].max()
         return best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from a3crepro.algorithms._algorithm import Outputs
+from a3crepro.algorithms._algorithm import Actor, Outputs
 from a3crepro.algorithms._one_step import OneStep
 from a3crepro.common.rollout import Action
 
@@ -10,5 +10,5 @@ from a3crepro.common.rollout import Action
 class OneStepQ(OneStep):
     """y = r + γ max_a' Q(s', a'; θ⁻)."""
 
-    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
         return float(outputs["q"].max())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from a3crepro.algorithms._algorithm import Outputs
+from a3crepro.algorithms._algorithm import Actor, Outputs
 from a3crepro.algorithms._one_step import OneStep
 from a3crepro.common.rollout import Action
 
@@ -14,5 +14,5 @@ class OneStepSarsa(OneStep):
 
     bootstraps_from_next_action: ClassVar[bool] = True
 
-    def bootstrap_value(self, outputs: Outputs, next_action: Action | None) -> float:
+    def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
         return float(outputs["q"][next_action])

@@ -110,7 +110,7 @@ class BatchedLearners:
             model.synchronise()
         answers = self._forward(model, range(len(self.learners)))  # those of terminal states mean nothing
         return [
-            0.0 if rollout.terminal else self.algo.bootstrap_value(answers[lane][0], None)
+            0.0 if rollout.terminal else self.algo.bootstrap_value(answers[lane][0], None, self.learners[lane])
             for lane, rollout in enumerate(rollouts)
         ]
 

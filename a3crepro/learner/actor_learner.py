@@ -228,7 +228,7 @@ class ActorLearner:
         model = self.models.target if self.algo.bootstraps_from_target else self.model
         assert model is not None
         outputs, _ = self.forward(model)  # of the target network, with LSTM cells, in the state of θ'
-        return self.algo.bootstrap_value(outputs, self.next_action and self.next_action.action)
+        return self.algo.bootstrap_value(outputs, self.next_action and self.next_action.action, self)
 
     def forward(self, model: Model) -> Answer:
         """A model's outputs for the current state, and the recurrent state after it."""
