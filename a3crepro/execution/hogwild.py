@@ -15,7 +15,7 @@ from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.scheduling import ask_for_long_time_slices
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
-from a3crepro.execution._post import Outbox, grace_of, listen
+from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted
 from a3crepro.learner.shared_state import SharedState
 
@@ -41,7 +41,7 @@ class Hogwild(Execution):
                 yield Event(origin.seconds, origin.real_seconds)
             yield from self._events(config, shared, origin, children, states)
         finally:
-            grace = time.monotonic() + (0.0 if shared.stopping else grace_of(config) / 2)
+            grace = time.monotonic() + (0.0 if shared.stopping else stop_timeout(config) / 2)
             shared.request_stop()
             for child in children:
                 child.end(grace=max(0.0, grace - time.monotonic()))
@@ -52,7 +52,7 @@ class Hogwild(Execution):
         now = time.monotonic()  # not before: imports are no training
         began = now - origin.real_seconds
         exact = config.is_exact  # without its state it would not go on as it would have gone on
-        for now, _, reports in listen(children, shared, grace_of(config)):
+        for now, _, reports in receive_messages(children, shared, stop_timeout(config)):
             for report in reports or ():
                 then = max(origin.seconds, report.moment - began)
                 if not isinstance(report.what, State):
@@ -126,8 +126,8 @@ def work(
 ) -> None:
     """The process of one actor-learner; `answered`: requests for its state that were made before this start."""
     ask_for_long_time_slices()
-    outbox = Outbox(connection)
-    learner = ActorLearner(config, shared, thread, start, outbox.add)
+    buffer = ReportBuffer(connection)
+    learner = ActorLearner(config, shared, thread, start, buffer.add)
     alone = config.threads == 1
     if tree is not None:
         learner.models.set_state(tree["models"])
@@ -135,16 +135,16 @@ def work(
 
     def send_state(request: int) -> None:
         tree = {"learner": learner.get_state(), "models": learner.models.get_state()}
-        outbox.add(State(thread, request, tree, shared.arrays() if alone else None))
+        buffer.add(State(thread, request, tree, shared.arrays() if alone else None))
 
     try:
         while not shared.stopping and shared.frames() < config.frames:
             with suppress(Interrupted):
                 learner.iterate()
-            outbox.send_if_due()
+            buffer.send_if_due()
             if shared.states_requested != answered:
                 answered = shared.states_requested
                 send_state(answered)
         send_state(LAST)
     finally:
-        outbox.send()
+        buffer.send()

@@ -22,8 +22,8 @@ from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.settings import PositiveCount
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
-from a3crepro.execution._post import grace_of, listen
-from a3crepro.execution._team import Letter, Meeting, Team
+from a3crepro.execution._messages import receive_messages, stop_timeout
+from a3crepro.execution._worker_group import AllReduce, RoundMessage, WorkerGroup
 from a3crepro.learner.shared_state import SharedState
 
 
@@ -44,13 +44,13 @@ class Synchronous(Execution):
     def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
         shared.share(make_lock())
         trees = origin.tree or [None] * config.processes
-        meeting = Meeting(len(trees), shared)
+        all_reduce = AllReduce(len(trees), shared)
         children: list[Child] = []
         try:
             for part, tree in enumerate(trees):
-                children.append(Child(f"process {part}", work, config, shared, meeting, part, origin.start, tree))
+                children.append(Child(f"process {part}", work, config, shared, all_reduce, part, origin.start, tree))
                 yield Event(origin.seconds, origin.real_seconds)
-            yield from events(children, shared, grace_of(config), time.monotonic() - origin.real_seconds)
+            yield from events(children, shared, stop_timeout(config), time.monotonic() - origin.real_seconds)
         finally:
             shared.request_stop()
             for child in children:
@@ -59,42 +59,48 @@ class Synchronous(Execution):
 
 def events(children: list[Child], shared: SharedState, grace: float, began: float) -> Generator[Event, None, None]:
     """What is reported, in the order of rounds and processes: tables do not depend on who was first."""
-    unread: list[list[Letter]] = [[] for _ in children]
-    for now, number, letter in listen(children, shared, grace):
+    unread: list[list[RoundMessage]] = [[] for _ in children]
+    for now, number, message in receive_messages(children, shared, grace):
         if number is None:
             yield Event(now - began, now - began)
             continue
-        unread[number].append(letter)
+        unread[number].append(message)
         if all(unread):
-            yield from _put_together([letters.pop(0) for letters in unread], began, now)
+            yield from _put_together([messages.pop(0) for messages in unread], began, now)
 
 
-def _put_together(letters: list[Letter], began: float, now: float) -> Generator[Event, None, None]:
-    reports = [report for letter in letters for report in letter.reports]
+def _put_together(messages: list[RoundMessage], began: float, now: float) -> Generator[Event, None, None]:
+    reports = [report for message in messages for report in message.reports]
     for report in sorted(reports, key=lambda report: report.now):
         then = report.moment - began
         yield Event(then, then, report.what)
-    arrays = letters[0].arrays
+    arrays = messages[0].arrays
     if arrays is not None:
-        yield Event(now - began, now - began, States(arrays, [letter.tree for letter in letters]))
+        yield Event(now - began, now - began, States(arrays, [message.tree for message in messages]))
 
 
 def work(
-    connection: Connection, config: Config, shared: SharedState, meeting: Meeting, part: int, start: int, tree: Tree
+    connection: Connection,
+    config: Config,
+    shared: SharedState,
+    all_reduce: AllReduce,
+    part: int,
+    start: int,
+    tree: Tree,
 ) -> None:
     """One process: rounds until the first one decides to stop."""
-    team = Team(config, shared, meeting, part, start)
+    group = WorkerGroup(config, shared, all_reduce, part, start)
     if tree is not None:
-        team.restore(tree)
+        group.restore(tree)
     while True:
-        meeting.wait()  # θ and T are complete
-        team.look()
+        all_reduce.wait()  # θ and T are complete
+        group.look()
         if part == 0:
-            team.decide()
-        meeting.wait()
-        stop, save, post = meeting.orders.bool().tolist()
-        if post:
-            connection.send(team.letter(save))
+            group.decide()
+        all_reduce.wait()
+        stop, save, flush = all_reduce.orders.bool().tolist()
+        if flush:
+            connection.send(group.message(save))
         if stop:
             return
-        team.round()
+        group.round()

@@ -23,7 +23,7 @@ from a3crepro.common.rollout import Rollout
 from a3crepro.common.scheduling import ask_for_long_time_slices
 from a3crepro.common.settings import NonNegativeFloat, PositiveFloat
 from a3crepro.execution._execution import Event, Execution, Origin, States
-from a3crepro.execution._post import Outbox, grace_of, listen
+from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
 
@@ -57,7 +57,7 @@ class VirtualTime(Execution):
         child = Child("the actor-learners' process", work, self, config, shared, origin)
         try:
             began, virtual = time.monotonic() - origin.real_seconds, origin.seconds
-            for now, _, reports in listen([child], shared, grace_of(config)):
+            for now, _, reports in receive_messages([child], shared, stop_timeout(config)):
                 for report in reports or ():
                     virtual = report.now
                     yield Event(virtual, max(origin.real_seconds, report.moment - began), report.what)
@@ -70,19 +70,19 @@ class VirtualTime(Execution):
 def work(connection: Connection, settings: VirtualTime, config: Config, shared: SharedState, origin: Origin) -> None:
     """The process: one rollout after another, until all frames are there."""
     ask_for_long_time_slices()
-    clock, outbox = Clock(settings, config, shared, origin), Outbox(connection)
+    clock, buffer = Clock(settings, config, shared, origin), ReportBuffer(connection)
     answered = shared.states_requested
     try:
         while not shared.stopping and shared.frames() < config.frames:
             for report in clock.advance():
-                outbox.add(report, clock.now)
-            outbox.send_if_due()
+                buffer.add(report, clock.now)
+            buffer.send_if_due()
             if shared.states_requested != answered:
                 answered = shared.states_requested
-                outbox.add(clock.states(), clock.now)
-        outbox.add(clock.states(), clock.now)
+                buffer.add(clock.states(), clock.now)
+        buffer.add(clock.states(), clock.now)
     finally:
-        outbox.send()
+        buffer.send()
 
 
 class Clock:
@@ -93,7 +93,7 @@ class Clock:
         self.rng = np.random.default_rng([config.seed, 2**32 - 1])
         self.models = make_models(config, shared, config.env.spaces())
         self.learners = [
-            ActorLearner(config, shared, thread, origin.start, self._report, self.models.siblings())
+            ActorLearner(config, shared, thread, origin.start, self._report, self.models.replicas())
             for thread in range(config.threads)
         ]
         self.rollouts: list[Rollout | None] = [None] * config.threads
@@ -113,7 +113,7 @@ class Clock:
     def advance(self) -> list[Episode | Snapshot | Copy]:
         """Begins what is to begin, and goes on to the next end of a rollout, which is written; what it reports.
 
-        Nothing, where it is asked to stop before all have begun: whole episodes are long.
+        Nothing, where it is requests to stop before all have begun: whole episodes are long.
         """
         while self.idle:
             if self.shared.stopping:
@@ -127,14 +127,14 @@ class Clock:
         rollout, games = self.rollouts[thread], self.games[thread]
         assert rollout is not None
         frames = self.shared.frames()
-        self.learners[thread].apply(rollout)
+        self.learners[thread].apply_gradient(rollout)
         self.idle, self.rollouts[thread], self.games[thread] = [thread], None, []
         snapshots, self._snapshots = self._snapshots, []
         return [*(replace(game, frames=frames) for game in games), *snapshots]
 
     def _begin(self, thread: int) -> None:
         """Computes a rollout and its gradient at θ as it is now; they are written when its time is over."""
-        self.rollouts[thread] = rollout = self.learners[thread].compute()
+        self.rollouts[thread] = rollout = self.learners[thread].compute_gradient()
         ends = self.now + self.settings.duration(len(rollout.actions), self.rng)
         heapq.heappush(self.queue, (ends, thread))
 

@@ -33,7 +33,7 @@ class Progress:
 
     Args:
       config: the run's configuration.
-      shared: where frames, updates and monitors are read.
+      shared: where frames, updates and metrics are read.
       directory: of the run; TensorBoard's files go to `tensorboard` in it.
     """
 
@@ -47,7 +47,7 @@ class Progress:
         self._began = self._looked = self._shown = time.monotonic()
         self._first_frames = shared.frames()
         self._speed: deque[tuple[float, int]] = deque(maxlen=WINDOW)
-        self._refused = shared.refused()
+        self._refused = shared.skipped()
         alone = self.console.is_terminal and Launcher.watched is None  # two tables do not go on one screen
         self._live = Live(console=self.console, auto_refresh=False, transient=False) if alone else None
         self._tensorboard = self._open_tensorboard() if config.logging.tensorboard else None
@@ -150,7 +150,7 @@ class Progress:
     def _monitor(self) -> float | None:
         """The mean over the actor-learners that have acted."""
         acted = self.shared.counters[:, FRAMES] > 0
-        return float(self.shared.monitors[acted].mean()) if acted.any() else None
+        return float(self.shared.metrics[acted].mean()) if acted.any() else None
 
     def _learning_rate(self, frames: int) -> float:
         return self.config.optimizer.learning_rate(frames, self.config.frames)
@@ -189,7 +189,7 @@ class Progress:
         self.say(f"{self.run}: {text}" if self.run else text)
 
     def _report_refused(self) -> None:
-        refused = self.shared.refused()
+        refused = self.shared.skipped()
         if refused > self._refused:
             self._say_of_run(f"{refused - self._refused} gradients were not finite and were not applied")
             self._refused = refused

@@ -22,8 +22,8 @@ from a3crepro.common.signals import SIGNALS, handle, handle_as_before
 from a3crepro.config import Config, build, run_name
 from a3crepro.execution._execution import Execution, Origin, States
 from a3crepro.learner.actor_learner import share_above_epsilon
+from a3crepro.learner.normalisation import width
 from a3crepro.learner.reports import Copy, Episode, Snapshot
-from a3crepro.learner.scaling import width
 from a3crepro.learner.shared_state import SNAPSHOT, Learnt, SharedState
 from a3crepro.models.fast.model import is_known
 from a3crepro.networks._network import flatten, parameter_count, seeded
@@ -162,7 +162,7 @@ class Training:
         self.waiting = dict(checkpoint.waiting)
         if checkpoint.tree is None:  # a run that failed: what was on its way then is lost
             last = max([self.run_directory.evaluations.last_frames(), *self.waiting])
-            self.shared.marks[SNAPSHOT] = last // (self.config.evaluation.every or 1)
+            self.shared.last_triggers[SNAPSHOT] = last // (self.config.evaluation.every or 1)
 
     def run(self, stop_on: Sequence[signal.Signals] = SIGNALS) -> dict[str, Any]:
         """Trains, evaluates, writes the summary."""

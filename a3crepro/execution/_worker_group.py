@@ -15,27 +15,27 @@ from a3crepro.common.plain import Tree
 from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
 from a3crepro.config import Config
-from a3crepro.execution._post import LETTERS, Report
+from a3crepro.execution._messages import FLUSH_SECONDS, TimedReport
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
 from a3crepro.learner.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
 from a3crepro.learner.update import Update
 from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.models.model import Answer, Batch, Model
+from a3crepro.models.model import Batch, Model, OutputsAndState
 
 
 @dataclass(frozen=True)
-class Letter:
+class RoundMessage:
     """What a process reports: all processes send theirs between the same two rounds."""
 
-    reports: list[Report]
+    reports: list[TimedReport]
     tree: Tree | None
-    """Its state, where it was asked for."""
+    """Its state, where it was requests for."""
     arrays: dict[str, np.ndarray] | None
     """The shared state at the same moment, from the first process."""
 
 
-class Meeting:
+class AllReduce:
     """What the processes share beside θ: a barrier, the sums of their gradients, and what the first of them decides."""
 
     def __init__(self, processes: int, shared: SharedState) -> None:
@@ -56,7 +56,7 @@ class Meeting:
             self.barrier.wait()
 
 
-STOP, SAVE, POST = range(3)
+STOP, SAVE, FLUSH = range(3)
 """Entries of `orders`: stop here; send your states; send what you have to report."""
 
 
@@ -77,13 +77,13 @@ class BatchedLearners:
         self.batch.synchronise()
         rollouts = self._roll_out(moment)
         bootstraps = self._bootstrap(rollouts)
-        outputs = self.batch.rollouts_outputs(rollouts)
+        outputs = self.batch.batch_rollout_outputs(rollouts)
         gradients = []
         for learner, rollout, bootstrap, of_rollout in zip(self.learners, rollouts, bootstraps, outputs, strict=True):
             returns = n_step_returns(rollout.rewards, rollout.discounts, bootstrap)
             gradients.append(learner.output_gradient(of_rollout, np.asarray(rollout.actions), returns))
-            learner.monitors[learner.thread] = self.algo.metric(of_rollout, learner)
-        self.batch.backward_all(gradients)
+            learner.metrics[learner.thread] = self.algo.metric(of_rollout, learner)
+        self.batch.backward_batch(gradients)
         return rollouts
 
     def _roll_out(self, moment: Moment) -> list[Rollout]:
@@ -114,23 +114,25 @@ class BatchedLearners:
             for lane, rollout in enumerate(rollouts)
         ]
 
-    def _forward(self, batch: Batch, lanes: Iterable[int]) -> dict[int, Answer]:
-        return batch.outputs_of({lane: (self.learners[lane].observation, self.learners[lane].state) for lane in lanes})
+    def _forward(self, batch: Batch, lanes: Iterable[int]) -> dict[int, OutputsAndState]:
+        return batch.forward_batch(
+            {lane: (self.learners[lane].observation, self.learners[lane].state) for lane in lanes}
+        )
 
 
-class Team:
+class WorkerGroup:
     """The actor-learners of one process."""
 
-    def __init__(self, config: Config, shared: SharedState, meeting: Meeting, part: int, start: int) -> None:
-        self.config, self.shared, self.meeting, self.part = config, shared, meeting, part
-        self.reports: list[Report] = []
-        self.rounds, self.answered, self.posted = 0, meeting.answered, time.monotonic()
+    def __init__(self, config: Config, shared: SharedState, all_reduce: AllReduce, part: int, start: int) -> None:
+        self.config, self.shared, self.all_reduce, self.part = config, shared, all_reduce, part
+        self.reports: list[TimedReport] = []
+        self.rounds, self.answered, self.flushed = 0, all_reduce.answered, time.monotonic()
         self.look()
         self.arrays: dict[str, np.ndarray] | None = None
         # Where a rollout is an update, one gradient is summed for all; else some may have to wait for theirs.
         self.together = config.algo.uses_thread_copy
-        self._make_learners(range(config.threads)[part :: meeting.processes], start)
-        self.slice = slice(*meeting.edges[part : part + 2])
+        self._make_learners(range(config.threads)[part :: all_reduce.processes], start)
+        self.slice = slice(*all_reduce.edges[part : part + 2])
         self.update = Update(config, shared, shared.statistics[0].numpy())
 
     def _make_learners(self, threads: Sequence[int], start: int) -> None:
@@ -138,7 +140,7 @@ class Team:
         batched = self.together and len(threads) > 1
         models = self.models = make_models(config, shared, spaces, len(threads) if batched else 0)
         self.learners = [
-            ActorLearner(config, shared, thread, start, self._report, models if self.together else models.siblings())
+            ActorLearner(config, shared, thread, start, self._report, models if self.together else models.replicas())
             for thread in threads
         ]
         self.batched = BatchedLearners(models, self.learners) if batched else None
@@ -150,14 +152,14 @@ class Team:
     def _report(self, what: Episode | Snapshot | Copy) -> None:
         if isinstance(what, Episode):
             what = replace(what, frames=self.moment.frames)  # T as it is in the whole round
-        self.reports.append(Report(time.monotonic(), self.rounds, what))
+        self.reports.append(TimedReport(time.monotonic(), self.rounds, what))
 
     def round(self) -> None:
         """All roll out from the same θ, which then is updated with the sum of the gradients that are due."""
         self.rounds += 1
         due = self._compute()
         models = [self.models.model] if self.together else [learner.model for learner in due]
-        if self.meeting.processes == 1 and len(models) == 1:
+        if self.all_reduce.processes == 1 and len(models) == 1:
             self._update_alone(due)
         else:
             self._update_with_others(due, models)
@@ -171,7 +173,7 @@ class Team:
         else:
             rollouts = []
             for learner in self.learners:
-                rollouts.append(learner.compute_at(self.moment))
+                rollouts.append(learner.compute_gradient_at(self.moment))
                 learner.count(rollouts[-1].frames)
         algo = self.config.algo
         return [
@@ -187,8 +189,8 @@ class Team:
         self.update.in_order(due[0].update_parameters, self.update.update_target)
 
     def _update_with_others(self, due: list[ActorLearner], models: list[Model]) -> None:
-        meeting, part = self.meeting, self.part
-        row = meeting.gradients[part].numpy()
+        all_reduce, part = self.all_reduce, self.part
+        row = all_reduce.gradients[part].numpy()
         row[:] = models[0].full_gradient() if models else 0
         for model in models[1:]:
             row += model.full_gradient()
@@ -196,20 +198,20 @@ class Team:
             model.clear_gradient()
         for learner in due:
             learner.count_staleness()
-        meeting.due[part] = len(due)
-        meeting.wait()
+        all_reduce.due[part] = len(due)
+        all_reduce.wait()
         with np.errstate(all="ignore"):  # the norm tells what is not finite
-            gradient = meeting.gradients[:, self.slice].numpy().sum(0)
-            meeting.squares[part] = float(np.dot(gradient, gradient))
-        meeting.wait()
+            gradient = all_reduce.gradients[:, self.slice].numpy().sum(0)
+            all_reduce.squares[part] = float(np.dot(gradient, gradient))
+        all_reduce.wait()
         target = self._update_target_slice if self.update.target_is_due else lambda: None
         self.update.in_order(lambda: self._update_slice(gradient), target)
 
     def _update_slice(self, gradient: np.ndarray) -> None:
         """This process's part of θ."""
-        if self.meeting.due.any():
-            norm = math.sqrt(float(self.meeting.squares.sum()))
-            finite = self.update.apply_to(self.slice, gradient, norm, self.moment)
+        if self.all_reduce.due.any():
+            norm = math.sqrt(float(self.all_reduce.squares.sum()))
+            finite = self.update.apply_slice(self.slice, gradient, norm, self.moment)
             if self.part == 0:
                 self.learners[0].count_update(finite)
 
@@ -218,24 +220,24 @@ class Team:
 
     def decide(self) -> None:
         """What the first process does between two rounds, while the others wait."""
-        shared, config, orders = self.shared, self.config, self.meeting.orders
+        shared, config, orders = self.shared, self.config, self.all_reduce.orders
         interval = config.algo.target_interval
-        if interval is not None and shared.crossed(TARGET, interval) is not None:
-            shared.marks[TARGET_VERSION] += 1
+        if interval is not None and shared.crossed_multiple(TARGET, interval) is not None:
+            shared.last_triggers[TARGET_VERSION] += 1
         self.learners[0].snapshot()
         orders[STOP] = shared.stopping or shared.frames() >= config.frames
         requested = shared.states_requested
         orders[SAVE] = orders[STOP] or requested != self.answered
         self.answered = requested
         self.arrays = shared.arrays() if orders[SAVE] else None  # now, for nobody writes
-        orders[POST] = orders[SAVE] or time.monotonic() - self.posted > LETTERS
+        orders[FLUSH] = orders[SAVE] or time.monotonic() - self.flushed > FLUSH_SECONDS
 
-    def letter(self, save: bool) -> Letter:
+    def message(self, save: bool) -> RoundMessage:
         """What there is to report."""
-        reports, self.reports, self.posted = self.reports, [], time.monotonic()
+        reports, self.reports, self.flushed = self.reports, [], time.monotonic()
         if not save:
-            return Letter(reports, None, None)
-        return Letter(reports, self.state(), self.arrays)
+            return RoundMessage(reports, None, None)
+        return RoundMessage(reports, self.state(), self.arrays)
 
     def state(self) -> Tree:
         """Everything of this process that is not shared."""
