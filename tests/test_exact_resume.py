@@ -621,5 +621,5 @@ def test_actor_learners_that_act_together_know_t_at_the_beginning_of_their_round
     for _ in range(3):
         group.frames = shared.frames()
         seen.clear()
-        group.round()
+        group.run_round()
         assert seen and set(seen) == {group.frames}

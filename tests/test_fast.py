@@ -400,7 +400,7 @@ def started(config, shared):
         case "synchronous":
             group = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0)
             models = {id(learner.model): learner.model for learner in group.learners}
-            return models.values(), lambda: (group.look(), group.round())
+            return models.values(), lambda: (group.begin_round(), group.run_round())
 
 
 def gradients(config, implementation, rollouts):

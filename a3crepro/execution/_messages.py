@@ -1,4 +1,4 @@
-"""How the processes of a run report, and how its main process listens to them."""
+"""Messages from the processes of a run to its main process."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from a3crepro.learner.reports import Episode
 from a3crepro.learner.shared_state import SharedState
 
 FLUSH_SECONDS = 0.25
-"""Seconds between two messages of a process with what it has to report."""
+"""Shortest time between two messages with episodes from one process; each message wakes the main process."""
 POLL_SECONDS = 0.01
-"""Seconds between two looks at whether messages are to be read again."""
+"""Poll interval while messages are held."""
 TIMEOUT = 5.0
-"""Seconds that processes have at least to stop by themselves once they are asked to."""
+"""Seconds that processes have to stop by themselves once they are asked to."""
 TIMEOUT_PER_STEP = 0.01
-"""More for each step of a rollout: whole episodes of slow tasks take long, and longer with many processes a core."""
+"""Additional seconds for each step of a rollout: whole episodes of slow tasks take long."""
 
 
 class TimedReport(NamedTuple):
-    """Something to report, and when it happened."""
+    """A report and its time."""
 
     moment: float
-    """On a clock that all processes share."""
+    """On the monotonic clock, which all processes share."""
     now: float
-    """The same, in the execution's own time: virtual seconds, rounds."""
+    """In the execution's own time: virtual seconds, or rounds."""
     what: Any
 
 
 class ReportBuffer:
-    """Reports on their way to the main process: together where there are many, for each message wakes it."""
+    """Buffers reports on their way to the main process."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -41,26 +41,26 @@ class ReportBuffer:
         self.sent = time.monotonic()
 
     def add(self, what: Any, now: float = 0.0) -> None:
-        """Keeps a report, with the time at which it was made."""
+        """Adds a report made now; sends all but episodes at once."""
         self.reports.append(TimedReport(time.monotonic(), now, what))
         if isinstance(what, Episode):
             self.send_if_due()
         else:
-            self.send()  # evaluations are to come in the order of their frames
+            self.send()  # keeps evaluations in the order of their frames
 
     def send_if_due(self) -> None:
-        """Sends what there is, if the last time was long enough ago."""
+        """Sends the reports if the last message was sent long enough ago."""
         if self.reports and time.monotonic() - self.sent > FLUSH_SECONDS:
             self.send()
 
     def send(self) -> None:
-        """Sends what there is."""
+        """Sends the reports."""
         self.connection.send(self.reports)
         self.reports, self.sent = [], time.monotonic()
 
 
 Message = tuple[float, int | None, Any]
-"""When it was read, the number of the process that sent it, and what it says; None, None: nothing for a while."""
+"""Time of receipt, number of the sending process, and content; (time, None, None) if there was none for a while."""
 
 
 def stop_timeout(config: Config) -> float:
@@ -68,15 +68,15 @@ def stop_timeout(config: Config) -> float:
     return TIMEOUT + TIMEOUT_PER_STEP * (config.algo.max_steps or config.env.episode_steps or 0)
 
 
-def receive_messages(children: Sequence[Child], shared: SharedState, grace: float) -> Generator[Message, None, None]:
-    """The messages of these processes, as they come, until all have ended.
+def receive_messages(children: Sequence[Child], shared: SharedState, timeout: float) -> Generator[Message, None, None]:
+    """Yields the messages of processes until all have ended.
 
-    While `shared.holding`, messages stay unread, unless the processes are to stop or one of them has ended.
+    While `shared.holding`, messages stay unread, unless the run stops or a process has ended.
 
     Args:
       children: the processes.
-      shared: by which they are asked to stop.
-      grace: it also ends so many seconds after that: who hangs then is to be killed.
+      shared: tells whether they were asked to stop.
+      timeout: the generator also ends this many seconds after that; the caller then kills processes that hang.
 
     Raises:
       ProcessDied: a process raised an exception or was killed.
@@ -93,6 +93,6 @@ def receive_messages(children: Sequence[Child], shared: SharedState, grace: floa
                 yield now, number, message
         yield now, None, None
         if shared.stopping:
-            deadline = deadline or now + grace
+            deadline = deadline or now + timeout
             if now > deadline:
                 return

@@ -1,12 +1,11 @@
-"""No asynchrony: all actor-learners roll out from the same θ, and the sum of their gradients makes one update (A2C).
+"""Synchronous training (A2C): all actor-learners roll out at the same θ, and the sum of their gradients is one update.
 
-It shows what asynchrony itself contributes. The actor-learners of a process take their steps together, so that each
-weight is read once for all of them, and written once a round. A process a core has its share of the actor-learners
-and of θ; the processes meet four times a round. Actor-learners of the one-step methods act one after another: their
-gradients come due in different rounds.
+It shows what asynchrony itself contributes. There is one worker process per core. The actor-learners of a process act
+in lockstep, so that each weight is read once for all of them and written once per round; those of the one-step methods
+act one after another, because their updates come due in different rounds.
 
-The learning rate is that of one update, as in the asynchronous methods: a round of n actor-learners makes one step
-with the sum of n gradients where these make n steps with one each. The clip of the gradient's norm acts on the sum.
+The learning rate is that of one update, as in the asynchronous methods: a round of n actor-learners makes one step with
+the sum of n gradients, where these make n steps with one gradient each. The sum is what is clipped.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ from a3crepro.learner.shared_state import SharedState
 
 
 class Synchronous(Execution):
-    """Rounds of all actor-learners with a barrier between them."""
+    """Rounds of all actor-learners, with a barrier after each."""
 
     makes_one_update: ClassVar[bool] = True
 
     processes: PositiveCount | None
-    """Processes that share the actor-learners; null: one a core. A run keeps the number that it began with."""
+    """Worker processes; null: one per core. A resumed run keeps its number."""
 
     def is_exact(self, threads: int) -> bool:
         return True
@@ -57,19 +56,19 @@ class Synchronous(Execution):
                 child.end(grace=0.0)
 
 
-def events(children: list[Child], shared: SharedState, grace: float, began: float) -> Generator[Event, None, None]:
-    """What is reported, in the order of rounds and processes: tables do not depend on who was first."""
+def events(children: list[Child], shared: SharedState, timeout: float, began: float) -> Generator[Event, None, None]:
+    """Reports in the order of rounds and processes, so that tables do not depend on timing."""
     unread: list[list[RoundMessage]] = [[] for _ in children]
-    for now, number, message in receive_messages(children, shared, grace):
+    for now, number, message in receive_messages(children, shared, timeout):
         if number is None:
             yield Event(now - began, now - began)
             continue
         unread[number].append(message)
         if all(unread):
-            yield from _put_together([messages.pop(0) for messages in unread], began, now)
+            yield from _merged([messages.pop(0) for messages in unread], began, now)
 
 
-def _put_together(messages: list[RoundMessage], began: float, now: float) -> Generator[Event, None, None]:
+def _merged(messages: list[RoundMessage], began: float, now: float) -> Generator[Event, None, None]:
     reports = [report for message in messages for report in message.reports]
     for report in sorted(reports, key=lambda report: report.now):
         then = report.moment - began
@@ -88,19 +87,19 @@ def work(
     start: int,
     tree: Tree,
 ) -> None:
-    """One process: rounds until the first one decides to stop."""
+    """A worker process: rounds until the first one commands to stop."""
     group = WorkerGroup(config, shared, all_reduce, part, start)
     if tree is not None:
         group.restore(tree)
     while True:
         all_reduce.wait()  # θ and T are complete
-        group.look()
+        group.begin_round()
         if part == 0:
-            group.decide()
+            group.command()
         all_reduce.wait()
-        stop, save, flush = all_reduce.orders.bool().tolist()
+        stop, save, flush = all_reduce.commands.bool().tolist()
         if flush:
             connection.send(group.message(save))
         if stop:
             return
-        group.round()
+        group.run_round()
