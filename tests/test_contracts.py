@@ -19,7 +19,7 @@ from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.runs.training import initial_state
 
 TASKS = {"discrete actions": "toy/cue_memory", "vector actions": "toy/point_mass"}
-ENVIRONMENTS = ["toy/point_mass", "toy/catch", "minatar/breakout", "breakout"]
+ENVIRONMENTS = ["gym", "toy/catch", "minatar/breakout", "breakout"]
 """A network must take the observations of one of them: vectors, grids, small images, or Atari frames."""
 
 composed = cache(compose)
