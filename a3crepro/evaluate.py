@@ -24,7 +24,7 @@ import numpy as np
 
 from a3crepro.common.processes import set_up_arithmetic
 from a3crepro.common.settings import UserError
-from a3crepro.config import Config, build, compose, items, key_meant
+from a3crepro.config import Config, build, compose, dotted_items, suggested_key
 from a3crepro.environments._environment import Action, ActionSpace
 from a3crepro.runs.command_line import own_words, run_command, whole_number, without_options
 from a3crepro.runs.evaluation import (
@@ -62,7 +62,7 @@ def evaluate_command(arguments: list[str]) -> None:
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key.partition(".")[0] not in Config.model_fields:
-            meant = key_meant(key, [known for known, _ in items(compose().plain())])
+            meant = suggested_key(key, [known for known, _ in dotted_items(compose().plain())])
             hint = f"did you mean {meant}? " if meant else ""
             raise UserError(
                 f"{key}: unknown key; {hint}allowed: {', '.join(OWN_KEYS)}, and the keys of the configuration"

@@ -459,7 +459,7 @@ def test_with_a_word_a_sweep_starts(tmp_path, monkeypatch, word):
 
 
 def test_a_sweep_s_launcher_that_is_not_installed_is_told_with_its_extra(monkeypatch):
-    monkeypatch.setattr("a3crepro.config._is_installed", lambda plugin: False)
+    monkeypatch.setattr("a3crepro.config.groups._is_installed", lambda plugin: False)
     with pytest.raises(UserError, match=r'needs hydra-submitit-launcher; pip install "a3crepro\[slurm\]"'):
         Command(TINY, ["scale=smoke", "hydra/launcher=slurm"])
 

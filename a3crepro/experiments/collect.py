@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from a3crepro.common.settings import UserError
-from a3crepro.config import Config, compose, course
+from a3crepro.config import Config, compose, effective_values
 from a3crepro.experiments.collected import DIAGNOSTICS
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
@@ -151,7 +151,7 @@ def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
 
 def _check_protocol(command: Command, run: Run) -> None:
     stored, meant = stored_config(command.root / run.name), compose(*command.words(run))
-    if course(stored) != course(meant):
+    if effective_values(stored) != effective_values(meant):
         raise UserError(f"{command.root / run.name} has another configuration than {command.title} says")
 
 

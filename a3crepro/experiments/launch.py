@@ -30,10 +30,9 @@ def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
     import hydra
     from hydra.core.plugins import Plugins
 
-    from a3crepro.config import conf_directory, register_resolvers
+    from a3crepro.config import conf_directory
     from hydra_plugins.a3crepro_listed import ListedSweeper
 
-    register_resolvers()
     Plugins.instance().register(ListedSweeper)
     ListedSweeper.jobs = jobs
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are
@@ -52,10 +51,8 @@ def job(config: Any) -> None:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from a3crepro.config import register_resolvers
     from a3crepro.runs.run_directory import InUse
 
-    register_resolvers()
     directory = Path(HydraConfig.get().runtime.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
     with worker_of_a_launcher():

@@ -159,11 +159,11 @@ def without_options(arguments: Sequence[str]) -> Sequence[str]:
 
 def option_refused(word: str, following: Sequence[str]) -> str:
     """What is said of an option of another program's kind."""
-    from a3crepro.config import compose, items, key_meant
+    from a3crepro.config import compose, dotted_items, suggested_key
 
     name, _, value = word.lstrip("-").partition("=")
     value = value or next((text for text in following if "=" not in text and not text.startswith("-")), "…")
-    key = key_meant(name, [key for key, _ in items(compose().plain())])
+    key = suggested_key(name, [key for key, _ in dotted_items(compose().plain())])
     return f"{word}: unknown option; did you mean {key or name}={value}?"
 
 

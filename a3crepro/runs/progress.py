@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from a3crepro.common.processes import Launcher
-from a3crepro.config import Config
+from a3crepro.config import Config, multirun_job
 from a3crepro.learner.shared_state import FRAMES, SharedState
 from a3crepro.runs.evaluation import Scores
 from a3crepro.runs.run_directory import trying
@@ -197,12 +197,8 @@ class Progress:
 
 def run_of_multirun() -> str | None:
     """The name of this run among those of Hydra's multirun; None where there is none."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return None
-    return str(HydraConfig.get().sweep.subdir)
+    job = multirun_job()
+    return None if job is None else str(job.sweep.subdir)
 
 
 def _table(rows: list[tuple[str, str]], bar: ProgressBar) -> Table:

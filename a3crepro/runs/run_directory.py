@@ -34,7 +34,7 @@ from a3crepro.common.machine import usable_cores
 from a3crepro.common.plain import Tree, from_arrays, to_arrays
 from a3crepro.common.settings import RunError as RunError
 from a3crepro.common.settings import UserError
-from a3crepro.config import Config, build, course
+from a3crepro.config import Config, build, effective_values, multirun_job
 from a3crepro.learner.shared_state import Learnt
 from a3crepro.runs.checkout import GitState, git_state
 
@@ -438,7 +438,7 @@ class RunDirectory:
         if not (self.path / "config.yaml").exists():
             return
         stored = stored_config(self.path)
-        old, new = course(stored), course(self.config)
+        old, new = effective_values(stored), effective_values(self.config)
         differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         if differing == ["frames"]:  # so the learning rate falls as it did
             self._check_budget(stored.frames)
@@ -632,12 +632,8 @@ def this_moment() -> str:
 
 def _words() -> list[str]:
     """What the command line of this run is, or would be, were it not one of several."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return list(HydraConfig.get().overrides.task)
-    return sys.argv[1:]
+    job = multirun_job()
+    return sys.argv[1:] if job is None else list(job.overrides.task)
 
 
 def _version(package: str) -> str | None:

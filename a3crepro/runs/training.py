@@ -19,7 +19,7 @@ from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import check_script, preload, wait_for_messages, wait_for_server
 from a3crepro.common.settings import UserError
 from a3crepro.common.signals import SIGNALS, handle, handle_as_before
-from a3crepro.config import Config, build, run_name
+from a3crepro.config import Config, build, hydra_job, run_name
 from a3crepro.execution._execution import Execution, Origin, States
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.learner.reports import Copy, Episode, Snapshot
@@ -77,11 +77,8 @@ def train(
 
 def default_directory(config: Config) -> Path:
     """Hydra's output directory inside one of its jobs; else the one that the command line would choose."""
-    from hydra.core.hydra_config import HydraConfig
-
-    if HydraConfig.initialized():
-        return Path(HydraConfig.get().runtime.output_dir)
-    return Path("runs") / run_name(config)
+    job = hydra_job()
+    return Path("runs") / run_name(config) if job is None else Path(job.runtime.output_dir)
 
 
 def load_policy(directory: str | Path) -> NetworkPolicy:
