@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from a3crepro.common.settings import UserError
-from a3crepro.runs.command_line import end_at_once_on_signals, option_refused, run_command, write_whatever_the_locale
+from a3crepro.runs.command_line import end_at_once_on_signals, run_command, write_whatever_the_locale
 
 
 def main() -> None:
@@ -44,11 +44,12 @@ def _train_command() -> None:
 def _parsed(words: Sequence[str]) -> Any:
     """Hydra's options and the overrides."""
     from a3crepro.config import hydra_argument_parser
+    from a3crepro.runs.arguments import unknown_option
 
     def refuse(message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
         if unknown in words:
-            raise UserError(option_refused(unknown, words[words.index(unknown) + 1 :][:1]))
+            raise UserError(unknown_option(unknown, words[words.index(unknown) + 1 :][:1]))
         raise UserError(message)
 
     return hydra_argument_parser(refuse).parse_args(words)

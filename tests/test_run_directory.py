@@ -24,7 +24,8 @@ from a3crepro.experiments.state import is_locked
 from a3crepro.learner.shared_state import Learnt
 from a3crepro.runs import command_line
 from a3crepro.runs.checkout import GitState, git_state
-from a3crepro.runs.evaluation import NetworkPolicy, evaluate
+from a3crepro.runs.evaluation import evaluate
+from a3crepro.runs.policies import NetworkPolicy
 from a3crepro.runs.progress import Progress
 from a3crepro.runs.run_directory import (
     NAMES,

@@ -99,10 +99,11 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
     """
     from a3crepro.common.processes import set_up_arithmetic
     from a3crepro.learner.shared_state import learnt
-    from a3crepro.runs.evaluation import Counts, NetworkPolicy, evaluate
+    from a3crepro.runs.evaluation import InfoSums, evaluate
+    from a3crepro.runs.policies import NetworkPolicy
     from a3crepro.runs.run_directory import last_checkpoint
 
-    episodes, counts = config.evaluation.episodes, Counts(config)
+    episodes, counts = config.evaluation.episodes, InfoSums(config)
     if not episodes:
         return {"greedy": None, "counts": {}}
     set_up_arithmetic()
@@ -118,7 +119,7 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
         greedy = play(config.model_copy(update={"algo": algo}))
     if config.env.counted:
         play(config, counts)
-    return {"greedy": greedy, "counts": counts.of_a_game(episodes)}
+    return {"greedy": greedy, "counts": counts.per_episode(episodes)}
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from rich.table import Table
 from a3crepro.common.processes import Launcher
 from a3crepro.config import Config, multirun_job
 from a3crepro.learner.shared_state import FRAMES, SharedState
-from a3crepro.runs.evaluation import Scores
+from a3crepro.runs.evaluation import EvaluationResult
 from a3crepro.runs.run_directory import trying
 
 RECENT = 100
@@ -43,7 +43,7 @@ class Progress:
         self.run = run_of_multirun()
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.games = 0
-        self.evaluation: Scores | None = None
+        self.evaluation: EvaluationResult | None = None
         self._began = self._looked = self._shown = time.monotonic()
         self._first_frames = shared.frames()
         self._speed: deque[tuple[float, int]] = deque(maxlen=WINDOW)
@@ -97,7 +97,7 @@ class Progress:
         self.games += 1
         self._plot("training/score", score, frames)
 
-    def evaluated(self, scores: Scores) -> None:
+    def evaluated(self, scores: EvaluationResult) -> None:
         """An evaluation is done."""
         self.evaluation = scores
         summary = scores.summary()

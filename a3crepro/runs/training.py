@@ -27,11 +27,10 @@ from a3crepro.learner.scaling import width
 from a3crepro.learner.shared_state import SNAPSHOT, Learnt, SharedState
 from a3crepro.models.fast.model import is_known
 from a3crepro.networks._network import flatten, parameter_count, seeded
-from a3crepro.runs.evaluation import Evaluator, NetworkPolicy
+from a3crepro.runs.evaluation import Evaluator
 from a3crepro.runs.needs import check_needs
 from a3crepro.runs.progress import Progress
 from a3crepro.runs.run_directory import Checkpoint, Numbers, RunDirectory, RunError, Waiting
-from a3crepro.runs.stored_policy import stored_policy
 
 
 class Stopped(KeyboardInterrupt):
@@ -79,17 +78,6 @@ def default_directory(config: Config) -> Path:
     """Hydra's output directory inside one of its jobs; else the one that the command line would choose."""
     job = hydra_job()
     return Path("runs") / run_name(config) if job is None else Path(job.runtime.output_dir)
-
-
-def load_policy(directory: str | Path) -> NetworkPolicy:
-    """The policy of a finished or interrupted run, or of a trained agent, as evaluations score it.
-
-    Raises:
-      UserError: the directory is no run's and no agent's, or the run has no checkpoint yet.
-      RunError: no checkpoint in it is whole.
-    """
-    stored = stored_policy(Path(directory))
-    return NetworkPolicy(stored.config, stored.learnt)
 
 
 def initial_state(config: Config) -> SharedState:
