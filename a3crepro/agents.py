@@ -25,8 +25,9 @@ from a3crepro.common.settings import UserError
 from a3crepro.runs.arguments import one_of, own_arguments, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
+from a3crepro.runs.files import write_atomically, write_text
+from a3crepro.runs.manifest import attempts_of
 from a3crepro.runs.policies import NetworkPolicy
-from a3crepro.runs.run_directory import starts_of, write_atomically, write_text
 from a3crepro.runs.stored_policy import PARAMETERS, stored_policy
 from a3crepro.runs.video import record_video
 
@@ -50,7 +51,7 @@ def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
       UserError: the run has no checkpoint yet.
       RunError: no checkpoint in it is whole.
     """
-    stored, starts = stored_policy(run), starts_of(run)
+    stored, starts = stored_policy(run), attempts_of(run)
     agent.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in stored.learnt._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})

@@ -27,8 +27,9 @@ from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.figures import FIGURES, markdown, written
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import play_episode
+from a3crepro.runs.files import write_text
+from a3crepro.runs.manifest import attempts_of
 from a3crepro.runs.policies import EvaluationPolicy
-from a3crepro.runs.run_directory import starts_of, write_text
 from a3crepro.runs.stored_policy import policy_with_overrides
 
 EXPERTS = ("labyrinth", "racing/fast_bots")
@@ -126,7 +127,7 @@ def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy,
 
 def made_by(directory: str) -> str:
     """The command of a run, the last one, without where it was to be kept, and its commit."""
-    start = starts_of(Path(directory))[-1]
+    start = attempts_of(Path(directory))[-1]
     words = [word for word in start["command"] if not word.startswith("hydra.")]
     return f"`{shlex.join(words)}`, commit {(start['git_commit'] or 'unknown')[:7]}."
 

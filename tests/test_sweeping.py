@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.settings import RunError, UserError
 from a3crepro.config import compose
 from a3crepro.environments._environment import Environment
 from a3crepro.experiments import costs
@@ -29,7 +29,6 @@ from a3crepro.experiments.collected import Collected
 from a3crepro.experiments.command import Command, main, time_left
 from a3crepro.experiments.experiment import Experiment, Scale, run
 from a3crepro.experiments.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
-from a3crepro.runs.run_directory import RunError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [

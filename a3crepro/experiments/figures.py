@@ -21,7 +21,7 @@ from a3crepro.common.settings import UserError
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.runs.arguments import one_of, own_arguments
-from a3crepro.runs.run_directory import trying, write_text
+from a3crepro.runs.files import trying, write_text
 
 FIGURES = RESULTS.parent / "figures"
 METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}

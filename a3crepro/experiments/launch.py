@@ -51,7 +51,7 @@ def job(config: Any) -> None:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from a3crepro.runs.run_directory import InUse
+    from a3crepro.runs.run_directory import DirectoryInUse
 
     directory = Path(HydraConfig.get().runtime.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def job(config: Any) -> None:
         try:
             with _printing_to(directory / LOG):
                 _train_and_score(config, directory)
-        except InUse:
+        except DirectoryInUse:
             return
         except Exception as error:
             with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
@@ -68,7 +68,8 @@ def job(config: Any) -> None:
 
 def _train_and_score(config: Any, directory: Path) -> None:
     from a3crepro.config import build
-    from a3crepro.runs.run_directory import RunDirectory, write_text
+    from a3crepro.runs.files import write_text
+    from a3crepro.runs.run_directory import RunDirectory
     from a3crepro.runs.training import train
 
     built = build(config)
@@ -99,9 +100,9 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
     """
     from a3crepro.common.processes import set_up_arithmetic
     from a3crepro.learner.shared_state import learnt
+    from a3crepro.runs.checkpoint import last_checkpoint
     from a3crepro.runs.evaluation import InfoSums, evaluate
     from a3crepro.runs.policies import NetworkPolicy
-    from a3crepro.runs.run_directory import last_checkpoint
 
     episodes, counts = config.evaluation.episodes, InfoSums(config)
     if not episodes:

@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config, build
 from a3crepro.learner.shared_state import Learnt, learnt
+from a3crepro.runs.checkpoint import last_checkpoint
 from a3crepro.runs.policies import NetworkPolicy
-from a3crepro.runs.run_directory import last_checkpoint, stored_config
+from a3crepro.runs.run_directory import stored_config
 
 PARAMETERS = "parameters.safetensors"
 
