@@ -12,9 +12,10 @@ import yaml
 from helpers import ENDLESS, SMALL, descendants, files, finished, frames, gone_within, running, summary
 
 import a3crepro
-from a3crepro import benchmark, compose, config, evaluate, play
+from a3crepro import benchmark, compose, evaluate, play
 from a3crepro.cli import main
 from a3crepro.common.settings import UserError
+from a3crepro.config import groups
 from a3crepro.runs.run_directory import RunDirectory
 
 NOTHING = ("env=toy/catch", "frames=0", "evaluation.episodes=0", "logging.tensorboard=false")
@@ -149,7 +150,7 @@ def test_an_option_is_answered_with_the_word_that_was_meant(command, tmp_path, m
 
 @pytest.mark.parametrize(("launcher", "extra"), [("local", "local"), ("slurm", "slurm"), ("submitit_slurm", "slurm")])
 def test_a_launcher_that_is_not_installed_is_told_with_its_extra(command, monkeypatch, launcher, extra):
-    monkeypatch.setattr(config, "_is_installed", lambda plugin: False)
+    monkeypatch.setattr(groups, "_is_installed", lambda plugin: False)
     status, _, line = command("--multirun", *NOTHING, f"hydra/launcher={launcher}")
     assert status == 2
     assert is_one_line(line, f"hydra/launcher={launcher}: needs hydra-", f'pip install "a3crepro[{extra}]"'), line

@@ -24,7 +24,8 @@ from a3crepro.config import Config, choices, compose
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS
 from a3crepro.learner.actor_learner import ActorLearner
-from a3crepro.runs.evaluation import RandomPolicy, evaluate
+from a3crepro.runs.evaluation import evaluate
+from a3crepro.runs.policies import RandomPolicy
 from a3crepro.runs.training import initial_state
 
 ATARI_57 = [name for name in choices("env") if "/" not in name and not name.startswith(("gym", "labyrinth"))]

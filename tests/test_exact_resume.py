@@ -35,7 +35,7 @@ from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.synchronous import work
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
-from a3crepro.runs.run_directory import load_checkpoint
+from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.training import initial_state, train
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]

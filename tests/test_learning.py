@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from a3crepro import compose, train
-from a3crepro.runs.run_directory import load_checkpoint
+from a3crepro.runs.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]

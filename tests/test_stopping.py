@@ -31,7 +31,7 @@ from a3crepro import compose, train
 from a3crepro.common.processes import ProcessDied
 from a3crepro.common.signals import SIGNALS
 from a3crepro.execution._messages import stop_timeout
-from a3crepro.runs.run_directory import load_checkpoint
+from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.training import Stopped, stop_signals
 
 LIMIT = 10
@@ -77,11 +77,11 @@ def goes_on(cwd: Path) -> None:
         assert run.wait() == 0, run.stderr
     found = summary(run.directory)
     assert BUDGET <= found["frames"] < BUDGET + 2 * 5
-    assert found["seconds"] > stopped.numbers.seconds > 0
-    assert whole_checkpoint(run.directory).numbers.start == 1
+    assert found["seconds"] > stopped.counters.seconds > 0
+    assert whole_checkpoint(run.directory).counters.attempt == 1
     assert (run.directory / "episodes.csv").read_text().startswith(before)
     assert min(frames(run.directory)[games:]) >= stopped.frames
-    assert min(float(row["seconds"]) for row in rows(run.directory)[games:]) >= stopped.numbers.seconds
+    assert min(float(row["seconds"]) for row in rows(run.directory)[games:]) >= stopped.counters.seconds
     games_are_in_order(run.directory)
     assert frames(run.directory, "evaluations.csv") == [*range(500, BUDGET, 500), found["frames"]]
 
@@ -421,7 +421,7 @@ def test_a_disk_that_fills_up_and_is_made_free_again_costs_nothing_that_was_save
         with meanwhile(lambda: stop_in_process(has_rows(directory, more))), pytest.raises(Stopped):
             train(config, directory)
         assert whole_checkpoint(directory).frames > stopped.frames
-        kept = games[: stopped.numbers.episodes]
+        kept = games[: stopped.counters.episodes]
         assert rows(directory)[: len(kept)] == kept
         at = frames(directory, "evaluations.csv")
         assert at == sorted(set(at))

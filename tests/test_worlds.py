@@ -22,7 +22,7 @@ from a3crepro.environments._view import FAR, SIDE, Eye, World, cast, draw
 from a3crepro.environments.labyrinth import ACTIONS
 from a3crepro.environments.racing import number_of, steering_and_pedal
 from a3crepro.play import Window
-from a3crepro.runs.evaluation import ConstantPolicy
+from a3crepro.runs.policies import ConstantPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFFERENT = ["labyrinth", "racing/slow_bots"]
@@ -631,7 +631,8 @@ def test_a_restored_environment_goes_on_as_the_first_one(env):
 
 @pytest.mark.parametrize(("env", "times"), [("labyrinth", 20), ("racing/slow", 10), ("racing/slow_bots", 10)])
 def test_the_expert_is_far_better_than_chance(env, times):
-    from a3crepro.runs.evaluation import RandomPolicy, evaluate
+    from a3crepro.runs.evaluation import evaluate
+    from a3crepro.runs.policies import RandomPolicy
 
     config = compose(f"env={env}")
     expert = np.mean(list(evaluate(config, config.env.players()["expert"], 0, 0, 2)))
@@ -798,7 +799,8 @@ def test_seconds_are_as_long_in_evaluation_and_action_repeat_sets_the_pace_of_a_
 
 
 def test_a_player_who_does_not_look_gets_around_all_the_same():
-    from a3crepro.runs.evaluation import RandomPolicy, evaluate
+    from a3crepro.runs.evaluation import evaluate
+    from a3crepro.runs.policies import RandomPolicy
 
     config = compose("env=labyrinth")
     blind = np.mean(list(evaluate(config, config.env.players()["blind"], 0, 0, 6)))
