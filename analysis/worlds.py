@@ -22,13 +22,13 @@ import numpy as np
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
-from a3crepro.environments._view import draw
 from a3crepro.evaluate import from_run
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.figures import FIGURES, markdown, written
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import Policy, play_episode
 from a3crepro.runs.run_directory import starts_of, write_text
+from a3crepro.worlds.renderer import draw
 
 EXPERTS = ("labyrinth", "racing/fast_bots")
 VIEWS = 6

@@ -15,14 +15,14 @@ from gymnasium.utils.env_checker import check_env
 from a3crepro.common.plain import from_arrays, to_arrays
 from a3crepro.common.settings import UserError
 from a3crepro.config import choices, compose
-from a3crepro.environments import _maze
 from a3crepro.environments._first_person import FirstPersonEnv
-from a3crepro.environments._track import PIXELS, POINTS, Track
-from a3crepro.environments._view import FAR, SIDE, Eye, World, cast, draw
 from a3crepro.environments.labyrinth import ACTIONS
 from a3crepro.environments.racing import number_of, steering_and_pedal
 from a3crepro.play import Window
 from a3crepro.runs.evaluation import ConstantPolicy
+from a3crepro.worlds import maze as _maze
+from a3crepro.worlds.renderer import FAR, SIDE, Eye, World, cast, draw
+from a3crepro.worlds.track import PIXELS, POINTS, Track
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFFERENT = ["labyrinth", "racing/slow_bots"]

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from a3crepro.common.settings import PositiveCount, PositiveFloat
 from a3crepro.environments._environment import PlainEnv, Scalable
-from a3crepro.environments._view import SIDE, Eye, World, draw
+from a3crepro.worlds.renderer import SIDE, Eye, World, draw
 
 FRAMES_PER_SECOND = 60
 

@@ -18,9 +18,9 @@ from pydantic import Field, model_validator
 from a3crepro.common.settings import Count, Fraction, PositiveCount, PositiveFloat, UserError
 from a3crepro.environments._environment import Player
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
-from a3crepro.environments._maze import Cell, distances, make_maze, way
-from a3crepro.environments._textures import apple, chequered, pattern, portal
-from a3crepro.environments._view import Eye, World
+from a3crepro.worlds.maze import Cell, distances, make_maze, way
+from a3crepro.worlds.renderer import Eye, World
+from a3crepro.worlds.textures import apple, chequered, pattern, portal
 
 ACTIONS = ("look left", "look right", "strafe left", "strafe right", "forward", "backward")
 RADIUS = 0.2

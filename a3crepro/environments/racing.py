@@ -18,9 +18,9 @@ from pydantic import Field, model_validator
 from a3crepro.common.settings import Count, Fraction, NonNegativeFloat, PositiveFloat, Settings
 from a3crepro.environments._environment import Player
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
-from a3crepro.environments._textures import car_from_behind, tree
-from a3crepro.environments._track import GRASS, PIXELS, Track, track
-from a3crepro.environments._view import SIDE, Eye, World
+from a3crepro.worlds.renderer import SIDE, Eye, World
+from a3crepro.worlds.textures import car_from_behind, tree
+from a3crepro.worlds.track import GRASS, PIXELS, Track, track
 
 STEERING = (-1, 0, 1)
 PEDALS = (1, 0, -1)

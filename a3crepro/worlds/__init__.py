@@ -1,0 +1,1 @@
+"""First-person worlds: plain Gymnasium environments, drawn without OpenGL."""
