@@ -691,7 +691,7 @@ def runs_at_once(execution: str, threads: int) -> int:
 
 def frames_in(seconds: float) -> int:
     """Frames of a first-person world; 1 of what is no time, so that it is `env.seconds` that is refused."""
-    from a3crepro.environments._first_person import FRAMES_PER_SECOND
+    from a3crepro.worlds.first_person import FRAMES_PER_SECOND
 
     try:
         return max(1, round(FRAMES_PER_SECOND * seconds))

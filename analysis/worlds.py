@@ -28,7 +28,7 @@ from a3crepro.experiments.figures import FIGURES, markdown, written
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import Policy, play_episode
 from a3crepro.runs.run_directory import starts_of, write_text
-from a3crepro.worlds.renderer import draw
+from a3crepro.worlds.renderer import render
 
 EXPERTS = ("labyrinth", "racing/fast_bots")
 VIEWS = 6
@@ -53,10 +53,10 @@ def episode(config: Config, policy: Policy, frames: int = 0) -> Episode:
     pictures, covered, way = [], [], []
 
     def look() -> None:
-        picture = env._observation()
-        things = env.things()
+        picture = env.observe()
+        sprites = env.sprites()
         pictures.append(picture.transpose(1, 2, 0))
-        covered.append(float((picture != draw(env.seen_world(), env.eye(), things[:0])).any(axis=0).mean()))
+        covered.append(float((picture != render(env.scene(), env.camera(), sprites[:0])).any(axis=0).mean()))
         way.append((env.x, env.y))
 
     def break_way(info: dict[str, Any]) -> None:
@@ -98,11 +98,11 @@ def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]
             if any(env.step(action)[2:4]):
                 env.reset()
         stepped = time.process_time()
-        world, things, eye = env.seen_world(), env.things(), env.eye()
+        scene, sprites, camera = env.scene(), env.sprites(), env.camera()
         for angle in rng.uniform(0, 2 * np.pi, count):
-            draw(world, eye._replace(angle=angle), things)
+            render(scene, camera._replace(angle=angle), sprites)
         stepping, drawing = stepping + stepped - began, drawing + time.process_time() - stepped
-    return worlds * count / drawing, worlds * count * env.settings.frames_per_step / stepping
+    return worlds * count / drawing, worlds * count * env.parameters.frames_per_step / stepping
 
 
 def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.common.plain import Tree, is_plain
+from a3crepro.common.plain import Tree
 from a3crepro.common.rollout import Action as Action
 from a3crepro.common.settings import (
     Component,
@@ -185,22 +184,6 @@ class Scalable(Environment):
         return self.normalise_observations
 
 
-class PlainEnv(gym.Env[np.ndarray, Any]):
-    """An environment that holds its state in plain attributes and one generator."""
-
-    STAYS: ClassVar[tuple[str, ...]] = ("metadata", "render_mode")
-    """Attributes that are the same as long as the environment is."""
-
-    def get_state(self) -> Tree:
-        """The variables and the generator."""
-        return {"attributes": plain_attributes(self, but=self.STAYS), "random": self.np_random.bit_generator.state}
-
-    def set_state(self, state: Tree) -> None:
-        """Goes on from there."""
-        set_attributes(self, state["attributes"])
-        self.np_random.bit_generator.state = state["random"]
-
-
 def spaces_of(env: gym.Env[np.ndarray, Any]) -> Spaces:
     """The spaces of an environment's observations and actions."""
     assert isinstance(env.observation_space, gym.spaces.Box)
@@ -236,14 +219,3 @@ def finite(reward: Any, env: gym.Env[Any, Any]) -> float:
         shown = " ".join(repr(reward).split())[:100]
         raise EnvironmentFault(f"{name_of(env)}: step returned the reward {shown}; needs one finite number")
     return number
-
-
-def plain_attributes(owner: object, but: Collection[str] = ()) -> dict[str, Tree]:
-    """Copies of the attributes of an object that are plain values; generators, spaces and renderers are not."""
-    return {name: deepcopy(value) for name, value in vars(owner).items() if name not in but and is_plain(value)}
-
-
-def set_attributes(owner: object, attributes: dict[str, Tree]) -> None:
-    """Sets attributes that `plain_attributes` told."""
-    for name, value in attributes.items():
-        setattr(owner, name, deepcopy(value))

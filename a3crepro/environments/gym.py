@@ -11,10 +11,11 @@ import gymnasium
 import numpy as np
 from pydantic import field_validator
 
+from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import EnvironmentFault
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import Scalable, name_of, plain_attributes, set_attributes
+from a3crepro.environments._environment import Scalable, name_of
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
@@ -78,7 +79,7 @@ class Gym(Scalable):
             return None
         inner = env.unwrapped
         return {
-            "layers": [plain_attributes(layer) for layer in _layers(env)],
+            "layers": [get_attributes(layer) for layer in _layers(env)],
             "random": inner.np_random.bit_generator.state,
             "simulation": _simulation(inner).get_state() if hasattr(inner, "do_simulation") else None,
         }
