@@ -478,9 +478,17 @@ def _expanded(override: str, further: Iterable[Path]) -> str:
     return f"{group}={','.join(found)}"
 
 
+OPEN = ("env.kwargs.",)
+"""How keys begin that no YAML file needs to have."""
+
+
 @functools.cache
 def quoted(override: str) -> str:
-    """The override with its value in quotes, where Hydra's grammar would refuse it or take it for something else."""
+    """The override with its value in quotes, where Hydra's grammar would refuse it or take it for something else.
+
+    A key below one of `OPEN` gets Hydra's `++`.
+    """
+    override = f"++{override}" if override.startswith(OPEN) else override
     key, equals, value = override.partition("=")
     if not equals or re.fullmatch(r"(['\"]).*\1", value, re.DOTALL):
         return override

@@ -20,7 +20,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
 from a3crepro.common.settings import EnvironmentFault, UserError
-from a3crepro.config import Config, choices, compose
+from a3crepro.config import Config, choices, compose, course, run_name
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS
 from a3crepro.learner.actor_learner import ActorLearner
@@ -524,6 +524,49 @@ def test_a_discrete_observation_becomes_one_hot() -> None:
     assert observation.shape == (16,)
     assert observation.sum() == 1
     assert observation[0] == 1
+
+
+def test_keyword_arguments_reach_the_environment() -> None:
+    words = ("env=gym", "env.id=FrozenLake-v1", "env.kwargs.is_slippery=false", "env.kwargs.max_episode_steps=3")
+    settings = composed(*words)
+    env = settings.make(training=True)
+    env.reset(seed=0)
+    observation, _, _, truncated, _ = env.step(2)
+    assert observation[1] == 1 and settings.episode_steps == 3 and not truncated  # it never slips
+    env.step(2)
+    assert env.step(2)[3]
+    assert settings.tells_its_state()
+    names = {run_name(compose(*words[:n])) for n in (2, 3, 4)}
+    assert len(names) == 3 and any("env.kwargs.is_slippery=false" in name for name in names)
+
+
+def test_wrappers_are_applied_in_order() -> None:
+    stacked = composed("env=gym", "env.wrappers=[{FrameStackObservation: {stack_size: 4}}]")
+    flat = composed("env=gym", "env.wrappers=[{FrameStackObservation: {stack_size: 4}}, FlattenObservation]")
+    assert (stacked.spaces()[0].shape, flat.spaces()[0].shape) == ((4, 4), (16,))
+    assert not stacked.tells_its_state(), "a queue of frames"
+    assert composed("env=gym", "env.wrappers=[{ReshapeObservation: {shape: [2, 2]}}]").tells_its_state()
+    configs = [compose("env=gym", f"env.wrappers={wrappers}") for wrappers in ("[]", stacked.wrappers, flat.wrappers)]
+    assert len({run_name(config) for config in configs}) == 3
+    assert course(configs[0]) != course(configs[1]) != course(configs[2])
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("kwargs.gravity=1", r"env\.kwargs: TypeError: CartPoleEnv.*unexpected keyword argument 'gravity'"),
+        ("kwargs=5", r"env\.kwargs: should be a valid dictionary"),
+        ("wrappers=[FrameStack]", r"env\.wrappers: unknown wrapper 'FrameStack'; allowed: .*, FrameStackObservation, "),
+        ("wrappers=[FrameStackObservation]", r"env\.wrappers: TypeError: .*missing.*'stack_size'"),
+        ("wrappers=[ClipAction]", r"env\.wrappers: TypeError: ClipAction requires a Box"),
+        ("wrappers=[{TimeLimit: {steps: 3}}]", r"env\.wrappers: TypeError: .*unexpected keyword argument 'steps'"),
+        ("id=Nowhere-v0", r"env\.id: not an environment that can be made \(.*\), got 'Nowhere-v0'"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(word: str, line: str) -> None:
+    with pytest.raises(UserError, match=f"^{line}") as caught:
+        compose("env=gym", f"env.{word}")
+    assert "\n" not in str(caught.value)
 
 
 class CountsFromFive(gymnasium.Env):
