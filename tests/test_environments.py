@@ -7,6 +7,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ale_py
@@ -372,6 +373,18 @@ def test_the_bare_emulator_of_the_benchmark_runs_over_ends_of_games(overrides: t
         step()
 
 
+def test_an_environment_needs_a_name_and_its_clipping_alone(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "bare.yaml").write_text("name: toy\ntask: catch\nreward_clip: null\n")
+    (tmp_path / "algo").mkdir()
+    (tmp_path / "algo" / "bare.yaml").write_text("defaults: [_value_based]\nname: n_step_q\nt_max: 5\n")
+    words = ("env=bare", "network=mlp", "execution=virtual_time")
+    config = compose(*words, config_dir=str(tmp_path))
+    assert (config.algo.max_steps, config.frames, config.evaluation.every) == (5, 1_000_000, 50_000)
+    config = compose(*words, "algo=bare", config_dir=str(tmp_path))
+    assert config.algo.target_interval == 40_000 and config.plain()["execution"]["step_seconds"] == 0.0179
+
+
 def test_an_atari_step_is_four_frames_and_any_other_one() -> None:
     assert [composed(*overrides).frames_per_step for overrides in every_env()] == [4] + [1] * 9
 
@@ -541,12 +554,12 @@ def test_keyword_arguments_reach_the_environment() -> None:
 
 
 def test_wrappers_are_applied_in_order() -> None:
-    stacked = composed("env=gym", "env.wrappers=[{FrameStackObservation: {stack_size: 4}}]")
-    flat = composed("env=gym", "env.wrappers=[{FrameStackObservation: {stack_size: 4}}, FlattenObservation]")
-    assert (stacked.spaces()[0].shape, flat.spaces()[0].shape) == ((4, 4), (16,))
-    assert not stacked.tells_its_state(), "a queue of frames"
+    stack = "{FrameStackObservation: {stack_size: 4}}"
+    words = ["env.wrappers=[]", f"env.wrappers=[{stack}]", f"env.wrappers=[{stack}, FlattenObservation]"]
+    configs = [compose("env=gym", word) for word in words]
+    assert [config.env.spaces()[0].shape for config in configs] == [(4,), (4, 4), (16,)]
+    assert [config.env.tells_its_state() for config in configs] == [True, False, False], "a queue of frames"
     assert composed("env=gym", "env.wrappers=[{ReshapeObservation: {shape: [2, 2]}}]").tells_its_state()
-    configs = [compose("env=gym", f"env.wrappers={wrappers}") for wrappers in ("[]", stacked.wrappers, flat.wrappers)]
     assert len({run_name(config) for config in configs}) == 3
     assert course(configs[0]) != course(configs[1]) != course(configs[2])
 

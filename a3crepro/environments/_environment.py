@@ -40,34 +40,37 @@ class Player(Protocol):
 
 
 class Schedule(Settings):
-    """What suits this environment; how long things take is in environment frames over all actor-learners."""
+    """Defaults that suit an environment, for keys of other groups. Where one is absent, that group's own applies.
 
-    t_max: RolloutLength
-    """The default of `algo.t_max`, the longest rollout, in agent steps."""
-    entropy_beta: NonNegativeFloat
-    """The default of `algo.entropy_beta`, A3C's weight of the entropy."""
+    Durations are in environment frames over all actor-learners.
+    """
+
+    t_max: RolloutLength | None = None
+    """Default of `algo.t_max`, the longest rollout, in agent steps."""
+    entropy_beta: NonNegativeFloat | None = None
+    """Default of `algo.entropy_beta`, A3C's weight of the entropy."""
     gaussian_entropy_cost: NonNegativeFloat | None = None
-    """The default of `algo.gaussian.entropy_cost`; null: A3C's file has one."""
+    """Default of `algo.gaussian.entropy_cost`."""
     gaussian_bounded: bool = False
-    """The default of `algo.gaussian.bounded`."""
+    """Default of `algo.gaussian.bounded`."""
     lr: PositiveFloat | None = None
-    """The default of `optimizer.lr` with RMSProp; null: the optimizer's file has one."""
+    """Default of `optimizer.lr` with RMSProp."""
     rmsprop_epsilon: PositiveFloat | None = None
-    """The default of `optimizer.epsilon` with RMSProp; null: the optimizer's file has one."""
-    frames: Count
-    """The default of `frames`, the training budget."""
-    target_update_frames: PositiveCount
-    """I_target: the shared target network is set to θ whenever this many frames have passed."""
-    epsilon_anneal_frames: Count
-    """ε falls linearly from 1 to its final value over the first so many frames."""
-    epsilon_redraw_frames: PositiveCount
-    """An actor-learner draws a new final ε after this many frames of its own."""
-    evaluation_frames: Count
-    """The default of `evaluation.every`."""
-    max_evaluation_frames: PositiveCount
-    """The default of `evaluation.max_frames`."""
+    """Default of `optimizer.epsilon` with RMSProp."""
     lr_anneal_frames: Count | None = None
-    """The default of `optimizer.anneal_frames`."""
+    """Default of `optimizer.anneal_frames`."""
+    frames: Count | None = None
+    """Default of `frames`, the training budget."""
+    target_update_frames: PositiveCount | None = None
+    """Default of `algo.target_update_frames`, I_target: frames between updates of the target network."""
+    epsilon_anneal_frames: Count | None = None
+    """Default of `algo.exploration.anneal_frames`, over which ε falls linearly from 1 to its final value."""
+    epsilon_redraw_frames: PositiveCount | None = None
+    """Default of `algo.exploration.redraw_frames`: an actor-learner's own frames between draws of its final ε."""
+    evaluation_frames: Count | None = None
+    """Default of `evaluation.every`."""
+    max_evaluation_frames: PositiveCount | None = None
+    """Default of `evaluation.max_frames`."""
 
 
 class Environment(Component, ABC):
@@ -84,7 +87,7 @@ class Environment(Component, ABC):
 
     reward_clip: PositiveFloat | None
     """The learner sees rewards clipped to [-reward_clip, reward_clip]; null: as they are. Scores are never clipped."""
-    schedule: Schedule
+    schedule: Schedule = Schedule()
 
     @property
     def frames_per_step(self) -> int:

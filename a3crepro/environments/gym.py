@@ -129,9 +129,10 @@ class Gym(Scalable):
 
 
 def _named(wrappers: list[str | dict[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names and keyword arguments of wrappers."""
+    """Names and keyword arguments of wrappers; sequences become tuples, which YAML does not have."""
     for wrapper in wrappers:
-        yield from ({wrapper: {}} if isinstance(wrapper, str) else wrapper).items()
+        for name, arguments in ({wrapper: {}} if isinstance(wrapper, str) else wrapper).items():
+            yield name, {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
 
 
 def wrapper_names() -> list[str]:
