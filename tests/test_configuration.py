@@ -23,7 +23,7 @@ from gymnasium.spaces import Discrete
 
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config, build, choices, compose, conf_directory, file_name, log_uniform, run_name
-from a3crepro.environments._environment import Environment
+from a3crepro.environments._environment import Environment, Schedule
 from a3crepro.networks._network import parameter_count, seeded
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -324,15 +324,19 @@ VARIETY = [
 def test_an_unknown_key_is_refused_at_every_level_with_those_allowed(overrides: tuple[str, ...]) -> None:
     plain = composed(*overrides).plain()
     for section in sections(plain):
+        if section == ("env", "kwargs"):  # the environment's own
+            continue
         known = functools.reduce(lambda level, key: level[key], section, plain)
         message = mistake(plain, (*section, "nonsense"), 1)
         assert all(re.search(rf"\b{key}\b", message.partition("allowed")[2]) for key in known), message
 
 
-OPTIONAL = {  # keys that configurations of older runs do not have
-    *(("env", "schedule", key) for key in ("gaussian_bounded", "gaussian_entropy_cost", "lr")),
-    *(("env", "schedule", key) for key in ("lr_anneal_frames", "rmsprop_epsilon")),
+SCHEDULE = {("env", "schedule", key) for key in Schedule.model_fields}
+OPTIONAL = {
+    *SCHEDULE,
+    ("algo", "paper_step_seconds"),
     ("checkpoint", "copies_every"),
+    ("env", "wrappers"),
 }
 
 
@@ -349,7 +353,7 @@ def test_a_missing_key_is_named(overrides: tuple[str, ...]) -> None:
 
 SCHEDULED = ("gaussian_entropy_cost", "lr", "rmsprop_epsilon")
 FRACTIONS = {("env", "reward_clip"), *(("env", "schedule", key) for key in SCHEDULED)}
-NULLABLE = {("optimizer", "anneal_frames"), ("env", "schedule", "lr_anneal_frames"), *FRACTIONS}
+NULLABLE = {("optimizer", "anneal_frames"), ("algo", "paper_step_seconds"), *SCHEDULE, *FRACTIONS}
 WRONG: dict[type, list[Any]] = {
     bool: [0, 1, "true", "yes", None, [True], 1.0],
     int: ["2", True, None, [1], {"a": 1}, 2.5, math.nan, math.inf, "two"],

@@ -7,6 +7,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ale_py
@@ -20,7 +21,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
 from a3crepro.common.settings import EnvironmentFault, UserError
-from a3crepro.config import Config, choices, compose
+from a3crepro.config import Config, choices, compose, course, run_name
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS
 from a3crepro.learner.actor_learner import ActorLearner
@@ -373,6 +374,18 @@ def test_the_bare_emulator_of_the_benchmark_runs_over_ends_of_games(overrides: t
         step()
 
 
+def test_an_environment_needs_a_name_and_its_clipping_alone(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "bare.yaml").write_text("name: toy\ntask: catch\nreward_clip: null\n")
+    (tmp_path / "algo").mkdir()
+    (tmp_path / "algo" / "bare.yaml").write_text("defaults: [_value_based]\nname: n_step_q\nt_max: 5\n")
+    words = ("env=bare", "network=mlp", "execution=virtual_time")
+    config = compose(*words, config_dir=str(tmp_path))
+    assert (config.algo.max_steps, config.frames, config.evaluation.every) == (5, 1_000_000, 50_000)
+    config = compose(*words, "algo=bare", config_dir=str(tmp_path))
+    assert config.algo.target_interval == 40_000 and config.plain()["execution"]["step_seconds"] == 0.0179
+
+
 def test_an_atari_step_is_four_frames_and_any_other_one() -> None:
     assert [composed(*overrides).frames_per_step for overrides in every_env()] == [4] + [1] * 9
 
@@ -525,6 +538,49 @@ def test_a_discrete_observation_becomes_one_hot() -> None:
     assert observation.shape == (16,)
     assert observation.sum() == 1
     assert observation[0] == 1
+
+
+def test_keyword_arguments_reach_the_environment() -> None:
+    words = ("env=gym", "env.id=FrozenLake-v1", "env.kwargs.is_slippery=false", "env.kwargs.max_episode_steps=3")
+    settings = composed(*words)
+    env = settings.make(training=True)
+    env.reset(seed=0)
+    observation, _, _, truncated, _ = env.step(2)
+    assert observation[1] == 1 and settings.episode_steps == 3 and not truncated  # it never slips
+    env.step(2)
+    assert env.step(2)[3]
+    assert settings.tells_its_state()
+    names = {run_name(compose(*words[:n])) for n in (2, 3, 4)}
+    assert len(names) == 3 and any("env.kwargs.is_slippery=false" in name for name in names)
+
+
+def test_wrappers_are_applied_in_order() -> None:
+    stack = "{FrameStackObservation: {stack_size: 4}}"
+    words = ["env.wrappers=[]", f"env.wrappers=[{stack}]", f"env.wrappers=[{stack}, FlattenObservation]"]
+    configs = [compose("env=gym", word) for word in words]
+    assert [config.env.spaces()[0].shape for config in configs] == [(4,), (4, 4), (16,)]
+    assert [config.env.tells_its_state() for config in configs] == [True, False, False], "a queue of frames"
+    assert composed("env=gym", "env.wrappers=[{ReshapeObservation: {shape: [2, 2]}}]").tells_its_state()
+    assert len({run_name(config) for config in configs}) == 3
+    assert course(configs[0]) != course(configs[1]) != course(configs[2])
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("kwargs.gravity=1", r"env\.kwargs: TypeError: CartPoleEnv.*unexpected keyword argument 'gravity'"),
+        ("kwargs=5", r"env\.kwargs: should be a valid dictionary"),
+        ("wrappers=[FrameStack]", r"env\.wrappers: unknown wrapper 'FrameStack'; allowed: .*, FrameStackObservation, "),
+        ("wrappers=[FrameStackObservation]", r"env\.wrappers: TypeError: .*missing.*'stack_size'"),
+        ("wrappers=[ClipAction]", r"env\.wrappers: TypeError: ClipAction requires a Box"),
+        ("wrappers=[{TimeLimit: {steps: 3}}]", r"env\.wrappers: TypeError: .*unexpected keyword argument 'steps'"),
+        ("id=Nowhere-v0", r"env\.id: not an environment that can be made \(.*\), got 'Nowhere-v0'"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(word: str, line: str) -> None:
+    with pytest.raises(UserError, match=f"^{line}") as caught:
+        compose("env=gym", f"env.{word}")
+    assert "\n" not in str(caught.value)
 
 
 class CountsFromFive(gymnasium.Env):

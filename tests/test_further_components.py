@@ -27,10 +27,11 @@ GAME = '''
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Environment, PlainEnv
+from a3crepro.common.env_state import SerializableEnv
+from a3crepro.environments._environment import Environment
 
 
-class Guessing(PlainEnv):
+class Guessing(SerializableEnv):
     """A game of one step, won by the action that is shown."""
 
     observation_space = gym.spaces.Box(0.0, 1.0, (2,), np.float32)

@@ -60,8 +60,8 @@ class Algorithm(Component, ABC):
     """The discount γ."""
     max_gradient_norm: PositiveFloat
     """A gradient with a larger L2 norm is scaled down to it."""
-    paper_step_seconds: PositiveFloat
-    """Duration of an agent step on the paper's machine, in seconds, with 16 threads at once; median of its games."""
+    paper_step_seconds: PositiveFloat | None = None
+    """Default of `execution.step_seconds`: a step on the paper's machine with 16 threads, median of its games."""
 
     @property
     def target_interval(self) -> int | None:

@@ -155,9 +155,14 @@ def _expanded(override: str, directories: Iterable[Path]) -> str:
     return f"{group}={','.join(found)}"
 
 
+OPEN_KEYS = ("env.kwargs.",)
+"""Prefixes of keys that need not be in a YAML file."""
+
+
 @functools.cache
 def quoted(override: str) -> str:
-    """Quotes the value where Hydra's grammar would refuse or misread it."""
+    """Quotes the value where Hydra's grammar would refuse or misread it; adds `++` to a key below `OPEN_KEYS`."""
+    override = f"++{override}" if override.startswith(OPEN_KEYS) else override
     key, equals, value = override.partition("=")
     if not equals or re.fullmatch(r"(['\"]).*\1", value, re.DOTALL):
         return override

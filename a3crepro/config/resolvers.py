@@ -57,7 +57,7 @@ def runs_at_once(execution: str, threads: int) -> int:
 @resolver
 def frames_in(seconds: float) -> int:
     """Frames of a first-person world in `seconds`; 1 if these are invalid, so that the error is about `env.seconds`."""
-    from a3crepro.environments._first_person import FRAMES_PER_SECOND  # compiles its kernels
+    from a3crepro.worlds.first_person import FRAMES_PER_SECOND  # compiles its kernels
 
     try:
         return max(1, round(FRAMES_PER_SECOND * seconds))
