@@ -30,13 +30,14 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Quote, QuotedString
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationError
 
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.common.machine import usable_cores
@@ -114,8 +115,17 @@ class ExecutionSettings(Component, ABC):
         """Processes in which so many actor-learners run."""
 
 
+class Composition(NamedTuple):
+    """How a configuration was composed."""
+
+    choices: Mapping[str, str]
+    """Of each configuration group."""
+    overrides: Sequence[str]
+    """Of the command line, in order, but for Hydra's own keys."""
+
+
 class Config(Settings):
-    """One training run."""
+    """One training run. Configurations are equal if all their values are, however they were composed."""
 
     algo: SerializeAsAny[Algorithm]
     env: SerializeAsAny[Environment]
@@ -131,6 +141,18 @@ class Config(Settings):
     """The budget, in environment frames, over all actor-learners together."""
     seed: Annotated[Count, Field(lt=2**63)]
     """Everything random in a run is drawn from this number."""
+    _composition: Composition = PrivateAttr(default=Composition({}, ()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Config) and self.model_dump() == other.model_dump()
+
+    @property
+    def composition(self) -> Composition:
+        """The choices and overrides of the Hydra job, else those passed to `compose`; empty if there were none."""
+        if HydraConfig.initialized():
+            hydra = HydraConfig.get()
+            return Composition(_choices_of_groups(hydra.runtime.choices), tuple(hydra.overrides.task))
+        return self._composition
 
     @property
     def is_exact(self) -> bool:
@@ -350,19 +372,33 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
         _check_choice(word, further)
     try:
         with _hydra(further):
-            return build(_composed(config_name, words))
+            composed = _composed(config_name, words)
+            chosen = _choices_of_groups(composed.hydra.runtime.choices)
+            config = build(_without_hydra(composed))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(one_line(error, further)) from error
+    config._composition = Composition(chosen, overrides)
+    return config
 
 
 def _composed(config_name: str, words: list[str]) -> DictConfig:
     """What Hydra composes, an unknown key in it, too: the schema, which it reaches then, says what is allowed."""
     try:
-        return hydra_compose(config_name, overrides=words)
+        return hydra_compose(config_name, overrides=words, return_hydra_config=True)
     except ConfigCompositionException:
         with contextlib.suppress(HydraException):
-            return hydra_compose(config_name, overrides=[_forced(word) for word in words])
+            return hydra_compose(config_name, overrides=[_forced(word) for word in words], return_hydra_config=True)
         raise
+
+
+def _without_hydra(composed: DictConfig) -> DictConfig:
+    OmegaConf.set_struct(composed, False)
+    del composed["hydra"]
+    return composed
+
+
+def _choices_of_groups(choices: Mapping[str, str]) -> dict[str, str]:
+    return {group: choices[group] for group in GROUPS}
 
 
 def _further(config_dir: str | None) -> list[Path]:
@@ -581,37 +617,36 @@ def choices(group: str, directories: Iterable[Path] = ()) -> list[str]:
 # ---- The name of a run ---------------------------------------------------------------------------------------------
 
 
-def run_name(config: Config) -> str:
+def run_name(config: Config, choices: Mapping[str, str] | None = None) -> str:
     """The directory of a run below `runs`: env, algo, what differs from their defaults, seed; never the time.
 
-    A function of the resolved configuration, so that equal ones have one directory, however they were given. `frames`
-    is left out, so that another budget finds the same run; so is what has no effect on it (`WITHOUT_EFFECT`).
+    `frames` is left out, so that another budget finds the same run; so is what has no effect on it (`WITHOUT_EFFECT`).
+
+    Args:
+      config: the resolved configuration.
+      choices: of each group. Default: those that the configuration was composed of. Of a group whose choice is not in
+        `conf`, all values are named.
     """
-    chosen = {group: _choice(group, getattr(config, group)) for group in GROUPS}
-    words = [f"{group}={chosen[group]}" for group in ("env", "algo") if chosen[group]]
+    choices = config.composition.choices if choices is None else choices
+    known = {group: choice for group, choice in choices.items() if _is_in_conf(group, choice)}
+    words = [f"{group}={known[group]}" for group in ("env", "algo") if group in known]
     usual = _reference(*words)
-    others = {
-        group: name
-        for group, name in chosen.items()
-        if group not in ("env", "algo") and name and name != usual.choices[group]
-    }
-    named = [f"{group}={name}" for group, name in others.items()]
+    named = [
+        f"{group}={choice}"
+        for group, choice in known.items()
+        if group not in ("env", "algo") and choice != usual.choices[group]
+    ]
     reference = copy.deepcopy((_reference(*words, *named) if named else usual).config)
-    for group in GROUPS:
-        if chosen[group] is None:  # of somebody's own package: all its values are told
-            reference[group] = {}
+    for group in GROUPS.keys() - known.keys():
+        reference[group] = {"schedule": config.plain()["env"]["schedule"]} if group == "env" else {}
     differing = _differences(config, reference)
     told = ",".join(sorted([*named, *(f"{key}={_text(value)}" for key, value in differing.items())]))
-    parts = (*(chosen["env"] or config.env.title).split("/"), config.algo.name, told, f"seed={config.seed}")
-    return "/".join(file_name(part) for part in parts if part)
+    parts = (*choices.get("env", config.env.name).split("/"), choices.get("algo", config.algo.name), told)
+    return "/".join(file_name(part) for part in (*parts, f"seed={config.seed}") if part)
 
 
-def _choice(group: str, component: Any) -> str | None:
-    """The file of a group that a component is of, by what it is called; None: it is of none in `conf`."""
-    title = getattr(component, "title", component.name)
-    found = choices(group)
-    names = (title, title.removeprefix(f"{component.name}/"), component.name)
-    return next((name for name in names if name in found), None)
+def _is_in_conf(group: str, choice: str) -> bool:
+    return (conf_directory() / group / f"{choice}.yaml").is_file()
 
 
 class _Reference(NamedTuple):
@@ -626,10 +661,8 @@ class _Reference(NamedTuple):
 def _reference(*words: str) -> _Reference:
     with _hydra([]):
         config = hydra_compose("config", overrides=list(words), return_hydra_config=True)
-    chosen = dict(config.hydra.runtime.choices)
-    OmegaConf.set_struct(config, False)
-    del config["hydra"]
-    return _Reference(config, chosen)
+    chosen = _choices_of_groups(config.hydra.runtime.choices)
+    return _Reference(_without_hydra(config), chosen)
 
 
 def _differences(config: Config, reference: DictConfig) -> dict[str, Any]:
@@ -719,4 +752,5 @@ def register_resolvers() -> None:
 
 def _name_of_job(*, _root_: DictConfig) -> str:
     """The name of the run that a job of Hydra's is."""
-    return run_name(_settings(OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])))
+    config = _settings(OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"]))
+    return run_name(config, _choices_of_groups(_root_.hydra.runtime.choices))

@@ -749,7 +749,6 @@ def test_a_run_s_name_tells_its_choices_and_seed_and_no_time(monkeypatch: pytest
         ([], ["frames=2e6", "optimizer.anneal_frames=null"]),
         (["threads=4"], ["threads=4.0"]),
         (["algo.t_max=20"], ["env.schedule.t_max=20"]),
-        (["network=mlp_lstm"], ["network.hidden=[64]", "network.lstm_cells=32"]),
         (["optimizer.lr=1e-3", "algo.gamma=0.9"], ["algo.gamma=9e-1", "optimizer.lr=0.001"]),
         (["optimizer.lr='${log_uniform:1e-4,1e-2,7}'"], [f"optimizer.lr={log_uniform(1e-4, 1e-2, 7)!r}"]),
     ],
@@ -757,12 +756,29 @@ def test_a_run_s_name_tells_its_choices_and_seed_and_no_time(monkeypatch: pytest
 )
 def test_equal_configurations_have_one_name(one: list[str], other: list[str]) -> None:
     assert name(*CATCH, *one) == name(*CATCH, *other)
-    assert run_name(build(composed(*CATCH, *other).plain())) == name(*CATCH, *other), "however it is made"
+    config = composed(*CATCH, *other)
+    assert run_name(build(config.plain()), config.composition.choices) == name(*CATCH, *other)
+
+
+def test_a_run_s_name_has_the_choices_as_they_were_made() -> None:
+    assert name(*CATCH, "network=mlp_lstm") == "toy/catch/a3c/network=mlp_lstm/seed=0"
+    assert name(*CATCH, "network.lstm_cells=32") == "toy/catch/a3c/network.lstm_cells=32/seed=0"
+    assert run_name(build(composed(*CATCH).plain())).startswith("toy/a3c/"), "plain values have no choices"
+
+
+def test_a_configuration_knows_how_it_was_composed() -> None:
+    found = composed("env=labyrinth_medium", "threads=2").composition
+    assert found.overrides == ("env=labyrinth_medium", "threads=2")
+    assert found.choices == {
+        "algo": "a3c", "env": "labyrinth_medium", "network": "mnih2013_lstm", "optimizer": "shared_rmsprop",
+        "execution": "hogwild",
+    }  # fmt: skip
+    assert build(composed(*CATCH).plain()) == composed(*CATCH) and not build(composed(*CATCH).plain()).composition[0]
 
 
 def test_a_value_that_follows_from_another_is_not_told() -> None:
     assert name("env=labyrinth", "env.seconds=30") == "labyrinth/a3c/env.seconds=30/seed=0"
-    assert name("env=racing/slow", "env.opponents.number=8") == "racing/slow_bots/a3c/seed=0"
+    assert name("env=racing/slow", "env.opponents.number=8") == "racing/slow/a3c/env.opponents.number=8/seed=0"
     assert name("env=labyrinth_medium") == "labyrinth_medium/a3c/seed=0"
 
 

@@ -502,7 +502,7 @@ class RunDirectory:
         git = git_state()
         if git.difference:
             self._keep_difference(git)
-        starts.append({**this_start(git), "exact_resume": self.is_exact})
+        starts.append({**this_start(git), **self.config.composition._asdict(), "exact_resume": self.is_exact})
         write_text(path, json.dumps({"starts": starts}, indent=2) + "\n")
 
     def _keep_difference(self, git: GitState) -> None:
