@@ -764,6 +764,16 @@ def test_equal_configurations_have_one_name(one: list[str], other: list[str]) ->
     assert run_name(build(composed(*CATCH, *other).plain())) == name(*CATCH, *other), "however it is made"
 
 
+def test_a_configuration_knows_how_it_was_composed() -> None:
+    found = composed("env=labyrinth_medium", "threads=2").composition
+    assert found.overrides == ("env=labyrinth_medium", "threads=2")
+    assert found.choices == {
+        "algo": "a3c", "env": "labyrinth_medium", "network": "mnih2013_lstm", "optimizer": "shared_rmsprop",
+        "execution": "hogwild",
+    }  # fmt: skip
+    assert build(composed(*CATCH).plain()) == composed(*CATCH) and not build(composed(*CATCH).plain()).composition[0]
+
+
 def test_a_value_that_follows_from_another_is_not_told() -> None:
     assert name("env=labyrinth", "env.seconds=30") == "labyrinth/a3c/env.seconds=30/seed=0"
     assert name("env=racing/slow", "env.opponents.number=8") == "racing/slow_bots/a3c/seed=0"

@@ -57,13 +57,14 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
         _check_choice(word, directories)
     try:
         with _hydra(directories):
-            return build(_composed(config_name, words))
+            composed, chosen = _without_hydra(_composed(config_name, words))
+            return build(composed).composed_of(chosen, overrides)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(one_line(error, directories)) from error
 
 
 class Defaults(NamedTuple):
-    """What choices alone compose to."""
+    """A composed configuration without Hydra's own, and its choices."""
 
     config: DictConfig
     """With its interpolations."""
@@ -74,20 +75,24 @@ class Defaults(NamedTuple):
 def compose_defaults(*overrides: str) -> Defaults:
     """Composes `conf/config.yaml` with these choices; the result is cached, so copy it before you change it."""
     with _hydra([]):
-        config = hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
-    chosen = dict(config.hydra.runtime.choices)
-    OmegaConf.set_struct(config, False)
-    del config["hydra"]
-    return Defaults(config, chosen)
+        return _without_hydra(hydra_compose("config", overrides=list(overrides), return_hydra_config=True))
+
+
+def _without_hydra(composed: DictConfig) -> Defaults:
+    choices = dict(composed.hydra.runtime.choices)
+    OmegaConf.set_struct(composed, False)
+    del composed["hydra"]
+    return Defaults(composed, choices)
 
 
 def _composed(config_name: str, overrides: list[str]) -> DictConfig:
     """Composes even with unknown keys, because the schema's message about these says what is allowed."""
     try:
-        return hydra_compose(config_name, overrides=overrides)
+        return hydra_compose(config_name, overrides=overrides, return_hydra_config=True)
     except ConfigCompositionException:
         with contextlib.suppress(HydraException):
-            return hydra_compose(config_name, overrides=[_forced(override) for override in overrides])
+            forced = [_forced(override) for override in overrides]
+            return hydra_compose(config_name, overrides=forced, return_hydra_config=True)
         raise
 
 
@@ -265,6 +270,12 @@ def _values(override: Override) -> Iterator[str]:
 def hydra_job() -> Any:
     """Hydra's configuration of the job in this process; None outside of Hydra's jobs."""
     return HydraConfig.get() if HydraConfig.initialized() else None
+
+
+def with_job(config: Config) -> Config:
+    """The configuration with the choices and overrides of the Hydra job in this process, if there is one."""
+    job = hydra_job()
+    return config if job is None else config.composed_of(job.runtime.choices, job.overrides.task)
 
 
 def multirun_job() -> Any:

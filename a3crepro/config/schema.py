@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationError
 
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.common.settings import (
@@ -82,8 +82,17 @@ class ExecutionSettings(Component, ABC):
         """Processes in which so many actor-learners run."""
 
 
+class Composition(NamedTuple):
+    """How a configuration was composed; empty if it was not."""
+
+    choices: Mapping[str, str] = {}
+    """Of each configuration group."""
+    overrides: Sequence[str] = ()
+    """Of the command line, in order, without Hydra's own keys."""
+
+
 class Config(Settings):
-    """One training run."""
+    """One training run. Configurations with equal values are equal, however they were composed."""
 
     algo: SerializeAsAny[Algorithm]
     env: SerializeAsAny[Environment]
@@ -99,6 +108,21 @@ class Config(Settings):
     """The budget, in environment frames, over all actor-learners together."""
     seed: Annotated[Count, Field(lt=2**63)]
     """Everything random in a run is drawn from this number."""
+    _composition: Composition = PrivateAttr(default=Composition())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Config) and self.plain() == other.plain()
+
+    @property
+    def composition(self) -> Composition:
+        """The choices and overrides that it was composed of."""
+        return self._composition
+
+    def composed_of(self, choices: Mapping[str, str], overrides: Sequence[str]) -> Config:
+        """The same configuration, with a record of its choices and overrides."""
+        config = self.model_copy()
+        config._composition = Composition({group: choices[group] for group in GROUPS}, tuple(overrides))
+        return config
 
     @property
     def is_exact(self) -> bool:

@@ -19,7 +19,7 @@ from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import check_script, preload, wait_for_messages, wait_for_server
 from a3crepro.common.settings import RunError, UserError
 from a3crepro.common.signals import SIGNALS, handle, handle_as_before
-from a3crepro.config import Config, build, hydra_job, run_name
+from a3crepro.config import Config, build, hydra_job, run_name, with_job
 from a3crepro.execution._execution import Execution, Origin, States
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.learner.normalisation import width
@@ -66,7 +66,7 @@ def train(
       OSError: e.g. a full disk; the message names the file, and the last checkpoint is whole.
     """
     check_script()
-    config = config if isinstance(config, Config) else build(config)
+    config = with_job(config if isinstance(config, Config) else build(config))
     path = Path(directory) if directory is not None else default_directory(config)
     shared = initial_state(config)
     check_needs(config, shared)
