@@ -5,6 +5,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import sys
 from collections.abc import Generator
 
+import composing
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from a3crepro.shared_state import SharedState
 from a3crepro.training import initial_state
 
 torch.set_num_threads(1)
+composing.remember()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -35,9 +35,10 @@ def test_rmsprop_over_many_steps_against_double_precision(name):
     start = rng.normal(size=N).astype(np.float32)
     theta, g = start.copy(), np.zeros(N, np.float32)
     exact_theta, exact_g = start.astype(float), np.zeros(N)
+    update = optimizer(name).update
     for _ in range(50):
         gradient = rng.normal(size=N).astype(np.float32)
-        optimizer(name).update(theta, gradient, g, 7e-4)
+        update(theta, gradient, g, 7e-4)
         exact_g = 0.99 * exact_g + 0.01 * gradient.astype(float) ** 2
         exact_theta -= 7e-4 * gradient / np.sqrt(exact_g + 0.1)
     np.testing.assert_allclose(g, exact_g, rtol=1e-5)
