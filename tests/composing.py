@@ -1,6 +1,6 @@
 """What Hydra does again and again for the thousands of configurations of the tests, done once in a process.
 
-A composition takes 80 ms, half of them for reading the same YAML files and parsing the same words. Here Hydra keeps what
+A composition takes 80 ms, many for reading the same YAML files and parsing the same words. Here Hydra keeps what
 it read of a file as long as the file is the same, what it parsed, and what it composed of the same words. All that
 a3crepro does with that, its checks and its resolvers, it does each time.
 """
