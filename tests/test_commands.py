@@ -366,7 +366,7 @@ def test_text_in_a_locale_without_the_characters_has_escapes(monkeypatch, words)
 def test_a_drawn_learning_rate_is_a_number_that_the_seed_decides(command, tmp_path):
     drawn = {}
     for algo in ("a3c", "n_step_q"):
-        for seed in (0, 1, 2):
+        for seed in (0, 1):
             where = f"{algo}-{seed}"
             status, _, line = command(*NOTHING, f"algo={algo}", f"seed={seed}", DRAWN, f"hydra.run.dir={where}")
             assert status == 0, line
@@ -374,8 +374,8 @@ def test_a_drawn_learning_rate_is_a_number_that_the_seed_decides(command, tmp_pa
             assert "${" not in text
             drawn[algo, seed] = yaml.safe_load(text)["optimizer"]["lr"]
     assert all(isinstance(rate, float) and 1e-4 <= rate < 1e-2 for rate in drawn.values())
-    assert all(drawn["a3c", seed] == drawn["n_step_q", seed] for seed in (0, 1, 2))
-    assert len(set(drawn.values())) == 3
+    assert all(drawn["a3c", seed] == drawn["n_step_q", seed] for seed in (0, 1))
+    assert len(set(drawn.values())) == 2
 
 
 def test_a_directory_that_holds_another_configuration_is_refused_and_nothing_is_lost(command, tmp_path):
