@@ -12,8 +12,6 @@ from a3crepro.evaluate import evaluate_command
 from a3crepro.play import play
 from a3crepro.settings import UserError
 
-pytestmark = pytest.mark.xdist_group("agents")  # in one process, which trains one once
-
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory):

@@ -31,7 +31,6 @@ SWEEPS = {
 """With the number of their runs at the scale `laptop`."""
 METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]
 MORE = [2, 4, 8, 16]
-pytestmark = pytest.mark.xdist_group("analysis")  # in one process, which makes up the results once
 
 
 @pytest.fixture(autouse=True)

@@ -40,9 +40,6 @@ NAMES = [
 ]  # fmt: skip
 
 
-pytestmark = pytest.mark.xdist_group("sweeping")  # in one process, which makes the unbroken sweep once
-
-
 def experiment(name):
     sys.path.insert(0, str(ROOT / "sweeps"))
     try:
