@@ -6,10 +6,7 @@ import csv
 import functools
 import itertools
 import math
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -671,19 +668,13 @@ def test_a_whole_file_of_one_s_own_can_be_named(tmp_path: Path) -> None:
 
 # ---- log_uniform -----------------------------------------------------------------------------------------------------
 
-IN_ANOTHER_PROCESS = """
-from a3crepro.config import log_uniform
-print(*(repr(log_uniform(1e-4, 1e-2, seed, "lr")) for seed in range(5)))
-"""
 
-
-def test_a_draw_is_the_same_in_another_process() -> None:
-    environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    command = [sys.executable, "-c", IN_ANOTHER_PROCESS]
-    there = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()
+def test_a_draw_is_the_same_in_every_process() -> None:
+    """Whatever the seed of its hashes: these were drawn in another one."""
+    there = [0.0015360995331886278, 0.00029622290200518, 0.0006903101085830128, 0.0008199935329629065,
+             0.007593673905277458]  # fmt: skip
     np.random.seed(3)
-    assert there == [repr(log_uniform(1e-4, 1e-2, seed, "lr")) for seed in range(5)]
-    assert len(set(there)) == 5
+    assert [log_uniform(1e-4, 1e-2, seed, "lr") for seed in range(5)] == pytest.approx(there, rel=1e-14)
 
 
 def test_draws_are_log_uniform_over_seeds() -> None:

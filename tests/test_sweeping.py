@@ -473,10 +473,12 @@ def test_at_the_paper_s_scale_the_learning_rate_falls_over_a_run_s_own_frames(na
     assert config.env.name == "atari" and config.anneal_frames == config.frames in (200_000_000, 1_000_000_000)
 
 
-def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path):
-    status, out = finish(start(tmp_path, "--dry-run"))
-    assert status == 0 and not (tmp_path / "runs").exists()
-    first, *commands = out.splitlines()
+def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sweeps/tiny.py", "scale=smoke", "--dry-run"])
+    main(TINY)
+    assert not (tmp_path / "runs").exists()
+    first, *commands = capsys.readouterr().out.splitlines()
     assert "0 of 3 done, 3 missing" in first and "core-minutes" in first
     assert len(commands) == 3
     for line in commands:

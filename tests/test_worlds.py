@@ -15,6 +15,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import a3crepro.worlds
+from a3crepro import play
+from a3crepro.cli import main
 from a3crepro.common.plain import from_arrays, to_arrays
 from a3crepro.common.settings import UserError
 from a3crepro.config import choices, compose
@@ -804,12 +806,14 @@ def test_a_maze_that_is_never_long_enough_is_refused():
         gymnasium.make("a3crepro/Labyrinth-v0", rooms=0, dead_ends=1e-9)
 
 
-def test_a_maze_that_is_never_long_enough_is_told_before_anything_starts(tmp_path):
-    command = [sys.executable, "-m", "a3crepro", "env=labyrinth", "env.rooms=0", "env.dead_ends=1e-9", "threads=2",
-               "frames=100"]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    (line,) = done.stderr.splitlines()
-    assert done.returncode == 2 and not list(tmp_path.iterdir())
+def test_a_maze_that_is_never_long_enough_is_told_before_anything_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["env=labyrinth", "env.rooms=0", "env.dead_ends=1e-9", "threads=2", "frames=100"]
+    monkeypatch.setattr(sys, "argv", ["a3crepro", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and not list(tmp_path.iterdir())
     assert line.startswith("a3crepro: env.start_distance: no maze of this size, rooms and dead_ends has 6 steps")
 
 
@@ -837,14 +841,8 @@ def test_all_of_them_can_be_chosen():
 # ---- A person --------------------------------------------------------------------------------------------------------
 
 
-def play(tmp_path, environment, *words, timeout=60):
-    command = [sys.executable, "-m", "a3crepro.play", *words]
-    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout)
-
-
-def without_display():
-    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-    return {key: value for key, value in os.environ.items() if key not in hidden}
+HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+"""What tells pygame of a display."""
 
 
 @pytest.mark.parametrize(
@@ -854,10 +852,14 @@ def without_display():
         ("env=toy/catch", "env: toy/catch cannot be played by keys; allowed: Atari, MinAtar, labyrinth, racing"),
     ],
 )
-def test_what_cannot_be_played_is_said_in_one_line(tmp_path, word, line):
-    done = play(tmp_path, without_display(), word)
-    (told,) = done.stderr.splitlines()
-    assert done.returncode == 2 and line in told
+def test_what_cannot_be_played_is_said_in_one_line(monkeypatch, capsys, word, line):
+    for name in HIDDEN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["play", word])
+    with pytest.raises(SystemExit) as ended:
+        play.main()
+    (told,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and line in told
 
 
 def test_without_pygame_the_message_says_how_to_get_it(monkeypatch):
@@ -924,7 +926,8 @@ print("shown", shown, pygame.display.get_init())
     ],
 )
 def test_a_person_can_play_in_a_window(tmp_path, screen, env, held, tapped):
-    environment = {**without_display(), "DISPLAY": screen}
+    hidden = {key: value for key, value in os.environ.items() if key not in HIDDEN}
+    environment = {**hidden, "DISPLAY": screen}
     code = PLAYED.format(held=held, tapped=tapped, words=[f"env={env}"])
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
                           timeout=60)  # fmt: skip
