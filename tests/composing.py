@@ -8,6 +8,7 @@ a3crepro does with that, its checks and its resolvers, it does each time.
 from __future__ import annotations
 
 import functools
+import importlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from a3crepro import config
-
+config: Any = importlib.import_module("a3crepro.config.compose")  # the package's attribute of this name is a function
 _kept: dict[Any, bytes] = {}
 _load, _parse, _compose = ConfigRepository.load_config, OverridesParser.parse_rule, config.hydra_compose
 
@@ -51,9 +51,10 @@ def parse(self: OverridesParser, s: str, rule_name: str) -> Any:
 
 def compose(config_name: str, overrides: list[str], **options: Any) -> DictConfig:
     sources = [(one.provider, one.path) for one in config.GlobalHydra.instance().hydra.config_loader.get_sources()]
-    if options or any(provider == "command-line" for provider, _ in sources):  # with files of a test's own
+    if any(provider == "command-line" for provider, _ in sources):  # with files of a test's own
         return _compose(config_name, overrides, **options)
-    return _copy((config_name, *overrides, *sources), lambda: _compose(config_name, overrides))
+    key = (config_name, *overrides, *sources, *sorted(options.items()))
+    return _copy(key, lambda: _compose(config_name, overrides, **options))
 
 
 def _copy(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:

@@ -21,7 +21,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
 from a3crepro.common.settings import EnvironmentFault, UserError
-from a3crepro.config import Config, choices, compose, course, run_name
+from a3crepro.config import Config, choices, compose, effective_values, run_name
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS
 from a3crepro.learner.actor_learner import ActorLearner
@@ -565,7 +565,7 @@ def test_wrappers_are_applied_in_order() -> None:
     assert [config.env.tells_its_state() for config in configs] == [True, False, False], "a queue of frames"
     assert composed("env=gym", "env.wrappers=[{ReshapeObservation: {shape: [2, 2]}}]").tells_its_state()
     assert len({run_name(config) for config in configs}) == 3
-    assert course(configs[0]) != course(configs[1]) != course(configs[2])
+    assert effective_values(configs[0]) != effective_values(configs[1]) != effective_values(configs[2])
 
 
 @pytest.mark.parametrize(
