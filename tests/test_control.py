@@ -28,7 +28,7 @@ from a3crepro.learner.shared_state import SharedState
 from a3crepro.mathematics.exploration import sample_gaussian
 from a3crepro.mathematics.losses import gaussian_entropy, gaussian_log_probability
 from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.mathematics.variance import LEAST_VARIANCE, moments
+from a3crepro.mathematics.variance import MIN_VARIANCE, mean_and_variance
 
 TASKS = [name for name in choices("env") if name.startswith("control/") and not name.endswith("_pixels")]
 SOME = ["control/cartpole_swingup", "control/finger_turn_easy", "control/reacher_hard", "control/quadruped_escape"]
@@ -43,7 +43,7 @@ def slow_but(some):
 
 def of_torch(mean, spread, bounded):
     """The same distribution, as torch has it."""
-    variance = 0.01 + 2 * spread.sigmoid() if bounded else torch.nn.functional.softplus(spread) + LEAST_VARIANCE
+    variance = 0.01 + 2 * spread.sigmoid() if bounded else torch.nn.functional.softplus(spread) + MIN_VARIANCE
     return Independent(Normal(mean.tanh() if bounded else mean, variance.expand_as(mean).sqrt()), 1)
 
 
@@ -63,7 +63,7 @@ def states(request):
 def test_log_probability_and_entropy_are_those_of_torch(states, bounded):
     mean, spread, action, _ = states
     theirs = of_torch(mean, spread, bounded)
-    mean, variance = moments(mean, spread, bounded)
+    mean, variance = mean_and_variance(mean, spread, bounded)
     torch.testing.assert_close(gaussian_log_probability(mean, variance, action), theirs.log_prob(action))
     torch.testing.assert_close(gaussian_entropy(variance), theirs.entropy() / 3)  # once, not once a component
 
@@ -87,7 +87,7 @@ def test_the_loss_s_gradients_are_those_of_torch_s_distributions(states, bounded
 @both
 def test_the_entropy_that_is_shown_is_that_of_the_loss(states, bounded):
     shown = Gaussian(0.0, bounded).entropy({"spread": states[1].numpy().astype(np.float32)})
-    _, variance = moments(states[0], states[1], bounded)
+    _, variance = mean_and_variance(states[0], states[1], bounded)
     assert shown == pytest.approx(gaussian_entropy(variance).mean().item(), rel=1e-5)
 
 
