@@ -28,7 +28,7 @@ from a3crepro.learner.shared_state import SharedState
 from a3crepro.mathematics.exploration import sample_gaussian
 from a3crepro.mathematics.losses import gaussian_entropy, gaussian_log_probability
 from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.mathematics.variance import LEAST_VARIANCE, mean_and_variance
+from a3crepro.mathematics.variance import MIN_VARIANCE, mean_and_variance
 
 TASKS = [name for name in choices("env") if name.startswith("control/") and not name.endswith("_pixels")]
 SOME = ["control/cartpole_swingup", "control/finger_turn_easy", "control/reacher_hard", "control/quadruped_escape"]
@@ -43,7 +43,7 @@ def slow_but(some):
 
 def of_torch(mean, spread, bounded):
     """The same distribution, as torch has it."""
-    variance = 0.01 + 2 * spread.sigmoid() if bounded else torch.nn.functional.softplus(spread) + LEAST_VARIANCE
+    variance = 0.01 + 2 * spread.sigmoid() if bounded else torch.nn.functional.softplus(spread) + MIN_VARIANCE
     return Independent(Normal(mean.tanh() if bounded else mean, variance.expand_as(mean).sqrt()), 1)
 
 
