@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from a3crepro.common.settings import UserError
-from a3crepro.learner.actor_learner import PERSISTENT, Episode, Snapshot
+from a3crepro.learner.actor_learner import MAX_NOT_FINITE, Episode, Snapshot
 from a3crepro.learner.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
@@ -35,7 +35,7 @@ def test_two_identical_rollouts_give_the_same_gradient(bench, algo):
     learner = bench(f"algo={algo}", "env=toy/chain", "threads=1").learner
     for _ in range(2):
         learner._episode_ended, learner.rng = True, np.random.default_rng(0)
-        learner.compute()
+        learner.compute_gradient()
         gradients.append(learner.model.gradient.clone())
         learner.model.clear_gradient()
     assert gradients[0].any()
@@ -82,7 +82,7 @@ def test_actor_learners_share_what_they_must_and_nothing_else(bench):
 
 def test_the_thread_copy_stays_while_others_write(bench):
     case = bench("algo=a3c", "env=toy/catch", "threads=1")
-    case.learner.compute()
+    case.learner.compute_gradient()
     copy = case.learner.model.parameters.clone()
     case.shared.parameters += 1
     assert torch.equal(case.learner.model.parameters, copy)
@@ -125,10 +125,10 @@ def test_sarsa_takes_the_action_of_its_target(bench):
 
     learner.select_action, learner.env.step = spy_select, spy_step
     for _ in range(5):
-        rollout = learner.compute()
+        rollout = learner.compute_gradient()
         # The first step selects its own action, and each selects the next one: the target's.
         assert learner.next_action.action == targets[-1]
-        learner.apply(rollout)
+        learner.apply_gradient(rollout)
     assert taken == targets[:-1] and len(taken) == 5
 
 
@@ -176,7 +176,7 @@ def test_a_time_limit_keeps_the_discount_and_bootstraps_a_terminal_state_does_no
     learner.accumulate = lambda rollout, returns: (
         kept.update(rollout=rollout, returns=returns) or {"logits": np.zeros((2, 2), np.float32)}
     )
-    learner.compute()
+    learner.compute_gradient()
     assert kept["rollout"].discounts == [0.99, 0.0 if terminated else 0.99]
     last = 1.0 if terminated else 1.0 + 0.99 * 10
     assert kept["returns"].tolist() == pytest.approx([1 + 0.99 * last, last])
@@ -196,7 +196,7 @@ def test_a_crossed_multiple_counts_and_counts_once():
     asked = []
     for frames in (3, 3, 3, 3, 3, 21):  # T = 3, 6, 9, 12, 15, 36: never a multiple of 10
         shared.counters[0, FRAMES] += frames
-        asked += [shared.crossed(TARGET, 10), shared.crossed(TARGET, 10)]
+        asked += [shared.crossed_multiple(TARGET, 10), shared.crossed_multiple(TARGET, 10)]
     assert [multiple for multiple in asked if multiple] == [10, 30]
 
 
@@ -241,11 +241,11 @@ def test_a_gradient_that_is_not_finite_is_never_applied_and_ends_the_run_if_it_p
     case = bench("algo=a3c", "env=toy/catch", "threads=1")
     learner, before = case.learner, case.shared.parameters.clone()
     learner.synchronise(learner.shared.moment())
-    for _ in range(PERSISTENT - 1):
+    for _ in range(MAX_NOT_FINITE - 1):
         learner.model.gradient[3] = bad
         learner.update_parameters()
     assert torch.equal(case.shared.parameters, before) and not case.shared.statistics.any()
-    assert learner.counters[NOT_FINITE] == PERSISTENT - 1 and learner.counters[UPDATES] == 0
+    assert learner.counters[NOT_FINITE] == MAX_NOT_FINITE - 1 and learner.counters[UPDATES] == 0
     learner.model.gradient[3] = bad
     with pytest.raises(UserError, match=r"optimizer\.lr=.*rewards"):
         learner.update_parameters()

@@ -23,7 +23,7 @@ from a3crepro.common.settings import UserError
 from a3crepro.config import build, choices
 from a3crepro.environments import control
 from a3crepro.environments._environment import random_action
-from a3crepro.learner.scaling import LIMIT, Scaling, add_observation, width
+from a3crepro.learner.normalisation import LIMIT, Normaliser, add_observation, width
 from a3crepro.learner.shared_state import SharedState
 from a3crepro.mathematics.exploration import sample_gaussian
 from a3crepro.mathematics.losses import gaussian_entropy, gaussian_log_probability
@@ -130,7 +130,7 @@ def test_parameters_stay_finite_where_an_action_is_far_out(bench, far, implement
     before = case.shared.parameters.clone()
     learner.update_parameters()
     assert torch.isfinite(case.shared.parameters).all()
-    assert (case.shared.updates(), case.shared.refused()) == ((1, 0) if far < 1e30 else (0, 1))
+    assert (case.shared.updates(), case.shared.skipped()) == ((1, 0) if far < 1e30 else (0, 1))
     assert torch.equal(before, case.shared.parameters) == (far == 1e30)
 
 
@@ -639,13 +639,13 @@ def test_observations_are_scaled_by_mean_and_deviation():
     before = sums.copy()
     add_observation(np.array([1.0, np.inf, 2.0], np.float32), sums)
     assert np.array_equal(sums, before)  # one that is not finite does not spoil the others
-    scale = Scaling(sums)
+    scale = Normaliser(sums)
     scaled = np.stack([scale(observation) for observation in seen])
     np.testing.assert_allclose(scaled[:, :2].mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(scaled[:, :2].std(0), 1, rtol=1e-3)
     assert np.abs(scaled[:, 2]).max() < 0.1  # a constant stays at its mean
     assert scale(np.array([1e9, -1e9, 7.0], np.float32))[:2].tolist() == [LIMIT, -LIMIT]
-    assert np.array_equal(Scaling(np.zeros(7))(seen[0]), seen[0])
+    assert np.array_equal(Normaliser(np.zeros(7))(seen[0]), seen[0])
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64, np.int64, np.bool_])
@@ -658,7 +658,7 @@ def test_observations_of_every_kind_are_scaled_as_numpy_would(kind):
     values = np.stack(seen).reshape(20, -1).astype(np.float64)
     np.testing.assert_allclose(sums, [20, *values.sum(0), *(values**2).sum(0)], rtol=1e-12)
     expected = (values[-1] - values.mean(0)) / np.sqrt(values.var(0) + 1e-8)
-    found = Scaling(sums)(seen[-1])
+    found = Normaliser(sums)(seen[-1])
     assert found.dtype == np.float32 and found.shape == (3, 4, 5)
     np.testing.assert_allclose(found.reshape(-1), np.clip(expected, -LIMIT, LIMIT), rtol=1e-4, atol=1e-3)
 
@@ -669,31 +669,31 @@ def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
     for _ in range(3):
         a.iterate()
     assert case.shared.sums[:, 0].tolist() == [16.0, 0.0]  # and the state after 15 steps
-    raw = b.normalise.unscaled
+    raw = b.normalise.raw
     b.synchronise(case.shared.moment())
     b.begin_rollout()
-    assert np.array_equal(b.observation, Scaling(case.shared.seen())(raw)) and not np.array_equal(b.observation, raw)
+    assert np.array_equal(b.observation, Normaliser(case.shared.seen())(raw)) and not np.array_equal(b.observation, raw)
 
 
 def test_the_scale_is_renewed_when_a_hundredth_more_was_seen():
     shared = SharedState(torch.zeros(1), target=False, statistics=(1, 1), threads=2, sums=width(1))
-    assert not shared.scale().known
+    assert not shared.normaliser().known
     shared.sums[:] = torch.tensor([[400.0, 800.0, 2000.0], [600.0, 1200.0, 3000.0]])
-    first = shared.scale()
+    first = shared.normaliser()
     assert (first.observations, *first.mean, *first.deviation.round(6)) == (1000, 2, 1)
     shared.sums[1] += torch.tensor([10.0, 1000.0, 100_000.0])
-    assert shared.scale() is first
+    assert shared.normaliser() is first
     other = pickle.loads(pickle.dumps(shared))  # as another process has it
-    assert other.scale() is not first and other.scale().mean == first.mean
+    assert other.normaliser() is not first and other.normaliser().mean == first.mean
     shared.sums[1, 0] += 1
-    second = shared.scale()
-    assert second is not first and np.array_equal(second.mean, Scaling(shared.seen()).mean)
+    second = shared.normaliser()
+    assert second is not first and np.array_equal(second.mean, Normaliser(shared.seen()).mean)
     shared.restore(other.arrays())
-    assert shared.scale().mean == first.mean
-    before = {name: array for name, array in other.arrays().items() if name != "scaled_by"}  # of an older version
+    assert shared.normaliser().mean == first.mean
+    before = {name: array for name, array in other.arrays().items() if name != "normalised_by"}  # of an older version
     old = SharedState(torch.zeros(1), target=False, statistics=(1, 1), threads=2, sums=width(1))
     old.restore(before)
-    assert old.scale().mean == Scaling(other.seen()).mean
+    assert old.normaliser().mean == Normaliser(other.seen()).mean
 
 
 def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):
@@ -705,7 +705,7 @@ def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):
         case.learner.iterate()
     case.learner.begin_at(case.shared.moment())
     case.learner.begin_rollout()
-    seen, raw = case.learner.observation, case.learner.normalise.unscaled
+    seen, raw = case.learner.observation, case.learner.normalise.raw
     still = raw == case.learner.env.reset(seed=3)[0]
     assert raw.dtype == np.uint8 and seen.dtype == np.float32 and seen.shape == (3, 84, 84)
     assert np.median(np.abs(seen)[still]) < 0.01 < np.abs(seen).max() <= LIMIT

@@ -166,7 +166,7 @@ def test_memory_is_forgotten_between_games_and_kept_within_one() -> None:
 
     def value_of_last(*observations: list[float]) -> np.ndarray:
         for observation in observations:
-            outputs, policy.state = policy.model.outputs(np.array([observation], np.float32), policy.state)
+            outputs, policy.state = policy.model.forward(np.array([observation], np.float32), policy.state)
         return outputs["q"]
 
     policy.start_episode()

@@ -31,7 +31,7 @@ from a3crepro.common.processes import CONTEXT
 from a3crepro.config import choices, compose
 from a3crepro.execution import hogwild
 from a3crepro.execution._execution import Origin, States
-from a3crepro.execution._team import Meeting, Team
+from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.synchronous import work
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
@@ -343,13 +343,13 @@ def test_a_schedule_worked_by_hand(monkeypatch):
     copied, order = {}, []
     for thread, learner in enumerate(clock.learners):
 
-        def compute(thread=thread, compute=learner.compute):
+        def compute_gradient(thread=thread, compute=learner.compute_gradient):
             threads.append(thread)
             copied[thread] = shared.updates()
             assert not shared.updates() or np.array_equal(shared.parameters.numpy(), after[-1])
             return compute()
 
-        monkeypatch.setattr(learner, "compute", compute)
+        monkeypatch.setattr(learner, "compute_gradient", compute_gradient)
     monkeypatch.setattr(type(config.execution), "duration", lambda self, steps, rng: costs[threads[-1]])
     after = []
     for _ in range(9):
@@ -369,7 +369,7 @@ def test_a_schedule_worked_by_hand(monkeypatch):
     for number, (_, thread, copy) in enumerate(order):
         now = history[-1].copy()
         again.parameters.numpy()[:] = history[copy]
-        rollout = learners[thread].compute()
+        rollout = learners[thread].compute_gradient()
         learners[thread].global_frames = copy  # one a rollout, for the learning rate
         again.parameters.numpy()[:] = now
         learners[thread].write(rollout)
@@ -583,19 +583,19 @@ def test_a_checkpoint_of_several_processes_is_of_one_moment(monkeypatch):
         "execution=synchronous", "threads=2", "algo=a3c", "algo.t_max=1", "env=toy/catch", "network=mlp", "frames=60"
     )
     shared = initial_state(config)
-    meeting, boxes = Meeting(2, shared), [Letterbox(), Letterbox()]
-    state = Team.state
+    all_reduce, boxes = AllReduce(2, shared), [Letterbox(), Letterbox()]
+    state = WorkerGroup.state
 
-    def slow_state(team):
-        if team.part == 0:
+    def slow_state(group):
+        if group.part == 0:
             time.sleep(0.1)
             shared.request_states()
-        return state(team)
+        return state(group)
 
-    monkeypatch.setattr(Team, "state", slow_state)
+    monkeypatch.setattr(WorkerGroup, "state", slow_state)
     shared.request_states()
     threads = [
-        Thread(target=work, args=(box, config, shared, meeting, part, 0, None)) for part, box in enumerate(boxes)
+        Thread(target=work, args=(box, config, shared, all_reduce, part, 0, None)) for part, box in enumerate(boxes)
     ]
     for thread in threads:
         thread.start()
@@ -610,8 +610,8 @@ def test_a_checkpoint_of_several_processes_is_of_one_moment(monkeypatch):
 def test_actor_learners_that_act_together_know_t_at_the_beginning_of_their_round(monkeypatch):
     config = synchronous("n_step_q", "toy/catch", "mlp", 1)
     shared = initial_state(config)
-    team, seen = Team(config, shared, Meeting(1, shared), 0, 0), []
-    assert len(team.lanes.lanes) == 5
+    group, seen = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0), []
+    assert len(group.lanes.lanes) == 5
     choose = type(config.algo).choose
     monkeypatch.setattr(
         type(config.algo),
@@ -619,7 +619,7 @@ def test_actor_learners_that_act_together_know_t_at_the_beginning_of_their_round
         lambda self, outputs, lane: seen.append(lane.global_frames) or choose(self, outputs, lane),
     )
     for _ in range(3):
-        team.frames = shared.frames()
+        group.frames = shared.frames()
         seen.clear()
-        team.round()
-        assert seen and set(seen) == {team.frames}
+        group.run_round()
+        assert seen and set(seen) == {group.frames}

@@ -13,12 +13,13 @@ from a3crepro.common.rollout import Rollout
 from a3crepro.config import compose
 from a3crepro.environments._environment import random_action
 from a3crepro.execution._execution import Origin
-from a3crepro.execution._team import Meeting, Team
+from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.models.fast.model import FastBatch, FastModel
 from a3crepro.models.make_model import make_model
-from a3crepro.models.model import ModuleBatch, ModuleModel, Sizes
+from a3crepro.models.model import Sizes
+from a3crepro.models.module import ModuleBatch, ModuleModel
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.runs import training
 from a3crepro.runs.training import initial_state
@@ -115,22 +116,22 @@ def test_outputs_gradients_and_updates_are_the_modules(algo, network):
             model.synchronise()
             state, outputs = as_state(start, model), []
             for observation in observations:
-                output, state = model.outputs(observation, state)
+                output, state = model.forward(observation, state)
                 outputs.append(np.concatenate(list(output.values())).copy())
             accumulate(model, Rollout(as_state(start, model), 1, observations[:T], taken), returns, config.algo)
             norm, gradient = model.gradient_norm(), model.full_gradient().copy()
             model.update(config.optimizer, g, 0.05, min(1.0, 0.5 / norm), 1)
             model.clear_gradient()
             results.append(
-                (np.stack(outputs), gradient, np.array([norm]), np.asarray(getattr(model, "place", model).theta), g[0])
+                (np.stack(outputs), gradient, np.array([norm]), np.asarray(getattr(model, "local", model).theta), g[0])
             )
         for fast, module in zip(*results, strict=True):
             close(fast, module)
         bounds = models[0].spec.bounds
         for start_, end in pairwise(bounds):  # each parameter by itself, not only the largest
             close(results[0][1][start_:end], results[1][1][start_:end], 1e-4)
-        models[0].place.theta[:] = models[1].theta.numpy()
-        models[0].place._synchronised = False
+        models[0].local.theta[:] = models[1].theta.numpy()
+        models[0].local._synchronised = False
 
 
 @pytest.mark.parametrize(("algo", "network"), CASES_OF_METHODS)
@@ -155,7 +156,7 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
         for T, observations, start, chosen, theirs in zip(lengths, games, starts, taken, returns, strict=True):
             state = as_state(start, alone)
             for observation in observations[: T + 1]:
-                outputs, state = alone.outputs(observation, state)
+                outputs, state = alone.forward(observation, state)
                 expected.append(np.concatenate([v.copy() for v in outputs.values()]))
             accumulate(alone, Rollout(as_state(start, alone), 1, observations[:T], chosen), theirs, config.algo)
         for batch in batches:
@@ -163,21 +164,21 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
             batch.clear_gradient()
             states, outputs = {lane: as_state(start, batch) for lane, start in enumerate(starts)}, {}
             for t in range(T_MAX + 1):  # a lane that is done waits, and asks with the others again at last
-                asked = {
+                requests = {
                     lane: (games[lane][min(t, T)], states[lane])
                     for lane, T in enumerate(lengths)
                     if t < T or t == T_MAX
                 }
-                for lane, (answer, state) in batch.outputs_of(asked).items():
+                for lane, (answer, state) in batch.forward_batch(requests).items():
                     outputs[lane, min(t, lengths[lane])] = np.concatenate([v.copy() for v in answer.values()])
                     states[lane] = state
             rollouts = [
                 Rollout(as_state(start, batch), 1, observations[:T], chosen)
                 for T, observations, start, chosen in zip(lengths, games, starts, taken, strict=True)
             ]
-            each = zip(batch.rollouts_outputs(rollouts), taken, returns, strict=True)
+            each = zip(batch.batch_rollout_outputs(rollouts), taken, returns, strict=True)
             gradient = output_gradient(batch, config.algo)
-            batch.backward_all([gradient(outputs, np.asarray(chosen), theirs) for outputs, chosen, theirs in each])
+            batch.backward_batch([gradient(outputs, np.asarray(chosen), theirs) for outputs, chosen, theirs in each])
             found.append(np.stack([outputs[key] for key in sorted(outputs)]))
             close(found[-1], np.stack(expected))
             for start, end in pairwise(batches[0].spec.bounds):
@@ -193,10 +194,10 @@ def test_a_background_is_computed_once_a_line():
             picture = picture.copy()
             picture[:, :, ball : ball + 2] = 255
         fast.synchronise()
-        (outputs, _), (expected, _) = (model.outputs(picture, None) for model in (fast, module))
+        (outputs, _), (expected, _) = (model.forward(picture, None) for model in (fast, module))
         for name, values in expected.items():
             close(outputs[name], values)
-        assert fast.place.network.convolutions[0].rows.counts[1] == 20 * distinct
+        assert fast.local.network.convolutions[0].rows.counts[1] == 20 * distinct
 
 
 def run(bench, implementation, algo, env, segments, *overrides):
@@ -271,7 +272,7 @@ def test_the_gradient_of_one_of_several_states_is_the_modules(network, scaled):
     fast = make_model(module.module, space, module.theta.clone(), lambda: 0, Sizes(6, 6), "fast")
     observations = list(game(space, 6, np.random.default_rng(0), scaled))
     for observation in observations:
-        fast.outputs(observation, None)
+        fast.forward(observation, None)
     for number in (3, 0, 5, 4):
         for model in (fast, module):
             model.clear_gradient()
@@ -322,7 +323,7 @@ def test_a_gradient_that_is_not_finite_is_seen(bench, bad):
         learner.accumulate(rollout, np.array([0.0, bad, 0.0], np.float32)[: len(rollout.actions)])
         learner.update_parameters()
         assert torch.equal(case.shared.parameters, before)
-        assert case.shared.refused() == 1 and case.shared.updates() == 0
+        assert case.shared.skipped() == 1 and case.shared.updates() == 0
         learner.synchronise(learner.shared.moment())
         learner.accumulate(learner.roll_out(3), np.zeros(3, np.float32))
         learner.update_parameters()
@@ -352,16 +353,16 @@ def test_a_gradient_is_the_modules_whoever_else_has_asked_since(name):
     module.theta += torch.from_numpy(noise(len(module.theta), 0.1, 0))
     module.synchronise()
     fast = make_model(module.module, space, module.theta.clone(), lambda: 0, Sizes(6, 2), "fast")
-    observations, asked = list(game(space, 7, np.random.default_rng(1))), []
+    observations, requests = list(game(space, 7, np.random.default_rng(1))), []
     states = {who: noise((2, config.network.lstm_cells), 1.0, who) for who in range(3)} if fast.spec.lstm else {}
     for observation, who in zip(observations, (0, 1, 2, 2, 0, 1, 1), strict=True):
-        asked.append(states.get(who))
-        _, states[who] = fast.outputs(observation, states.get(who))
+        requests.append(states.get(who))
+        _, states[who] = fast.forward(observation, states.get(who))
     for numbers in ([6], [5], [5, 6], [3], [2, 3], [1, 5], [0, 4], [2], [4]):
         results = []
         for model in (fast, module):
             model.clear_gradient()
-            start, rollout = as_state(asked[numbers[0]], model), [observations[number] for number in numbers]
+            start, rollout = as_state(requests[numbers[0]], model), [observations[number] for number in numbers]
             returns = np.arange(1.0, len(numbers) + 1, dtype=np.float32)
             outputs = accumulate(model, Rollout(start, 1, rollout, [1] * len(numbers)), returns, config.algo)
             results.append((outputs["q"], model.full_gradient().copy()))
@@ -376,12 +377,12 @@ class TakingTurns:
 
     def __init__(self, config, shared):
         self.learners = [ActorLearner(config, shared, thread, 0, lambda _: None) for thread in range(config.threads)]
-        self.rollouts = deque((learner, learner.compute()) for learner in self.learners)
+        self.rollouts = deque((learner, learner.compute_gradient()) for learner in self.learners)
 
     def advance(self):
         learner, rollout = self.rollouts.popleft()
-        learner.apply(rollout)
-        self.rollouts.append((learner, learner.compute()))
+        learner.apply_gradient(rollout)
+        self.rollouts.append((learner, learner.compute_gradient()))
 
 
 composed = cache(compose)
@@ -397,9 +398,9 @@ def started(config, shared):
             clock = Clock(config.execution, config, shared, Origin())
             return [learner.model for learner in clock.learners], clock.advance
         case "synchronous":
-            team = Team(config, shared, Meeting(1, shared), 0, 0)
-            models = {id(learner.model): learner.model for learner in team.learners}
-            return models.values(), lambda: (team.look(), team.round())
+            group = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0)
+            models = {id(learner.model): learner.model for learner in group.learners}
+            return models.values(), lambda: (group.begin_round(), group.run_round())
 
 
 def gradients(config, implementation, rollouts):
@@ -422,7 +423,7 @@ def gradients(config, implementation, rollouts):
 
     for model in models:
         assert isinstance(model, FastModel if implementation == "fast" else ModuleModel)
-        keep_gradients(model, "backward_all" if hasattr(model, "backward_all") else "backward")
+        keep_gradients(model, "backward_batch" if hasattr(model, "backward_batch") else "backward")
     while len(found) < rollouts:
         go_on()
     return found, shared.parameters.numpy()

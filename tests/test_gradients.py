@@ -81,7 +81,7 @@ def test_a3c(bench, env):
     case, learner = start(bench, "a3c", env)
     for state in segments(learner, 40):
         theta = case.shared.parameters.clone()
-        rollout = learner.compute()
+        rollout = learner.compute_gradient()
         steps, module = learner.env.steps, module_at(learner, theta)
         outputs = []
         for observation, *_ in steps:
@@ -96,7 +96,7 @@ def test_a3c(bench, env):
             loss = loss - pi[action].log() * (R - value.item()) + BETA * (pi * pi.log()).sum()
             loss = loss + 0.25 * (R - value) ** 2
         np.testing.assert_allclose(learner.model.full_gradient(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
-        learner.apply(rollout)
+        learner.apply_gradient(rollout)
 
 
 @pytest.mark.parametrize("env", TASKS)
@@ -104,7 +104,7 @@ def test_n_step_q(bench, env):
     case, learner = start(bench, "n_step_q", env)
     for state in segments(learner, 40):
         theta, target = case.shared.parameters.clone(), module_at(learner, case.shared.target)
-        rollout = learner.compute()
+        rollout = learner.compute_gradient()
         steps, module = learner.env.steps, module_at(learner, theta)
         values = []
         for observation, action, *_ in steps:
@@ -117,7 +117,7 @@ def test_n_step_q(bench, env):
             R = reward + GAMMA * R
             loss = loss + (R - q) ** 2
         np.testing.assert_allclose(learner.model.full_gradient(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
-        learner.apply(rollout)
+        learner.apply_gradient(rollout)
 
 
 @pytest.mark.parametrize("env", TASKS)
@@ -127,7 +127,7 @@ def test_one_step_methods(bench, algo, env):
     expected, updates = 0.0, 0
     for state in segments(learner, 200):
         module, target = (module_at(learner, theta.clone()) for theta in (case.shared.parameters, case.shared.target))
-        step = learner.compute()
+        step = learner.compute_gradient()
         observation, action, reward, following, terminated, _ = learner.env.steps[-1]
         output, _ = forward(module, observation, state)
         q_target = forward(target, following, double(learner.state))[0]["q"].detach()
@@ -136,7 +136,7 @@ def test_one_step_methods(bench, algo, env):
             y += GAMMA * (q_target.max() if algo == "one_step_q" else q_target[learner.next_action.action]).item()
         expected = expected + flat_gradient(module, (y - output["q"][action]) ** 2)
         np.testing.assert_allclose(learner.model.full_gradient(), expected, rtol=2e-4, atol=2e-6)
-        learner.apply(step)
+        learner.apply_gradient(step)
         if learner.counters[UPDATES] > updates:
             expected, updates = 0.0, int(learner.counters[UPDATES])
             assert learner.own_steps % 5 == 0 or learner._episode_ended

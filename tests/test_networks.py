@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from a3crepro.algorithms._algorithm import Actor, Outputs, ValueBased
 from a3crepro.common.rollout import Action, Rollout
 from a3crepro.config import compose
-from a3crepro.models.model import ModuleModel
+from a3crepro.models.module import ModuleModel
 from a3crepro.networks._network import flatten, parameter_count, seeded, view_as_parameters
 
 ATARI = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
@@ -343,7 +343,7 @@ class SumOfFirst(ValueBased):
 def test_a_plain_module_without_state_acts_and_learns() -> None:
     weights = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     model = ModuleModel(Stateless(), weights, copy=False)
-    outputs, state = model.outputs(np.array([1.0, 10.0], np.float32), model.initial_state())
+    outputs, state = model.forward(np.array([1.0, 10.0], np.float32), model.initial_state())
     assert (outputs["q"].tolist(), state) == ([21.0, 43.0, 65.0], None)
     assert isinstance(outputs["q"], np.ndarray)
     rollout = [np.array([1.0, 0.0], np.float32), np.array([1.0, 1.0], np.float32)]
@@ -354,7 +354,7 @@ def test_a_plain_module_without_state_acts_and_learns() -> None:
         assert given["q"][:, 0].tolist() == [1.0, 3.0]
         assert model.full_gradient().tolist() == [times * 2.0, times * 1.0, 0.0, 0.0, 0.0, 0.0]
     weights.fill_(0.0)
-    assert model.outputs(np.ones(2, np.float32), None)[0]["q"].tolist() == [0.0, 0.0, 0.0]
+    assert model.forward(np.ones(2, np.float32), None)[0]["q"].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_plain_module_with_a_state_of_its_own_carries_it() -> None:
@@ -362,5 +362,5 @@ def test_a_plain_module_with_a_state_of_its_own_carries_it() -> None:
     model = ModuleModel(Averaging(), theta, copy=False)
     state = model.initial_state()
     for seen in (1.0, 3.0, 6.0):
-        outputs, state = model.outputs(np.array([seen - state[0], 0.0], np.float32), state)
+        outputs, state = model.forward(np.array([seen - state[0], 0.0], np.float32), state)
         assert outputs["q"].tolist() == [seen, 0.0, seen + 0.5]

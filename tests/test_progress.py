@@ -48,7 +48,7 @@ class Watched:
         for _ in range(8 * seconds):
             self.now += 0.125
             self.shared.counters[0, FRAMES] += frames_per_second // 8
-            self.shared.monitors[0] = entropy if self.shared.frames() else 0.0
+            self.shared.metrics[0] = entropy if self.shared.frames() else 0.0
             self.shown.update()
 
 

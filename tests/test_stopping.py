@@ -30,7 +30,7 @@ from helpers import (
 from a3crepro import compose, train
 from a3crepro.common.processes import ProcessDied
 from a3crepro.common.signals import SIGNALS
-from a3crepro.execution._post import grace_of
+from a3crepro.execution._messages import stop_timeout
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.training import Stopped, stop_signals
 
@@ -208,7 +208,7 @@ def has_rows(directory: Path, count: int):
 
 
 def test_whole_episodes_have_longer_to_come_to_an_end():
-    assert grace_of(compose("env=breakout")) < LIMIT / 1.5 < grace_of(compose("env=control/dog_run")) == 15
+    assert stop_timeout(compose("env=breakout")) < LIMIT / 1.5 < stop_timeout(compose("env=control/dog_run")) == 15
 
 
 def test_a_worker_that_hangs_does_not_keep_ctrl_c_from_ending_the_run(tmp_path):

@@ -54,7 +54,7 @@ class A3C(Algorithm):
         if isinstance(actions, gym.spaces.Discrete):
             return {"logits": int(actions.n), "value": 1}
         n = int(np.prod(actions.shape))
-        return {"mean": n, "spread": 1 if self.gaussian.covariance == "spherical" else n, "value": 1}
+        return {"mean": n, "raw_variance": 1 if self.gaussian.covariance == "spherical" else n, "value": 1}
 
     def policy(self, heads: Iterable[str]) -> Policy:
         """π as a network with such heads has it."""

@@ -25,7 +25,7 @@ MODULES = (
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",
     "a3crepro.mathematics.variance",
-    "a3crepro.learner.scaling",
+    "a3crepro.learner.normalisation",
 )
 """The modules with kernels, beside those of the optimizers."""
 

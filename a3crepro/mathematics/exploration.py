@@ -53,18 +53,18 @@ def _draw(logits, uniform):  # type: ignore[no-untyped-def]
     return len(weights) - 1
 
 
-def sample_gaussian(mean: np.ndarray, spread: np.ndarray, bounded: bool, rng: np.random.Generator) -> np.ndarray:
+def sample_gaussian(mean: np.ndarray, raw_variance: np.ndarray, bounded: bool, rng: np.random.Generator) -> np.ndarray:
     """An action drawn from the normal distribution that these outputs stand for (`variance.py`), float32 [n]."""
-    action: np.ndarray = action_at(mean, spread, rng.standard_normal(len(mean)), bounded)
+    action: np.ndarray = action_at(mean, raw_variance, rng.standard_normal(len(mean)), bounded)
     return action
 
 
 @kernel("float32[::1](float32[::1], float32[::1], float64[::1], boolean)", fastmath=False)
-def action_at(mean, spread, deviations, bounded):  # type: ignore[no-untyped-def]
+def action_at(mean, raw_variance, deviations, bounded):  # type: ignore[no-untyped-def]
     """The action so many standard deviations away from the mean, float32 [n]."""
     action = np.empty(len(mean), np.float32)
     for i in range(len(mean)):
-        sigma = np.sqrt(variance_of(np.float64(spread[i % len(spread)]), bounded))
+        sigma = np.sqrt(variance_of(np.float64(raw_variance[i % len(raw_variance)]), bounded))
         action[i] = mean_of(np.float64(mean[i]), bounded) + sigma * deviations[i]
     return action
 

@@ -53,7 +53,7 @@ def mean_entropy(logits):
 
 def gaussian_policy_gradient(
     mean: np.ndarray,
-    spread: np.ndarray,
+    raw_variance: np.ndarray,
     a_tm1: np.ndarray,
     advantage: np.ndarray,
     entropy_cost: float,
@@ -64,7 +64,7 @@ def gaussian_policy_gradient(
     With z = (a − μ) / σ: ∂/∂μ_i = −advantage z_i / σ_i, and ∂/∂σ²_i = (advantage (1 − z_i²) − c / n) / (2 σ²_i); what
     components with one variance have in common is summed. `variance.py` says what μ and σ² are of the heads.
     """
-    d_mean, d_spread = _gaussian_gradient(mean, spread, a_tm1, advantage, np.float32(entropy_cost), bounded)
+    d_mean, d_spread = _gaussian_gradient(mean, raw_variance, a_tm1, advantage, np.float32(entropy_cost), bounded)
     return d_mean, d_spread
 
 
@@ -72,12 +72,12 @@ def gaussian_policy_gradient(
     "Tuple((float32[:,::1], float32[:,::1]))(float32[:,:], float32[:,:], float32[:,::1], float32[:], float32, boolean)",
     fastmath=False,
 )
-def _gaussian_gradient(mean, spread, a_tm1, advantage, entropy_cost, bounded):
-    d_mean, d_spread = np.empty(mean.shape, np.float32), np.zeros(spread.shape, np.float32)
-    n, variances = mean.shape[1], spread.shape[1]
+def _gaussian_gradient(mean, raw_variance, a_tm1, advantage, entropy_cost, bounded):
+    d_mean, d_spread = np.empty(mean.shape, np.float32), np.zeros(raw_variance.shape, np.float32)
+    n, variances = mean.shape[1], raw_variance.shape[1]
     for t in range(len(mean)):
         for j in range(variances):
-            x = np.float64(spread[t, j])
+            x = np.float64(raw_variance[t, j])
             variance, total = variance_of(x, bounded), -np.float64(entropy_cost) / variances
             for i in range(n) if variances == 1 else range(j, j + 1):
                 center = mean_of(np.float64(mean[t, i]), bounded)
@@ -89,10 +89,10 @@ def _gaussian_gradient(mean, spread, a_tm1, advantage, entropy_cost, bounded):
 
 
 @kernel("float32(float32[:,:], boolean)", fastmath=False)
-def gaussian_mean_entropy(spread, bounded):
+def gaussian_mean_entropy(raw_variance, bounded):
     """Mean of ½ (log 2πσ² + 1) over a rollout's states and components, in nats."""
     total = 0.0
-    for t in range(len(spread)):
-        for x in spread[t]:
+    for t in range(len(raw_variance)):
+        for x in raw_variance[t]:
             total += 0.5 * (np.log(2 * np.pi * variance_of(np.float64(x), bounded)) + 1)
-    return np.float32(total / spread.size)
+    return np.float32(total / raw_variance.size)

@@ -23,11 +23,11 @@ LOW, RANGE = 0.01, 2.0
 """The bounded variance is LOW + RANGE / (1 + e^-x)."""
 
 
-def moments(mean: Tensor, spread: Tensor, bounded: bool) -> tuple[Tensor, Tensor]:
+def mean_and_variance(mean: Tensor, raw_variance: Tensor, bounded: bool) -> tuple[Tensor, Tensor]:
     """μ and σ² of the outputs of these two heads."""
     if bounded:
-        return mean.tanh(), LOW + RANGE * torch.sigmoid(spread)
-    return mean, softplus(spread) + LEAST_VARIANCE
+        return mean.tanh(), LOW + RANGE * torch.sigmoid(raw_variance)
+    return mean, softplus(raw_variance) + LEAST_VARIANCE
 
 
 @kernel("float64(float64)", fastmath=False)

@@ -15,7 +15,7 @@ import torch
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config
 from a3crepro.environments._environment import Action, ActionSpace, random_action
-from a3crepro.learner.scaling import Scaling
+from a3crepro.learner.normalisation import Normaliser
 from a3crepro.learner.shared_state import Learnt
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes
@@ -74,14 +74,14 @@ class NetworkPolicy:
         if theta.numel() != parameter_count(module):
             raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
         self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
-        self.algo, self.scale, self.statistics = config.algo, Scaling(learnt.sums), statistics
+        self.algo, self.normaliser, self.statistics = config.algo, Normaliser(learnt.sums), statistics
         self.state = self.model.initial_state()
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
         self.state = self.model.initial_state()
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
-        outputs, self.state = self.model.outputs(self.scale(observation), self.state)
+        outputs, self.state = self.model.forward(self.normaliser(observation), self.state)
         action = self.algo.act_in_evaluation(outputs, rng)
         if self.statistics is not None:
             batch = {name: output[None] for name, output in outputs.items()}

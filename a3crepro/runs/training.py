@@ -22,8 +22,8 @@ from a3crepro.common.signals import SIGNALS, handle, handle_as_before
 from a3crepro.config import Config, build, hydra_job, run_name
 from a3crepro.execution._execution import Execution, Origin, States
 from a3crepro.learner.actor_learner import share_above_epsilon
+from a3crepro.learner.normalisation import width
 from a3crepro.learner.reports import Copy, Episode, Snapshot
-from a3crepro.learner.scaling import width
 from a3crepro.learner.shared_state import SNAPSHOT, Learnt, SharedState
 from a3crepro.models.fast.model import is_known
 from a3crepro.networks._network import flatten, parameter_count, seeded
@@ -146,7 +146,7 @@ class Training:
         self.pending = dict(checkpoint.pending)
         if checkpoint.tree is None:  # of a run that failed, whose reports in transit are lost
             last = max([self.run_directory.evaluations.last_frames(), *self.pending])
-            self.shared.marks[SNAPSHOT] = last // (self.config.evaluation.every or 1)
+            self.shared.last_triggers[SNAPSHOT] = last // (self.config.evaluation.every or 1)
 
     def run(self, stop_on: Sequence[signal.Signals] = SIGNALS) -> dict[str, Any]:
         """Trains, evaluates, and writes the summary."""

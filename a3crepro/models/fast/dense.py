@@ -141,15 +141,15 @@ class Part:
     Args:
       spec: what it looks like.
       parameters: its own, as arrays in the order of `PartSpec.shapes`.
-      slots: states whose activations are kept.
+      entries: states whose activations are kept.
       lanes: actor-learners that act together.
     """
 
-    def __init__(self, spec: PartSpec, parameters: list[np.ndarray], slots: int, lanes: int) -> None:
+    def __init__(self, spec: PartSpec, parameters: list[np.ndarray], entries: int, lanes: int) -> None:
         self.spec, self.parameters = spec, parameters
-        self.hidden = [zeros(slots, lanes, units) for units in spec.units[1:]]
+        self.hidden = [zeros(entries, lanes, units) for units in spec.units[1:]]
         if spec.lstm:
-            self.cells, self.bias = Cells(spec.lstm, slots, lanes), zeros(2, 4 * spec.lstm)
+            self.cells, self.bias = Cells(spec.lstm, entries, lanes), zeros(2, 4 * spec.lstm)
         width = sum(width for _, width in spec.heads)
         self.head_weight, self.head_bias = zeros(width, spec.lstm or spec.units[-1]), zeros(width)
 
@@ -165,47 +165,47 @@ class Part:
             yield number, slice(column, column + width)
             number, column = number + 2, column + width
 
-    def renew(self) -> None:
+    def refresh(self) -> None:
         """Brings what the kernels take side by side up to date with the parameters."""
         for number, columns in self.heads():
             self.head_weight[columns], self.head_bias[columns] = self.parameters[number : number + 2]
         if self.spec.lstm:
             self.bias[:] = self.parameters[self.first_cell + 2 : self.first_cell + 4]
 
-    def forward(self, slot: int, units: np.ndarray, outputs: np.ndarray) -> None:
-        """From observations [lanes, n] to the outputs [lanes, width] of the slot."""
+    def forward(self, entry: int, units: np.ndarray, outputs: np.ndarray) -> None:
+        """From observations [lanes, n] to the outputs [lanes, width] of the entry."""
         for layer, rows in enumerate(self.hidden):
             weight, bias = self.parameters[2 * layer : 2 * layer + 2]
-            k.rectified_linear(weight, units, bias, rows[slot])
-            units = rows[slot]
+            k.rectified_linear(weight, units, bias, rows[entry])
+            units = rows[entry]
         if self.spec.lstm:
             weight_x, weight_h = self.parameters[self.first_cell : self.first_cell + 2]
-            units = self.cells.forward(slot, units, weight_x, weight_h, self.bias)
+            units = self.cells.forward(entry, units, weight_x, weight_h, self.bias)
         k.linear(self.head_weight, units, self.head_bias, outputs)
 
-    def backward(self, d_outputs: np.ndarray, inputs: np.ndarray, slots: slice, gradient: list[np.ndarray]) -> None:
+    def backward(self, d_outputs: np.ndarray, inputs: np.ndarray, entries: slice, gradient: list[np.ndarray]) -> None:
         """Adds the gradients of the parameters for those of the outputs, [T, lanes, width]; inputs [T, lanes, n]."""
-        last = self.hidden[-1][slots]
-        units = self.cells.h_next[slots] if self.spec.lstm else last
+        last = self.hidden[-1][entries]
+        units = self.cells.h_next[entries] if self.spec.lstm else last
         delta = np.ascontiguousarray(flat(d_outputs))
         for number, columns in self.heads():
             _add_linear(gradient, number, delta[:, columns], flat(units))
         delta = np.dot(delta, self.head_weight)
         if self.spec.lstm:
-            delta = self._backward_in_time(delta.reshape(units.shape), slots, gradient)
-        below = [inputs, *(rows[slots] for rows in self.hidden[:-1])]
+            delta = self._backward_in_time(delta.reshape(units.shape), entries, gradient)
+        below = [inputs, *(rows[entries] for rows in self.hidden[:-1])]
         for layer in reversed(range(len(self.hidden))):
-            k.rectify_gradient(delta, flat(self.hidden[layer][slots]))
+            k.rectify_gradient(delta, flat(self.hidden[layer][entries]))
             _add_linear(gradient, 2 * layer, delta, flat(below[layer]))
             if layer:
                 delta = np.dot(delta, self.parameters[2 * layer])
 
-    def _backward_in_time(self, d_h: np.ndarray, slots: slice, gradient: list[np.ndarray]) -> np.ndarray:
+    def _backward_in_time(self, d_h: np.ndarray, entries: slice, gradient: list[np.ndarray]) -> np.ndarray:
         n = self.first_cell
         weight_x, weight_h = self.parameters[n : n + 2]
-        delta = self.cells.backward(slots, d_h, weight_h)
-        gradient[n] += np.dot(delta.T, flat(self.hidden[-1][slots]))
-        gradient[n + 1] += np.dot(delta.T, flat(self.cells.h[slots]))
+        delta = self.cells.backward(entries, d_h, weight_h)
+        gradient[n] += np.dot(delta.T, flat(self.hidden[-1][entries]))
+        gradient[n + 1] += np.dot(delta.T, flat(self.cells.h[entries]))
         for bias in gradient[n + 2 : n + 4]:
             bias += delta.sum(0)
         d_units: np.ndarray = np.dot(delta, weight_x)
@@ -223,17 +223,17 @@ class DenseNetwork:
 
     Args:
       spec: what it looks like.
-      slots: states whose activations are kept.
+      entries: states whose activations are kept.
       lanes: actor-learners that act together.
     """
 
-    def __init__(self, spec: DenseSpec, slots: int, lanes: int = 1) -> None:
+    def __init__(self, spec: DenseSpec, entries: int, lanes: int = 1) -> None:
         self.spec, self.lanes = spec, lanes
         self.local = zeros(spec.bounds[-1])
-        self.inputs = zeros(slots, lanes, spec.parts[0].units[0])
-        self.outputs = zeros(slots, lanes, sum(width for _, width in spec.heads))
+        self.inputs = zeros(entries, lanes, spec.parts[0].units[0])
+        self.outputs = zeros(entries, lanes, sum(width for _, width in spec.heads))
         self.parts = [
-            Part(part, arrays, slots, lanes)
+            Part(part, arrays, entries, lanes)
             for part, arrays in zip(spec.parts, self._by_parts(self.local), strict=True)
         ]
         edges = list(accumulate((len(part.head_bias) for part in self.parts), initial=0))
@@ -254,41 +254,41 @@ class DenseNetwork:
         """θ' ← θ."""
         self.local[:] = theta
         for part in self.parts:
-            part.renew()
+            part.refresh()
 
-    def set_state(self, slot: int, lane: int, state: np.ndarray) -> None:
-        """The recurrent state [2, cells] before a slot."""
+    def set_state(self, entry: int, lane: int, state: np.ndarray) -> None:
+        """The recurrent state [2, cells] before a entry."""
         for part, (h, c) in zip(self.parts, self._states(state), strict=True):
-            part.cells.h[slot, lane], part.cells.c[slot, lane] = h, c
+            part.cells.h[entry, lane], part.cells.c[entry, lane] = h, c
 
     def _states(self, state: np.ndarray) -> Iterator[np.ndarray]:
         edges = accumulate((part.spec.lstm for part in self.parts), initial=0)
         return (state[:, a:b] for a, b in pairwise(edges))
 
-    def state_after(self, slot: int, lane: int) -> np.ndarray:
-        """The recurrent state [2, cells] after a slot."""
+    def state_after(self, entry: int, lane: int) -> np.ndarray:
+        """The recurrent state [2, cells] after a entry."""
         state = np.empty((2, self.spec.lstm), np.float32)
         for part, (h, c) in zip(self.parts, self._states(state), strict=True):
-            h[:], c[:] = part.cells.h_next[slot, lane], part.cells.c_next[slot, lane]
+            h[:], c[:] = part.cells.h_next[entry, lane], part.cells.c_next[entry, lane]
         return state
 
-    def forward(self, slot: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
+    def forward(self, entry: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
         """Outputs [lanes, width] for each lane's observation; of a lane with None they mean nothing."""
         for lane, observation in enumerate(observations):
             if observation is not None:
-                self.inputs[slot, lane] = observation.reshape(-1)
-        outputs: np.ndarray = self.outputs[slot]
+                self.inputs[entry, lane] = observation.reshape(-1)
+        outputs: np.ndarray = self.outputs[entry]
         for part, columns, answer in zip(self.parts, self.columns, self.answers, strict=True):
-            part.forward(slot, self.inputs[slot], answer)
+            part.forward(entry, self.inputs[entry], answer)
             outputs[:, columns] = answer
         return outputs
 
-    def backward(self, d_outputs: np.ndarray, gradient: DenseGradient, slot: int = 0) -> None:
-        """Adds the gradient for ∂loss/∂outputs [T, lanes, width] of the T slots from this one on."""
-        slots = slice(slot, slot + len(d_outputs))
+    def backward(self, d_outputs: np.ndarray, gradient: DenseGradient, entry: int = 0) -> None:
+        """Adds the gradient for ∂loss/∂outputs [T, lanes, width] of the T entries from this one on."""
+        entries = slice(entry, entry + len(d_outputs))
         arrays = self._by_parts(gradient.vector)
         for part, columns, theirs in zip(self.parts, self.columns, arrays, strict=True):
-            part.backward(d_outputs[:, :, columns], self.inputs[slots], slots, theirs)
+            part.backward(d_outputs[:, :, columns], self.inputs[entries], entries, theirs)
 
     def update(
         self,

@@ -5,8 +5,8 @@ keeps one row for each *distinct* patch of its input, and the hidden layer adds 
 change. The weights of large layers have gradients of rank T: they stay in their two factors, their norm comes from Gram
 matrices, and clipping, RMSProp and the copy of θ to θ' are one pass in which no gradient is written.
 
-Notation: a *slot* holds the activations of one state, a *row* those of one distinct patch. Arrays end in channels.
-Where several actor-learners act together at the same θ', each has a *lane*, and a slot holds one state of each.
+Notation: a *entry* holds the activations of one state, a *row* those of one distinct patch. Arrays end in channels.
+Where several actor-learners act together at the same θ', each has a *lane*, and a entry holds one state of each.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ def flat(array: np.ndarray) -> np.ndarray:
 
 
 class Rows:
-    """Rows of one layer over the slots: which row each position has in each slot, and what is in it."""
+    """Rows of one layer over the entries: which row each position has in each entry, and what is in it."""
 
-    def __init__(self, side: int, channels: int, slots: int, lanes: int) -> None:
+    def __init__(self, side: int, channels: int, entries: int, lanes: int) -> None:
         self.lanes = lanes
-        self.index = np.zeros((slots, lanes * side * side), np.int32)
-        self.counts = np.zeros(slots + 1, np.int32)
+        self.index = np.zeros((entries, lanes * side * side), np.int32)
+        self.counts = np.zeros(entries + 1, np.int32)
         self.changed = np.zeros((lanes * side, side), np.uint8)
-        self.values = zeros(slots * lanes * side * side, channels)
+        self.values = zeros(entries * lanes * side * side, channels)
 
-    def used(self, slots: slice) -> slice:
-        """From the oldest row that one of these slots has to their latest; some in between may be others' alone."""
-        return slice(int(self.index[slots].min()), int(self.counts[slots.stop]))
+    def used(self, entries: slice) -> slice:
+        """From the oldest row that one of these entries has to their latest; some in between may be others' alone."""
+        return slice(int(self.index[entries].min()), int(self.counts[entries.stop]))
 
 
 class Convolution:
@@ -60,10 +60,10 @@ class Convolution:
 
     def __init__(self, below: Rows, shape: tuple[int, ...], stride: int, block: int) -> None:
         out, channels = shape[:2]
-        size, slots = shape[2] // block, len(below.index)
+        size, entries = shape[2] // block, len(below.index)
         self.below, self.size, self.stride = below, size, stride // block
         side = (below.changed.shape[1] - size) // self.stride + 1
-        self.rows = Rows(side, out, slots, below.lanes)
+        self.rows = Rows(side, out, entries, below.lanes)
         rows, width = len(self.rows.values), prod(shape[1:])
         self.weight, self.bias = zeros(width, out), zeros(out)
         # order[i]: where PyTorch keeps number i of ours, [y, x, in, y in block, x in block, out]
@@ -78,18 +78,18 @@ class Convolution:
         k.take(weight, self.order, self.weight.reshape(-1))
         self.bias[...] = bias
 
-    def forward(self, slot: int) -> None:
-        """The rows of a slot that are new."""
+    def forward(self, entry: int) -> None:
+        """The rows of a entry that are new."""
         below, rows = self.below, self.rows
-        k.convolve(slot, below.changed, below.index, below.values, self.size, self.stride, self.weight, self.bias,
+        k.convolve(entry, below.changed, below.index, below.values, self.size, self.stride, self.weight, self.bias,
                    rows.index, rows.counts, rows.changed, self.source, self.patches, rows.values)  # fmt: skip
 
-    def backward(self, slots: slice, d_below: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
-        """From `d_rows` of these slots, added to d_below and to the gradients in PyTorch's layout.
+    def backward(self, entries: slice, d_below: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
+        """From `d_rows` of these entries, added to d_below and to the gradients in PyTorch's layout.
 
-        What is added to d_below outside of these slots' rows means nothing.
+        What is added to d_below outside of these entries' rows means nothing.
         """
-        rows = self.rows.used(slots)
+        rows = self.rows.used(entries)
         d_rows = self.d_rows[rows]
         k.rectify_gradient(d_rows, self.rows.values[rows])
         k.convolve_backward(d_rows, self.patches[rows], self.source[rows], self.weight, self.d_patches[rows],
@@ -98,28 +98,28 @@ class Convolution:
 
 
 class Cells:
-    """LSTM cells over the slots: gates, and the state before and after each.
+    """LSTM cells over the entries: gates, and the state before and after each.
 
-    The two are kept apart, for a slot and the next one may belong to different actor-learners.
+    The two are kept apart, for a entry and the next one may belong to different actor-learners.
     """
 
-    def __init__(self, units: int, slots: int, lanes: int) -> None:
-        self.h, self.c, self.h_next, self.c_next = (zeros(slots, lanes, units) for _ in range(4))
-        self.gates = zeros(slots, lanes, 4, units)
+    def __init__(self, units: int, entries: int, lanes: int) -> None:
+        self.h, self.c, self.h_next, self.c_next = (zeros(entries, lanes, units) for _ in range(4))
+        self.gates = zeros(entries, lanes, 4, units)
 
     def forward(
-        self, slot: int, units: np.ndarray, weight_x: np.ndarray, weight_h: np.ndarray, bias: np.ndarray
+        self, entry: int, units: np.ndarray, weight_x: np.ndarray, weight_h: np.ndarray, bias: np.ndarray
     ) -> np.ndarray:
         """From the units below [lanes, n] to the activations of the cells."""
-        h_next: np.ndarray = self.h_next[slot]
-        k.lstm_step(weight_x, units, weight_h, bias, self.gates[slot], self.h[slot], self.c[slot],
-                    h_next, self.c_next[slot])  # fmt: skip
+        h_next: np.ndarray = self.h_next[entry]
+        k.lstm_step(weight_x, units, weight_h, bias, self.gates[entry], self.h[entry], self.c[entry],
+                    h_next, self.c_next[entry])  # fmt: skip
         return h_next
 
-    def backward(self, slots: slice, d_h: np.ndarray, weight_h: np.ndarray) -> np.ndarray:
-        """The gradient of the gates' sums [T * lanes, 4 * units] of these slots, one after another in time."""
+    def backward(self, entries: slice, d_h: np.ndarray, weight_h: np.ndarray) -> np.ndarray:
+        """The gradient of the gates' sums [T * lanes, 4 * units] of these entries, one after another in time."""
         d_gates = zeros(*d_h.shape[:2], 4, d_h.shape[2])
-        k.lstm_backward(weight_h, self.gates[slots], self.c[slots], self.c_next[slots], d_h, d_gates)
+        k.lstm_backward(weight_h, self.gates[entries], self.c[entries], self.c_next[entries], d_h, d_gates)
         return d_gates.reshape(-1, 4 * d_h.shape[2])
 
 
@@ -209,33 +209,33 @@ class FastNetwork:
 
     Args:
       spec: what it looks like.
-      slots: states whose activations are kept; slot 0 is computed as a whole, the later ones from what moved.
+      entries: states whose activations are kept; entry 0 is computed as a whole, the later ones from what moved.
       lanes: actor-learners that act together.
     """
 
-    def __init__(self, spec: Spec, slots: int, lanes: int = 1) -> None:
+    def __init__(self, spec: Spec, entries: int, lanes: int = 1) -> None:
         self.spec, self.lanes = spec, lanes
         self.local = zeros(spec.bounds[-1])
-        self._build_convolutions(slots)
+        self._build_convolutions(entries)
         self.hidden_number = spec.hidden_number
         rows = self.convolutions[-1].rows
         positions, channels, hidden = rows.index.shape[1] // lanes, rows.values.shape[1], spec.hidden
         self.blocks = zeros(positions, hidden, channels)
         # The parts of θ' that `local` holds; the hidden layer's weight is in `blocks`.
         self.kept = spec.between([self.hidden_number])
-        self.sums, self.features = zeros(slots, lanes, hidden), zeros(slots, lanes, hidden)
+        self.sums, self.features = zeros(entries, lanes, hidden), zeros(entries, lanes, hidden)
         units = spec.lstm or hidden
         width = sum(width for _, width in spec.heads)
-        self.outputs = zeros(slots, lanes, width)
+        self.outputs = zeros(entries, lanes, width)
         self.head_weight, self.head_bias = zeros(width, units), zeros(width)
         if spec.lstm:
-            self.cells = Cells(units, slots, lanes)
+            self.cells = Cells(units, entries, lanes)
 
-    def _build_convolutions(self, slots: int) -> None:
+    def _build_convolutions(self, entries: int) -> None:
         spec = self.spec
         channels, height, _ = spec.observation
         block = self.block = spec.convolutions[0][2]
-        below = self.pixels = Rows(height // block, channels * block * block, slots, self.lanes)
+        below = self.pixels = Rows(height // block, channels * block * block, entries, self.lanes)
         self.previous = [np.zeros(spec.observation, np.uint8) for _ in range(self.lanes)]
         self.latest = np.arange(below.index.shape[1], dtype=np.int32)
         self.convolutions: list[Convolution] = []
@@ -279,78 +279,78 @@ class FastNetwork:
 
     # ---- Forward -----------------------------------------------------------------------------------------------------
 
-    def set_state(self, slot: int, lane: int, state: np.ndarray) -> None:
-        """The recurrent state [2, cells] before a slot."""
-        self.cells.h[slot, lane], self.cells.c[slot, lane] = state
+    def set_state(self, entry: int, lane: int, state: np.ndarray) -> None:
+        """The recurrent state [2, cells] before a entry."""
+        self.cells.h[entry, lane], self.cells.c[entry, lane] = state
 
-    def state_after(self, slot: int, lane: int) -> np.ndarray:
-        """The recurrent state [2, cells] after a slot."""
-        return np.stack((self.cells.h_next[slot, lane], self.cells.c_next[slot, lane]))
+    def state_after(self, entry: int, lane: int) -> np.ndarray:
+        """The recurrent state [2, cells] after a entry."""
+        return np.stack((self.cells.h_next[entry, lane], self.cells.c_next[entry, lane]))
 
-    def forward(self, slot: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
+    def forward(self, entry: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
         """Outputs [lanes, width] for each lane's observation [channels, height, width]: uint8, or float32 as it is.
 
-        The slots before it belong to earlier ones. None: a lane that is not asked; its outputs mean nothing.
+        The entries before it belong to earlier ones. None: a lane that is not asked; its outputs mean nothing.
         """
         pixels, last = self.pixels, self.convolutions[-1].rows
-        pixels.counts[slot + 1] = pixels.counts[slot]
+        pixels.counts[entry + 1] = pixels.counts[entry]
         for lane, observation in enumerate(observations):
             previous = self.previous[lane]
             now = previous if observation is None else observation
             if now.dtype != previous.dtype:
                 previous = self.previous[lane] = now + 1  # different everywhere
             scale = self.spec.scale if now.dtype == np.uint8 else 1.0
-            k.observe(slot, lane, now, previous, self.block, scale, pixels.index, self.latest,
+            k.observe(entry, lane, now, previous, self.block, scale, pixels.index, self.latest,
                       pixels.counts, pixels.changed, pixels.values)  # fmt: skip
         for layer in self.convolutions:
-            layer.forward(slot)
-        k.dense(slot, last.changed, last.index, last.values, self.blocks, self.bias, self.sums, self.features)
-        units = self.features[slot]
+            layer.forward(entry)
+        k.dense(entry, last.changed, last.index, last.values, self.blocks, self.bias, self.sums, self.features)
+        units = self.features[entry]
         if self.spec.lstm:
-            units = self.cells.forward(slot, units, self.weight_x, self.weight_h, self.lstm_bias)
-        outputs: np.ndarray = self.outputs[slot]
+            units = self.cells.forward(entry, units, self.weight_x, self.weight_h, self.lstm_bias)
+        outputs: np.ndarray = self.outputs[entry]
         k.linear(self.head_weight, units, self.head_bias, outputs)
         return outputs
 
     # ---- Backward ----------------------------------------------------------------------------------------------------
 
-    def backward(self, d_outputs: np.ndarray, gradient: Gradient, slot: int = 0) -> None:
-        """Adds the gradient for ∂loss/∂outputs [T, lanes, width] of the T slots from this one on."""
+    def backward(self, d_outputs: np.ndarray, gradient: Gradient, entry: int = 0) -> None:
+        """Adds the gradient for ∂loss/∂outputs [T, lanes, width] of the T entries from this one on."""
         T, n = len(d_outputs), self.hidden_number
-        now, slots = slice(gradient.steps, gradient.steps + T * self.lanes), slice(slot, slot + T)
+        now, entries = slice(gradient.steps, gradient.steps + T * self.lanes), slice(entry, entry + T)
         gradient.steps = now.stop
         hidden = gradient.factors[0]
         delta = hidden.delta[now]
-        delta[...] = self._heads_backward(d_outputs, gradient, now, slots)
-        k.rectify_gradient(delta, flat(self.features[slots]))
+        delta[...] = self._heads_backward(d_outputs, gradient, now, entries)
+        k.rectify_gradient(delta, flat(self.features[entries]))
         gradient.part(n + 1)[...] += delta.sum(0)
         last = self.convolutions[-1]
-        index = last.rows.index[slots]
+        index = last.rows.index[entries]
         k.gather_states(index, last.rows.values, hidden.inputs[now])
         for layer in self.convolutions:
-            layer.d_rows[layer.rows.used(slots)] = 0
+            layer.d_rows[layer.rows.used(entries)] = 0
         k.dense_backward(index, delta, self.blocks, last.d_rows)
         for i in reversed(range(len(self.convolutions))):
             d_below = self.convolutions[i - 1].d_rows if i else zeros(0, 0)
-            self.convolutions[i].backward(slots, d_below, gradient.part(2 * i), gradient.part(2 * i + 1))
+            self.convolutions[i].backward(entries, d_below, gradient.part(2 * i), gradient.part(2 * i + 1))
 
-    def _heads_backward(self, d_outputs: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
+    def _heads_backward(self, d_outputs: np.ndarray, gradient: Gradient, now: slice, entries: slice) -> np.ndarray:
         """Through heads and LSTM cells; the gradient of the rectified hidden units, [T * lanes, hidden]."""
-        units = flat(self.cells.h_next[slots] if self.spec.lstm else self.features[slots])
+        units = flat(self.cells.h_next[entries] if self.spec.lstm else self.features[entries])
         d_outputs = flat(d_outputs)
         for number, columns in self._heads():
             delta = np.ascontiguousarray(d_outputs[:, columns])
             k.add_outer(delta, units, gradient.part(number))
             gradient.part(number + 1)[...] += delta.sum(0)
         d_units: np.ndarray = np.dot(d_outputs, self.head_weight)
-        return self._lstm_backward(d_units, gradient, now, slots) if self.spec.lstm else d_units
+        return self._lstm_backward(d_units, gradient, now, entries) if self.spec.lstm else d_units
 
-    def _lstm_backward(self, d_units: np.ndarray, gradient: Gradient, now: slice, slots: slice) -> np.ndarray:
+    def _lstm_backward(self, d_units: np.ndarray, gradient: Gradient, now: slice, entries: slice) -> np.ndarray:
         units, lanes, n = self.spec.lstm, self.lanes, self.hidden_number
         _, from_x, from_h = gradient.factors
-        delta = self.cells.backward(slots, d_units.reshape(-1, lanes, units), self.weight_h)
+        delta = self.cells.backward(entries, d_units.reshape(-1, lanes, units), self.weight_h)
         from_x.delta[now] = from_h.delta[now] = delta
-        from_x.inputs[now], from_h.inputs[now] = flat(self.features[slots]), flat(self.cells.h[slots])
+        from_x.inputs[now], from_h.inputs[now] = flat(self.features[entries]), flat(self.cells.h[entries])
         for number in (n + 4, n + 5):
             gradient.part(number)[...] += delta.sum(0)
         d_features: np.ndarray = np.dot(delta, self.weight_x)

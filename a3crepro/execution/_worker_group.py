@@ -1,4 +1,4 @@
-"""The actor-learners of one process in the synchronous execution: they roll out, and meet those of other processes."""
+"""One worker process of the synchronous execution: its actor-learners, and the all-reduce with other processes."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from a3crepro.common.plain import Tree
 from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
 from a3crepro.config import Config
-from a3crepro.execution._post import LETTERS, Report
+from a3crepro.execution._messages import FLUSH_SECONDS, TimedReport
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
 from a3crepro.learner.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
 from a3crepro.learner.update import Update
 from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.models.model import Answer, Batch, Model
+from a3crepro.models.model import Batch, Model, OutputsAndState
 
 
 @dataclass(frozen=True)
-class Letter:
-    """What a process reports: all processes send theirs between the same two rounds."""
+class RoundMessage:
+    """What a process sends between two rounds; all send theirs between the same two."""
 
-    reports: list[Report]
+    reports: list[TimedReport]
     tree: Tree | None
-    """Its state, where it was asked for."""
+    """Its state, if it was requested."""
     arrays: dict[str, np.ndarray] | None
-    """The shared state at the same moment, from the first process."""
+    """The shared arrays at the same moment; only from the first process."""
 
 
-class Meeting:
-    """What the processes share beside θ: a barrier, the sums of their gradients, and what the first of them decides."""
+class AllReduce:
+    """What worker processes share beside θ: a barrier, their gradients, and the commands of the first one."""
 
     def __init__(self, processes: int, shared: SharedState) -> None:
         n = shared.parameters.numel()
@@ -45,49 +45,49 @@ class Meeting:
         self.gradients = torch.zeros(processes, n)
         self.squares = torch.zeros(processes, dtype=torch.float64)
         self.due = torch.zeros(processes, dtype=torch.int64)
-        self.orders = torch.zeros(3, dtype=torch.int64)
-        for tensor in (self.gradients, self.squares, self.due, self.orders):
+        self.commands = torch.zeros(3, dtype=torch.int64)
+        for tensor in (self.gradients, self.squares, self.due, self.commands):
             tensor.share_memory_()  # type: ignore[no-untyped-call]
         self.edges = np.linspace(0, n, processes + 1).astype(int).tolist()
 
     def wait(self) -> None:
-        """Returns when all processes are here."""
+        """Waits for all processes."""
         if self.processes > 1:
             self.barrier.wait()
 
 
-STOP, SAVE, POST = range(3)
-"""Entries of `orders`: stop here; send your states; send what you have to report."""
+STOP, SAVE, FLUSH = range(3)
+"""Entries of `commands`: stop; send the state; send the reports."""
 
 
 class BatchedLearners:
-    """The actor-learners of one process that act together, a lane each: weights are read once for all of them.
+    """Actor-learners of one process that act as a batch, one in each lane, so that weights are read once for all.
 
     Args:
-      models: their networks, which evaluate all lanes at once.
-      learners: which use these models for nothing else.
+      models: networks that evaluate all lanes at once.
+      learners: one for each lane.
     """
 
     def __init__(self, models: Models, learners: Sequence[ActorLearner]) -> None:
         self.learners, self.target, self.algo = learners, models.target, learners[0].algo
         self.batch = cast(Batch, models.model)
 
-    def compute(self, moment: Moment) -> list[Rollout]:
-        """All roll out from the same θ; dθ ← dθ + the gradients of all rollouts."""
+    def compute_gradients(self, moment: Moment) -> list[Rollout]:
+        """All roll out at the same θ; dθ ← dθ + the gradients of all rollouts."""
         self.batch.synchronise()
         rollouts = self._roll_out(moment)
         bootstraps = self._bootstrap(rollouts)
-        outputs = self.batch.rollouts_outputs(rollouts)
+        outputs = self.batch.batch_rollout_outputs(rollouts)
         gradients = []
         for learner, rollout, bootstrap, of_rollout in zip(self.learners, rollouts, bootstraps, outputs, strict=True):
             returns = n_step_returns(rollout.rewards, rollout.discounts, bootstrap)
             gradients.append(learner.output_gradient(of_rollout, np.asarray(rollout.actions), returns))
-            learner.monitors[learner.thread] = self.algo.metric(of_rollout, learner)
-        self.batch.backward_all(gradients)
+            learner.metrics[learner.thread] = self.algo.metric(of_rollout, learner)
+        self.batch.backward_batch(gradients)
         return rollouts
 
     def _roll_out(self, moment: Moment) -> list[Rollout]:
-        """All act, step by step together, each to the end of its rollout."""
+        """All act in lockstep, each to the end of its rollout."""
         for learner in self.learners:
             learner.begin_at(moment)
         rollouts = [learner.begin_rollout() for learner in self.learners]
@@ -101,77 +101,89 @@ class BatchedLearners:
         return rollouts
 
     def _bootstrap(self, rollouts: Sequence[Rollout]) -> list[float]:
-        """The values of the states that the rollouts end in."""
+        """The values of the states that the rollouts end in; 0 if they are terminal."""
         if all(rollout.terminal for rollout in rollouts) or self.algo.rollout_steps is None:
             return [0.0] * len(rollouts)
         model = self.batch
         if self.algo.bootstraps_from_target:
             model = cast(Batch, self.target)
             model.synchronise()
-        answers = self._forward(model, range(len(self.learners)))  # those of terminal states mean nothing
+        answers = self._forward(model, range(len(self.learners)))  # those of terminal states are not used
         return [
             0.0 if rollout.terminal else self.algo.bootstrap_value(answers[lane][0], None, self.learners[lane])
             for lane, rollout in enumerate(rollouts)
         ]
 
-    def _forward(self, batch: Batch, lanes: Iterable[int]) -> dict[int, Answer]:
-        return batch.outputs_of({lane: (self.learners[lane].observation, self.learners[lane].state) for lane in lanes})
+    def _forward(self, batch: Batch, lanes: Iterable[int]) -> dict[int, OutputsAndState]:
+        return batch.forward_batch(
+            {lane: (self.learners[lane].observation, self.learners[lane].state) for lane in lanes}
+        )
 
 
-class Team:
-    """The actor-learners of one process."""
+class WorkerGroup:
+    """The actor-learners of one process.
 
-    def __init__(self, config: Config, shared: SharedState, meeting: Meeting, part: int, start: int) -> None:
-        self.config, self.shared, self.meeting, self.part = config, shared, meeting, part
-        self.reports: list[Report] = []
-        self.rounds, self.answered, self.posted = 0, meeting.answered, time.monotonic()
-        self.look()
+    Args:
+      config: the run's configuration.
+      shared: what all actor-learners share.
+      all_reduce: what the worker processes share.
+      part: number of this process.
+      start: how often the run was resumed.
+    """
+
+    def __init__(self, config: Config, shared: SharedState, all_reduce: AllReduce, part: int, start: int) -> None:
+        self.config, self.shared, self.all_reduce, self.part = config, shared, all_reduce, part
+        self.reports: list[TimedReport] = []
+        self.rounds, self.answered, self.flushed = 0, all_reduce.answered, time.monotonic()
+        self.begin_round()
         self.arrays: dict[str, np.ndarray] | None = None
-        # Where a rollout is an update, one gradient is summed for all; else some may have to wait for theirs.
-        self.together = config.algo.uses_thread_copy
-        self._make_learners(range(config.threads)[part :: meeting.processes], start)
-        self.slice = slice(*meeting.edges[part : part + 2])
+        # If each rollout is followed by an update, all share one gradient; else each keeps its own until it is due.
+        self.shares_gradient = config.algo.uses_thread_copy
+        self._make_learners(range(config.threads)[part :: all_reduce.processes], start)
+        self.slice = slice(*all_reduce.edges[part : part + 2])
         self.update = Update(config, shared, shared.statistics[0].numpy())
 
     def _make_learners(self, threads: Sequence[int], start: int) -> None:
         config, shared, spaces = self.config, self.shared, self.config.env.spaces()
-        batched = self.together and len(threads) > 1
+        batched = self.shares_gradient and len(threads) > 1
         models = self.models = make_models(config, shared, spaces, len(threads) if batched else 0)
         self.learners = [
-            ActorLearner(config, shared, thread, start, self._report, models if self.together else models.siblings())
+            ActorLearner(
+                config, shared, thread, start, self._report, models if self.shares_gradient else models.replicas()
+            )
             for thread in threads
         ]
         self.batched = BatchedLearners(models, self.learners) if batched else None
 
-    def look(self) -> None:
-        """Reads T and the scale of observations, which stay as they are in the whole round."""
+    def begin_round(self) -> None:
+        """Reads T and the normaliser, which hold for the whole round."""
         self.moment = self.shared.moment()
 
     def _report(self, what: Episode | Snapshot | Copy) -> None:
         if isinstance(what, Episode):
-            what = replace(what, frames=self.moment.frames)  # T as it is in the whole round
-        self.reports.append(Report(time.monotonic(), self.rounds, what))
+            what = replace(what, frames=self.moment.frames)  # as in the whole round
+        self.reports.append(TimedReport(time.monotonic(), self.rounds, what))
 
-    def round(self) -> None:
-        """All roll out from the same θ, which then is updated with the sum of the gradients that are due."""
+    def run_round(self) -> None:
+        """All roll out at the same θ, which is then updated with the sum of the gradients that are due."""
         self.rounds += 1
-        due = self._compute()
-        models = [self.models.model] if self.together else [learner.model for learner in due]
-        if self.meeting.processes == 1 and len(models) == 1:
+        due = self._compute_gradients()
+        models = [self.models.model] if self.shares_gradient else [learner.model for learner in due]
+        if self.all_reduce.processes == 1 and len(models) == 1:
             self._update_alone(due)
         else:
             self._update_with_others(due, models)
 
-    def _compute(self) -> list[ActorLearner]:
-        """The first half of the loop's body; those whose gradients are due."""
+    def _compute_gradients(self) -> list[ActorLearner]:
+        """The first half of the loop's body; returns the actor-learners whose updates are due."""
         if self.batched:
-            rollouts = self.batched.compute(self.moment)
+            rollouts = self.batched.compute_gradients(self.moment)
             for learner, rollout in zip(self.learners, rollouts, strict=True):
                 learner.count(rollout.frames)
         else:
             rollouts = []
             for learner in self.learners:
-                rollouts.append(learner.compute_at(self.moment))
+                rollouts.append(learner.compute_gradient_at(self.moment))
                 learner.count(rollouts[-1].frames)
         algo = self.config.algo
         return [
@@ -181,14 +193,15 @@ class Team:
         ]
 
     def _update_alone(self, due: list[ActorLearner]) -> None:
-        """As the asynchronous methods do it."""
+        """Updates as in the asynchronous executions, in one pass over memory."""
         for learner in due[1:]:
             learner.count_staleness()
         self.update.in_order(due[0].update_parameters, self.update.update_target)
 
     def _update_with_others(self, due: list[ActorLearner], models: list[Model]) -> None:
-        meeting, part = self.meeting, self.part
-        row = meeting.gradients[part].numpy()
+        """Sums all gradients over the processes; each process updates its slice of θ."""
+        all_reduce, part = self.all_reduce, self.part
+        row = all_reduce.gradients[part].numpy()
         row[:] = models[0].full_gradient() if models else 0
         for model in models[1:]:
             row += model.full_gradient()
@@ -196,56 +209,55 @@ class Team:
             model.clear_gradient()
         for learner in due:
             learner.count_staleness()
-        meeting.due[part] = len(due)
-        meeting.wait()
-        with np.errstate(all="ignore"):  # the norm tells what is not finite
-            gradient = meeting.gradients[:, self.slice].numpy().sum(0)
-            meeting.squares[part] = float(np.dot(gradient, gradient))
-        meeting.wait()
+        all_reduce.due[part] = len(due)
+        all_reduce.wait()
+        with np.errstate(all="ignore"):  # the norm shows what is not finite
+            gradient = all_reduce.gradients[:, self.slice].numpy().sum(0)
+            all_reduce.squares[part] = float(np.dot(gradient, gradient))
+        all_reduce.wait()
         target = self._update_target_slice if self.update.target_is_due else lambda: None
         self.update.in_order(lambda: self._update_slice(gradient), target)
 
     def _update_slice(self, gradient: np.ndarray) -> None:
-        """This process's part of θ."""
-        if self.meeting.due.any():
-            norm = math.sqrt(float(self.meeting.squares.sum()))
-            finite = self.update.apply_to(self.slice, gradient, norm, self.moment)
+        if self.all_reduce.due.any():
+            norm = math.sqrt(float(self.all_reduce.squares.sum()))
+            finite = self.update.apply_slice(self.slice, gradient, norm, self.moment)
             if self.part == 0:
                 self.learners[0].count_update(finite)
 
     def _update_target_slice(self) -> None:
         self.shared.target[self.slice] = self.shared.parameters[self.slice]
 
-    def decide(self) -> None:
-        """What the first process does between two rounds, while the others wait."""
-        shared, config, orders = self.shared, self.config, self.meeting.orders
+    def command(self) -> None:
+        """Run by the first process between two rounds: triggers, snapshots, and the commands to all processes."""
+        shared, config, commands = self.shared, self.config, self.all_reduce.commands
         interval = config.algo.target_interval
-        if interval is not None and shared.crossed(TARGET, interval) is not None:
-            shared.marks[TARGET_VERSION] += 1
+        if interval is not None and shared.crossed_multiple(TARGET, interval) is not None:
+            shared.last_triggers[TARGET_VERSION] += 1
         self.learners[0].snapshot()
-        orders[STOP] = shared.stopping or shared.frames() >= config.frames
+        commands[STOP] = shared.stopping or shared.frames() >= config.frames
         requested = shared.states_requested
-        orders[SAVE] = orders[STOP] or requested != self.answered
+        commands[SAVE] = commands[STOP] or requested != self.answered
         self.answered = requested
-        self.arrays = shared.arrays() if orders[SAVE] else None  # now, for nobody writes
-        orders[POST] = orders[SAVE] or time.monotonic() - self.posted > LETTERS
+        self.arrays = shared.arrays() if commands[SAVE] else None  # now, when no process writes
+        commands[FLUSH] = commands[SAVE] or time.monotonic() - self.flushed > FLUSH_SECONDS
 
-    def letter(self, save: bool) -> Letter:
-        """What there is to report."""
-        reports, self.reports, self.posted = self.reports, [], time.monotonic()
+    def message(self, save: bool) -> RoundMessage:
+        """The reports, and the state if it was requested."""
+        reports, self.reports, self.flushed = self.reports, [], time.monotonic()
         if not save:
-            return Letter(reports, None, None)
-        return Letter(reports, self.state(), self.arrays)
+            return RoundMessage(reports, None, None)
+        return RoundMessage(reports, self.state(), self.arrays)
 
     def state(self) -> Tree:
-        """Everything of this process that is not shared."""
+        """The state of this process, beside the shared arrays."""
         learners = [learner.get_state() for learner in self.learners]
         if self.batched:
-            learners = [{**state, "gradient": None} for state in learners]  # one for all, and 0 between two rounds
+            learners = [{**state, "gradient": None} for state in learners]  # shared, and 0 between rounds
         return {"models": self.models.get_state(), "learners": learners}
 
     def restore(self, tree: Tree) -> None:
-        """Goes on from there."""
+        """Restores what `state` returned."""
         self.models.set_state(tree["models"])
         for learner, state in zip(self.learners, tree["learners"], strict=True):
             learner.set_state(state)

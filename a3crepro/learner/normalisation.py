@@ -1,6 +1,6 @@
-"""Observations shifted and scaled by the mean and standard deviation of all that the actor-learners have seen.
+"""Running normalisation of observations, by what all actor-learners have seen.
 
-Sums are kept instead of means: each actor-learner adds to a row of its own, and the rows are added where they are read.
+The statistics are sums, not means: each actor-learner adds to its own row without a lock, and readers add the rows.
 """
 
 # The loops are compiled: annotations would say nothing that the signatures do not.
@@ -17,29 +17,29 @@ from a3crepro.common.kernels import kernel
 from a3crepro.common.plain import Tree
 
 LIMIT = 10.0
-"""A component further away from its mean, in standard deviations, is cut to this."""
+"""Normalised components are clipped to ± this many standard deviations."""
 KINDS = ("uint8", "float32", "float64")
-"""Of observations; others become float64."""
+"""Dtypes that the kernels take; others are converted to float64."""
 
 
 def width(components: int) -> int:
-    """Length of the sums for observations of so many components."""
+    """Length of the sums for observations with this many components."""
     return 1 + 2 * components
 
 
 def add_observation(observation: np.ndarray, sums: np.ndarray) -> None:
-    """Adds the number 1, the components, and their squares to the sums, float64 [1 + 2n].
+    """Adds 1, the components and their squares to the sums, float64 [1 + 2n].
 
-    Nothing of an observation that is not finite: it would make all that follow NaN.
+    An observation that is not finite is left out: it would turn all later ones into NaN.
     """
     _add(_components(observation), sums)
 
 
-class Scaling:
-    """Scales an observation to float32 of the same shape.
+class Normaliser:
+    """Shifts and scales observations to float32 arrays of the same shape.
 
     Args:
-      sums: of all that was seen, float64 [1 + 2n]; without any observation in them, or of length 0, nothing is changed.
+      sums: float64 [1 + 2n]. If they are empty or hold no observation, observations are returned unchanged.
     """
 
     def __init__(self, sums: np.ndarray) -> None:
@@ -52,26 +52,26 @@ class Scaling:
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         if not self.known:
             return observation
-        scaled = np.empty(observation.shape, np.float32)
-        _scale(_components(observation), self.mean, self.deviation, scaled.reshape(-1))
-        return scaled
+        normalised = np.empty(observation.shape, np.float32)
+        _normalise(_components(observation), self.mean, self.deviation, normalised.reshape(-1))
+        return normalised
 
 
 class NormaliseObservation(gym.Wrapper[np.ndarray, Any, np.ndarray, Any]):
-    """Scales observations, and sums up those that it has seen.
+    """Normalises observations and sums up the raw ones.
 
-    The statistics that it scales by stay as they are until `renew`, so that a rollout is seen at one scale.
+    Its normaliser changes only in `set_normaliser`, so all observations of a rollout are normalised alike.
 
     Attributes:
-      seen: sums of the observations since somebody last set them to 0, float64 [1 + 2n].
-      unscaled: the current observation.
+      raw: the current observation, as the environment returned it.
+      seen: sums of the raw observations since the owner last set them to 0, float64 [1 + 2n].
     """
 
     def __init__(self, env: gym.Env[np.ndarray, Any]) -> None:
         super().__init__(env)
         assert env.observation_space.shape is not None
         self.seen = np.zeros(width(int(np.prod(env.observation_space.shape))))
-        self.scale = Scaling(np.zeros(0))
+        self.normaliser = Normaliser(np.zeros(0))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -84,22 +84,22 @@ class NormaliseObservation(gym.Wrapper[np.ndarray, Any, np.ndarray, Any]):
         return self._observe(observation), *others
 
     def _observe(self, observation: np.ndarray) -> np.ndarray:
-        self.unscaled = observation
+        self.raw = observation
         add_observation(observation, self.seen)
-        return self.scale(observation)
+        return self.normaliser(observation)
 
-    def renew(self, scale: Scaling) -> np.ndarray:
-        """Scales by other statistics from now on; returns the current observation."""
-        self.scale = scale
-        return scale(self.unscaled)
+    def set_normaliser(self, normaliser: Normaliser) -> np.ndarray:
+        """Uses this normaliser from now on, and returns the current observation, normalised by it."""
+        self.normaliser = normaliser
+        return normaliser(self.raw)
 
     def get_state(self) -> Tree:
-        """What it holds of observations."""
-        return {"unscaled": self.unscaled, "seen": self.seen}
+        """The raw observation and the sums."""
+        return {"raw": self.raw, "seen": self.seen}
 
     def set_state(self, state: Tree) -> None:
-        """Takes over what `get_state` returned."""
-        self.unscaled, self.seen[:] = state["unscaled"], state["seen"]
+        """Restores what `get_state` returned."""
+        self.raw, self.seen[:] = state["raw"], state["seen"]
 
 
 def _components(observation: np.ndarray) -> np.ndarray:
@@ -121,8 +121,8 @@ def _add(values, sums):
 
 
 @kernel(*(f"void({kind}[::1], float64[::1], float64[::1], float32[::1])" for kind in KINDS), fastmath=False)
-def _scale(values, mean, deviation, scaled):
+def _normalise(values, mean, deviation, normalised):
     for i in range(len(values)):
         value = (values[i] - mean[i]) / deviation[i]
         value = -LIMIT if value < -LIMIT else value
-        scaled[i] = LIMIT if value > LIMIT else value
+        normalised[i] = LIMIT if value > LIMIT else value
