@@ -20,8 +20,8 @@ import numpy as np
 import yaml
 from safetensors.numpy import save
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.processes import set_up_arithmetic
-from a3crepro.common.settings import UserError
 from a3crepro.runs.arguments import one_of, own_arguments, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate

@@ -14,7 +14,7 @@ from helpers import ENDLESS, SMALL, descendants, files, finished, frames, gone_w
 import a3crepro
 from a3crepro import benchmark, compose, evaluate, play
 from a3crepro.cli import main
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import groups
 from a3crepro.runs.run_directory import RunDirectory
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.processes import ProcessDied
-from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
 from a3crepro.evaluate import evaluate_command

@@ -20,7 +20,7 @@ import a3crepro.runs.checkpoint
 import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import compose, train
-from a3crepro.common.settings import RunError, UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import Config, build
 from a3crepro.experiments.state import is_locked
 from a3crepro.learner.shared_state import Learnt

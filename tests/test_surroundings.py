@@ -20,9 +20,9 @@ from helpers import PATIENCE, SMALL, frames, meanwhile, summary, wait_until, who
 
 from a3crepro import compose, train
 from a3crepro.common import machine
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import Launcher, ScriptError, start_server
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.common.signals import SIGNALS
 from a3crepro.config import choices, runs_at_once
 from a3crepro.experiments import circumstances

@@ -16,7 +16,7 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache
 
-from a3crepro.common.settings import own_names
+from a3crepro.common.config_model import own_names
 
 MODULES = (
     "a3crepro.environments._picture",

@@ -21,8 +21,8 @@ from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, ClassVar
 
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.output import lasting_output
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.common.signals import SIGNALS, ignore_all
 
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -16,7 +16,7 @@ from a3crepro.config.resolvers import runs_at_once as runs_at_once
 from a3crepro.config.run_name import file_name as file_name
 from a3crepro.config.run_name import run_name as run_name
 from a3crepro.config.schema import Config as Config
-from a3crepro.config.schema import ExecutionSettings as ExecutionSettings
+from a3crepro.config.schema import ExecutionConfig as ExecutionConfig
 from a3crepro.config.schema import build as build
 from a3crepro.config.schema import dotted_items as dotted_items
 from a3crepro.config.schema import effective_values as effective_values

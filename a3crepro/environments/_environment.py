@@ -11,18 +11,18 @@ from typing import Any, ClassVar, Protocol
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.common.plain import Tree, is_plain
-from a3crepro.common.rollout import Action as Action
-from a3crepro.common.settings import (
-    Component,
+from a3crepro.common.config_model import (
+    ComponentConfig,
+    ConfigModel,
     Count,
-    EnvironmentFault,
     NonNegativeFloat,
     PositiveCount,
     PositiveFloat,
     RolloutLength,
-    Settings,
 )
+from a3crepro.common.errors import EnvironmentFault
+from a3crepro.common.plain import Tree, is_plain
+from a3crepro.common.rollout import Action as Action
 
 ActionSpace = gym.spaces.Discrete | gym.spaces.Box
 """Actions from 0 on, or vectors."""
@@ -40,7 +40,7 @@ class Player(Protocol):
         """The action in this state."""
 
 
-class Schedule(Settings):
+class Schedule(ConfigModel):
     """What suits this environment; how long things take is in environment frames over all actor-learners."""
 
     t_max: RolloutLength
@@ -71,7 +71,7 @@ class Schedule(Settings):
     """The default of `optimizer.anneal_frames`."""
 
 
-class Environment(Component, ABC):
+class Environment(ComponentConfig, ABC):
     """Settings from which environments are made.
 
     The observations are arrays of a `Box` space; `info["game_over"]`, where it is given, tells the end of a whole game

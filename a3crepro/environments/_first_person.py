@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field
 
-from a3crepro.common.settings import PositiveCount, PositiveFloat
+from a3crepro.common.config_model import PositiveCount, PositiveFloat
 from a3crepro.environments._environment import PlainEnv, Scalable
 from a3crepro.environments._view import SIDE, Eye, World, draw
 

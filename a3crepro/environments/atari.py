@@ -19,8 +19,8 @@ from ale_py import roms
 from gymnasium.utils import seeding
 from pydantic import field_validator
 
+from a3crepro.common.config_model import Count, Fraction, PositiveCount
 from a3crepro.common.plain import Tree
-from a3crepro.common.settings import Count, Fraction, PositiveCount
 from a3crepro.environments._environment import Environment
 from a3crepro.environments._picture import Picture
 

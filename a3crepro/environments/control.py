@@ -18,8 +18,9 @@ import gymnasium as gym
 import numpy as np
 from pydantic import model_validator
 
+from a3crepro.common.config_model import Count, PositiveCount
+from a3crepro.common.errors import UserError
 from a3crepro.common.plain import Tree
-from a3crepro.common.settings import Count, PositiveCount, UserError
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
 from a3crepro.environments._environment import Scalable, plain_attributes, set_attributes
 

@@ -11,8 +11,8 @@ import gymnasium
 import numpy as np
 from pydantic import field_validator
 
+from a3crepro.common.errors import EnvironmentFault
 from a3crepro.common.plain import Tree
-from a3crepro.common.settings import EnvironmentFault
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
 from a3crepro.environments._environment import Scalable, name_of, plain_attributes, set_attributes
 

@@ -15,7 +15,8 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field, model_validator
 
-from a3crepro.common.settings import Count, Fraction, PositiveCount, PositiveFloat, UserError
+from a3crepro.common.config_model import Count, Fraction, PositiveCount, PositiveFloat
+from a3crepro.common.errors import UserError
 from a3crepro.environments._environment import Player
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
 from a3crepro.environments._maze import Cell, distances, make_maze, way

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 import numpy as np
 
+from a3crepro.common.config_model import Fraction
 from a3crepro.common.plain import Tree
-from a3crepro.common.settings import Fraction
 from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
 
 Game = Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"]

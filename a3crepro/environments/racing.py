@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field, model_validator
 
-from a3crepro.common.settings import Count, Fraction, NonNegativeFloat, PositiveFloat, Settings
+from a3crepro.common.config_model import ConfigModel, Count, Fraction, NonNegativeFloat, PositiveFloat
 from a3crepro.environments._environment import Player
 from a3crepro.environments._first_person import FRAMES_PER_SECOND, FirstPerson, FirstPersonEnv, signed
 from a3crepro.environments._textures import car_from_behind, tree
@@ -50,7 +50,7 @@ Acceleration = Annotated[PositiveFloat, Field(le=1000)]
 Length = Annotated[PositiveFloat, Field(ge=0.1, le=10)]
 
 
-class Car(Settings):
+class Car(ConfigModel):
     """A bicycle model: one wheel in front, one behind, whose side forces are limited by the grip."""
 
     top_speed: Speed
@@ -95,7 +95,7 @@ class Car(Settings):
         return min(math.radians(self.steering), self.steering_margin * steady)
 
 
-class Opponents(Settings):
+class Opponents(ConfigModel):
     """Cars that follow the track, each at a speed and in a lane of its own."""
 
     number: Annotated[Count, Field(le=100)]

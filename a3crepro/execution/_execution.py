@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from a3crepro.common.plain import Tree
-from a3crepro.config import Config, ExecutionSettings
+from a3crepro.config import Config, ExecutionConfig
 from a3crepro.learner.reports import Report
 from a3crepro.learner.shared_state import SharedState
 
@@ -47,7 +47,7 @@ class Origin:
     """What `States` told; None: from the beginning."""
 
 
-class Execution(ExecutionSettings):
+class Execution(ExecutionConfig):
     """Runs `threads` actor-learners until T reaches `frames` or `shared.request_stop()` is called."""
 
     @abstractmethod

@@ -15,10 +15,10 @@ from collections.abc import Generator
 from multiprocessing.connection import Connection
 from typing import ClassVar
 
+from a3crepro.common.config_model import PositiveCount
 from a3crepro.common.machine import usable_cores
 from a3crepro.common.plain import Tree
 from a3crepro.common.processes import Child, make_lock
-from a3crepro.common.settings import PositiveCount
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._messages import receive_messages, stop_timeout

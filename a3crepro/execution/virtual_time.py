@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from a3crepro.common.config_model import NonNegativeFloat, PositiveFloat
 from a3crepro.common.plain import Tree
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.scheduling import ask_for_long_time_slices
-from a3crepro.common.settings import NonNegativeFloat, PositiveFloat
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models

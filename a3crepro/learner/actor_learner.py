@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
+from a3crepro.common.errors import UserError
 from a3crepro.common.plain import Tree
 from a3crepro.common.rollout import Action, Rollout
-from a3crepro.common.settings import UserError
 from a3crepro.config import Config
 from a3crepro.environments._environment import Spaces, finite, spaces_of
 from a3crepro.learner.normalisation import NormaliseObservation

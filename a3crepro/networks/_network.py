@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from a3crepro.common.settings import Component, Count
+from a3crepro.common.config_model import ComponentConfig, Count
 
 
-class Network(Component, ABC):
+class Network(ComponentConfig, ABC):
     """Settings from which a network is built: a torso, LSTM cells behind it, a linear layer for each head.
 
     Heads share all of it, or the value has one of its own.

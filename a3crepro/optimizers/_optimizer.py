@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from a3crepro.common.settings import Component, Count, PositiveFloat
+from a3crepro.common.config_model import ComponentConfig, Count, PositiveFloat
 
 Statistics = np.ndarray | Sequence[np.ndarray]
 """The optimizer's vectors, float32, each as long as the parameters that are updated."""
 
 
-class Optimizer(Component, ABC):
+class Optimizer(ComponentConfig, ABC):
     """Settings of an optimizer, and its equation."""
 
     statistics: ClassVar[tuple[str, ...]]

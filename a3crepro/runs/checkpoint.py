@@ -12,8 +12,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.plain import Tree, from_arrays, to_arrays
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.runs.files import trying, write_atomically
 
 CHECKPOINTS = ("checkpoint.npz", "checkpoint_before.npz")

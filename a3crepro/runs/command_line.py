@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from a3crepro.common.errors import RunError, UserError, check_python
 from a3crepro.common.output import UNWRITTEN, lasting_output
-from a3crepro.common.settings import RunError, UserError, check_python
 from a3crepro.common.signals import handle
 from a3crepro.common.version import __version__
 

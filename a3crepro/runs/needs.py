@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from a3crepro.common import machine
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.machine import allow_open_files, free_shared_memory, memory_bytes
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.config import Config
 from a3crepro.learner.shared_state import SharedState
 from a3crepro.networks._network import seeded

@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config
 from a3crepro.environments._environment import Action, ActionSpace, random_action
 from a3crepro.learner.normalisation import Normaliser

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from a3crepro.common.settings import RunError, UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import Config, build, effective_values
 from a3crepro.learner.shared_state import Learnt
 from a3crepro.runs.checkout import GitState, git_state

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from omegaconf import OmegaConf
 from safetensors import SafetensorError, safe_open
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config, build
 from a3crepro.learner.shared_state import Learnt, learnt
 from a3crepro.runs.checkpoint import last_checkpoint

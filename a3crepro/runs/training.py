@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import check_script, preload, wait_for_messages, wait_for_server
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.common.signals import SIGNALS, handle, handle_as_before
 from a3crepro.config import Config, build, hydra_job, run_name
 from a3crepro.execution._execution import Execution, Origin, States
