@@ -26,8 +26,8 @@ from gymnasium.wrappers import (
 )
 from helpers import Noisy, Run, TellsNothing
 
-from a3crepro.common.plain import from_arrays, to_arrays
 from a3crepro.common.processes import CONTEXT
+from a3crepro.common.serialization import from_arrays, to_arrays
 from a3crepro.config import choices, compose
 from a3crepro.execution import hogwild
 from a3crepro.execution._execution import Origin, States

@@ -13,7 +13,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from a3crepro.common.errors import UserError
-from a3crepro.common.plain import from_arrays, to_arrays
+from a3crepro.common.serialization import from_arrays, to_arrays
 from a3crepro.config import choices, compose
 from a3crepro.environments import _maze
 from a3crepro.environments._first_person import FirstPersonEnv

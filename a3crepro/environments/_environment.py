@@ -21,8 +21,8 @@ from a3crepro.common.config_model import (
     RolloutLength,
 )
 from a3crepro.common.errors import EnvironmentFault
-from a3crepro.common.plain import Tree, is_plain
 from a3crepro.common.rollout import Action as Action
+from a3crepro.common.serialization import PyTree, is_serializable
 
 ActionSpace = gym.spaces.Discrete | gym.spaces.Box
 """Actions from 0 on, or vectors."""
@@ -126,9 +126,9 @@ class Environment(ComponentConfig, ABC):
         With `render`, its `render()` returns an RGB picture of shape [height, width, 3].
         """
 
-    def state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
+    def state(self, env: gym.Env[np.ndarray, Any]) -> PyTree | None:
         """Everything that an environment's future depends on, or None where it cannot be told."""
-        tree: Tree = env.get_state() if hasattr(env, "get_state") else None
+        tree: PyTree = env.get_state() if hasattr(env, "get_state") else None
         return tree
 
     def tells_its_state(self) -> bool:
@@ -140,7 +140,7 @@ class Environment(ComponentConfig, ABC):
         finally:
             env.close()
 
-    def restore(self, env: gym.Env[np.ndarray, Any], state: Tree) -> None:
+    def restore(self, env: gym.Env[np.ndarray, Any], state: PyTree) -> None:
         """Brings an environment to a state that `state` told of one with the same settings."""
         env.set_state(state)  # type: ignore[attr-defined]
 
@@ -191,11 +191,11 @@ class PlainEnv(gym.Env[np.ndarray, Any]):
     STAYS: ClassVar[tuple[str, ...]] = ("metadata", "render_mode")
     """Attributes that are the same as long as the environment is."""
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The variables and the generator."""
         return {"attributes": plain_attributes(self, but=self.STAYS), "random": self.np_random.bit_generator.state}
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Goes on from there."""
         set_attributes(self, state["attributes"])
         self.np_random.bit_generator.state = state["random"]
@@ -238,12 +238,12 @@ def finite(reward: Any, env: gym.Env[Any, Any]) -> float:
     return number
 
 
-def plain_attributes(owner: object, but: Collection[str] = ()) -> dict[str, Tree]:
+def plain_attributes(owner: object, but: Collection[str] = ()) -> dict[str, PyTree]:
     """Copies of the attributes of an object that are plain values; generators, spaces and renderers are not."""
-    return {name: deepcopy(value) for name, value in vars(owner).items() if name not in but and is_plain(value)}
+    return {name: deepcopy(value) for name, value in vars(owner).items() if name not in but and is_serializable(value)}
 
 
-def set_attributes(owner: object, attributes: dict[str, Tree]) -> None:
+def set_attributes(owner: object, attributes: dict[str, PyTree]) -> None:
     """Sets attributes that `plain_attributes` told."""
     for name, value in attributes.items():
         setattr(owner, name, deepcopy(value))

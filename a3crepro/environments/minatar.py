@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.common.config_model import Fraction
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
 
 Game = Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
@@ -73,12 +73,12 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
         reward, terminated = self.game.act(self._last_action)
         return self._observation(), float(reward), bool(terminated), False, {}
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The game's variables, its generator (which is this wrapper's, too), and the action that may stick."""
         random = self.game.random.get_state(legacy=False)
         return {"game": plain_attributes(self.game), "random": random, "last_action": self._last_action}
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Goes on from there."""
         set_attributes(self.game, state["game"])
         self.game.random.set_state(state["random"])

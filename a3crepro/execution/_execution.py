@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config, ExecutionConfig
 from a3crepro.learner.reports import Report
 from a3crepro.learner.shared_state import SharedState
@@ -20,7 +20,7 @@ class States:
 
     arrays: Mapping[str, np.ndarray]
     """Of the shared state."""
-    tree: Tree
+    tree: PyTree
     """Of the actor-learners and of the execution itself."""
 
 
@@ -43,7 +43,7 @@ class Origin:
     """How often it was started before."""
     seconds: float = 0.0
     real_seconds: float = 0.0
-    tree: Tree = None
+    tree: PyTree = None
     """What `States` told; None: from the beginning."""
 
 

@@ -11,9 +11,9 @@ from typing import cast
 import numpy as np
 import torch
 
-from a3crepro.common.plain import Tree
 from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.execution._messages import FLUSH_SECONDS, TimedReport
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
@@ -29,7 +29,7 @@ class RoundMessage:
     """What a process sends between two rounds; all send theirs between the same two."""
 
     reports: list[TimedReport]
-    tree: Tree | None
+    tree: PyTree | None
     """Its state, if it was requested."""
     arrays: dict[str, np.ndarray] | None
     """The shared arrays at the same moment; only from the first process."""
@@ -249,14 +249,14 @@ class WorkerGroup:
             return RoundMessage(reports, None, None)
         return RoundMessage(reports, self.state(), self.arrays)
 
-    def state(self) -> Tree:
+    def state(self) -> PyTree:
         """The state of this process, beside the shared arrays."""
         learners = [learner.get_state() for learner in self.learners]
         if self.batched:
             learners = [{**state, "gradient": None} for state in learners]  # shared, and 0 between rounds
         return {"models": self.models.get_state(), "learners": learners}
 
-    def restore(self, tree: Tree) -> None:
+    def restore(self, tree: PyTree) -> None:
         """Restores what `state` returned."""
         self.models.set_state(tree["models"])
         for learner, state in zip(self.learners, tree["learners"], strict=True):

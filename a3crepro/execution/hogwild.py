@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.scheduling import ask_for_long_time_slices
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
@@ -72,7 +72,7 @@ class State:
     thread: int
     request: int
     """Number of the request that it answers; LAST when the process ends."""
-    tree: Tree
+    tree: PyTree
     arrays: dict[str, np.ndarray] | None
     """The shared arrays at the same moment; only if there is one actor-learner."""
 
@@ -85,7 +85,7 @@ class StateCollection:
 
     def __init__(self, config: Config, shared: SharedState) -> None:
         self.config, self.shared = config, shared
-        self._of: dict[int, dict[int, Tree]] = {}
+        self._of: dict[int, dict[int, PyTree]] = {}
         self.answered = shared.states_requested
         self._arrays: dict[str, np.ndarray] | None = None
 
@@ -116,13 +116,13 @@ class StateCollection:
         """The last states, without those of processes that were killed."""
         return self._states(self._of.get(LAST, {}))
 
-    def _states(self, answers: dict[int, Tree]) -> States:
+    def _states(self, answers: dict[int, PyTree]) -> States:
         arrays = self._arrays or self.shared.arrays()
         return States(arrays, [answers.get(thread) for thread in range(self.config.threads)])
 
 
 def work(
-    connection: Connection, config: Config, shared: SharedState, thread: int, start: int, tree: Tree, answered: int
+    connection: Connection, config: Config, shared: SharedState, thread: int, start: int, tree: PyTree, answered: int
 ) -> None:
     """The process of one actor-learner.
 

@@ -17,8 +17,8 @@ from typing import ClassVar
 
 from a3crepro.common.config_model import PositiveCount
 from a3crepro.common.machine import usable_cores
-from a3crepro.common.plain import Tree
 from a3crepro.common.processes import Child, make_lock
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._messages import receive_messages, stop_timeout
@@ -85,7 +85,7 @@ def work(
     all_reduce: AllReduce,
     part: int,
     start: int,
-    tree: Tree,
+    tree: PyTree,
 ) -> None:
     """A worker process: rounds until the first one commands to stop."""
     group = WorkerGroup(config, shared, all_reduce, part, start)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a3crepro.common.config_model import NonNegativeFloat, PositiveFloat
-from a3crepro.common.plain import Tree
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.scheduling import ask_for_long_time_slices
+from a3crepro.common.serialization import PyTree
 from a3crepro.execution._execution import Event, Execution, Origin, States
 from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models
@@ -151,7 +151,7 @@ class Clock:
         }
         return States(self.shared.arrays(), tree)
 
-    def _restore(self, tree: Tree) -> None:
+    def _restore(self, tree: PyTree) -> None:
         self.now, self.queue, self.idle = tree["now"], tree["queue"], tree["idle"]
         self.rng.bit_generator.state = tree["random"]
         for thread, learner in enumerate(self.learners):

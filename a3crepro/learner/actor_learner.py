@@ -12,8 +12,8 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.common.errors import UserError
-from a3crepro.common.plain import Tree
 from a3crepro.common.rollout import Action, Rollout
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.environments._environment import Spaces, finite, spaces_of
 from a3crepro.learner.normalisation import NormaliseObservation
@@ -45,11 +45,11 @@ class Models(NamedTuple):
         """The same networks with a gradient of their own, for another actor-learner of this process."""
         return Models(self.model.replica(), self.target)
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """What replicas share, beside the parameters."""
         return [None if model is None else model.get_cache() for model in self]
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Restores what `get_state` returned, after the parameters were restored."""
         for model, part in zip(self, state, strict=True):
             if model is not None:
@@ -324,7 +324,7 @@ class ActorLearner:
 
     NUMBERS = ("global_frames", "_read_at", "_score", "_game_frames", "_episode_ended", "_not_finite_in_a_row")
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """Everything that is not shared, between two halves of the loop's body."""
         selected = self.next_action
         return {
@@ -339,7 +339,7 @@ class ActorLearner:
             "numbers": {name: getattr(self, name) for name in self.NUMBERS},
         }
 
-    def set_state(self, tree: Tree) -> None:
+    def set_state(self, tree: PyTree) -> None:
         """Restores what `get_state` returned; starts a new episode if the environment could not save its state."""
         self.rng.bit_generator.state = tree["random"]
         if tree["gradient"] is not None:

@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 from torch import nn
 
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.network import Cells, flat, zeros
@@ -126,11 +126,11 @@ class DenseGradient:
         """Sets the gradient to 0."""
         self.vector[:] = 0
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The vector."""
         return self.vector
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Takes over what `get_state` told."""
         self.vector[:] = state
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.spec import Spec
 from a3crepro.optimizers._optimizer import Optimizer
@@ -190,12 +190,12 @@ class Gradient:
             factor.inputs[: self.steps] = 0  # also what was not finite: 0 times it would be no 0
         self.steps = 0
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """What it is made of."""
         factors = [(delta, inputs[: self.steps]) for _, delta, inputs in self.factors]
         return {"steps": self.steps, "written": [self.vector[part] for part in self.written], "factors": factors}
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Takes over what `get_state` told."""
         self.steps = state["steps"]
         for part, values in zip(self.written, state["written"], strict=True):
