@@ -53,7 +53,7 @@ def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
     """
     stored, starts = stored_policy(run), attempts_of(run)
     agent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.ascontiguousarray(array) for name, array in stored.learnt._asdict().items() if array.size}
+    arrays = {name: np.ascontiguousarray(array) for name, array in stored.snapshot._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})
     write_atomically(agent / PARAMETERS, lambda file: file.write(data))
     write_text(agent / "config.yaml", yaml.safe_dump(stored.config.plain(), sort_keys=False))

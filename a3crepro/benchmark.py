@@ -19,7 +19,7 @@ from a3crepro.common.kernels import compile_all
 from a3crepro.common.machine import usable_cores
 from a3crepro.common.processes import Child, preload, wait_for_messages
 from a3crepro.config import Config, compose
-from a3crepro.execution._execution import Execution, Origin
+from a3crepro.execution._execution import Execution, ResumePoint
 from a3crepro.runs.arguments import own_arguments, positive_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.needs import check_needs
@@ -83,7 +83,7 @@ def measure_training(config: Config, seconds: float) -> dict[str, Any]:
     last_look = 0.0
     execution = config.execution
     assert isinstance(execution, Execution)
-    for _ in execution.run(config, shared, Origin()):
+    for _ in execution.run(config, shared, ResumePoint()):
         now = time.monotonic()
         if first_update is None and shared.updates():
             first_update = now

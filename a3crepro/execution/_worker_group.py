@@ -128,10 +128,10 @@ class WorkerGroup:
       shared: what all actor-learners share.
       all_reduce: what the worker processes share.
       part: number of this process.
-      start: how often the run was resumed.
+      attempt: how often the run was resumed.
     """
 
-    def __init__(self, config: Config, shared: SharedState, all_reduce: AllReduce, part: int, start: int) -> None:
+    def __init__(self, config: Config, shared: SharedState, all_reduce: AllReduce, part: int, attempt: int) -> None:
         self.config, self.shared, self.all_reduce, self.part = config, shared, all_reduce, part
         self.reports: list[TimedReport] = []
         self.rounds, self.answered, self.flushed = 0, all_reduce.answered, time.monotonic()
@@ -139,17 +139,17 @@ class WorkerGroup:
         self.arrays: dict[str, np.ndarray] | None = None
         # If each rollout is followed by an update, all share one gradient; else each keeps its own until it is due.
         self.shares_gradient = config.algo.uses_thread_copy
-        self._make_learners(range(config.threads)[part :: all_reduce.processes], start)
+        self._make_learners(range(config.threads)[part :: all_reduce.processes], attempt)
         self.slice = slice(*all_reduce.edges[part : part + 2])
         self.update = Update(config, shared, shared.statistics[0].numpy())
 
-    def _make_learners(self, threads: Sequence[int], start: int) -> None:
+    def _make_learners(self, threads: Sequence[int], attempt: int) -> None:
         config, shared, spaces = self.config, self.shared, self.config.env.spaces()
         batched = self.shares_gradient and len(threads) > 1
         models = self.models = make_models(config, shared, spaces, len(threads) if batched else 0)
         self.learners = [
             ActorLearner(
-                config, shared, thread, start, self._report, models if self.shares_gradient else models.replicas()
+                config, shared, thread, attempt, self._report, models if self.shares_gradient else models.replicas()
             )
             for thread in threads
         ]

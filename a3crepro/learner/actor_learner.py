@@ -93,7 +93,7 @@ class ActorLearner:
       config: the run's configuration.
       shared: what all actor-learners share.
       thread: its number, from 0.
-      start: how often the run was resumed; each time, environments are seeded anew.
+      attempt: how often the run was resumed; each time, environments are seeded anew.
       report: receives an `Episode` at the end of each episode, and a `Snapshot` and a `Copy` when its update lets T
         cross a multiple of `evaluation.every` and of `checkpoint.copies_every`.
       models: its networks; by default, its own.
@@ -104,7 +104,7 @@ class ActorLearner:
         config: Config,
         shared: SharedState,
         thread: int,
-        start: int,
+        attempt: int,
         report: Callable[[Report], None],
         models: Models | None = None,
     ) -> None:
@@ -113,7 +113,7 @@ class ActorLearner:
         self.own_env = self.env = config.env.make(training=True)
         self.normalise = NormaliseObservation(self.env) if config.env.normalises else None
         self.env = self.normalise or self.env
-        self.rng = np.random.default_rng([config.seed, thread, start])
+        self.rng = np.random.default_rng([config.seed, thread, attempt])
         self._env_seed: int | None = int(self.rng.integers(2**31))
         self.models = models or make_models(config, shared, spaces_of(self.env))
         self.model = self.models.model
@@ -315,10 +315,10 @@ class ActorLearner:
         if every and self.config.evaluation.episodes:
             frames = shared.crossed_multiple(SNAPSHOT, every)
             if frames is not None and frames < self.config.frames:  # the final evaluation is the main process's
-                self.report(Snapshot(frames, shared.learnt(), share_above_epsilon(self.config, shared)))
+                self.report(Snapshot(frames, shared.policy_snapshot(), share_above_epsilon(self.config, shared)))
         copies = self.config.checkpoint.copies_every
         if copies and (frames := shared.crossed_multiple(COPY, copies)) is not None:
-            self.report(Copy(frames, shared.learnt(), shared.statistics.numpy().copy()))
+            self.report(Copy(frames, shared.policy_snapshot(), shared.statistics.numpy().copy()))
 
     # ---- Checkpoints -------------------------------------------------------------------------------------------------
 
