@@ -97,7 +97,7 @@ def start_server() -> None:
     before = {name: os.environ.pop(name, None) for name in added}
     os.environ.update(added)
     try:
-        begin, end = (f"a3crepro.execution._imports_{what}" for what in ("begin", "end"))
+        begin, end = (f"a3crepro.common._imports_{what}" for what in ("begin", "end"))
         CONTEXT.set_forkserver_preload([begin, *_preloaded, end])
         # A signal to the whole process group must not end the server in the middle of its imports; the server and all
         # that is forked from it keep the mask, and so does the resource tracker, which SIGHUP would end.
