@@ -29,8 +29,8 @@ from a3crepro.models.fast.model import is_known
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.runs.checkpoint import Checkpoint, Counters, PendingEvaluation
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator
-from a3crepro.runs.needs import check_needs
 from a3crepro.runs.progress import Progress
+from a3crepro.runs.resources import check_resources
 from a3crepro.runs.run_directory import RunDirectory
 
 MAX_PENDING, MAX_PENDING_BYTES = 32, 256 * 2**20
@@ -69,7 +69,7 @@ def train(
     config = config if isinstance(config, Config) else build(config)
     path = Path(directory) if directory is not None else default_directory(config)
     shared = initial_state(config)
-    check_needs(config, shared)
+    check_resources(config, shared)
     with lasting_output(), RunDirectory(path.absolute(), config) as run:
         if run.summary is not None:
             print(f"{run.path} is finished: {summary_line(run.summary)}", flush=True)
