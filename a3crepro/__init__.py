@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
     """Imports `train`, `load_policy` and `compose` on first use, so that commands report mistakes without delay."""
     if name not in _MODULES:
         raise AttributeError(f"module 'a3crepro' has no attribute {name!r}")
-    from a3crepro.common.settings import check_python
+    from a3crepro.common.errors import check_python
 
     check_python()
     return getattr(importlib.import_module(f"a3crepro.{_MODULES[name]}"), name)

@@ -23,8 +23,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.processes import set_up_arithmetic
-from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose, dotted_items, suggested_key
 from a3crepro.runs.arguments import Key, own_arguments, refuse_options, whole_number
 from a3crepro.runs.command_line import run_command

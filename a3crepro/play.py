@@ -19,8 +19,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.processes import set_up_arithmetic
-from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.evaluate import split_directory
 from a3crepro.runs.arguments import own_arguments

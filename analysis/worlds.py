@@ -19,7 +19,7 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
 from a3crepro.experiments.circumstances import circumstances

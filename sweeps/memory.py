@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from a3crepro.benchmark import pss_of_tree
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.arguments import Key, own_arguments, positive_number
 from a3crepro.runs.command_line import run_command

@@ -19,7 +19,7 @@ from _protocol import MINATAR_GAMES
 from labyrinth import MAZES
 from racing import SETTINGS
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command

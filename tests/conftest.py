@@ -10,7 +10,7 @@ import composing
 import pytest
 import torch
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.learner.actor_learner import ActorLearner, Episode, Snapshot
 from a3crepro.learner.shared_state import SharedState

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.runs.checkpoint import Checkpoint, load_checkpoint
 
 PATIENCE = 120

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.learner.actor_learner import MAX_NOT_FINITE, Episode, Snapshot
 from a3crepro.learner.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
 

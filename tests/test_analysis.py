@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import compose
 from a3crepro.experiments import figures, statistics
 from a3crepro.experiments import results as results_module

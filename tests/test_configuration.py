@@ -18,7 +18,7 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config, build, choices, compose, conf_directory, file_name, log_uniform, run_name
 from a3crepro.environments._environment import Environment, Schedule
 from a3crepro.networks._network import parameter_count, seeded

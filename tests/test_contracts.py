@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import choices, compose
-from a3crepro.execution._execution import Origin
+from a3crepro.execution._execution import ResumePoint
 from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
@@ -50,7 +50,7 @@ def steps_of(config, shared):
     """A function that advances the run in this process, and its actor-learners."""
     match config.execution.name:
         case "virtual_time":
-            clock = Clock(config.execution, config, shared, Origin())
+            clock = Clock(config.execution, config, shared, ResumePoint())
             return clock.advance, clock.learners
         case "synchronous":
             group = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0)

@@ -18,8 +18,8 @@ from torch.distributions import Independent, Normal
 
 from a3crepro import compose, train
 from a3crepro.algorithms._policy import Gaussian
-from a3crepro.common.plain import from_arrays, to_arrays
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
+from a3crepro.common.serialization import from_arrays, to_arrays
 from a3crepro.config import build, choices
 from a3crepro.environments import control
 from a3crepro.environments._environment import random_action

@@ -20,7 +20,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
-from a3crepro.common.settings import EnvironmentFault, UserError
+from a3crepro.common.errors import EnvironmentFault, UserError
 from a3crepro.config import Config, choices, compose, effective_values, run_name
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS

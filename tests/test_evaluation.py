@@ -15,12 +15,12 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.processes import ProcessDied
-from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
 from a3crepro.evaluate import evaluate_command
-from a3crepro.learner.shared_state import Learnt
+from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.runs import video as videos
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator, evaluate, play_episode
@@ -101,25 +101,25 @@ ONE_OF_EACH = [
 def test_the_same_seed_and_frames_give_the_same_scores_whatever_came_before(overrides: tuple[str, ...]) -> None:
     config = composed(*overrides)
     theta = parameters(config, 1)
-    policy = NetworkPolicy(config, Learnt(theta))
+    policy = NetworkPolicy(config, PolicySnapshot(theta))
     first = list(evaluate(config, policy, 3, 1000, 6))
     np.random.seed(1)
     torch.manual_seed(1)
     assert list(evaluate(config, policy, 3, 1000, 6)) == first, "neither policy nor environment remembers"
-    assert list(evaluate(config, NetworkPolicy(config, Learnt(theta)), 3, 1000, 6)) == first
+    assert list(evaluate(config, NetworkPolicy(config, PolicySnapshot(theta)), 3, 1000, 6)) == first
     assert list(evaluate(config, policy, 3, 1000, 2)) == first[:2], "each game has its own randomness"
 
 
 @pytest.mark.parametrize("overrides", ONE_OF_EACH, ids=" ".join)
 def test_another_seed_other_frames_or_other_parameters_give_other_games(overrides: tuple[str, ...]) -> None:
     config = composed(*overrides)
-    policy = NetworkPolicy(config, Learnt(parameters(config, 1)))
+    policy = NetworkPolicy(config, PolicySnapshot(parameters(config, 1)))
     first = list(evaluate(config, policy, 3, 1000, 8))
     assert len(set(first)) > 1
     assert list(evaluate(config, policy, 4, 1000, 8)) != first
     assert list(evaluate(config, policy, 3, 1001, 8)) != first
     assert list(evaluate(config, policy, 1000, 3, 8)) != first
-    assert list(evaluate(config, NetworkPolicy(config, Learnt(parameters(config, 2))), 3, 1000, 8)) != first
+    assert list(evaluate(config, NetworkPolicy(config, PolicySnapshot(parameters(config, 2))), 3, 1000, 8)) != first
 
 
 def test_an_evaluation_does_not_depend_on_the_run_that_asks_for_it() -> None:
@@ -128,14 +128,14 @@ def test_an_evaluation_does_not_depend_on_the_run_that_asks_for_it() -> None:
         composed("env=minatar/asterix", "threads=3", "seed=9", "optimizer.lr=0.1", "frames=7"),
     ]
     theta = parameters(asked[0], 1)
-    a, b = (list(evaluate(config, NetworkPolicy(config, Learnt(theta)), 0, 50, 5)) for config in asked)
+    a, b = (list(evaluate(config, NetworkPolicy(config, PolicySnapshot(theta)), 0, 50, 5)) for config in asked)
     assert a == b
 
 
 def test_a_policy_is_a_copy_of_the_parameters_it_was_given() -> None:
     config = composed("env=minatar/asterix")
     theta = parameters(config, 1)
-    policy = NetworkPolicy(config, Learnt(theta))
+    policy = NetworkPolicy(config, PolicySnapshot(theta))
     expected = list(evaluate(config, policy, 0, 0, 4))
     theta[:] = np.nan
     assert list(evaluate(config, policy, 0, 0, 4)) == expected
@@ -145,7 +145,7 @@ def test_a_policy_is_a_copy_of_the_parameters_it_was_given() -> None:
 def test_parameters_of_another_network_are_refused(more: int) -> None:
     config = composed("env=minatar/asterix")
     with pytest.raises(ValueError, match="parameters"):
-        NetworkPolicy(config, Learnt(np.zeros(parameters(config, 1).size + more, np.float32)))
+        NetworkPolicy(config, PolicySnapshot(np.zeros(parameters(config, 1).size + more, np.float32)))
 
 
 def test_the_network_s_parameters_are_those_that_were_given() -> None:
@@ -154,14 +154,14 @@ def test_the_network_s_parameters_are_those_that_were_given() -> None:
     theta[:] = 0.0
     for best in range(3):
         theta[-3:] = np.eye(3, dtype=np.float32)[best]  # the biases of the three actions
-        policy = NetworkPolicy(config, Learnt(theta))
+        policy = NetworkPolicy(config, PolicySnapshot(theta))
         rng = np.random.default_rng(0)
         assert {policy.act(np.ones((6, 5), np.float32), rng) for _ in range(30)} == {best}
 
 
 def test_memory_is_forgotten_between_games_and_kept_within_one() -> None:
     config = composed("env=toy/cue_memory", "algo=n_step_q")
-    policy = NetworkPolicy(config, Learnt(parameters(config, 1)))
+    policy = NetworkPolicy(config, PolicySnapshot(parameters(config, 1)))
     rng = np.random.default_rng(0)
 
     def value_of_last(*observations: list[float]) -> np.ndarray:
@@ -324,15 +324,15 @@ def test_the_evaluator_scores_snapshots_in_order_of_frames() -> None:
     assert evaluator.child is None, "no process without work"
     try:
         for frames, theta in thetas.items():
-            evaluator.submit(frames, Learnt(theta))
+            evaluator.submit(frames, PolicySnapshot(theta))
         found = finish(evaluator)
         assert [scores.frames for scores in found] == [1000, 2000, 3000]
         for scores in found:  # what this process finds for the same θ
-            policy = NetworkPolicy(config, Learnt(thetas[scores.frames]))
+            policy = NetworkPolicy(config, PolicySnapshot(thetas[scores.frames]))
             assert scores.scores == list(evaluate(config, policy, 5, scores.frames, 20))
         assert evaluator.child is not None
         child = evaluator.child
-        evaluator.submit(500, Learnt(thetas[1000]))  # also later on, by the same process
+        evaluator.submit(500, PolicySnapshot(thetas[1000]))  # also later on, by the same process
         assert [scores.frames for scores in finish(evaluator)] == [500]
         assert evaluator.child is child
     finally:
@@ -343,7 +343,7 @@ def test_the_evaluator_scores_snapshots_in_order_of_frames() -> None:
 
 def test_parameters_that_do_not_fit_are_an_error_with_its_traceback() -> None:
     evaluator = Evaluator(composed("env=toy/catch", "evaluation.episodes=1"))
-    evaluator.submit(1, Learnt(np.zeros(3, np.float32)))
+    evaluator.submit(1, PolicySnapshot(np.zeros(3, np.float32)))
     try:
         with pytest.raises(ProcessDied, match=r"(?s)evaluator.*Traceback.*3 parameters"):
             finish(evaluator)

@@ -26,11 +26,11 @@ from gymnasium.wrappers import (
 )
 from helpers import Noisy, Run, TellsNothing
 
-from a3crepro.common.plain import from_arrays, to_arrays
 from a3crepro.common.processes import CONTEXT
+from a3crepro.common.serialization import from_arrays, to_arrays
 from a3crepro.config import choices, compose
 from a3crepro.execution import hogwild
-from a3crepro.execution._execution import Origin, States
+from a3crepro.execution._execution import ResumePoint, States
 from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.synchronous import work
 from a3crepro.execution.virtual_time import Clock
@@ -199,9 +199,9 @@ def run(config, stops=(), prepare=lambda clock: None):
 
     `prepare` is done to its first part.
     """
-    reports, origin, shared = [], Origin(), initial_state(config)
+    reports, resume_point, shared = [], ResumePoint(), initial_state(config)
     for number, stop in enumerate([*stops, None]):
-        clock, rollouts = Clock(config.execution, config, shared, origin), 0
+        clock, rollouts = Clock(config.execution, config, shared, resume_point), 0
         if number == 0:
             prepare(clock)
         while shared.frames() < config.frames and rollouts != stop and not shared.stopping:
@@ -210,7 +210,7 @@ def run(config, stops=(), prepare=lambda clock: None):
         states = clock.states()
         shared = initial_state(config)
         shared.restore(stored(dict(states.arrays)))
-        origin = Origin(number + 1, clock.now, 0.0, stored(states.tree))
+        resume_point = ResumePoint(number + 1, clock.now, 0.0, stored(states.tree))
     return reports, states
 
 
@@ -339,7 +339,7 @@ def test_a_schedule_worked_by_hand(monkeypatch):
     """Three actor-learners whose rollouts last 2, 3 and 5 seconds."""
     config = virtual("a3c", "toy/chain", "mlp", "algo.t_max=1")
     shared = initial_state(config)
-    clock = Clock(config.execution, config, shared, Origin())
+    clock = Clock(config.execution, config, shared, ResumePoint())
     costs, threads = (2.0, 3.0, 5.0), []
     copied, order = {}, []
     for thread, learner in enumerate(clock.learners):
@@ -373,7 +373,7 @@ def test_a_schedule_worked_by_hand(monkeypatch):
         rollout = learners[thread].compute_gradient()
         learners[thread].global_frames = copy  # one a rollout, for the learning rate
         again.parameters.numpy()[:] = now
-        learners[thread].write(rollout)
+        learners[thread].apply_gradient(rollout)
         history.append(again.parameters.numpy().copy())
         np.testing.assert_array_equal(history[-1], after[number])
 
@@ -499,9 +499,9 @@ def synchronous(algo, env, network, processes, *overrides):
 
 def end(config, asked_after=None):
     """Games without their moments, and the final state of a run that is stopped and gone on with after so many."""
-    games, origin, shared = [], Origin(), initial_state(config)
+    games, resume_point, shared = [], ResumePoint(), initial_state(config)
     while True:
-        for event in config.execution.run(config, shared, origin):
+        for event in config.execution.run(config, shared, resume_point):
             if isinstance(event.report, States):
                 states = event.report
             elif event.report is not None:
@@ -512,7 +512,7 @@ def end(config, asked_after=None):
             return games, states
         shared, asked_after = initial_state(config), None
         shared.restore(stored(dict(states.arrays)))
-        origin = Origin(1, 0.0, 0.0, stored(states.tree))
+        resume_point = ResumePoint(1, 0.0, 0.0, stored(states.tree))
 
 
 SOME = [(algo, "minatar/breakout", "minatar") for algo in METHODS] + [
@@ -561,7 +561,7 @@ def test_a_resumed_run_keeps_its_number_of_processes(monkeypatch):
     whole = end(config)
     shared = initial_state(config)
     states = None
-    for event in config.execution.run(config, shared, Origin()):
+    for event in config.execution.run(config, shared, ResumePoint()):
         if isinstance(event.report, States):
             states = event.report
         elif event.report is not None:
@@ -570,7 +570,7 @@ def test_a_resumed_run_keeps_its_number_of_processes(monkeypatch):
     again.restore(stored(dict(states.arrays)))
     other = config.model_copy(update={"execution": config.execution.model_copy(update={"processes": 5})})
     last = None
-    for event in other.execution.run(other, again, Origin(1, 0.0, 0.0, stored(states.tree))):
+    for event in other.execution.run(other, again, ResumePoint(1, 0.0, 0.0, stored(states.tree))):
         last = event.report if isinstance(event.report, States) else last
     assert len(last.tree) == 2
     np.testing.assert_array_equal(last.arrays["parameters"], whole[1].arrays["parameters"])

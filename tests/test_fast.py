@@ -12,7 +12,7 @@ from a3crepro import benchmark
 from a3crepro.common.rollout import Rollout
 from a3crepro.config import compose
 from a3crepro.environments._environment import random_action
-from a3crepro.execution._execution import Origin
+from a3crepro.execution._execution import ResumePoint
 from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
@@ -395,7 +395,7 @@ def started(config, shared):
             turns = TakingTurns(config, shared)
             return [learner.model for learner in turns.learners], turns.advance
         case "virtual_time":
-            clock = Clock(config.execution, config, shared, Origin())
+            clock = Clock(config.execution, config, shared, ResumePoint())
             return [learner.model for learner in clock.learners], clock.advance
         case "synchronous":
             group = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0)

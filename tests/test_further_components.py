@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from a3crepro import compose, train
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.runs.evaluation import evaluate
 from a3crepro.runs.stored_policy import load_policy
 

@@ -20,10 +20,10 @@ import a3crepro.runs.checkpoint
 import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import compose, train
-from a3crepro.common.settings import RunError, UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import Config, build
 from a3crepro.experiments.state import is_locked
-from a3crepro.learner.shared_state import Learnt
+from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.runs import command_line
 from a3crepro.runs.checkout import GitState, git_state
 from a3crepro.runs.checkpoint import Checkpoint, Counters, PendingEvaluation, load_checkpoint, save_checkpoint
@@ -790,7 +790,7 @@ def test_evaluations_that_wait_survive_a_stop_and_are_made_after_it(tmp_path):
     found = rows(tmp_path, "evaluations.csv")
     assert [row["frames"] for row in found] == ["100", "200", "300"]
     assert [(float(row["seconds"]), float(row["real_seconds"])) for row in found[:2]] == [(1, 2), (2, 4)]
-    again = list(evaluate(mine, NetworkPolicy(mine, Learnt(parameters)), mine.seed, 100, 3))
+    again = list(evaluate(mine, NetworkPolicy(mine, PolicySnapshot(parameters)), mine.seed, 100, 3))
     assert float(found[0]["score_mean"]) == pytest.approx(np.mean(again))
 
 

@@ -20,15 +20,15 @@ from helpers import PATIENCE, SMALL, frames, meanwhile, summary, wait_until, who
 
 from a3crepro import compose, train
 from a3crepro.common import machine
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import Launcher, ScriptError, start_server
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.common.signals import SIGNALS
 from a3crepro.config import choices, runs_at_once
 from a3crepro.experiments import circumstances
 from a3crepro.runs.checkout import GitState
 from a3crepro.runs.manifest import this_attempt
-from a3crepro.runs.needs import check_needs
+from a3crepro.runs.resources import check_resources
 from a3crepro.runs.training import Stopped, Training, initial_state, stop_signals
 
 TINY = ("env=toy/catch", "threads=2", "frames=400", "evaluation.episodes=0", "logging.tensorboard=false")
@@ -289,7 +289,7 @@ def test_no_more_files_are_open_than_a_run_asks_for(tmp_path, words):
     ],
 )
 def test_what_no_memory_can_hold_is_refused_with_the_key(tmp_path, monkeypatch, words, said):
-    monkeypatch.setattr("a3crepro.runs.needs.memory_bytes", lambda: 2 * 2**30)
+    monkeypatch.setattr("a3crepro.runs.resources.memory_bytes", lambda: 2 * 2**30)
     assert re.search(said, refused(UserError, tmp_path / "run", *words))
 
 
@@ -303,9 +303,9 @@ def test_memory_is_that_of_the_container(cgroups):
 @pytest.mark.parametrize("choice", choices("env"))
 @pytest.mark.slow
 def test_every_environment_fits_into_a_machine_of_eight_gibibytes(monkeypatch, choice):
-    monkeypatch.setattr("a3crepro.runs.needs.memory_bytes", lambda: 8 * 2**30)
+    monkeypatch.setattr("a3crepro.runs.resources.memory_bytes", lambda: 8 * 2**30)
     config = compose(f"env={choice}", *(("env.id=CartPole-v1",) if choice == "gym" else ()))
-    check_needs(config, initial_state(config))
+    check_resources(config, initial_state(config))
 
 
 # ---- Evaluations that take longer than training ----------------------------------------------------------------------

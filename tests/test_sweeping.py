@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from a3crepro.common.settings import RunError, UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import compose
 from a3crepro.environments._environment import Environment
 from a3crepro.experiments import costs

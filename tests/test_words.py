@@ -10,7 +10,7 @@ import pytest
 
 import a3crepro
 from a3crepro.cli import main
-from a3crepro.common.settings import RunError, UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.runs.arguments import Key, non_negative_number, one_of, own_arguments, positive_number, whole_number
 from a3crepro.runs.command_line import run_command

@@ -17,8 +17,8 @@ from gymnasium.utils.env_checker import check_env
 import a3crepro.worlds
 from a3crepro import play
 from a3crepro.cli import main
-from a3crepro.common.plain import from_arrays, to_arrays
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
+from a3crepro.common.serialization import from_arrays, to_arrays
 from a3crepro.config import choices, compose
 from a3crepro.play import Window
 from a3crepro.runs.policies import ConstantPolicy

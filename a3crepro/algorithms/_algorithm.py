@@ -15,8 +15,8 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from a3crepro.common.config_model import ComponentConfig, ConfigModel, Count, Fraction, PositiveCount, PositiveFloat
 from a3crepro.common.rollout import Action, Rollout
-from a3crepro.common.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
 from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
 from a3crepro.mathematics.losses import q_loss
@@ -42,7 +42,7 @@ class Actor(Protocol):
         """Environment frames of this actor-learner alone."""
 
 
-class Algorithm(Component, ABC):
+class Algorithm(ComponentConfig, ABC):
     """A method and its settings."""
 
     uses_thread_copy: ClassVar[bool] = True
@@ -144,7 +144,7 @@ class Algorithm(Component, ABC):
         """The action of the policy that evaluations score, from the outputs for one state."""
 
 
-class Exploration(Settings):
+class Exploration(ConfigModel):
     """ε-greedy exploration; each actor-learner draws its own final ε (§4, §8)."""
 
     anneal_frames: Count

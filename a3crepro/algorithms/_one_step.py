@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from a3crepro.algorithms._algorithm import ValueBased
+from a3crepro.common.config_model import PositiveCount
 from a3crepro.common.rollout import Rollout
-from a3crepro.common.settings import PositiveCount
 
 
 class OneStep(ValueBased):

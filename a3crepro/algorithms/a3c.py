@@ -11,13 +11,13 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Actor, Algorithm, Outputs
 from a3crepro.algorithms._policy import Gaussian, Policy, Softmax
+from a3crepro.common.config_model import ConfigModel, NonNegativeFloat, PositiveFloat, RolloutLength
 from a3crepro.common.rollout import Action
-from a3crepro.common.settings import NonNegativeFloat, PositiveFloat, RolloutLength, Settings
 from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.losses import value_loss
 
 
-class GaussianPolicy(Settings):
+class GaussianPolicy(ConfigModel):
     """The policy over action vectors (§5.3, §9): a normal distribution."""
 
     covariance: Literal["spherical", "diagonal"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from a3crepro.algorithms._algorithm import Actor, Outputs, ValueBased
+from a3crepro.common.config_model import RolloutLength
 from a3crepro.common.rollout import Action
-from a3crepro.common.settings import RolloutLength
 
 
 class NStepQ(ValueBased):

@@ -1,4 +1,4 @@
-"""What the machine offers, or the container that this process is in: cores, memory, open files."""
+"""Resources of the machine or the container: cores, memory, shared memory, open files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def usable_cores() -> int:
-    """Cores that this process can keep busy: its affinity, or its control groups' least quota, rounded up."""
+    """Usable cores: the CPU affinity or the smallest quota of the control groups, rounded up."""
     return math.ceil(min([len(os.sched_getaffinity(0)), *_quotas()]))
 
 
 def memory_bytes() -> int:
-    """Bytes of memory that this process can have at most: the machine's, or what its control groups allow."""
+    """Usable memory in bytes: the machine's or the smallest limit of the control groups."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limits = [
         words
@@ -30,7 +30,7 @@ def memory_bytes() -> int:
 
 
 def _quotas() -> Iterator[float]:
-    """Cores that each control group around this process may use, where it has a quota."""
+    """The quotas of the enclosing control groups, in cores."""
     for group in _groups("cpu"):
         words = _words(group, "cpu.max") or [*_words(group, "cpu.cfs_quota_us"), *_words(group, "cpu.cfs_period_us")]
         if len(words) == 2 and all(word.isdecimal() and int(word) for word in words):  # not "max 100000", nor -1
@@ -38,7 +38,7 @@ def _quotas() -> Iterator[float]:
 
 
 def _groups(controller: str) -> Iterator[Path]:
-    """The control groups that this process is in, each with those around it; of version 2 and of version 1."""
+    """The control groups of this process and their parents, of versions 1 and 2."""
     try:
         lines = OWN_CGROUPS.read_text().splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def _groups(controller: str) -> Iterator[Path]:
 
 
 def _words(group: Path, name: str) -> list[str]:
-    """What a file of a control group says; nothing where there is none."""
+    """The words in a file of a control group; empty without the file."""
     try:
         return (group / name).read_text().split()
     except OSError:
@@ -63,7 +63,7 @@ def free_shared_memory() -> int:
     """Free bytes in `/dev/shm`.
 
     Raises:
-      OSError: there is none, or nothing can be written there.
+      OSError: it does not exist or cannot be written.
     """
     found = os.statvfs(SHARED_MEMORY)
     if found.f_flag & os.ST_RDONLY or not os.access(SHARED_MEMORY, os.W_OK):
@@ -72,10 +72,10 @@ def free_shared_memory() -> int:
 
 
 def allow_open_files(count: int) -> int:
-    """Lets this process, and those that it starts, have so many files open, or as many as the hard limit allows.
+    """Raises the limit of open files to `count`, or to the hard limit.
 
     Returns:
-      The limit as it is then.
+      The resulting limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= count:

@@ -18,7 +18,7 @@ from a3crepro.config.run_name import file_name as file_name
 from a3crepro.config.run_name import run_name as run_name
 from a3crepro.config.schema import Composition as Composition
 from a3crepro.config.schema import Config as Config
-from a3crepro.config.schema import ExecutionSettings as ExecutionSettings
+from a3crepro.config.schema import ExecutionConfig as ExecutionConfig
 from a3crepro.config.schema import build as build
 from a3crepro.config.schema import dotted_items as dotted_items
 from a3crepro.config.schema import effective_values as effective_values

@@ -28,7 +28,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config.groups import GROUPS, check_launcher, choices, conf_directory
 from a3crepro.config.messages import formatted_choices, one_line
 from a3crepro.config.schema import Config, build

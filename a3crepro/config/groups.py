@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 
 GROUPS = {
     "algo": "a3crepro.algorithms",

@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from a3crepro.common.settings import Settings
+from a3crepro.common.config_model import ConfigModel
 from a3crepro.config.groups import GROUPS, check_launcher, choices
 
 SYNONYMS = {
@@ -32,7 +32,7 @@ MAX_LISTED = 20
 
 
 def validation_message(
-    model: type[Settings], detail: Mapping[str, Any], prefix: tuple[str, ...], keys: Iterable[str]
+    model: type[ConfigModel], detail: Mapping[str, Any], prefix: tuple[str, ...], keys: Iterable[str]
 ) -> str:
     """One line for an error that pydantic found.
 
@@ -72,7 +72,7 @@ def _number_hint(key: str, value: object) -> str:
     return f"; did you mean {key}={round(number):_}?"
 
 
-def _sibling_keys(model: type[Settings], location: tuple[Any, ...]) -> list[str]:
+def _sibling_keys(model: type[ConfigModel], location: tuple[Any, ...]) -> list[str]:
     """The known keys at the level of an unknown one, the most similar first."""
     for part in location[:-1]:
         annotation = model.model_fields[part].annotation

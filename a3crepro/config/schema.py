@@ -15,16 +15,16 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationError
 
 from a3crepro.algorithms._algorithm import Algorithm
-from a3crepro.common.settings import (
-    Component,
+from a3crepro.common.config_model import (
+    ComponentConfig,
+    ConfigModel,
     Count,
     PositiveCount,
     PositiveFloat,
-    Settings,
-    UserError,
     component_class,
-    names,
+    component_names,
 )
+from a3crepro.common.errors import UserError
 from a3crepro.config.groups import GROUPS
 from a3crepro.config.messages import one_line, validation_message
 from a3crepro.environments._environment import Environment
@@ -35,7 +35,7 @@ MAX_ROLLOUT_STEPS = 10_000
 """All observations and activations of a rollout are kept in memory."""
 
 
-class Evaluation(Settings):
+class Evaluation(ConfigModel):
     """How θ is scored while and after it is trained: whole games, unclipped score."""
 
     every: Count
@@ -46,7 +46,7 @@ class Evaluation(Settings):
     """A game of an evaluation is cut off after this many frames."""
 
 
-class Checkpointing(Settings):
+class Checkpointing(ConfigModel):
     """When everything needed to go on is written."""
 
     every_seconds: PositiveFloat
@@ -55,7 +55,7 @@ class Checkpointing(Settings):
     """Frames (over all actor-learners) between copies of θ and the optimizer's statistics that are kept; 0: none."""
 
 
-class Logging(Settings):
+class Logging(ConfigModel):
     """What a run shows while it goes on."""
 
     every_seconds: PositiveFloat
@@ -64,8 +64,8 @@ class Logging(Settings):
     """Write the scores and the speed for TensorBoard, too."""
 
 
-class ExecutionSettings(Component, ABC):
-    """Settings of a way to run actor-learners; what runs them is `a3crepro.execution`."""
+class ExecutionConfig(ComponentConfig, ABC):
+    """Configuration of how actor-learners run; `a3crepro.execution` implements it."""
 
     makes_one_update: ClassVar[bool] = False
     """Whether the gradients of all actor-learners make one update: an optimizer then needs one set of statistics."""
@@ -91,14 +91,14 @@ class Composition(NamedTuple):
     """Of the command line, in order, without Hydra's own keys."""
 
 
-class Config(Settings):
+class Config(ConfigModel):
     """One training run. Configurations with equal values are equal, however they were composed."""
 
     algo: SerializeAsAny[Algorithm]
     env: SerializeAsAny[Environment]
     network: SerializeAsAny[Network]
     optimizer: SerializeAsAny[Optimizer]
-    execution: SerializeAsAny[ExecutionSettings]
+    execution: SerializeAsAny[ExecutionConfig]
     evaluation: Evaluation
     checkpoint: Checkpointing
     logging: Logging
@@ -202,16 +202,16 @@ def build(values: Any, check_fit: bool = True) -> Config:
     return config
 
 
-def _build_component(group: str, whole: Mapping[str, Any]) -> Settings:
+def _build_component(group: str, whole: Mapping[str, Any]) -> ConfigModel:
     values, package = whole[group], GROUPS[group]
     if not isinstance(values, Mapping) or "name" not in values:
         raise UserError(f"{group}: expected a choice of this group with a name, got {values!r}")
     try:
         found = component_class(package, values["name"])
     except LookupError:
-        allowed = ", ".join(names(package))
+        allowed = ", ".join(component_names(package))
         raise UserError(f"{group}.name: unknown name {values['name']!r}; allowed: {allowed}") from None
-    component: Settings = _validated(found, dict(values), (group,), whole)
+    component: ConfigModel = _validated(found, dict(values), (group,), whole)
     return component
 
 

@@ -10,18 +10,18 @@ from typing import Any, ClassVar, Protocol
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.common.plain import Tree
-from a3crepro.common.rollout import Action as Action
-from a3crepro.common.settings import (
-    Component,
+from a3crepro.common.config_model import (
+    ComponentConfig,
+    ConfigModel,
     Count,
-    EnvironmentFault,
     NonNegativeFloat,
     PositiveCount,
     PositiveFloat,
     RolloutLength,
-    Settings,
 )
+from a3crepro.common.errors import EnvironmentFault
+from a3crepro.common.rollout import Action as Action
+from a3crepro.common.serialization import PyTree
 
 ActionSpace = gym.spaces.Discrete | gym.spaces.Box
 """Actions from 0 on, or vectors."""
@@ -39,7 +39,7 @@ class Player(Protocol):
         """The action in this state."""
 
 
-class Schedule(Settings):
+class Schedule(ConfigModel):
     """Defaults that suit an environment, for keys of other groups. Where one is absent, that group's own applies.
 
     Durations are in environment frames over all actor-learners.
@@ -73,7 +73,7 @@ class Schedule(Settings):
     """Default of `evaluation.max_frames`."""
 
 
-class Environment(Component, ABC):
+class Environment(ComponentConfig, ABC):
     """Settings from which environments are made.
 
     The observations are arrays of a `Box` space; `info["game_over"]`, where it is given, tells the end of a whole game
@@ -128,9 +128,9 @@ class Environment(Component, ABC):
         With `render`, its `render()` returns an RGB picture of shape [height, width, 3].
         """
 
-    def state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
+    def state(self, env: gym.Env[np.ndarray, Any]) -> PyTree | None:
         """Everything that an environment's future depends on, or None where it cannot be told."""
-        tree: Tree = env.get_state() if hasattr(env, "get_state") else None
+        tree: PyTree = env.get_state() if hasattr(env, "get_state") else None
         return tree
 
     def tells_its_state(self) -> bool:
@@ -142,7 +142,7 @@ class Environment(Component, ABC):
         finally:
             env.close()
 
-    def restore(self, env: gym.Env[np.ndarray, Any], state: Tree) -> None:
+    def restore(self, env: gym.Env[np.ndarray, Any], state: PyTree) -> None:
         """Brings an environment to a state that `state` told of one with the same settings."""
         env.set_state(state)  # type: ignore[attr-defined]
 

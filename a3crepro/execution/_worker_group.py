@@ -11,9 +11,9 @@ from typing import cast
 import numpy as np
 import torch
 
-from a3crepro.common.plain import Tree
 from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.execution._messages import FLUSH_SECONDS, TimedReport
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
@@ -29,7 +29,7 @@ class RoundMessage:
     """What a process sends between two rounds; all send theirs between the same two."""
 
     reports: list[TimedReport]
-    tree: Tree | None
+    tree: PyTree | None
     """Its state, if it was requested."""
     arrays: dict[str, np.ndarray] | None
     """The shared arrays at the same moment; only from the first process."""
@@ -128,10 +128,10 @@ class WorkerGroup:
       shared: what all actor-learners share.
       all_reduce: what the worker processes share.
       part: number of this process.
-      start: how often the run was resumed.
+      attempt: how often the run was resumed.
     """
 
-    def __init__(self, config: Config, shared: SharedState, all_reduce: AllReduce, part: int, start: int) -> None:
+    def __init__(self, config: Config, shared: SharedState, all_reduce: AllReduce, part: int, attempt: int) -> None:
         self.config, self.shared, self.all_reduce, self.part = config, shared, all_reduce, part
         self.reports: list[TimedReport] = []
         self.rounds, self.answered, self.flushed = 0, all_reduce.answered, time.monotonic()
@@ -139,17 +139,17 @@ class WorkerGroup:
         self.arrays: dict[str, np.ndarray] | None = None
         # If each rollout is followed by an update, all share one gradient; else each keeps its own until it is due.
         self.shares_gradient = config.algo.uses_thread_copy
-        self._make_learners(range(config.threads)[part :: all_reduce.processes], start)
+        self._make_learners(range(config.threads)[part :: all_reduce.processes], attempt)
         self.slice = slice(*all_reduce.edges[part : part + 2])
         self.update = Update(config, shared, shared.statistics[0].numpy())
 
-    def _make_learners(self, threads: Sequence[int], start: int) -> None:
+    def _make_learners(self, threads: Sequence[int], attempt: int) -> None:
         config, shared, spaces = self.config, self.shared, self.config.env.spaces()
         batched = self.shares_gradient and len(threads) > 1
         models = self.models = make_models(config, shared, spaces, len(threads) if batched else 0)
         self.learners = [
             ActorLearner(
-                config, shared, thread, start, self._report, models if self.shares_gradient else models.replicas()
+                config, shared, thread, attempt, self._report, models if self.shares_gradient else models.replicas()
             )
             for thread in threads
         ]
@@ -249,14 +249,14 @@ class WorkerGroup:
             return RoundMessage(reports, None, None)
         return RoundMessage(reports, self.state(), self.arrays)
 
-    def state(self) -> Tree:
+    def state(self) -> PyTree:
         """The state of this process, beside the shared arrays."""
         learners = [learner.get_state() for learner in self.learners]
         if self.batched:
             learners = [{**state, "gradient": None} for state in learners]  # shared, and 0 between rounds
         return {"models": self.models.get_state(), "learners": learners}
 
-    def restore(self, tree: Tree) -> None:
+    def restore(self, tree: PyTree) -> None:
         """Restores what `state` returned."""
         self.models.set_state(tree["models"])
         for learner, state in zip(self.learners, tree["learners"], strict=True):

@@ -10,11 +10,11 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.scheduling import ask_for_long_time_slices
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, Origin, States
+from a3crepro.execution._execution import Event, Execution, ResumePoint, States
 from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted
 from a3crepro.learner.shared_state import SharedState
@@ -29,17 +29,17 @@ class Hogwild(Execution):
     def process_count(self, threads: int) -> int:
         return threads
 
-    def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
+    def run(self, config: Config, shared: SharedState, resume_point: ResumePoint) -> Generator[Event, None, None]:
         shared.share(make_lock())
         children: list[Child] = []
         states = StateCollection(config, shared)
-        trees = origin.tree or [None] * config.threads
+        trees = resume_point.tree or [None] * config.threads
         try:
             for thread, tree in enumerate(trees):
                 name = f"actor-learner {thread}"
-                children.append(Child(name, work, config, shared, thread, origin.start, tree, states.answered))
-                yield Event(origin.seconds, origin.real_seconds)
-            yield from self._events(config, shared, origin, children, states)
+                children.append(Child(name, work, config, shared, thread, resume_point.attempt, tree, states.answered))
+                yield Event(resume_point.seconds, resume_point.real_seconds)
+            yield from self._events(config, shared, resume_point, children, states)
         finally:
             deadline = time.monotonic() + (0.0 if shared.stopping else stop_timeout(config) / 2)
             shared.request_stop()
@@ -47,14 +47,19 @@ class Hogwild(Execution):
                 child.end(grace=max(0.0, deadline - time.monotonic()))
 
     def _events(
-        self, config: Config, shared: SharedState, origin: Origin, children: list[Child], states: StateCollection
+        self,
+        config: Config,
+        shared: SharedState,
+        resume_point: ResumePoint,
+        children: list[Child],
+        states: StateCollection,
     ) -> Generator[Event, None, None]:
         now = time.monotonic()  # processes have started: imports do not count as training
-        began = now - origin.real_seconds
+        began = now - resume_point.real_seconds
         exact = config.is_exact  # it cannot be resumed exactly without its state
         for now, _, reports in receive_messages(children, shared, stop_timeout(config)):
             for report in reports or ():
-                then = max(origin.seconds, report.moment - began)
+                then = max(resume_point.seconds, report.moment - began)
                 if not isinstance(report.what, State):
                     yield Event(then, then, report.what)
                 elif whole := states.add(report.what):
@@ -72,7 +77,7 @@ class State:
     thread: int
     request: int
     """Number of the request that it answers; LAST when the process ends."""
-    tree: Tree
+    tree: PyTree
     arrays: dict[str, np.ndarray] | None
     """The shared arrays at the same moment; only if there is one actor-learner."""
 
@@ -85,7 +90,7 @@ class StateCollection:
 
     def __init__(self, config: Config, shared: SharedState) -> None:
         self.config, self.shared = config, shared
-        self._of: dict[int, dict[int, Tree]] = {}
+        self._of: dict[int, dict[int, PyTree]] = {}
         self.answered = shared.states_requested
         self._arrays: dict[str, np.ndarray] | None = None
 
@@ -116,13 +121,13 @@ class StateCollection:
         """The last states, without those of processes that were killed."""
         return self._states(self._of.get(LAST, {}))
 
-    def _states(self, answers: dict[int, Tree]) -> States:
+    def _states(self, answers: dict[int, PyTree]) -> States:
         arrays = self._arrays or self.shared.arrays()
         return States(arrays, [answers.get(thread) for thread in range(self.config.threads)])
 
 
 def work(
-    connection: Connection, config: Config, shared: SharedState, thread: int, start: int, tree: Tree, answered: int
+    connection: Connection, config: Config, shared: SharedState, thread: int, attempt: int, tree: PyTree, answered: int
 ) -> None:
     """The process of one actor-learner.
 
@@ -131,13 +136,13 @@ def work(
       config: the run's configuration.
       shared: what all actor-learners share.
       thread: number of the actor-learner.
-      start: how often the run was resumed.
+      attempt: how often the run was resumed.
       tree: its state; None: from the beginning.
       answered: number of requests for states before it started.
     """
     ask_for_long_time_slices()
     buffer = ReportBuffer(connection)
-    learner = ActorLearner(config, shared, thread, start, buffer.add)
+    learner = ActorLearner(config, shared, thread, attempt, buffer.add)
     alone = config.threads == 1
     if tree is not None:
         learner.models.set_state(tree["models"])

@@ -15,12 +15,12 @@ from collections.abc import Generator
 from multiprocessing.connection import Connection
 from typing import ClassVar
 
+from a3crepro.common.config_model import PositiveCount
 from a3crepro.common.machine import usable_cores
-from a3crepro.common.plain import Tree
 from a3crepro.common.processes import Child, make_lock
-from a3crepro.common.settings import PositiveCount
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, Origin, States
+from a3crepro.execution._execution import Event, Execution, ResumePoint, States
 from a3crepro.execution._messages import receive_messages, stop_timeout
 from a3crepro.execution._worker_group import AllReduce, RoundMessage, WorkerGroup
 from a3crepro.learner.shared_state import SharedState
@@ -40,16 +40,18 @@ class Synchronous(Execution):
     def process_count(self, threads: int) -> int:
         return min(self.processes or usable_cores(), threads)
 
-    def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
+    def run(self, config: Config, shared: SharedState, resume_point: ResumePoint) -> Generator[Event, None, None]:
         shared.share(make_lock())
-        trees = origin.tree or [None] * config.processes
+        trees = resume_point.tree or [None] * config.processes
         all_reduce = AllReduce(len(trees), shared)
         children: list[Child] = []
         try:
             for part, tree in enumerate(trees):
-                children.append(Child(f"process {part}", work, config, shared, all_reduce, part, origin.start, tree))
-                yield Event(origin.seconds, origin.real_seconds)
-            yield from events(children, shared, stop_timeout(config), time.monotonic() - origin.real_seconds)
+                children.append(
+                    Child(f"process {part}", work, config, shared, all_reduce, part, resume_point.attempt, tree)
+                )
+                yield Event(resume_point.seconds, resume_point.real_seconds)
+            yield from events(children, shared, stop_timeout(config), time.monotonic() - resume_point.real_seconds)
         finally:
             shared.request_stop()
             for child in children:
@@ -84,11 +86,11 @@ def work(
     shared: SharedState,
     all_reduce: AllReduce,
     part: int,
-    start: int,
-    tree: Tree,
+    attempt: int,
+    tree: PyTree,
 ) -> None:
     """A worker process: rounds until the first one commands to stop."""
-    group = WorkerGroup(config, shared, all_reduce, part, start)
+    group = WorkerGroup(config, shared, all_reduce, part, attempt)
     if tree is not None:
         group.restore(tree)
     while True:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
+from a3crepro.common.config_model import NonNegativeFloat, PositiveFloat
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.scheduling import ask_for_long_time_slices
-from a3crepro.common.settings import NonNegativeFloat, PositiveFloat
-from a3crepro.execution._execution import Event, Execution, Origin, States
+from a3crepro.common.serialization import PyTree
+from a3crepro.execution._execution import Event, Execution, ResumePoint, States
 from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
@@ -51,25 +51,27 @@ class VirtualTime(Execution):
             return steps * self.step_seconds
         return float(rng.gamma(steps / self.spread**2, self.step_seconds * self.spread**2))
 
-    def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
+    def run(self, config: Config, shared: SharedState, resume_point: ResumePoint) -> Generator[Event, None, None]:
         shared.share(make_lock())
-        child = Child("the actor-learners' process", work, self, config, shared, origin)
+        child = Child("the actor-learners' process", work, self, config, shared, resume_point)
         try:
-            began, virtual = time.monotonic() - origin.real_seconds, origin.seconds
+            began, virtual = time.monotonic() - resume_point.real_seconds, resume_point.seconds
             for now, _, reports in receive_messages([child], shared, stop_timeout(config)):
                 for report in reports or ():
                     virtual = report.now
-                    yield Event(virtual, max(origin.real_seconds, report.moment - began), report.what)
+                    yield Event(virtual, max(resume_point.real_seconds, report.moment - began), report.what)
                 yield Event(virtual, now - began)
         finally:
             shared.request_stop()
             child.end(grace=0.0)
 
 
-def work(connection: Connection, settings: VirtualTime, config: Config, shared: SharedState, origin: Origin) -> None:
+def work(
+    connection: Connection, settings: VirtualTime, config: Config, shared: SharedState, resume_point: ResumePoint
+) -> None:
     """The process: one rollout after another until the budget is used up."""
     ask_for_long_time_slices()
-    clock, buffer = Clock(settings, config, shared, origin), ReportBuffer(connection)
+    clock, buffer = Clock(settings, config, shared, resume_point), ReportBuffer(connection)
     answered = shared.states_requested
     try:
         while not shared.stopping and shared.frames() < config.frames:
@@ -87,12 +89,12 @@ def work(connection: Connection, settings: VirtualTime, config: Config, shared: 
 class Clock:
     """The actor-learners, their current rollouts, and the virtual time at which each rollout ends."""
 
-    def __init__(self, settings: VirtualTime, config: Config, shared: SharedState, origin: Origin) -> None:
-        self.settings, self.shared, self.now = settings, shared, origin.seconds
+    def __init__(self, settings: VirtualTime, config: Config, shared: SharedState, resume_point: ResumePoint) -> None:
+        self.settings, self.shared, self.now = settings, shared, resume_point.seconds
         self.rng = np.random.default_rng([config.seed, 2**32 - 1])
         self.models = make_models(config, shared, config.env.spaces())
         self.learners = [
-            ActorLearner(config, shared, thread, origin.start, self._report, self.models.replicas())
+            ActorLearner(config, shared, thread, resume_point.attempt, self._report, self.models.replicas())
             for thread in range(config.threads)
         ]
         self.rollouts: list[Rollout | None] = [None] * config.threads
@@ -100,8 +102,8 @@ class Clock:
         self.queue: list[tuple[float, int]] = []
         self.idle = list(range(config.threads))
         self._snapshots: list[Snapshot | Copy] = []
-        if origin.tree is not None:
-            self._restore(origin.tree)
+        if resume_point.tree is not None:
+            self._restore(resume_point.tree)
 
     def _report(self, report: Episode | Snapshot | Copy) -> None:
         if isinstance(report, Episode):
@@ -151,7 +153,7 @@ class Clock:
         }
         return States(self.shared.arrays(), tree)
 
-    def _restore(self, tree: Tree) -> None:
+    def _restore(self, tree: PyTree) -> None:
         self.now, self.queue, self.idle = tree["now"], tree["queue"], tree["idle"]
         self.rng.bit_generator.state = tree["random"]
         for thread, learner in enumerate(self.learners):

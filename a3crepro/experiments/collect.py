@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose, effective_values
 from a3crepro.experiments.collected import DIAGNOSTICS
 from a3crepro.experiments.command import Command

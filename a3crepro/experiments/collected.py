@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 
 TABLES = ("runs.csv", "scores.csv")
 DIAGNOSTICS = "diagnostics.csv"

@@ -25,8 +25,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.machine import usable_cores
-from a3crepro.common.settings import UserError
 from a3crepro.common.signals import handle, handle_as_before
 from a3crepro.config import Config, check_launcher, compose
 from a3crepro.experiments.collected import Collected

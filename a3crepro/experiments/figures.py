@@ -17,7 +17,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.runs.arguments import one_of, own_arguments

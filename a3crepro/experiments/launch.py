@@ -99,7 +99,7 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
     a game of what the environment counts.
     """
     from a3crepro.common.processes import set_up_arithmetic
-    from a3crepro.learner.shared_state import learnt
+    from a3crepro.learner.shared_state import policy_snapshot
     from a3crepro.runs.checkpoint import last_checkpoint
     from a3crepro.runs.evaluation import InfoSums, evaluate
     from a3crepro.runs.policies import NetworkPolicy
@@ -111,7 +111,7 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
     checkpoint = last_checkpoint(directory, print)
 
     def play(config: Any, tell: Any = None) -> list[float]:
-        policy = NetworkPolicy(config, learnt(checkpoint.arrays))
+        policy = NetworkPolicy(config, policy_snapshot(checkpoint.arrays))
         return list(evaluate(config, policy, config.seed, checkpoint.frames, episodes, tell))
 
     greedy = None

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
-from a3crepro.common.plain import Tree
+from a3crepro.common.errors import UserError
 from a3crepro.common.rollout import Action, Rollout
-from a3crepro.common.settings import UserError
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.environments._environment import Spaces, finite, spaces_of
 from a3crepro.learner.normalisation import NormaliseObservation
@@ -45,11 +45,11 @@ class Models(NamedTuple):
         """The same networks with a gradient of their own, for another actor-learner of this process."""
         return Models(self.model.replica(), self.target)
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """What replicas share, beside the parameters."""
         return [None if model is None else model.get_cache() for model in self]
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Restores what `get_state` returned, after the parameters were restored."""
         for model, part in zip(self, state, strict=True):
             if model is not None:
@@ -93,7 +93,7 @@ class ActorLearner:
       config: the run's configuration.
       shared: what all actor-learners share.
       thread: its number, from 0.
-      start: how often the run was resumed; each time, environments are seeded anew.
+      attempt: how often the run was resumed; each time, environments are seeded anew.
       report: receives an `Episode` at the end of each episode, and a `Snapshot` and a `Copy` when its update lets T
         cross a multiple of `evaluation.every` and of `checkpoint.copies_every`.
       models: its networks; by default, its own.
@@ -104,7 +104,7 @@ class ActorLearner:
         config: Config,
         shared: SharedState,
         thread: int,
-        start: int,
+        attempt: int,
         report: Callable[[Report], None],
         models: Models | None = None,
     ) -> None:
@@ -113,7 +113,7 @@ class ActorLearner:
         self.own_env = self.env = config.env.make(training=True)
         self.normalise = NormaliseObservation(self.env) if config.env.normalises else None
         self.env = self.normalise or self.env
-        self.rng = np.random.default_rng([config.seed, thread, start])
+        self.rng = np.random.default_rng([config.seed, thread, attempt])
         self._env_seed: int | None = int(self.rng.integers(2**31))
         self.models = models or make_models(config, shared, spaces_of(self.env))
         self.model = self.models.model
@@ -315,16 +315,16 @@ class ActorLearner:
         if every and self.config.evaluation.episodes:
             frames = shared.crossed_multiple(SNAPSHOT, every)
             if frames is not None and frames < self.config.frames:  # the final evaluation is the main process's
-                self.report(Snapshot(frames, shared.learnt(), share_above_epsilon(self.config, shared)))
+                self.report(Snapshot(frames, shared.policy_snapshot(), share_above_epsilon(self.config, shared)))
         copies = self.config.checkpoint.copies_every
         if copies and (frames := shared.crossed_multiple(COPY, copies)) is not None:
-            self.report(Copy(frames, shared.learnt(), shared.statistics.numpy().copy()))
+            self.report(Copy(frames, shared.policy_snapshot(), shared.statistics.numpy().copy()))
 
     # ---- Checkpoints -------------------------------------------------------------------------------------------------
 
     NUMBERS = ("global_frames", "_read_at", "_score", "_game_frames", "_episode_ended", "_not_finite_in_a_row")
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """Everything that is not shared, between two halves of the loop's body."""
         selected = self.next_action
         return {
@@ -339,7 +339,7 @@ class ActorLearner:
             "numbers": {name: getattr(self, name) for name in self.NUMBERS},
         }
 
-    def set_state(self, tree: Tree) -> None:
+    def set_state(self, tree: PyTree) -> None:
         """Restores what `get_state` returned; starts a new episode if the environment could not save its state."""
         self.rng.bit_generator.state = tree["random"]
         if tree["gradient"] is not None:

@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.common.kernels import kernel
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 
 LIMIT = 10.0
 """Normalised components are clipped to ± this many standard deviations."""
@@ -93,11 +93,11 @@ class NormaliseObservation(gym.Wrapper[np.ndarray, Any, np.ndarray, Any]):
         self.normaliser = normaliser
         return normaliser(self.raw)
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The raw observation and the sums."""
         return {"raw": self.raw, "seen": self.seen}
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Restores what `get_state` returned."""
         self.raw, self.seen[:] = state["raw"], state["seen"]
 

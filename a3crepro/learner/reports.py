@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from a3crepro.learner.shared_state import Learnt
+from a3crepro.learner.shared_state import PolicySnapshot
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Snapshot:
 
     frames: int
     """The multiple."""
-    learnt: Learnt
+    snapshot: PolicySnapshot
     share_above_epsilon: float | None = None
     """See `Optimizer.share_above_epsilon`."""
 
@@ -39,7 +39,7 @@ class Copy:
 
     frames: int
     """The multiple."""
-    learnt: Learnt
+    snapshot: PolicySnapshot
     statistics: np.ndarray
 
 

@@ -50,8 +50,8 @@ class Moment(NamedTuple):
     """Of observations, by what all actor-learners have seen."""
 
 
-class Learnt(NamedTuple):
-    """What a policy is made of."""
+class PolicySnapshot(NamedTuple):
+    """What a policy consists of: its parameters, and the statistics of its observation normaliser."""
 
     parameters: np.ndarray
     """θ, float32 [n]."""
@@ -59,9 +59,9 @@ class Learnt(NamedTuple):
     """Sums of observations, of all actor-learners (`scaling.py`); of length 0 where they are not scaled."""
 
 
-def learnt(arrays: Mapping[str, np.ndarray]) -> Learnt:
-    """What was learnt, of the arrays of a shared state."""
-    return Learnt(arrays["parameters"], arrays["sums"].sum(0))
+def policy_snapshot(arrays: Mapping[str, np.ndarray]) -> PolicySnapshot:
+    """The snapshot in the arrays of a shared state."""
+    return PolicySnapshot(arrays["parameters"], arrays["sums"].sum(0))
 
 
 class SharedState:
@@ -190,9 +190,9 @@ class SharedState:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_cached", "_normaliser")}
 
-    def learnt(self) -> Learnt:
+    def policy_snapshot(self) -> PolicySnapshot:
         """A copy of what a policy is made of."""
-        return Learnt(self.parameters.numpy().copy(), self.seen())
+        return PolicySnapshot(self.parameters.numpy().copy(), self.seen())
 
     def seen(self) -> np.ndarray:
         """Sums of the observations of all actor-learners."""

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
 from a3crepro.common.rollout import Rollout
+from a3crepro.common.serialization import PyTree
 from a3crepro.optimizers._optimizer import Optimizer
 
 Gradients = Mapping[str, np.ndarray]
@@ -75,16 +75,16 @@ class Model(Protocol):
     def clear_gradient(self) -> None:
         """dθ ← 0."""
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The gradient."""
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Restores what `get_state` returned."""
 
-    def get_cache(self) -> Tree:
+    def get_cache(self) -> PyTree:
         """What replicas share and later outputs depend on, apart from θ."""
 
-    def set_cache(self, state: Tree) -> None:
+    def set_cache(self, state: PyTree) -> None:
         """Restores what `get_cache` returned, after θ was restored."""
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from a3crepro.common.plain import Tree
 from a3crepro.common.rollout import Rollout
+from a3crepro.common.serialization import PyTree
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.models.model import Gradients, OutputsAndState
 from a3crepro.networks._network import view_as_parameters
@@ -83,16 +83,16 @@ class ModuleModel:
     def clear_gradient(self) -> None:
         self.gradient.zero_()
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         return self.gradient.numpy()
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         self.gradient.copy_(torch.from_numpy(state))
 
-    def get_cache(self) -> Tree:
+    def get_cache(self) -> PyTree:
         return None
 
-    def set_cache(self, state: Tree) -> None:
+    def set_cache(self, state: PyTree) -> None:
         pass
 
 

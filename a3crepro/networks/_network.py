@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from a3crepro.common.settings import Component, Count
+from a3crepro.common.config_model import ComponentConfig, Count
 
 
-class Network(Component, ABC):
+class Network(ComponentConfig, ABC):
     """Settings of a network: a torso, optional LSTM cells, and a linear head for each output."""
 
     observation_shape: ClassVar[tuple[int | None, ...] | None] = None

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from a3crepro.common.settings import Component, Count, PositiveFloat
+from a3crepro.common.config_model import ComponentConfig, Count, PositiveFloat
 
 Statistics = np.ndarray | Sequence[np.ndarray]
 """The statistics of the parameters that are updated, each float32 [n], in the order of their names."""
 
 
-class Optimizer(Component, ABC):
+class Optimizer(ComponentConfig, ABC):
     """An optimizer and its settings."""
 
     statistics: ClassVar[tuple[str, ...]]

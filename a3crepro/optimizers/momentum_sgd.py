@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from a3crepro.common.config_model import Fraction
 from a3crepro.common.kernels import kernel
-from a3crepro.common.settings import Fraction
 from a3crepro.optimizers._optimizer import Optimizer, Statistics
 
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from a3crepro.common.config_model import Fraction, PositiveFloat
 from a3crepro.common.kernels import kernel
-from a3crepro.common.settings import Fraction, PositiveFloat
 from a3crepro.optimizers._optimizer import Optimizer, Statistics
 
 F1, F2, F3 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]"

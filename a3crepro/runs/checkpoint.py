@@ -12,8 +12,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from a3crepro.common.plain import Tree, from_arrays, to_arrays
-from a3crepro.common.settings import RunError, UserError
+from a3crepro.common.errors import RunError, UserError
+from a3crepro.common.serialization import PyTree, from_arrays, to_arrays
 from a3crepro.runs.files import trying, write_atomically
 
 CHECKPOINTS = ("checkpoint.npz", "checkpoint_before.npz")
@@ -53,7 +53,7 @@ class Checkpoint:
 
     arrays: Mapping[str, np.ndarray]
     """The shared state."""
-    tree: Tree
+    tree: PyTree
     """State of the actor-learners and the execution; None: they begin anew."""
     pending: Mapping[int, PendingEvaluation]
     """Evaluations that have not been recorded, by frames."""

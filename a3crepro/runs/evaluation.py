@@ -17,7 +17,7 @@ import numpy as np
 from a3crepro.common.processes import Child
 from a3crepro.config import Config
 from a3crepro.environments._environment import finite
-from a3crepro.learner.shared_state import Learnt
+from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.runs.policies import EvaluationPolicy, NetworkPolicy, PolicyStatistics
 
 StepCallback = Callable[[Mapping[str, Any]], None]
@@ -114,12 +114,12 @@ class Evaluator:
         self.config = config
         self.child: Child | None = None
         """The process; None before the first snapshot."""
-        self._pending: dict[int, Learnt] = {}
+        self._pending: dict[int, PolicySnapshot] = {}
         self._current: int | None = None
 
-    def submit(self, frames: int, learnt: Learnt) -> None:
+    def submit(self, frames: int, snapshot: PolicySnapshot) -> None:
         """Queues a snapshot taken after `frames` frames."""
-        self._pending[frames] = learnt
+        self._pending[frames] = snapshot
 
     @property
     def busy(self) -> bool:
@@ -149,9 +149,9 @@ class Evaluator:
 
 def _evaluate_snapshots(connection: Connection, config: Config) -> None:
     while True:
-        frames, learnt = connection.recv()
+        frames, snapshot = connection.recv()
         statistics = PolicyStatistics()
-        policy = NetworkPolicy(config, learnt, statistics)
+        policy = NetworkPolicy(config, snapshot, statistics)
         scores = list(evaluate(config, policy, config.seed, frames, config.evaluation.episodes))
         frequencies = statistics.frequencies(config.env.spaces()[1])
         connection.send(EvaluationResult(frames, scores, statistics.entropy, frequencies))

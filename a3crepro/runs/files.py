@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from a3crepro.common.settings import RunError
+from a3crepro.common.errors import RunError
 
 
 class DamagedFile(RunError):

@@ -12,11 +12,11 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config
 from a3crepro.environments._environment import Action, ActionSpace, random_action
 from a3crepro.learner.normalisation import Normaliser
-from a3crepro.learner.shared_state import Learnt
+from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes
 from a3crepro.networks._network import parameter_count, seeded
@@ -67,14 +67,14 @@ class NetworkPolicy:
       ValueError: the parameters are of another network.
     """
 
-    def __init__(self, config: Config, learnt: Learnt, statistics: PolicyStatistics | None = None) -> None:
+    def __init__(self, config: Config, snapshot: PolicySnapshot, statistics: PolicyStatistics | None = None) -> None:
         space, actions = config.env.spaces()
         module = seeded(config.network, space, config.algo.heads(actions), config.seed)
-        theta = torch.from_numpy(learnt.parameters.astype(np.float32))
+        theta = torch.from_numpy(snapshot.parameters.astype(np.float32))
         if theta.numel() != parameter_count(module):
             raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
         self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
-        self.algo, self.normaliser, self.statistics = config.algo, Normaliser(learnt.sums), statistics
+        self.algo, self.normaliser, self.statistics = config.algo, Normaliser(snapshot.sums), statistics
         self.state = self.model.initial_state()
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:

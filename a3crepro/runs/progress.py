@@ -47,7 +47,7 @@ class Progress:
         self._began = self._read = self._shown = time.monotonic()
         self._first_frames = shared.frames()
         self._readings: deque[tuple[float, int]] = deque(maxlen=WINDOW)
-        self._refused = shared.skipped()
+        self._skipped = shared.skipped()
         alone = self.console.is_terminal and Launcher.watched is None  # two live tables do not fit on a screen
         self._live = Live(console=self.console, auto_refresh=False, transient=False) if alone else None
         self._tensorboard = self._open_tensorboard() if config.logging.tensorboard else None
@@ -78,7 +78,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._report_refused()
+        self._report_skipped()
         self._show()
         if self._live:
             self._live.stop()
@@ -120,7 +120,7 @@ class Progress:
         if self._live or now - self._shown >= self.config.logging.every_seconds:
             self._show()
             self._plot_training(frames)
-            self._report_refused()
+            self._report_skipped()
 
     def _show(self) -> None:
         self._shown = time.monotonic()
@@ -132,10 +132,10 @@ class Progress:
             self._say_of_run("  ".join(f"{name} {value}" for name, value in rows))
 
     def _plot_training(self, frames: int) -> None:
-        speed, monitor = self.frames_per_second, self._monitor()
-        if speed is not None and monitor is not None:
+        speed, metric = self.frames_per_second, self._metric()
+        if speed is not None and metric is not None:
             self._plot("training/frames_per_second", speed, frames)
-            self._plot(f"training/{self.config.algo.metric_name}", monitor, frames)
+            self._plot(f"training/{self.config.algo.metric_name}", metric, frames)
             self._plot("training/learning_rate", self._learning_rate(frames), frames)
 
     @property
@@ -146,7 +146,7 @@ class Progress:
         (begin, first), (end, last) = self._readings[0], self._readings[-1]
         return (last - first) / (end - begin)
 
-    def _monitor(self) -> float | None:
+    def _metric(self) -> float | None:
         """The mean over the actor-learners that have taken steps."""
         active = self.shared.counters[:, FRAMES] > 0
         return float(self.shared.metrics[active].mean()) if active.any() else None
@@ -155,7 +155,7 @@ class Progress:
         return self.config.optimizer.learning_rate(frames, self.config.frames)
 
     def _rows(self) -> list[tuple[str, str]]:
-        frames, speed, monitor = self.shared.frames(), self.frames_per_second, self._monitor()
+        frames, speed, metric = self.shared.frames(), self.frames_per_second, self._metric()
         share = frames / self.config.frames if self.config.frames else 1.0
         score = "-"
         if self.recent:
@@ -168,7 +168,7 @@ class Progress:
             ("left", self._left(frames, speed)),
             ("score", score),
             ("learning rate", f"{self._learning_rate(frames):.2e}"),
-            (self.config.algo.metric_name, "-" if monitor is None else f"{monitor:.3f}"),
+            (self.config.algo.metric_name, "-" if metric is None else f"{metric:.3f}"),
         ]
         if self.evaluation:
             mean = self.evaluation.summary()["score_mean"]
@@ -185,11 +185,11 @@ class Progress:
         """Prints a line with the name of the run in a multirun."""
         self.say(f"{self.run}: {text}" if self.run else text)
 
-    def _report_refused(self) -> None:
-        refused = self.shared.skipped()
-        if refused > self._refused:
-            self._say_of_run(f"{refused - self._refused} gradients were not finite and were not applied")
-            self._refused = refused
+    def _report_skipped(self) -> None:
+        skipped = self.shared.skipped()
+        if skipped > self._skipped:
+            self._say_of_run(f"{skipped - self._skipped} gradients were not finite and were not applied")
+            self._skipped = skipped
 
 
 def multirun_name() -> str | None:

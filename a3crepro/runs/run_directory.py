@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from a3crepro.common.settings import RunError, UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import Config, build, effective_values
-from a3crepro.learner.shared_state import Learnt
+from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.runs.checkout import GitState, git_state
 from a3crepro.runs.checkpoint import CHECKPOINTS, NEW_CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
 from a3crepro.runs.files import DamagedFile, Table, read_json, trying, write_atomically, write_text
@@ -222,12 +222,12 @@ class RunDirectory:
         self._sync()
         save_checkpoint(self.path, checkpoint)
 
-    def keep_copy(self, frames: int, learnt: Learnt, statistics: np.ndarray) -> None:
+    def keep_copy(self, frames: int, snapshot: PolicySnapshot, statistics: np.ndarray) -> None:
         """Writes parameters and optimizer statistics to `copies/FRAMES.npz`."""
         path = self.path / "copies" / f"{frames}.npz"
         with trying("write", path):
             path.parent.mkdir(exist_ok=True)
-        arrays = {**learnt._asdict(), "statistics": statistics}
+        arrays = {**snapshot._asdict(), "statistics": statistics}
         write_atomically(path, lambda file: np.savez(file, **arrays))
 
     def _sync(self) -> None:

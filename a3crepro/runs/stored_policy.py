@@ -9,9 +9,9 @@ from typing import NamedTuple
 from omegaconf import OmegaConf
 from safetensors import SafetensorError, safe_open
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config, build
-from a3crepro.learner.shared_state import Learnt, learnt
+from a3crepro.learner.shared_state import PolicySnapshot, policy_snapshot
 from a3crepro.runs.checkpoint import last_checkpoint
 from a3crepro.runs.policies import NetworkPolicy
 from a3crepro.runs.run_directory import stored_config
@@ -23,7 +23,7 @@ class StoredPolicy(NamedTuple):
     """A policy as stored in the directory of a run or an agent."""
 
     config: Config
-    learnt: Learnt
+    snapshot: PolicySnapshot
     frames: int
     """Environment frames that it was trained for."""
 
@@ -39,15 +39,15 @@ def stored_policy(directory: Path) -> StoredPolicy:
     if (directory / PARAMETERS).exists():
         return StoredPolicy(config, *_read_parameters(directory / PARAMETERS))
     checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
-    return StoredPolicy(config, learnt(checkpoint.arrays), checkpoint.frames)
+    return StoredPolicy(config, policy_snapshot(checkpoint.arrays), checkpoint.frames)
 
 
-def _read_parameters(path: Path) -> tuple[Learnt, int]:
+def _read_parameters(path: Path) -> tuple[PolicySnapshot, int]:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             frames = int((file.metadata() or {})["frames"])
-        return Learnt(**arrays), frames
+        return PolicySnapshot(**arrays), frames
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no agent's parameters: {' '.join(str(error).split())}") from error
 
@@ -60,7 +60,7 @@ def load_policy(directory: str | Path) -> NetworkPolicy:
       RunError: all checkpoints in it are damaged.
     """
     stored = stored_policy(Path(directory))
-    return NetworkPolicy(stored.config, stored.learnt)
+    return NetworkPolicy(stored.config, stored.snapshot)
 
 
 def policy_with_overrides(directory: Path, overrides: list[str]) -> tuple[Config, NetworkPolicy, int]:
@@ -75,7 +75,7 @@ def policy_with_overrides(directory: Path, overrides: list[str]) -> tuple[Config
     stored = stored_policy(directory)
     config = with_overrides(stored.config, overrides)
     try:
-        return config, NetworkPolicy(config, stored.learnt), stored.frames
+        return config, NetworkPolicy(config, stored.snapshot), stored.frames
     except ValueError as error:
         raise UserError(f"network: {error}") from error
 

@@ -14,23 +14,23 @@ from typing import Any
 
 import torch
 
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import check_script, preload, wait_for_messages, wait_for_server
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.common.signals import SIGNALS, handle, handle_as_before
 from a3crepro.config import Config, build, hydra_job, run_name, with_job
-from a3crepro.execution._execution import Execution, Origin, States
+from a3crepro.execution._execution import Execution, ResumePoint, States
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.learner.normalisation import width
 from a3crepro.learner.reports import Copy, Episode, Snapshot
-from a3crepro.learner.shared_state import SNAPSHOT, Learnt, SharedState
+from a3crepro.learner.shared_state import SNAPSHOT, PolicySnapshot, SharedState
 from a3crepro.models.fast.model import is_known
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.runs.checkpoint import Checkpoint, Counters, PendingEvaluation
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator
-from a3crepro.runs.needs import check_needs
 from a3crepro.runs.progress import Progress
+from a3crepro.runs.resources import check_resources
 from a3crepro.runs.run_directory import RunDirectory
 
 MAX_PENDING, MAX_PENDING_BYTES = 32, 256 * 2**20
@@ -69,7 +69,7 @@ def train(
     config = with_job(config if isinstance(config, Config) else build(config))
     path = Path(directory) if directory is not None else default_directory(config)
     shared = initial_state(config)
-    check_needs(config, shared)
+    check_resources(config, shared)
     with lasting_output(), RunDirectory(path.absolute(), config) as run:
         if run.summary is not None:
             print(f"{run.path} is finished: {summary_line(run.summary)}", flush=True)
@@ -126,14 +126,14 @@ class Training:
 
     def __init__(self, config: Config, run: RunDirectory, shared: SharedState) -> None:
         self.config, self.run_directory, self.shared = config, run, shared
-        self.origin, self.pending = Origin(), dict[int, PendingEvaluation]()
+        self.resume_point, self.pending = ResumePoint(), dict[int, PendingEvaluation]()
         checkpoint = run.restore()
         if checkpoint:
             self._restore(checkpoint)
-        self.seconds, self.real_seconds = self.origin.seconds, self.origin.real_seconds
+        self.seconds, self.real_seconds = self.resume_point.seconds, self.resume_point.real_seconds
         self.evaluator = Evaluator(config)
         for frames, pending in self.pending.items():
-            self.evaluator.submit(frames, Learnt(pending.parameters, pending.sums))
+            self.evaluator.submit(frames, PolicySnapshot(pending.parameters, pending.sums))
         self._saved, self._states_requested, self._said_to_wait = time.monotonic(), False, False
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -142,7 +142,7 @@ class Training:
         except (KeyError, ValueError) as error:
             raise RunError(f"the checkpoint in {self.run_directory.path} is of another kind of run: {error}") from error
         counters = checkpoint.counters
-        self.origin = Origin(counters.attempt + 1, counters.seconds, counters.real_seconds, checkpoint.tree)
+        self.resume_point = ResumePoint(counters.attempt + 1, counters.seconds, counters.real_seconds, checkpoint.tree)
         self.pending = dict(checkpoint.pending)
         if checkpoint.tree is None:  # of a run that failed, whose reports in transit are lost
             last = max([self.run_directory.evaluations.last_frames(), *self.pending])
@@ -182,7 +182,7 @@ class Training:
         self._hold()
         execution = self.config.execution
         assert isinstance(execution, Execution)
-        events = execution.run(self.config, self.shared, self.origin)
+        events = execution.run(self.config, self.shared, self.resume_point)
         with contextlib.closing(events):  # always terminates the child processes
             for event in events:
                 self.seconds, self.real_seconds = event.seconds, event.real_seconds
@@ -218,17 +218,17 @@ class Training:
             )
             self.progress.add_episode(report.frames, report.score)
         elif isinstance(report, Snapshot):
-            self._evaluate(report.frames, report.learnt, report.share_above_epsilon)
+            self._evaluate(report.frames, report.snapshot, report.share_above_epsilon)
             self._hold()
         elif isinstance(report, Copy):
-            self.run_directory.keep_copy(report.frames, report.learnt, report.statistics)
+            self.run_directory.keep_copy(report.frames, report.snapshot, report.statistics)
         else:
             self._save(report)
             self._states_requested = False
 
-    def _evaluate(self, frames: int, learnt: Learnt, share: float | None) -> None:
-        self.pending[frames] = PendingEvaluation(*learnt, self.seconds, self.real_seconds, share)
-        self.evaluator.submit(frames, learnt)
+    def _evaluate(self, frames: int, snapshot: PolicySnapshot, share: float | None) -> None:
+        self.pending[frames] = PendingEvaluation(*snapshot, self.seconds, self.real_seconds, share)
+        self.evaluator.submit(frames, snapshot)
 
     def _hold(self) -> None:
         """Leaves reports unread, so that actor-learners wait, while too many evaluations are pending."""
@@ -260,7 +260,9 @@ class Training:
         """Waits for the pending evaluations and the final one, and returns the last result."""
         if not self.config.evaluation.episodes:
             return None
-        self._evaluate(self.shared.frames(), self.shared.learnt(), share_above_epsilon(self.config, self.shared))
+        self._evaluate(
+            self.shared.frames(), self.shared.policy_snapshot(), share_above_epsilon(self.config, self.shared)
+        )
         while self.evaluator.busy and not self.stop:
             self._record_evaluations()
             self.progress.update()
@@ -287,7 +289,7 @@ class Training:
 
     def _save(self, states: States) -> None:
         rows = self.run_directory.episodes.rows, self.run_directory.evaluations.rows
-        counters = Counters(self.seconds, self.real_seconds, self.origin.start, *rows)
+        counters = Counters(self.seconds, self.real_seconds, self.resume_point.attempt, *rows)
         self.run_directory.save(Checkpoint(states.arrays, states.tree, self.pending, counters))
 
     def _save_after(self, error: BaseException) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config
 from a3crepro.runs.evaluation import play_episode
 from a3crepro.runs.policies import EvaluationPolicy

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.network import CellsAndHeads, FastNetwork, Gradient, flat, zeros
 from a3crepro.models.fast.spec import Spec
@@ -158,11 +158,11 @@ class FactoredGradient(Gradient):
             factors.inputs[: self.steps] = 0  # also what is not finite: its product with 0 would not be 0
         self.steps = 0
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         factors = [(delta, inputs[: self.steps]) for delta, inputs in self.factors.values()]
         return {"steps": self.steps, "unfactored": [self.vector[part] for part in self.unfactored], "factors": factors}
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         self.steps = state["steps"]
         for part, values in zip(self.unfactored, state["unfactored"], strict=True):
             self.vector[part] = values

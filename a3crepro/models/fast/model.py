@@ -9,8 +9,8 @@ import gymnasium as gym
 import numpy as np
 from torch import nn
 
-from a3crepro.common.plain import Tree
 from a3crepro.common.rollout import Rollout
+from a3crepro.common.serialization import PyTree
 from a3crepro.models.fast.convolutional import ConvolutionalNetwork
 from a3crepro.models.fast.dense import DenseNetwork
 from a3crepro.models.fast.network import FastNetwork, Gradient
@@ -126,12 +126,12 @@ class LocalParameters:
         self._synchronised, self._cached = True, []
         self._copied = version + 1  # the version after this update, unless others have updated θ meanwhile
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The observations and states in the cache, if later calls can use them."""
         is_current = self.version is not None and self.version() == self._copied
         return self._cached if is_current else []
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         """Fills the cache in the same order as before, so that rounding errors are equal."""
         self._copied, self._synchronised, self._cached = -1, False, []
         for observation, before in state:
@@ -203,16 +203,16 @@ class FastModel:
     def clear_gradient(self) -> None:
         self.gradient.clear()
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         return self.gradient.get_state()
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         self.gradient.set_state(state)
 
-    def get_cache(self) -> Tree:
+    def get_cache(self) -> PyTree:
         return self.local.get_state()
 
-    def set_cache(self, state: Tree) -> None:
+    def set_cache(self, state: PyTree) -> None:
         self.local.set_state(state)
 
 

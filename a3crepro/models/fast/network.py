@@ -8,7 +8,7 @@ from itertools import accumulate, count, pairwise
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.spec import PartSpec, Spec
@@ -52,10 +52,10 @@ class Gradient:
     def clear(self) -> None:
         self.vector[:] = 0
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         return self.vector
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         self.vector[:] = state
 
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from a3crepro.common.plain import from_arrays, is_plain, to_arrays
+from a3crepro.common.serialization import from_arrays, is_serializable, to_arrays
 
 TREE = {
     "none": None,
@@ -51,7 +51,7 @@ def test_a_tree_shares_nothing_with_what_it_was_made_of():
 
 
 @pytest.mark.parametrize("value", [object(), {1: 2}, {1, 2}, b"x", np.array([None]), np.random.default_rng()])
-def test_what_is_not_plain_is_refused(value):
-    assert not is_plain([value])
-    with pytest.raises(TypeError, match="not plain"):
+def test_other_types_are_refused(value):
+    assert not is_serializable([value])
+    with pytest.raises(TypeError, match="not serializable"):
         to_arrays({"key": [value]})

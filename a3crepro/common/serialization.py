@@ -1,7 +1,7 @@
-"""Trees of plain values (numbers, words, arrays in lists, tuples and dictionaries) as arrays, and back.
+"""Pytrees (numbers, strings and arrays in lists, tuples and dictionaries) as named arrays, and back.
 
-A checkpoint holds arrays alone, of which nothing is executed: a tree becomes a JSON text, as an array of bytes, and the
-arrays that it names by their numbers.
+A checkpoint holds arrays only, none of which is executed: a pytree becomes a JSON text, as an array of bytes, and the
+arrays that the text refers to by number.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from typing import Any
 
 import numpy as np
 
-Tree = Any
-"""None, bool, int, float, str, an array or a number of NumPy's, or a list, tuple or dictionary (by words) of these."""
+PyTree = Any
+"""None, bool, int, float, str, a NumPy array or scalar, or a list, tuple or dictionary (with string keys) of these."""
 
 TEXT = "tree"
 
 
-def to_arrays(tree: Tree) -> dict[str, np.ndarray]:
-    """The tree as arrays by name.
+def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
+    """Serialises a pytree as arrays by name.
 
     Raises:
-      TypeError: something in it is not plain.
+      TypeError: it contains another type.
     """
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_encode(tree, arrays))
     return {TEXT: np.frombuffer(text.encode(), np.uint8), **arrays}
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray]) -> Tree:
-    """The tree that `to_arrays` was given.
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> PyTree:
+    """The pytree that `to_arrays` serialised.
 
     Raises:
-      KeyError, ValueError: it is not of that form.
+      KeyError, ValueError: the arrays are of another form.
     """
     return _decode(json.loads(arrays[TEXT].tobytes()), arrays)
 
 
-def is_plain(value: object) -> bool:
-    """Whether a value can be part of a tree."""
+def is_serializable(value: object) -> bool:
+    """Whether a value is a pytree."""
     try:
         _encode(value, {})
     except TypeError:
@@ -47,7 +47,7 @@ def is_plain(value: object) -> bool:
     return True
 
 
-def _encode(value: Tree, arrays: dict[str, np.ndarray]) -> Any:
+def _encode(value: PyTree, arrays: dict[str, np.ndarray]) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, np.ndarray | np.generic) and value.dtype != object:
@@ -58,10 +58,10 @@ def _encode(value: Tree, arrays: dict[str, np.ndarray]) -> Any:
         return {type(value).__name__: [_encode(part, arrays) for part in value]}
     if type(value) is dict and all(type(key) is str for key in value):
         return {"dict": {key: _encode(part, arrays) for key, part in value.items()}}
-    raise TypeError(f"not plain: {type(value).__name__}")
+    raise TypeError(f"not serializable: {type(value).__name__}")
 
 
-def _decode(value: Any, arrays: Mapping[str, np.ndarray]) -> Tree:
+def _decode(value: Any, arrays: Mapping[str, np.ndarray]) -> PyTree:
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()
@@ -76,4 +76,4 @@ def _decode(value: Any, arrays: Mapping[str, np.ndarray]) -> Tree:
             return tuple(_decode(part, arrays) for part in content)
         case "dict":
             return {key: _decode(part, arrays) for key, part in content.items()}
-    raise ValueError(f"not a tree of this version: {kind}")
+    raise ValueError(f"not a pytree of this version: {kind}")

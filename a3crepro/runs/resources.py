@@ -1,4 +1,4 @@
-"""What a run needs of the machine, told in a line before anything is written where it cannot have it."""
+"""Checks that the machine has the memory and open files that a run needs, before anything is written."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import torch
 from torch import nn
 
 from a3crepro.common import machine
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.machine import allow_open_files, free_shared_memory, memory_bytes
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.config import Config
 from a3crepro.learner.shared_state import SharedState
 from a3crepro.networks._network import seeded
 
 GIB = 2**30
-ROLLOUT = 4 * GIB
-"""Bytes that an actor-learner may keep of a rollout: far more than any game needs."""
-PROCESS = 16 * 2**20
-"""Bytes that a process has for itself at least, beside its network."""
-FLOAT = 4
-FEW = 200
-"""Steps of a rollout whose memory is not worth counting."""
-COPIES = 2
-"""Vectors as long as θ that an actor-learner has at least: θ' and its gradient."""
-FILES, FILES_A_PROCESS = 40, 3
-"""Files that the main process of a run has open."""
+MAX_ROLLOUT_BYTES = 4 * GIB
+"""Of an actor-learner; far more than any included environment needs."""
+MIN_PROCESS_BYTES = 16 * 2**20
+"""Memory of a process, apart from its network."""
+FLOAT_BYTES = 4
+SHORT_ROLLOUT = 200
+"""Agent steps; the memory of shorter rollouts is negligible."""
+VECTORS = 2
+"""Vectors of the length of θ in each actor-learner: θ' and its gradient."""
+FILES, FILES_PER_PROCESS = 40, 3
+"""Open files of the main process: at least, and for each child process."""
 
 
-def check_needs(config: Config, shared: SharedState) -> None:
-    """Refuses a run that this machine cannot hold.
+def check_resources(config: Config, shared: SharedState) -> None:
+    """Refuses a run that needs more than this machine has.
 
     Args:
       config: the run's configuration.
-      shared: what its actor-learners share, not yet in shared memory; its size alone is read.
+      shared: what its actor-learners share, of which only the size is read.
 
     Raises:
       UserError: it needs more memory than there is; the line names the key.
-      RunError: there is too little shared memory, or too few files may be open.
+      RunError: there is too little shared memory, or the limit of open files is too low.
     """
     _check_memory(config, shared)
     _check_shared_memory(config, shared)
@@ -47,31 +47,32 @@ def check_needs(config: Config, shared: SharedState) -> None:
 
 def _check_memory(config: Config, shared: SharedState) -> None:
     steps_key = "algo.t_max" if hasattr(config.algo, "t_max") else "algo.update_steps"
-    steps, a_step = config.rollout_steps, 0
-    if steps > FEW:
-        a_step = _bytes_of_a_step(config)
-        if steps * a_step > ROLLOUT:
+    steps, step_bytes = config.rollout_steps, 0
+    if steps > SHORT_ROLLOUT:
+        step_bytes = _bytes_per_step(config)
+        if steps * step_bytes > MAX_ROLLOUT_BYTES:
             raise UserError(
-                f"{steps_key}: a rollout of {steps:,} steps takes {_told(steps * a_step)} of memory in each of "
-                f"{config.threads} actor-learners; allowed: {_told(ROLLOUT)}, here {ROLLOUT // a_step:,} steps"
+                f"{steps_key}: a rollout of {steps:,} steps takes {_size(steps * step_bytes)} of memory in each of "
+                f"{config.threads} actor-learners; allowed: {_size(MAX_ROLLOUT_BYTES)}, here "
+                f"{MAX_ROLLOUT_BYTES // step_bytes:,} steps"
             )
     processes = config.processes
     needs = {
-        "network": shared.nbytes + processes * COPIES * shared.parameters.nbytes,
-        steps_key: config.threads * steps * a_step,
-        "threads": processes * PROCESS,
+        "network": shared.nbytes + processes * VECTORS * shared.parameters.nbytes,
+        steps_key: config.threads * steps * step_bytes,
+        "threads": processes * MIN_PROCESS_BYTES,
     }
-    needed, there = sum(needs.values()), memory_bytes()
-    if needed > there:
+    needed, available = sum(needs.values()), memory_bytes()
+    if needed > available:
         key = max(needs, key=lambda key: needs[key])
         raise UserError(
-            f"{key}: {config.threads} actor-learners take at least {_told(needed)} of memory, and this machine has "
-            f"{_told(there)}"
+            f"{key}: {config.threads} actor-learners take at least {_size(needed)} of memory, and this machine has "
+            f"{_size(available)}"
         )
 
 
-def _bytes_of_a_step(config: Config) -> int:
-    """Bytes that a rollout keeps of a step at least: the observation, and each layer's output with its gradient."""
+def _bytes_per_step(config: Config) -> int:
+    """Memory of a rollout per agent step: the observation, and the output and gradient of each layer."""
     space, actions = config.env.spaces()
     module = seeded(config.network, space, config.algo.heads(actions), config.seed)
     outputs: list[int] = []
@@ -84,12 +85,12 @@ def _bytes_of_a_step(config: Config) -> int:
             layer.register_forward_hook(count)
     with torch.no_grad():
         module(torch.zeros(1, *space.shape), module.initial_state())  # type: ignore[operator]
-    return math.prod(space.shape) * space.dtype.itemsize + 2 * FLOAT * sum(outputs)
+    return math.prod(space.shape) * space.dtype.itemsize + 2 * FLOAT_BYTES * sum(outputs)
 
 
 def _check_shared_memory(config: Config, shared: SharedState) -> None:
     processes = config.processes if config.execution.makes_one_update else 0
-    needed = shared.nbytes + processes * shared.parameters.nbytes  # and the gradients that are summed
+    needed = shared.nbytes + processes * shared.parameters.nbytes  # the gradients to be summed
     try:
         free = free_shared_memory()
     except OSError as error:
@@ -103,7 +104,7 @@ def _check_shared_memory(config: Config, shared: SharedState) -> None:
 
 
 def _check_open_files(config: Config) -> None:
-    needed = FILES + FILES_A_PROCESS * config.processes
+    needed = FILES + FILES_PER_PROCESS * config.processes
     allowed = allow_open_files(needed)
     if allowed < needed:
         raise RunError(
@@ -111,5 +112,5 @@ def _check_open_files(config: Config) -> None:
         )
 
 
-def _told(size: float) -> str:
+def _size(size: float) -> str:
     return f"{size / GIB:,.1f} GiB" if size >= GIB / 10 else f"{size / 2**20:,.0f} MiB"
