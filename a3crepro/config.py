@@ -106,7 +106,7 @@ class ExecutionSettings(Component, ABC):
     def is_exact(self, threads: int) -> bool:
         """Whether a run is repeatable to the bit, also when it is stopped and goes on.
 
-        The latter where the environment can tell its state, too: see `Environment.tells_its_state`.
+        The latter where the environment can tell its state, too: see `Environment.supports_exact_resume`.
         """
 
     @abstractmethod
@@ -710,9 +710,12 @@ def frames_in(seconds: float) -> int:
 @functools.cache
 def is_unbounded_control(env_id: str) -> bool:
     """Whether actions are vectors and observations have no bounds; False of what is no environment."""
-    from a3crepro.environments.gym import made
+    from a3crepro.environments.gym import make_registered
 
-    with contextlib.suppress(Exception), contextlib.closing(made(env_id)) as env:  # `env.id` itself is refused later
+    with (
+        contextlib.suppress(Exception),
+        contextlib.closing(make_registered(env_id)) as env,
+    ):  # `env.id` itself is refused later
         observations, actions = env.observation_space, env.action_space
         return isinstance(actions, gym.spaces.Box) and not getattr(observations, "is_bounded", bool)()
     return False

@@ -135,7 +135,7 @@ def _without_run(overrides: list[str], own: Mapping[str, str | None]) -> tuple[C
         raise UserError(f"env: missing; {USAGE}")
     config = compose(*overrides)
     actions = config.env.spaces()[1]
-    players: dict[str, Policy] = {"random": RandomPolicy(actions), **config.env.players()}
+    players: dict[str, Policy] = {"random": RandomPolicy(actions), **config.env.scripted_policies()}
     policy = own["policy"]
     if policy == "constant":
         action, noise = _constant(own["action"] or "0", actions), _deviation(own["noise"] or "0", actions)

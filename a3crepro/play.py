@@ -53,7 +53,7 @@ def play_command(arguments: Sequence[str]) -> None:
         set_up_arithmetic()
     else:
         config = compose(*overrides)
-        if not config.env.plays_by_keys:
+        if not config.env.has_keyboard_controls:
             allowed = "Atari, MinAtar, labyrinth, racing"
             raise UserError(f"env: {config.env.title} cannot be played by keys; allowed: {allowed}")
     env = config.env.make(training=False, render=True)
@@ -78,7 +78,7 @@ def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: Policy 
             if pressed is None:
                 print(f"stopped at {score:g}")
                 return
-            action = policy.act(observation, rng) if policy else config.env.pressed(env, pressed)
+            action = policy.act(observation, rng) if policy else config.env.action_from_keys(env, pressed)
             if action is None:
                 continue
             observation, reward, terminated, truncated, _ = env.step(action)

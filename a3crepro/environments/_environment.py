@@ -29,7 +29,7 @@ Spaces = tuple[gym.spaces.Box, ActionSpace]
 """Of the observations and of the actions."""
 
 
-class Player(Protocol):
+class ScriptedPolicy(Protocol):
     """Plays by rule."""
 
     def start_episode(self, env: gym.Env[Any, Any]) -> None:
@@ -80,9 +80,9 @@ class Environment(Component, ABC):
     from the end of an episode of the learner (a lost life).
     """
 
-    plays_by_keys: ClassVar[bool] = False
+    has_keyboard_controls: ClassVar[bool] = False
     """Whether a person can play it in a window."""
-    counted: ClassVar[tuple[str, ...]] = ()
+    counted_info: ClassVar[tuple[str, ...]] = ()
     """Entries of `info` that are added up in the games by which a policy is described."""
 
     reward_clip: PositiveFloat | None
@@ -109,15 +109,15 @@ class Environment(Component, ABC):
         """What a person calls it, e.g. `atari/breakout`."""
         return "/".join([self.name, *(getattr(self, key) for key in ("game", "id", "task") if hasattr(self, key))])
 
-    def players(self) -> Mapping[str, Player]:
+    def scripted_policies(self) -> Mapping[str, ScriptedPolicy]:
         """Scripted players by name, references for scores; `expert`, where there is one, sees the true state."""
         return {}
 
-    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> Action | None:
+    def action_from_keys(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> Action | None:
         """The action that a person means by the keys that are down (`play.KEYS`); None: wait."""
         return None
 
-    def modules(self) -> list[str]:
+    def modules_to_preload(self) -> list[str]:
         """What a process that makes such environments imports."""
         return [type(self).__module__]
 
@@ -128,21 +128,21 @@ class Environment(Component, ABC):
         With `render`, its `render()` returns an RGB picture of shape [height, width, 3].
         """
 
-    def state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
+    def get_state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
         """Everything that an environment's future depends on, or None where it cannot be told."""
         tree: Tree = env.get_state() if hasattr(env, "get_state") else None
         return tree
 
-    def tells_its_state(self) -> bool:
+    def supports_exact_resume(self) -> bool:
         """Whether a run can go on in the middle of a game."""
         env = self.make(training=True)
         try:
             env.reset(seed=0)
-            return self.state(env) is not None
+            return self.get_state(env) is not None
         finally:
             env.close()
 
-    def restore(self, env: gym.Env[np.ndarray, Any], state: Tree) -> None:
+    def set_state(self, env: gym.Env[np.ndarray, Any], state: Tree) -> None:
         """Brings an environment to a state that `state` told of one with the same settings."""
         env.set_state(state)  # type: ignore[attr-defined]
 
@@ -154,13 +154,13 @@ class Environment(Component, ABC):
         finally:
             env.close()
 
-    def undrawn(self) -> gym.Env[np.ndarray, Any]:
+    def make_headless(self) -> gym.Env[np.ndarray, Any]:
         """An environment that goes on as one of an evaluation, without drawing what only a player needs."""
         return self.make(training=False)
 
     def emulator(self, seed: int) -> Callable[[], None]:
         """One random agent step a call and as little else as possible: the speed that no learner can exceed."""
-        env = self.undrawn()
+        env = self.make_headless()
         rng = np.random.default_rng(seed)
         env.reset(seed=seed)
         _, actions = spaces_of(env)
@@ -173,7 +173,7 @@ class Environment(Component, ABC):
         return step
 
 
-class Scalable(Environment):
+class NormalisableEnvironment(Environment):
     """An environment whose observations may be shifted and scaled."""
 
     normalise_observations: bool
@@ -203,12 +203,12 @@ def random_action(space: ActionSpace, rng: np.random.Generator) -> Action:
     return np.where(bounded, rng.uniform(low, high), rng.normal(size=space.shape)).astype(np.float32)
 
 
-def name_of(env: gym.Env[Any, Any]) -> str:
+def env_name(env: gym.Env[Any, Any]) -> str:
     """The id that an environment is registered by, or else its class."""
     return env.unwrapped.spec.id if env.unwrapped.spec else type(env.unwrapped).__name__
 
 
-def finite(reward: Any, env: gym.Env[Any, Any]) -> float:
+def checked_reward(reward: Any, env: gym.Env[Any, Any]) -> float:
     """A reward of an environment's as a number; it may be an array of one, too.
 
     Raises:
@@ -220,5 +220,5 @@ def finite(reward: Any, env: gym.Env[Any, Any]) -> float:
     number = float(array.item()) if array.size == 1 and array.dtype.kind in "biuf" else math.nan
     if not math.isfinite(number):
         shown = " ".join(repr(reward).split())[:100]
-        raise EnvironmentFault(f"{name_of(env)}: step returned the reward {shown}; needs one finite number")
+        raise EnvironmentFault(f"{env_name(env)}: step returned the reward {shown}; needs one finite number")
     return number

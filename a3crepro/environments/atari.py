@@ -46,7 +46,7 @@ class Atari(Environment):
     life_loss_ends_episode: bool
     """A lost life is a terminal state for the learner; the game goes on, and evaluations play all lives."""
 
-    plays_by_keys: ClassVar[bool] = True
+    has_keyboard_controls: ClassVar[bool] = True
 
     @field_validator("game")
     @classmethod
@@ -64,7 +64,7 @@ class Atari(Environment):
     def episode_steps(self) -> int:
         return -(-self.max_episode_frames // self.action_repeat)
 
-    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+    def action_from_keys(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
         """The joystick's directions, with the button where the space bar is down and the game has that."""
         inner = env.unwrapped
         assert isinstance(inner, AtariEnv)
@@ -86,9 +86,9 @@ class Atari(Environment):
         ale.setInt("max_num_frames_per_episode", self.max_episode_frames)
         return ale
 
-    def state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
+    def get_state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
         """None with sticky actions: the emulator tells nobody which action it holds, and the next frame may need it."""
-        return None if self.repeat_action_probability else super().state(env)
+        return None if self.repeat_action_probability else super().get_state(env)
 
     def emulator(self, seed: int) -> Callable[[], None]:
         ale = self.load()

@@ -22,7 +22,7 @@ from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import Count, PositiveCount, UserError
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import Scalable
+from a3crepro.environments._environment import NormalisableEnvironment
 
 SIDE = 84
 """Of the pictures, in pixels."""
@@ -32,7 +32,7 @@ UNLIMITED = 1e10
 """What MuJoCo gives as the bounds of an actuator that has none."""
 
 
-class Control(Scalable):
+class Control(NormalisableEnvironment):
     """A task of the Control Suite. Actions are vectors in its bounds, where it has any; rewards are in [0, 1] a frame.
 
     Those of `lqr` are not: they are 1 less a cost without a limit.
@@ -75,13 +75,13 @@ class Control(Scalable):
     def episode_steps(self) -> int:
         return math.ceil(self.max_episode_steps / self.action_repeat)
 
-    def modules(self) -> list[str]:
-        return [*super().modules(), "dm_control.suite", "a3crepro.environments._mujoco"]
+    def modules_to_preload(self) -> list[str]:
+        return [*super().modules_to_preload(), "dm_control.suite", "a3crepro.environments._mujoco"]
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return ControlEnv(self, "rgb_array" if render else None)
 
-    def undrawn(self) -> gym.Env[np.ndarray, Any]:
+    def make_headless(self) -> gym.Env[np.ndarray, Any]:
         return self.model_copy(update={"pixels": False}).make(training=False)
 
 

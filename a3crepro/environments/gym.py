@@ -16,7 +16,7 @@ from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import EnvironmentFault
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import Scalable, name_of
+from a3crepro.environments._environment import NormalisableEnvironment, env_name
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
@@ -27,7 +27,7 @@ MUJOCO = "gymnasium.envs.mujoco."
 """And, beside these, in a simulation."""
 
 
-class Gym(Scalable):
+class Gym(NormalisableEnvironment):
     """A registered Gymnasium environment, with the time limit that is registered with it."""
 
     rescale_actions: bool
@@ -74,12 +74,12 @@ class Gym(Scalable):
                 importlib.import_module(module)
             gymnasium.spec(name)
             if not self.kwargs:
-                return made(self.id)
+                return make_registered(self.id)
             check_mujoco(self.id)
         except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
             raise ValueError(f"id: not an environment that can be made ({error}), got {self.id!r}") from error
         try:
-            return made(self.id, **self.kwargs)
+            return make_registered(self.id, **self.kwargs)
         except Exception as error:  # constructors check arguments in any way, or not at all
             raise ValueError(f"kwargs: {_in_one_line(error)}, got {self.kwargs}") from error
 
@@ -98,7 +98,7 @@ class Gym(Scalable):
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
         with warnings.catch_warnings():  # they were heard when the configuration was checked
             warnings.simplefilter("ignore")
-            env = self._wrapped(made(self.id, **{**self.kwargs, **options}))
+            env = self._wrapped(make_registered(self.id, **{**self.kwargs, **options}))
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
@@ -110,7 +110,7 @@ class Gym(Scalable):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
         return _Seen(env)
 
-    def state(self, env: gymnasium.Env[Any, Any]) -> Tree | None:
+    def get_state(self, env: gymnasium.Env[Any, Any]) -> Tree | None:
         if not all(map(_is_known, _layers(env))):
             return None
         inner = env.unwrapped
@@ -120,7 +120,7 @@ class Gym(Scalable):
             "simulation": _simulation(inner).get_state() if hasattr(inner, "do_simulation") else None,
         }
 
-    def restore(self, env: gymnasium.Env[Any, Any], state: Tree) -> None:
+    def set_state(self, env: gymnasium.Env[Any, Any], state: Tree) -> None:
         for layer, attributes in zip(_layers(env), state["layers"], strict=True):
             set_attributes(layer, attributes)
         env.unwrapped.np_random.bit_generator.state = state["random"]
@@ -161,7 +161,7 @@ def check_mujoco(env_id: str) -> bool:
     return True
 
 
-def made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+def make_registered(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
     """`gymnasium.make`, with the extra to install where MuJoCo is missing.
 
     Raises:
@@ -242,7 +242,7 @@ class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
         values = np.array(observation, self._dtype)
         if values.shape != self._given:
             raise EnvironmentFault(
-                f"{name_of(self)}: {by} returned an observation of shape {values.shape}, its space has {self._given}"
+                f"{env_name(self)}: {by} returned an observation of shape {values.shape}, its space has {self._given}"
             )
         return values.reshape(self._shape)
 

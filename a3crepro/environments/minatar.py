@@ -27,9 +27,9 @@ class MinAtar(Environment):
     difficulty_ramping: bool
     """Asterix, Seaquest and Space Invaders grow harder as a game goes on."""
 
-    plays_by_keys: ClassVar[bool] = True
+    has_keyboard_controls: ClassVar[bool] = True
 
-    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+    def action_from_keys(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
         """MinAtar's six actions are none, left, up, right, down and fire; a game has some of them."""
         inner = env.unwrapped
         assert isinstance(inner, MinAtarEnv)

@@ -19,7 +19,7 @@ import torch
 
 from a3crepro.common.processes import Child
 from a3crepro.config import Config
-from a3crepro.environments._environment import Action, ActionSpace, finite, random_action
+from a3crepro.environments._environment import Action, ActionSpace, checked_reward, random_action
 from a3crepro.learner.scaling import Scaling
 from a3crepro.learner.shared_state import Learnt
 from a3crepro.models.make_model import make_model
@@ -164,7 +164,7 @@ def play_episode(
         if show:
             show()
         observation, reward, terminated, truncated, info = env.step(policy.act(observation, rng))
-        score += finite(reward, env)
+        score += checked_reward(reward, env)
         if tell:
             tell(info)
         if terminated or truncated:
@@ -199,7 +199,7 @@ class Counts:
     """What an environment counts beside the score, added up over games."""
 
     def __init__(self, config: Config) -> None:
-        self._sums = dict.fromkeys(config.env.counted, 0.0)
+        self._sums = dict.fromkeys(config.env.counted_info, 0.0)
 
     def __call__(self, info: dict[str, Any]) -> None:
         """Adds what a step brought."""

@@ -423,7 +423,7 @@ class RunDirectory:
     @cached_property
     def is_exact(self) -> bool:
         """Whether the run, stopped and gone on with, is to the bit what it would have been."""
-        return self.config.is_exact and self.config.env.tells_its_state()
+        return self.config.is_exact and self.config.env.supports_exact_resume()
 
     def __enter__(self) -> RunDirectory:
         return self
