@@ -1,7 +1,7 @@
 """The DeepMind Control Suite (Tassa et al. 2018): the closest descendants of the paper's MuJoCo tasks (§5.3, §9).
 
-`dm_control` is used directly: the adapter of shimmy costs as much time again as the physics of the small tasks, and its
-generator's state cannot be told.
+It uses `dm_control` directly: shimmy's adapter takes as long as the physics of small tasks, and hides the state of its
+generator.
 """
 
 from __future__ import annotations
@@ -25,34 +25,33 @@ from a3crepro.environments._drawing import drawing, imported, without_a_screen
 from a3crepro.environments._environment import NormalisableEnvironment
 
 SIDE = 84
-"""Of the pictures, in pixels."""
+"""Of the frames, in pixels."""
 PLAIN_LIGHT = {"shadow": False, "reflection": False}
-"""Without a graphics card shadows take nine tenths of the time of a picture."""
+"""Without a graphics card shadows take nine tenths of the rendering time."""
 UNLIMITED = 1e10
-"""What MuJoCo gives as the bounds of an actuator that has none."""
+"""Bound of an actuator without bounds in MuJoCo."""
 
 
 class Control(NormalisableEnvironment):
-    """A task of the Control Suite. Actions are vectors in its bounds, where it has any; rewards are in [0, 1] a frame.
+    """A task of the Control Suite.
 
-    Those of `lqr` are not: they are 1 less a cost without a limit.
-
-    The observation is float32: the entries of the task's observation one after another, in the order in which the task
-    declares them (positions mostly come first, then velocities), each flattened. With pixels it is uint8 [3, 84, 84].
+    Actions are vectors within the task's bounds, if any. Rewards are in [0, 1] per frame, except for `lqr`: 1 minus an
+    unbounded cost. Observations are float32: the entries of the task's observation, flattened and concatenated in the
+    order in which the task declares them. With pixels they are uint8 [3, 84, 84].
     """
 
     domain: str
     """The physical model, e.g. `cartpole`."""
     task: str
-    """What is to be done with it, e.g. `swingup`."""
+    """The goal, e.g. `swingup`."""
     pixels: bool
-    """Observe a camera's picture of the current state instead of the state."""
+    """Observe frames of a camera instead of the state."""
     camera: Count
-    """Number of the camera among those of the model."""
+    """Index among the cameras of the model."""
     action_repeat: PositiveCount = 1
-    """Steps of the suite for which an action is held: the frames of an agent step; one in runs of before it existed."""
+    """Steps of the suite (environment frames) per agent step."""
     max_episode_steps: PositiveCount
-    """The time limit, in steps of the suite (environment frames); reaching it is no terminal state."""
+    """Steps of the suite (environment frames) after which an episode is truncated."""
 
     @model_validator(mode="after")
     def _is_known(self) -> Control:
@@ -86,7 +85,7 @@ class Control(NormalisableEnvironment):
 
 
 class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
-    """One task as a gymnasium environment. Actions out of bounds are clipped to them."""
+    """One task; actions are clipped to its bounds."""
 
     def __init__(self, settings: Control, render_mode: str | None = None) -> None:
         from dm_control.rl.control import PhysicsError
@@ -100,7 +99,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         shown = self.task_env.control_timestep() * settings.action_repeat
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1 / shown}
         self.physics, self.task = self.task_env.physics, self.task_env.task
-        self.physics.model.vis.quality.offsamples = 0  # smooth edges take as long again
+        self.physics.model.vis.quality.offsamples = 0  # antialiasing doubles the rendering time
         self.cameras: dict[int, Any] = {}
         if not settings.pixels and render_mode is None:
             _without_renderer(self.physics)
@@ -112,7 +111,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self._check_camera()
         if settings.pixels:
             self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
-            self._picture(SIDE)  # that there is a renderer is to be known before anything is trained
+            self._picture(SIDE)  # fails now if there is no renderer, not during training
         else:
             length = sum(int(np.prod(spec.shape)) for spec in self.task_env.observation_spec().values())
             self.observation_space = gym.spaces.Box(-np.inf, np.inf, (length,), np.float32)
@@ -128,7 +127,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         return self._observation(self.task_env.reset().observation), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """A simulation that becomes unstable ends the episode as a time limit does, where it was, unrewarded."""
+        """An unstable simulation truncates the episode at the last observation, without a reward."""
         reward, action = 0.0, np.clip(action, self.low, self.high)
         for _ in range(self.settings.action_repeat):
             try:
@@ -159,20 +158,20 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         from dm_control.mujoco.engine import Camera
 
         with drawing():
-            if side not in self.cameras:  # to make one takes as long as to draw a picture
+            if side not in self.cameras:  # making one takes as long as rendering a frame
                 self.cameras[side] = Camera(self.physics, side, side, camera_id=self.settings.camera)
             picture: np.ndarray = self.cameras[side].render(render_flag_overrides=PLAIN_LIGHT)
         return picture
 
     def render(self) -> Any:
-        """What the task's camera sees, 240 x 240."""
+        """The view of the task's camera, uint8 [240, 240, 3]."""
         return self._picture(240) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         self.task_env.close()
 
     def get_state(self) -> Tree:
-        """The simulation, the task's variables, and its generator."""
+        """The simulation, the task's variables and its generator."""
         return {
             "simulation": self.simulation.get_state(),
             "task": get_attributes(self.task),
@@ -183,7 +182,6 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         }
 
     def set_state(self, state: Tree) -> None:
-        """Goes on from there."""
         self.simulation.set_state(state["simulation"])
         set_attributes(self.task, state["task"])
         self.task._random.set_state(state["random"])
@@ -192,7 +190,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
             self._draw_terrain_anew()
 
     def _draw_terrain_anew(self) -> None:
-        """The renderer keeps a copy of the heights of a terrain, which a task draws at the start of an episode."""
+        """Updates the renderer's copy of a terrain, which a task draws at the start of an episode."""
         from dm_control.mujoco.wrapper import mjbindings
 
         with self.physics.contexts.gl.make_current() as context:
@@ -203,15 +201,12 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
 
 
 def _without_renderer(physics: Any) -> None:
-    """No picture is wanted: `quadruped_escape` asks for a renderer's context at each reset, to tell it of its terrain.
-
-    That would take time and memory, and fail where there is none.
-    """
+    """Keeps `quadruped_escape` from making a rendering context at each reset, which fails without OpenGL."""
     physics._make_rendering_contexts = lambda: None
 
 
 def _tame_absl() -> None:
-    """MuJoCo warns of the suite's own models, and absl's handler closes what was sys.stderr when it was imported."""
+    """Silences warnings about the suite's own models; absl's handler closes the sys.stderr of its import."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     with contextlib.suppress(ImportError):
         absl: Any = importlib.import_module("absl.logging")
@@ -219,10 +214,10 @@ def _tame_absl() -> None:
 
 
 def suite() -> Any:
-    """dm_control's suite, with a renderer that needs no screen, or with none where there is none.
+    """Imports `dm_control.suite`, with a headless renderer if there is one.
 
     Raises:
-      UserError: it is not installed.
+      UserError: dm_control is not installed.
     """
     without_a_screen()
     _tame_absl()

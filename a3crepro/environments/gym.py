@@ -1,4 +1,4 @@
-"""Any registered gymnasium environment with discrete actions or vectors of them."""
+"""Any registered Gymnasium environment with discrete or real vector actions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
 
 PLAIN = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.")
-"""Packages whose environments hold their state in plain attributes and one generator."""
+"""Packages whose environments keep their state in serialisable attributes and `np_random`."""
 MUJOCO = "gymnasium.envs.mujoco."
-"""And, beside these, in a simulation."""
+"""The package whose environments also have a simulation."""
 
 
 class Gym(NormalisableEnvironment):
     """A registered Gymnasium environment, with the time limit that is registered with it."""
 
     rescale_actions: bool
-    """Stretch vectors of actions from [-1, 1] to their bounds, if these are finite: a policy then has one scale."""
+    """Scale vector actions from [-1, 1] to their bounds, if these are finite."""
     id: str
     """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
     kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -96,11 +96,11 @@ class Gym(NormalisableEnvironment):
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
-        with warnings.catch_warnings():  # they were heard when the configuration was checked
+        with warnings.catch_warnings():  # shown already, when the configuration was checked
             warnings.simplefilter("ignore")
             env = self._wrapped(make_registered(self.id, **{**self.kwargs, **options}))
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
-            without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
+            without_a_screen()  # only here: learning from states needs no renderer
             env = _Drawn(env)
         if self.rescale_actions and isinstance(env.action_space, gymnasium.spaces.Box):
             env = _rescaled(env, env.action_space)
@@ -162,7 +162,7 @@ def check_mujoco(env_id: str) -> bool:
 
 
 def make_registered(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
-    """`gymnasium.make`, with the extra to install where MuJoCo is missing.
+    """`gymnasium.make`; says which extra to install if MuJoCo is missing.
 
     Raises:
       ValueError: MuJoCo is missing.
@@ -171,12 +171,12 @@ def make_registered(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
         return gymnasium.make(env_id, **options)
     from a3crepro.environments._mujoco import without_warnings
 
-    with without_warnings():  # its models are of an older MuJoCo
+    with without_warnings():  # Gymnasium's models are for an older MuJoCo
         return gymnasium.make(env_id, **options)
 
 
 class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Says what is missing where there is no renderer."""
+    """Says which packages to install if there is no renderer."""
 
     def render(self) -> Any:
         with drawing():
@@ -184,7 +184,7 @@ class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def _rescaled(env: gymnasium.Env[Any, Any], actions: gymnasium.spaces.Box) -> gymnasium.Env[Any, Any]:
-    """Takes actions in [-1, 1], unless one of their bounds is infinite."""
+    """Scales actions from [-1, 1] to their bounds, unless one is infinite."""
     if not actions.is_bounded():
         return env
     one = np.ones(actions.shape, np.float32)
@@ -192,7 +192,7 @@ def _rescaled(env: gymnasium.Env[Any, Any], actions: gymnasium.spaces.Box) -> gy
 
 
 class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Takes actions as they are learnt: numbers from 0 on, or float32 vectors, of which it clips each component."""
+    """Takes actions as a policy gives them: numbers from 0, or float32 vectors, clipped to the bounds."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -212,9 +212,9 @@ class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Shows observations as they are learnt from: arrays of the space's shape, uint8 or else float32.
+    """Converts observations to arrays of the space's shape, uint8 or else float32.
 
-    Each is an array of its own: a rollout keeps them, and some environments write each into the same one.
+    Each is a new array: rollouts keep them, and some environments reuse theirs.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
@@ -224,7 +224,7 @@ class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._given = space.shape
         self._dtype = np.dtype(np.uint8 if space.dtype == np.uint8 else np.float32)
         self._shape = space.shape or (1,)
-        with np.errstate(over="ignore"):  # a bound beyond float32 is none
+        with np.errstate(over="ignore"):  # bounds beyond float32 become infinite
             low, high = (bound.reshape(self._shape).astype(self._dtype) for bound in (space.low, space.high))
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=self._dtype.type)
 
@@ -258,14 +258,14 @@ def _is_counted_from_0(space: gymnasium.Space[Any]) -> bool:
 
 
 def _simulation(env: Any) -> Simulation:
-    """That of an environment of gymnasium's, whose model is as it was loaded."""
+    """The simulation of one of Gymnasium's environments, whose model is as loaded."""
     from a3crepro.environments._mujoco import Simulation
 
     return Simulation(env.model, env.data, with_derived=True)
 
 
 def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
-    """The wrappers of an environment, from the outermost, and itself."""
+    """The wrappers of an environment, outermost first, and the environment itself."""
     yield env
     while isinstance(env, gymnasium.Wrapper):
         env = env.env
@@ -273,8 +273,8 @@ def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
 
 
 def _is_known(layer: gymnasium.Env[Any, Any]) -> bool:
-    """Whether all of its state can be told; of classes from elsewhere, and derived ones, nothing is known."""
-    if not vars(layer).keys().isdisjoint({"step", "reset"}):  # others than those of its class
+    """Whether its state is known; not for derived classes and those of other packages."""
+    if not vars(layer).keys().isdisjoint({"step", "reset"}):  # replaced on the instance
         return False
     return type(layer) in KNOWN or type(layer).__module__.startswith((*PLAIN, MUJOCO))
 
@@ -296,4 +296,4 @@ KNOWN = (
     _Drawn,
     _Seen,
 )
-"""Wrappers that hold their state, if they have any, in plain attributes."""
+"""Wrappers that keep their state, if any, in serialisable attributes."""
