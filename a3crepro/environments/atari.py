@@ -22,7 +22,7 @@ from pydantic import field_validator
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import Count, Fraction, PositiveCount
 from a3crepro.environments._environment import Environment
-from a3crepro.environments._picture import Picture
+from a3crepro.environments._preprocessing import Picture
 
 SIDE = 84
 STACK = 4

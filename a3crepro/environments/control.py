@@ -21,8 +21,8 @@ from pydantic import model_validator
 from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import Count, PositiveCount, UserError
-from a3crepro.environments._drawing import drawing, imported, without_a_screen
 from a3crepro.environments._environment import NormalisableEnvironment
+from a3crepro.environments._rendering import drawing, imported, without_a_screen
 
 SIDE = 84
 """Of the frames, in pixels."""

@@ -15,8 +15,8 @@ from pydantic import Field, field_validator, model_validator
 from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import EnvironmentFault
-from a3crepro.environments._drawing import drawing, imported, without_a_screen
 from a3crepro.environments._environment import NormalisableEnvironment, env_name
+from a3crepro.environments._rendering import drawing, imported, without_a_screen
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
