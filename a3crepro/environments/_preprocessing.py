@@ -85,10 +85,10 @@ def _reduce_lines(first, second, grey, changed, index, weight, lines):
 
 
 @kernel("void(float32[:,::1], uint8[::1], int64[:,::1], float32[:,::1], uint8[:,::1])", fastmath=False)
-def _reduce_columns(lines, changed, index, weight, picture):
+def _reduce_columns(lines, changed, index, weight, frame):
     """Reduces the lines to the frame's height, where they changed."""
     total = np.empty(lines.shape[1], np.float32)
-    for d in range(picture.shape[0]):
+    for d in range(frame.shape[0]):
         if not changed[index[0, d] : index[-1, d] + 1].any():
             continue
         total[:] = 0
@@ -96,18 +96,18 @@ def _reduce_columns(lines, changed, index, weight, picture):
             for x in range(total.size):
                 total[x] += lines[index[k, d], x] * weight[k, d]
         for x in range(total.size):
-            picture[d, x] = np.uint8(np.rint(total[x]))
+            frame[d, x] = np.uint8(np.rint(total[x]))
 
 
-class Picture:
+class ScreenPreprocessor:
     """Preprocesses the screens of an emulator."""
 
-    STATE = ("picture", "_before", "_screens", "_grey", "_known", "_lines")
+    STATE = ("frame", "_before", "_screens", "_grey", "_known", "_lines")
 
     def __init__(self, ale: ale_py.ALEInterface, side: int) -> None:
         height, width = ale.getScreenDims()
         self.ale, self.side = ale, side
-        self.picture = np.zeros((side, side), np.uint8)
+        self.frame = np.zeros((side, side), np.uint8)
         self._before, self._last = np.zeros((2, height, width), np.uint8)
         self._screens = np.full((2, height, width), 255, np.uint8)  # palette indices are even: all lines are new
         self._grey, self._known = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
@@ -124,37 +124,37 @@ class Picture:
 
     def reset(self) -> np.ndarray:
         """The frame of the current screen alone."""
-        self.take_before()
-        return self.take_last()
+        self.store_screen()
+        return self.preprocess()
 
-    def take_before(self) -> None:
+    def store_screen(self) -> None:
         """Stores the screen of the last but one emulator frame."""
         self.ale.getScreen(self._before)
         if not _is_known(self._before, self._screens[0], self._known):
             self._learn(self._before)  # now: later the emulator shows another screen
 
-    def take_last(self) -> np.ndarray:
+    def preprocess(self) -> np.ndarray:
         """The frame of the current and the stored screen; the array is overwritten by the next call."""
         self.ale.getScreen(self._last)
         for screen, old in zip((self._before, self._last), self._screens, strict=True):
             if not _update_screen(screen, old, self._known, self._changed):
                 self._learn(screen)
         _reduce_lines(*self._screens, self._grey, self._changed, *self._columns, self._lines)
-        _reduce_columns(self._lines, self._changed, *self._rows, self.picture)
+        _reduce_columns(self._lines, self._changed, *self._rows, self.frame)
         self._changed[:] = 0
-        return self.picture
+        return self.frame
 
     def _learn(self, screen: np.ndarray) -> None:
         """Learns the greys of the colours on the current screen."""
         self._grey[screen], self._known[screen] = self.ale.getScreenGrayscale(), 1
 
-    def grey_screens(self) -> np.ndarray:
+    def last_grey(self) -> np.ndarray:
         """The maximum of the last frame's two screens, in grey."""
         first, second = self._screens
         grey: np.ndarray = np.maximum(self._grey[first], self._grey[second])
         return grey
 
-    def grey_before(self) -> np.ndarray:
-        """The screen stored by `take_before`, in grey."""
+    def stored_grey(self) -> np.ndarray:
+        """The screen stored by `store_screen`, in grey."""
         grey: np.ndarray = self._grey[self._before]
         return grey

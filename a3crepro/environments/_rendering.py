@@ -15,7 +15,7 @@ CHOSEN = os.environ.get("MUJOCO_GL") or "egl"
 """The rendering backend."""
 
 
-def without_a_screen() -> None:
+def use_egl() -> None:
     """Selects EGL for MuJoCo and Gymnasium unless `MUJOCO_GL` is set.
 
     MuJoCo reads this when it is imported, and cannot be imported if EGL is missing.
@@ -24,7 +24,7 @@ def without_a_screen() -> None:
     os.environ["MUJOCO_GL"] = CHOSEN
 
 
-def imported(module: str) -> Any:
+def import_with_mujoco(module: str) -> Any:
     """Imports a module that imports MuJoCo; without a renderer if the one that `MUJOCO_GL` names is missing.
 
     Raises:
@@ -37,7 +37,7 @@ def imported(module: str) -> Any:
 
 
 @contextlib.contextmanager
-def drawing() -> Iterator[None]:
+def rendering_errors() -> Iterator[None]:
     """Says which packages to install where rendering fails.
 
     Raises:

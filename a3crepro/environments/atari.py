@@ -22,7 +22,7 @@ from pydantic import field_validator
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import Count, Fraction, PositiveCount
 from a3crepro.environments._environment import Environment
-from a3crepro.environments._preprocessing import Picture
+from a3crepro.environments._preprocessing import ScreenPreprocessor
 
 SIDE = 84
 STACK = 4
@@ -132,8 +132,8 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         self.actions = self.ale.getLegalActionSet() if settings.full_action_space else self.ale.getMinimalActionSet()
         self.action_space = gym.spaces.Discrete(len(self.actions))
         self.observation_space = gym.spaces.Box(0, 255, (STACK, SIDE, SIDE), np.uint8)
-        self._pictures = Picture(self.ale, SIDE)
-        self._picture = self._pictures.picture
+        self._preprocessor = ScreenPreprocessor(self.ale, SIDE)
+        self._frame = self._preprocessor.frame
         self._observation = np.zeros((STACK, SIDE, SIDE), np.uint8)
         self._lives = 0
         self._goes_on = False  # after a lost life: reset() starts a new episode of the same game
@@ -159,8 +159,8 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
             if self.ale.game_over():
                 self._new_game(seed)
         self._lives = self.ale.lives()
-        self._picture = self._pictures.reset()
-        self._observation = np.repeat(self._picture[None], STACK, axis=0)
+        self._frame = self._preprocessor.reset()
+        self._observation = np.repeat(self._frame[None], STACK, axis=0)
         return self._observation, self._info(False)
 
     def _new_game(self, seed: int | None) -> None:
@@ -172,7 +172,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         reward, terminated, truncated = self._repeat(self.actions[action])
         stack = np.empty_like(self._observation)
         stack[:-1] = self._observation[1:]
-        stack[-1] = self._picture
+        stack[-1] = self._frame
         self._observation = stack
         lives, before = self.ale.lives(), self._lives
         self._lives = lives
@@ -186,20 +186,20 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         for frame in range(last + 1):
             reward += ale.act(action)
             if ale.game_over():
-                self._picture = self._last_picture(kept_before=frame == last and last > 0)
+                self._frame = self._last_frame(stored=frame == last and last > 0)
                 return reward, ale.game_over(with_truncation=False), ale.game_truncated()
             if frame == last - 1:
-                self._pictures.take_before()
-        self._picture = self._pictures.take_last() if last else self._pictures.reset()
+                self._preprocessor.store_screen()
+        self._frame = self._preprocessor.preprocess() if last else self._preprocessor.reset()
         return reward, False, False
 
-    def _last_picture(self, kept_before: bool) -> np.ndarray:
+    def _last_frame(self, stored: bool) -> np.ndarray:
         """The frame of a game that ended within an agent step: of older screens, as in Gymnasium's wrapper."""
-        if not kept_before:
-            return self._picture
-        screen = np.maximum(self._pictures.grey_screens(), self._pictures.grey_before())
-        picture: np.ndarray = cv2.resize(screen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return picture
+        if not stored:
+            return self._frame
+        screen = np.maximum(self._preprocessor.last_grey(), self._preprocessor.stored_grey())
+        frame: np.ndarray = cv2.resize(screen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        return frame
 
     def _info(self, game_over: bool) -> dict[str, Any]:
         return {"lives": self._lives, "game_over": game_over}
@@ -209,7 +209,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         return {
             "emulator": np.frombuffer(self.ale.cloneState(include_rng=True).serialize(), np.uint8),
             "random": self.np_random.bit_generator.state,
-            "pictures": self._pictures.get_state(),
+            "preprocessor": self._preprocessor.get_state(),
             "observation": self._observation,
             "lives": self._lives,
             "goes_on": self._goes_on,
@@ -219,8 +219,8 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         self.ale.act(self.actions[0])  # without it Q*bert is not restored exactly (ale-py 0.12)
         self.ale.restoreState(ale_py.ALEState(state["emulator"].tobytes()))
         self.np_random.bit_generator.state = state["random"]
-        self._pictures.set_state(state["pictures"])
-        self._observation, self._picture = state["observation"], self._pictures.picture
+        self._preprocessor.set_state(state["preprocessor"])
+        self._observation, self._frame = state["observation"], self._preprocessor.frame
         self._lives, self._goes_on = state["lives"], state["goes_on"]
 
     def render(self) -> Any:

@@ -22,7 +22,7 @@ from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import Count, PositiveCount, UserError
 from a3crepro.environments._environment import NormalisableEnvironment
-from a3crepro.environments._rendering import drawing, imported, without_a_screen
+from a3crepro.environments._rendering import import_with_mujoco, rendering_errors, use_egl
 
 SIDE = 84
 """Of the frames, in pixels."""
@@ -111,7 +111,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self._check_camera()
         if settings.pixels:
             self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
-            self._picture(SIDE)  # fails now if there is no renderer, not during training
+            self._render(SIDE)  # fails now if there is no renderer, not during training
         else:
             length = sum(int(np.prod(spec.shape)) for spec in self.task_env.observation_spec().values())
             self.observation_space = gym.spaces.Box(-np.inf, np.inf, (length,), np.float32)
@@ -144,7 +144,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def _observation(self, parts: Mapping[str, Any]) -> np.ndarray:
         if self.settings.pixels:
-            self.latest = np.ascontiguousarray(self._picture(SIDE).transpose(2, 0, 1))
+            self.latest = np.ascontiguousarray(self._render(SIDE).transpose(2, 0, 1))
         else:
             self.latest = np.concatenate([np.ravel(part) for part in parts.values()]).astype(np.float32)
         return self.latest
@@ -154,18 +154,18 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         if self.settings.camera >= cameras:
             raise UserError(f"env.camera: {self.settings.title} has the cameras 0 to {cameras - 1}")
 
-    def _picture(self, side: int) -> np.ndarray:
+    def _render(self, side: int) -> np.ndarray:
         from dm_control.mujoco.engine import Camera
 
-        with drawing():
+        with rendering_errors():
             if side not in self.cameras:  # making one takes as long as rendering a frame
                 self.cameras[side] = Camera(self.physics, side, side, camera_id=self.settings.camera)
-            picture: np.ndarray = self.cameras[side].render(render_flag_overrides=PLAIN_LIGHT)
-        return picture
+            frame: np.ndarray = self.cameras[side].render(render_flag_overrides=PLAIN_LIGHT)
+        return frame
 
     def render(self) -> Any:
         """The view of the task's camera, uint8 [240, 240, 3]."""
-        return self._picture(240) if self.render_mode == "rgb_array" else None
+        return self._render(240) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         self.task_env.close()
@@ -187,9 +187,9 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.task._random.set_state(state["random"])
         self.steps, self.task_env._reset_next_step, self.latest = state["steps"], state["ended"], state["latest"]
         if self.settings.pixels:
-            self._draw_terrain_anew()
+            self._update_terrain()
 
-    def _draw_terrain_anew(self) -> None:
+    def _update_terrain(self) -> None:
         """Updates the renderer's copy of a terrain, which a task draws at the start of an episode."""
         from dm_control.mujoco.wrapper import mjbindings
 
@@ -219,9 +219,9 @@ def suite() -> Any:
     Raises:
       UserError: dm_control is not installed.
     """
-    without_a_screen()
+    use_egl()
     _tame_absl()
     try:
-        return imported("dm_control.suite")
+        return import_with_mujoco("dm_control.suite")
     except ImportError as error:
         raise UserError('env: control/… needs dm_control; pip install "a3crepro[control]"') from error

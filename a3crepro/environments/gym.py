@@ -16,7 +16,7 @@ from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import EnvironmentFault
 from a3crepro.environments._environment import NormalisableEnvironment, env_name
-from a3crepro.environments._rendering import drawing, imported, without_a_screen
+from a3crepro.environments._rendering import import_with_mujoco, rendering_errors, use_egl
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
@@ -100,7 +100,7 @@ class Gym(NormalisableEnvironment):
             warnings.simplefilter("ignore")
             env = self._wrapped(make_registered(self.id, **{**self.kwargs, **options}))
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
-            without_a_screen()  # only here: learning from states needs no renderer
+            use_egl()  # only here: learning from states needs no renderer
             env = _Drawn(env)
         if self.rescale_actions and isinstance(env.action_space, gymnasium.spaces.Box):
             env = _rescaled(env, env.action_space)
@@ -155,7 +155,7 @@ def check_mujoco(env_id: str) -> bool:
     if spec is None or not str(spec.entry_point).startswith(MUJOCO):
         return False
     try:
-        imported("mujoco")
+        import_with_mujoco("mujoco")
     except ImportError as error:
         raise ValueError('needs MuJoCo; pip install "a3crepro[control]"') from error
     return True
@@ -179,7 +179,7 @@ class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Says which packages to install if there is no renderer."""
 
     def render(self) -> Any:
-        with drawing():
+        with rendering_errors():
             return super().render()
 
 

@@ -173,11 +173,11 @@ class PointMass(ToyEnv):
         """The line from -2 to 2 with the target in the middle."""
         if self.render_mode != "rgb_array":
             return None
-        picture = np.zeros((32, 256, 3), np.uint8)
-        picture[:, 127:129] = (0, 255, 0)
+        frame = np.zeros((32, 256, 3), np.uint8)
+        frame[:, 127:129] = (0, 255, 0)
         middle = int(np.clip(128 + 64 * self.position, 8, 248))
-        picture[8:24, middle - 8 : middle + 8] = 255
-        return picture
+        frame[8:24, middle - 8 : middle + 8] = 255
+        return frame
 
 
 TASKS: dict[str, type[ToyEnv]] = {
