@@ -121,7 +121,7 @@ def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy,
         found.append((f"{config.algo.name} after {frames / 1e6:.1f}M frames", config, policy, frames))
     for name in EXPERTS:
         config = compose(f"env={name}")
-        found.append(("expert", config, config.env.players()["expert"], 0))
+        found.append(("expert", config, config.env.scripted_policies()["expert"], 0))
     return found
 
 

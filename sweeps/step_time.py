@@ -68,9 +68,9 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
     stopwatch = Stopwatch()
     env: Any = learner.env
     stopwatch.watch("environment", env, "step")
-    if hasattr(env, "_pictures"):
-        for name in ("take_before", "take_last"):
-            stopwatch.watch("picture", env._pictures, name)
+    if hasattr(env, "_preprocessor"):
+        for name in ("store_screen", "preprocess"):
+            stopwatch.watch("picture", env._preprocessor, name)
     for part, name in (
         ("outputs (acting, bootstrap)", "outputs"),
         ("θ' ← θ", "synchronise"),

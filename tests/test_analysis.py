@@ -85,14 +85,14 @@ def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     start = {"command": ["python", "-m", "a3crepro", "seed=7", "hydra.run.dir=there"], "git_commit": "0123456789"}
     (tmp_path / "manifest.json").write_text(json.dumps({"starts": [start]}))
     monkeypatch.setattr(
-        module, "policy_with_overrides", lambda directory, _: (config, config.env.players()["blind"], 100)
+        module, "policy_with_overrides", lambda directory, _: (config, config.env.scripted_policies()["blind"], 100)
     )
     monkeypatch.setattr(sys, "argv", ["worlds.py", str(tmp_path)])
     module.main()
     assert (tmp_path / "figures" / "worlds.png").stat().st_size > 10_000
     told = (tmp_path / "figures" / "worlds.md").read_text()
     assert "| racing/fast_bots |" in told and "`python -m a3crepro seed=7`, commit 0123456." in told
-    played = module.episode(config, config.env.players()["expert"])
+    played = module.episode(config, config.env.scripted_policies()["expert"])
     assert len(played.views) == 6 and played.views[0].shape == (84, 84, 3)
     red, green, blue = np.moveaxis(played.way.astype(int), 2, 0)
     assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the way, yellow
@@ -353,7 +353,7 @@ def tables(name):
         config = configured(run)
         common = {**describe(run, config), "run": run.name, "commit": "f" * 40}
         final = made_up(run, config)
-        more = {"apples": 1.0, "portals": 0.1 * final} if config.env.counted else {"greedy_score": final + 1}
+        more = {"apples": 1.0, "portals": 0.1 * final} if config.env.counted_info else {"greedy_score": final + 1}
         rows.append({**common, **more, "budget": config.frames, "frames": config.frames + len(rows), "score": final,
                      "score_type": "sampled", "core_seconds": 600.0, "seconds": 3600.0 / config.threads,
                      "date": "2026-01-02T", "share_g_above_epsilon": 0.01})  # fmt: skip

@@ -380,7 +380,7 @@ def test_a_task_steps_resets_and_goes_on_exactly_where_its_state_is_restored(tas
 
     for steps in (3, 60):
         go_on(env, steps)
-        settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+        settings.set_state(other, from_arrays(to_arrays(settings.get_state(env))))
         assert go_on(other, 40) == go_on(env, 40)
         assert env.reset()[0].tobytes() == other.reset()[0].tobytes()
 
@@ -444,7 +444,7 @@ def test_an_unstable_simulation_ends_the_episode(monkeypatch):
     assert np.array_equal(observation, last) and (reward, terminated, truncated) == (0.0, False, True)
     other = settings.make(training=True)
     other.reset(seed=1)
-    settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+    settings.set_state(other, from_arrays(to_arrays(settings.get_state(env))))
     monkeypatch.setattr(other.task_env, "step", explode)
     assert np.array_equal(other.step(np.zeros(1, np.float32))[0], last)  # what is told then is part of the state
     monkeypatch.undo()
@@ -489,7 +489,7 @@ def test_gymnasium_s_own_tasks_with_vectors_are_restored(env_id):
 
     for steps in (1, 70):
         go_on(env, steps)
-        settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+        settings.set_state(other, from_arrays(to_arrays(settings.get_state(env))))
         assert go_on(other, 60) == go_on(env, 60)
 
 
@@ -550,7 +550,7 @@ def test_pixels_are_what_the_task_s_camera_sees(task):
     seen = [env.step(push)[0] for _ in range(5)]
     assert not np.array_equal(seen[-1], first)
     other.reset(seed=1)
-    settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+    settings.set_state(other, from_arrays(to_arrays(settings.get_state(env))))
     assert np.array_equal(env.step(push)[0], other.step(push)[0])
     env.close()
     other.close()

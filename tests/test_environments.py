@@ -552,7 +552,7 @@ def test_keyword_arguments_reach_the_environment() -> None:
     assert observation[1] == 1 and settings.episode_steps == 3 and not truncated  # it never slips
     env.step(2)
     assert env.step(2)[3]
-    assert settings.tells_its_state()
+    assert settings.supports_exact_resume()
     names = {run_name(compose(*words[:n])) for n in (2, 3, 4)}
     assert len(names) == 3 and any("env.kwargs.is_slippery=false" in name for name in names)
 
@@ -562,8 +562,8 @@ def test_wrappers_are_applied_in_order() -> None:
     words = ["env.wrappers=[]", f"env.wrappers=[{stack}]", f"env.wrappers=[{stack}, FlattenObservation]"]
     configs = [compose("env=gym", word) for word in words]
     assert [config.env.spaces()[0].shape for config in configs] == [(4,), (4, 4), (16,)]
-    assert [config.env.tells_its_state() for config in configs] == [True, False, False], "a queue of frames"
-    assert composed("env=gym", "env.wrappers=[{ReshapeObservation: {shape: [2, 2]}}]").tells_its_state()
+    assert [config.env.supports_exact_resume() for config in configs] == [True, False, False], "a queue of frames"
+    assert composed("env=gym", "env.wrappers=[{ReshapeObservation: {shape: [2, 2]}}]").supports_exact_resume()
     assert len({run_name(config) for config in configs}) == 3
     assert effective_values(configs[0]) != effective_values(configs[1]) != effective_values(configs[2])
 

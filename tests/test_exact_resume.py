@@ -70,7 +70,7 @@ def check_restored(overrides, before, after):
     play(other, actions, 7, np.random.default_rng(5))
     for moment in before:
         play(env, actions, moment, np.random.default_rng(moment))
-        settings.restore(other, stored(settings.state(env)))
+        settings.set_state(other, stored(settings.get_state(env)))
         assert play(other, actions, after, np.random.default_rng(3)) == play(
             env, actions, after, np.random.default_rng(3)
         )
@@ -97,8 +97,8 @@ def test_every_atari_game_is_restored(game):
 
 
 def test_with_sticky_actions_the_emulator_does_not_tell_its_whole_state():
-    assert compose("env=asterix").env.tells_its_state()
-    assert not compose("env=asterix", "env.repeat_action_probability=0.25").env.tells_its_state()
+    assert compose("env=asterix").env.supports_exact_resume()
+    assert not compose("env=asterix", "env.repeat_action_probability=0.25").env.supports_exact_resume()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ KNOWN = {
 def test_a_resume_is_exact_only_where_each_layer_of_the_environment_is_known(name):
     make = {**UNKNOWN, **KNOWN}[name]
     gymnasium.register(env_id := f"a3crepro-tests/{name}-v0", lambda **options: make())
-    assert cartpole().model_copy(update={"id": env_id}).tells_its_state() == (name in KNOWN)
+    assert cartpole().model_copy(update={"id": env_id}).supports_exact_resume() == (name in KNOWN)
 
 
 @functools.cache

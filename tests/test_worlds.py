@@ -284,7 +284,7 @@ def test_a_shortest_way_leads_from_cell_to_cell():
     free = maze.make_maze(np.random.default_rng(3), 15, 8, 0.1, 0.5)
     cells = [tuple(map(int, cell)) for cell in np.argwhere(free)]
     for goal in cells[::7]:
-        path = maze.way(free, cells[0], goal)
+        path = maze.shortest_path(free, cells[0], goal)
         assert len(path) == maze.distances(free, cells[0])[goal]
         for here, there in zip([cells[0], *path], path, strict=False):
             assert abs(here[0] - there[0]) + abs(here[1] - there[1]) == 1 and free[there]
@@ -395,9 +395,9 @@ def test_a_place_on_the_track():
     track = Track("oval", 12.0)
     for index in (0, 100, 333):
         x, y = track.center[index] + 2.5 * track.right[index]
-        place = track.place(x, y)
-        assert abs(place.number - index) <= 1 and place.aside == pytest.approx(2.5, abs=0.1)
-        assert track.place(x, y, near=index - 9) == place
+        place = track.locate(x, y)
+        assert abs(place.nearest - index) <= 1 and place.aside == pytest.approx(2.5, abs=0.1)
+        assert track.locate(x, y, near=index - 9) == place
 
 
 def straight(env):
@@ -505,7 +505,7 @@ def test_the_scripted_driver_brings_a_slow_car_onto_its_line_from_any_start(trac
     """Where a bend is so wide that it asks for less than the wheel turns in a step, too."""
     monkeypatch.setattr(FirstPersonEnv, "observe", lambda self: None)
     settings = compose("env=racing/slow", f"env.track={track}").env
-    made, driver = settings.make(training=False), settings.players()["expert"]
+    made, driver = settings.make(training=False), settings.scripted_policies()["expert"]
     for seed in range(30):
         made.reset(seed=seed)
         driver.start_episode(made)
@@ -517,7 +517,7 @@ def test_the_scripted_driver_brings_a_slow_car_onto_its_line_from_any_start(trac
 @pytest.mark.parametrize("words", [("env.road_width=8",), ("env.road_width=30", "env.opponents.number=30")])
 def test_the_driver_has_a_plan_on_any_road(words):
     settings = compose("env=racing/slow_bots", *words).env
-    made, driver = settings.make(training=False), settings.players()["expert"]
+    made, driver = settings.make(training=False), settings.scripted_policies()["expert"]
     made.reset(seed=0)
     driver.start_episode(made)
     metres = sum(made.advance(driver.act(None, None))[3]["metres"] for _ in range(300))
@@ -535,7 +535,7 @@ def test_opponents_move_smoothly():
 def test_the_scripted_driver_stays_on_the_road_and_overtakes(env, monkeypatch):
     monkeypatch.setattr(FirstPersonEnv, "observe", lambda self: np.zeros((3, 84, 84), np.uint8))
     settings = compose(f"env={env}").env
-    made, driver = settings.make(training=False), settings.players()["expert"]
+    made, driver = settings.make(training=False), settings.scripted_policies()["expert"]
     for seed in range(1 if env == RACES[3] else 5):
         made.reset(seed=seed)
         driver.start_episode(made)
@@ -607,14 +607,14 @@ def test_a_state_is_a_copy_and_holds_nothing_but_the_state(env):
     one, other = settings.make(training=True), settings.make(training=False, render=True)
     one.reset(seed=1)
     other.reset(seed=2)
-    state = settings.state(one)
-    settings.restore(other, state)
+    state = settings.get_state(one)
+    settings.set_state(other, state)
     assert other.render() is not None
     rng = np.random.default_rng(0)
     actions = [int(rng.integers(one.action_space.n)) for _ in range(150)]
     seen = [one.step(action)[0].tobytes() for action in actions]
     assert [other.step(action)[0].tobytes() for action in actions] == seen
-    settings.restore(other, state)
+    settings.set_state(other, state)
     assert [other.step(action)[0].tobytes() for action in actions] == seen
 
 
@@ -649,7 +649,7 @@ def test_a_restored_environment_goes_on_as_the_first_one(env):
 
     for steps in (3, 200):
         go_on(one, steps)
-        settings.restore(other, from_arrays(to_arrays(settings.state(one))))
+        settings.set_state(other, from_arrays(to_arrays(settings.get_state(one))))
         assert go_on(other, 150) == go_on(one, 150)
         assert one.reset()[0].tobytes() == other.reset()[0].tobytes()
 
@@ -660,7 +660,7 @@ def test_the_expert_is_far_better_than_chance(env, times):
     from a3crepro.runs.policies import RandomPolicy
 
     config = compose(f"env={env}")
-    expert = np.mean(list(evaluate(config, config.env.players()["expert"], 0, 0, 2)))
+    expert = np.mean(list(evaluate(config, config.env.scripted_policies()["expert"], 0, 0, 2)))
     chance = np.mean(list(evaluate(config, RandomPolicy(config.env.spaces()[1]), 0, 0, 2)))
     assert expert > times * max(chance, 1.0)
 
@@ -669,7 +669,7 @@ def test_the_expert_finds_the_portal_in_every_maze():
     from a3crepro.runs.evaluation import evaluate
 
     config = compose("env=labyrinth", "env.seconds=30")
-    assert min(evaluate(config, config.env.players()["expert"], 0, 0, 8)) >= 10
+    assert min(evaluate(config, config.env.scripted_policies()["expert"], 0, 0, 8)) >= 10
 
 
 def test_what_is_counted_beside_the_score_adds_up_to_it(capsys):
@@ -829,7 +829,7 @@ def test_a_player_who_does_not_look_gets_around_all_the_same():
     from a3crepro.runs.policies import RandomPolicy
 
     config = compose("env=labyrinth")
-    blind = np.mean(list(evaluate(config, config.env.players()["blind"], 0, 0, 6)))
+    blind = np.mean(list(evaluate(config, config.env.scripted_policies()["blind"], 0, 0, 6)))
     chance = np.mean(list(evaluate(config, RandomPolicy(config.env.spaces()[1]), 0, 0, 6)))
     assert 2 * max(chance, 1.0) < blind < 60
 
@@ -956,7 +956,7 @@ def test_a_person_can_play_in_a_window(tmp_path, screen, env, held, tapped):
 def test_what_keys_mean(env, keys, action):
     settings = compose(f"env={env}").env
     made = settings.make(training=False)
-    pressed = settings.pressed(made, frozenset(keys))
+    pressed = settings.action_from_keys(made, frozenset(keys))
     if env == "labyrinth":
         pressed = None if pressed is None else ACTIONS[pressed]
     elif "racing" not in env:

@@ -19,7 +19,7 @@ from numba.core.caching import FunctionCache
 from a3crepro.common.config_model import own_names
 
 MODULES = (
-    "a3crepro.environments._picture",
+    "a3crepro.environments._preprocessing",
     "a3crepro.worlds.renderer",
     "a3crepro.models.fast.kernels",
     "a3crepro.mathematics.exploration",

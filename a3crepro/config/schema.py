@@ -74,7 +74,7 @@ class ExecutionConfig(ComponentConfig, ABC):
     def is_exact(self, threads: int) -> bool:
         """Whether a run is repeatable to the bit, also when it is stopped and goes on.
 
-        The latter where the environment can tell its state, too: see `Environment.tells_its_state`.
+        The latter where the environment can tell its state, too: see `Environment.supports_exact_resume`.
         """
 
     @abstractmethod

@@ -7,20 +7,20 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Scalable
+from a3crepro.environments._environment import NormalisableEnvironment
 from a3crepro.worlds.first_person import FirstPersonEnv, WorldParameters
 
 
-class FirstPerson(WorldParameters, Scalable):
+class FirstPerson(WorldParameters, NormalisableEnvironment):
     """A world; its fields are the keyword arguments of `env_class`."""
 
-    plays_by_keys: ClassVar[bool] = True
+    has_keyboard_controls: ClassVar[bool] = True
     env_class: ClassVar[type[FirstPersonEnv]]
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return self._make("rgb_array" if render else None)
 
-    def undrawn(self) -> gym.Env[np.ndarray, Any]:
+    def make_headless(self) -> gym.Env[np.ndarray, Any]:
         env = self._make(None)
         env.headless = True
         return env

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Player
+from a3crepro.environments._environment import ScriptedPolicy
 from a3crepro.environments._first_person import FirstPerson
 from a3crepro.worlds.first_person import FirstPersonEnv
 from a3crepro.worlds.racing import Driver, RacingEnv, RacingParameters, action_of
@@ -27,8 +27,8 @@ class Racing(RacingParameters, FirstPerson):
         speed = SPEEDS.get(self.car.top_speed, f"{self.car.top_speed:g}")
         return f"racing/{speed}{'_bots' if self.opponents.number else ''}"
 
-    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+    def action_from_keys(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
         return action_of(("right" in keys) - ("left" in keys), ("up" in keys) - ("down" in keys))
 
-    def players(self) -> Mapping[str, Player]:
+    def scripted_policies(self) -> Mapping[str, ScriptedPolicy]:
         return {"expert": Driver()}

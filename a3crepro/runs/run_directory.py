@@ -112,7 +112,7 @@ class RunDirectory:
     @cached_property
     def is_exact(self) -> bool:
         """Whether a resumed run is bit-identical to an uninterrupted one."""
-        return self.config.is_exact and self.config.env.tells_its_state()
+        return self.config.is_exact and self.config.env.supports_exact_resume()
 
     def __enter__(self) -> RunDirectory:
         return self

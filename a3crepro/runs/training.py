@@ -154,7 +154,7 @@ class Training:
             title = self.config.env.title
             print(f"{title} cannot save its state: a stopped run resumes with new episodes, and not to the bit")
         say_if_slow(self.config)
-        preload(self.config.env.modules())
+        preload(self.config.env.modules_to_preload())
         compile_all()  # here, Ctrl-C still ends the process at once
         wait_for_server()
         with (

@@ -22,7 +22,7 @@ from a3crepro.worlds.first_person import (
     WorldParameters,
     signed,
 )
-from a3crepro.worlds.maze import Cell, distances, make_maze, way
+from a3crepro.worlds.maze import Cell, distances, make_maze, shortest_path
 from a3crepro.worlds.renderer import Camera, Scene
 from a3crepro.worlds.textures import apple, chequered, pattern, portal
 
@@ -288,7 +288,7 @@ class Navigator:
     def _target(self) -> tuple[float, float]:
         """The centre of the last cell of the path that can be reached in a straight line, relative to the agent."""
         env = self.env
-        path = [env.cell, *way(env.free, env.cell, self._goal())]
+        path = [env.cell, *shortest_path(env.free, env.cell, self._goal())]
         centres = [(column + 0.5 - env.x, row + 0.5 - env.y) for row, column in path]
         return next((centre for centre in reversed(centres) if self._is_straight(*centre)), centres[0])
 

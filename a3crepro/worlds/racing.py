@@ -162,7 +162,7 @@ class RacingEnv(FirstPersonEnv):
         n = others.number
         start = float(self.np_random.uniform(0, road.length))
         self.x, self.y = map(float, road.point(start))
-        self.at = road.place(self.x, self.y).number
+        self.at = road.locate(self.x, self.y).nearest
         self.angle = float(road.heading[self.at])
         self.along = self.aside = self.turning = self.steering = 0.0
         self.steps = self.off_road = self.standing = 0
@@ -240,8 +240,8 @@ class RacingEnv(FirstPersonEnv):
 
     def _progress(self) -> float:
         """Metres of progress in this frame; counts the frames off the road and standing still."""
-        place = self.track.place(self.x, self.y, self.at)
-        self.at = place.number
+        place = self.track.locate(self.x, self.y, self.at)
+        self.at = place.nearest
         off = self.angle - place.heading
         forward = self.along * math.cos(off) - self.aside * math.sin(off)
         self.off_road = self.off_road + 1 if abs(place.aside) > 0.5 * self.track.width else 0
