@@ -156,7 +156,7 @@ REFERENCE_POLICIES: Mapping[str, type[ConstantPolicy | RandomPolicy]] = {
     "constant": ConstantPolicy,
     "random": RandomPolicy,
 }
-"""The policies for every environment, by `policy=NAME`; environments add scripted ones (`Environment.scripted_policies`)."""
+"""Policies for every environment, by `policy=NAME`; `Environment.scripted_policies` adds others."""
 POLICY_KEYS = {
     "policy": Key(),
     **RandomPolicy.keys,
