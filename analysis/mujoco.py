@@ -16,7 +16,9 @@ import seaborn as sns
 from _control import (
     MOST,
     OTHERWISE,
+    PANELS,
     PAPERS,
+    PIXELS,
     SEARCHED,
     SECOND,
     THIRD,
@@ -34,14 +36,6 @@ from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
-DOMAINS = {
-    "cartpole_balance": "Cartpole", "cartpole_swingup": "Cartpole", "pendulum_swingup": "Pendulum",
-    "point_mass_easy": "Pointmass 2D", "reacher_easy": "Reacher", "reacher_hard": "Reacher", "cheetah_run": "Cheetah",
-    "walker_stand": "Walker 2D", "walker_walk": "Walker 2D", "hopper_hop": "Hopper",
-    "manipulator_bring_ball": "Gripper", "pendulum_swingup_pixels": "Pendulum RGB",
-    "point_mass_easy_pixels": "Pointmass2D RGB", "manipulator_bring_ball_pixels": "Gripper RGB",
-}  # fmt: skip
-"""The paper's panel of which a task is a descendant."""
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">", SECOND: "D",
@@ -134,7 +128,7 @@ def table_of(runs: pd.DataFrame) -> str:
               "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
               *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
     rows = [
-        [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), suite_scores(task),
+        [task, PANELS[task], paper_reading(task), number(by_chance(task)), suite_scores(task),
          *of_task(select(runs, task=task))]
         for task in dict.fromkeys(runs["task"])
     ]  # fmt: skip
@@ -163,7 +157,7 @@ def of_seeds(runs: pd.DataFrame) -> str:
 
 def paper_reading(task: str) -> str:
     """What Figure S8 shows of the task's ancestor."""
-    table = select(paper("figs7_s8_mujoco_readings"), domain=DOMAINS.get(task))
+    table = select(paper("figs7_s8_mujoco_readings"), domain=PANELS[task])
     keys = ("S8_start", "S8_best", "S8_hours_to_near_plateau")
     return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
 
@@ -175,7 +169,7 @@ def chosen(runs: pd.DataFrame) -> str:
         return ""
     order = fresh.sort_values("search", kind="stable")
     search = order["search"].map(lambda place: SEARCHES[place - 1] + " search, ")
-    pixels = order["task"].str.endswith("_pixels").map({True: " (from pixels)", False: ""})
+    pixels = order["task"].isin(list(PIXELS)).map({True: " (from pixels)", False: ""})
     told = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
     words = "; ".join(dict.fromkeys(told))
     return f"Fresh seeds: {words}; drawn over time are a task's last, where the paper has its best five rates. "
