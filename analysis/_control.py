@@ -12,9 +12,9 @@ from a3crepro.experiments.results import setting, standing_for
 MOST = 1000.0
 """The greatest possible score of a task."""
 EPISODES = 10
-"""Of an evaluation (`sweeps/mujoco.py`)."""
+"""Of an evaluation (`sweeps/physical_tasks.py`)."""
 PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
-"""How a run learnt; all of what belongs to each is in `sweeps/mujoco.py`."""
+"""How a run learnt; all of what belongs to each is in `sweeps/physical_tasks.py`."""
 SEARCHED = "rollouts of 20, ε 1e-05"
 """Of the rollouts those that were run at all rates."""
 SECOND = "rollouts of 20, entropy cost 0.03"

@@ -34,7 +34,7 @@ MUCH = 2.0
 """Times as fast."""
 
 
-@with_data("mujoco")
+@with_data("physical_tasks")
 def solves_control(mine: Ours) -> Verdict:
     """Each task above a blind policy, and most of those that the Suite's own A3C was scored on as good as that."""
     runs, _ = control(mine)
@@ -73,7 +73,7 @@ def most_of(verdicts: Sequence[str]) -> str:
     return "not reproduced" if verdicts.count("not reproduced") >= half else "not decided: most intervals hold the line"
 
 
-@with_data("mujoco")
+@with_data("physical_tasks")
 def wide_in_control(mine: Ours) -> Verdict:
     """By the way to update that learnt most of its tasks, the paper's or rollouts, over those that its best run learnt.
 

@@ -21,11 +21,11 @@ from a3crepro.experiments.statistics import Interval
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [
     "atari_table", "claims", "data_efficiency", "executions", "first_runs", "implementations", "labyrinth",
-    "learning_rates", "learning_speed", "mujoco", "optimizers", "racing", "speedup", "training_speed",
+    "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing", "speedup", "training_speed",
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 160, "learning_speed": 160, "thread_scaling": 168, "optimizers": 160, "ablations": 64,
-    "atari_table": 45, "mujoco": 313, "racing": 32, "labyrinth": 10,
+    "atari_table": 45, "physical_tasks": 313, "racing": 32, "labyrinth": 10,
     "first_runs": 7, "implementations": 24, "executions": 60,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
@@ -68,8 +68,7 @@ def forget_scripts():
         "_verdicts",
         "worlds",
     ]:
-        if name != "mujoco":  # the library
-            sys.modules.pop(name, None)
+        sys.modules.pop(name, None)
 
 
 # ---- The paper's data ------------------------------------------------------------------------------------------------
@@ -663,7 +662,7 @@ def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
     """Without fresh seeds a task's best five runs count, and without pixels nothing is decided of them."""
     module = script("_rules_worlds")
     sys.path.insert(0, str(ROOT / "sweeps"))
-    sweep = load("sweeps", "mujoco")
+    sweep = load("sweeps", "physical_tasks")
     sys.path.pop(0)
     rates = np.geomspace(1e-5, 1e-1, 9)
 

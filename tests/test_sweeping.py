@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
     "ablations", "atari_games", "atari_table", "data_efficiency", "executions", "first_runs", "implementations",
     "labyrinth",
-    "learning_rates", "learning_speed", "mujoco", "optimizers", "racing", "staleness", "thread_scaling",
+    "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing", "staleness", "thread_scaling",
     "training_speed",
 ]  # fmt: skip
 
@@ -59,7 +59,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
     "optimizers": (10, 160, 1200),
     "atari_table": (60, 45, 171),
     "ablations": (8, 64, 2000),
-    "mujoco": (6, 247, 2750),
+    "physical_tasks": (6, 247, 2750),
     "racing": (4, 8, 800),
     "labyrinth": (1, 6, 20),
     "first_runs": (7, 7),
@@ -517,7 +517,7 @@ SCRIPTS = {
     "learning_rates": ["learning_rates"],
     "learning_speed": ["learning_speed"],
     "labyrinth": ["labyrinth"],
-    "mujoco": ["mujoco"],
+    "physical_tasks": ["physical_tasks"],
     "optimizers": ["optimizers"],
     "racing": ["racing"],
     "thread_scaling": ["data_efficiency", "speedup", "training_speed"],
@@ -547,7 +547,14 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     tables = "thread_scaling" if name in ("data_efficiency", "training_speed") else name
     runs = pd.read_csv(tmp_path / "results" / tables / "smoke" / "runs.csv")
-    later = {"thread_scaling": 8, "data_efficiency": 8, "training_speed": 8, "mujoco": 3, "labyrinth": 2, "racing": 8}
+    later = {
+        "thread_scaling": 8,
+        "data_efficiency": 8,
+        "training_speed": 8,
+        "physical_tasks": 3,
+        "labyrinth": 2,
+        "racing": 8,
+    }
     if name == "labyrinth":
         np.testing.assert_allclose(runs["score"], runs["apples"] + 10 * runs["portals"])
     assert len(runs) == PLANNED[name][0] + later.get(name, 0)

@@ -1,6 +1,6 @@
 """Figures S7 and S8: continuous control over learning rates and over time, the paper's readings and ours.
 
-  python analysis/mujoco.py [scale=laptop]
+  python analysis/physical_tasks.py [scale=laptop]
 
 The paper's tasks were never released, and rewards are not comparable: of its figures the ranges of good learning rates
 stand beside ours, and beside our scores those of the Control Suite's own A3C after 100M steps (Tassa et al. 2018).
@@ -78,7 +78,7 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
 def main() -> None:
     """Draws the figure and writes the table."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("mujoco", scale)
+    mine = ours("physical_tasks", scale)
     runs, scores = control(mine) if mine else (pd.DataFrame(columns=["task"]), pd.DataFrame())
     standing = over_time(mine, runs) if mine else runs
     shown = scores[scores["run"].isin(standing["run"])] if mine else scores
@@ -110,7 +110,7 @@ def main() -> None:
         "noise; for pictures also held for 4 steps). "
         f"{mine.caption() if mine else NOTHING}"
     )
-    save(figure, "mujoco", scale, table_of(runs), caption)
+    save(figure, "physical_tasks", scale, table_of(runs), caption)
 
 
 def table_of(runs: pd.DataFrame) -> str:
