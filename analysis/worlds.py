@@ -128,7 +128,7 @@ def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy,
 def made_by(directory: str) -> str:
     """The command of a run, the last one, without where it was to be kept, and its commit."""
     start = attempts_of(Path(directory))[-1]
-    words = [word for word in start["command"] if not word.startswith("hydra.")]
+    words = ["python", "-m", "a3crepro", *start["overrides"]]
     return f"`{shlex.join(words)}`, commit {(start['git_commit'] or 'unknown')[:7]}."
 
 

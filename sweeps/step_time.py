@@ -7,12 +7,8 @@ Prints a table, and adds a line to `results/throughput/step_time.jsonl`.
 
 from __future__ import annotations
 
-import sys
-
-if __name__ == "__main__":
-    sys.path.append(sys.path.pop(0))  # `mujoco` is to be the library, not the sweep
-
 import json
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
