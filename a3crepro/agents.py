@@ -56,7 +56,7 @@ def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in stored.snapshot._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})
     write_atomically(agent / PARAMETERS, lambda file: file.write(data))
-    write_text(agent / "config.yaml", yaml.safe_dump(stored.config.plain(), sort_keys=False))
+    write_text(agent / "config.yaml", yaml.safe_dump(stored.config.model_dump(), sort_keys=False))
     facts = {
         "env": stored.config.env.title,
         "algo": stored.config.algo.name,

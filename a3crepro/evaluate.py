@@ -79,7 +79,7 @@ def _check_keys(overrides: Sequence[str]) -> None:
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key.partition(".")[0] not in Config.model_fields:
-            suggestion = suggested_key(key, [known for known, _ in dotted_items(compose().plain())])
+            suggestion = suggested_key(key, [known for known, _ in dotted_items(compose().model_dump())])
             hint = f"did you mean {suggestion}? " if suggestion else ""
             raise UserError(f"{key}: unknown key; {hint}allowed: {', '.join(KEYS)}, and the keys of the configuration")
 

@@ -29,7 +29,7 @@ def refused(*overrides: str, config_dir: str | None = None, config_name: str = "
 def values(config: Config, *keys: str) -> list[Any]:
     found = []
     for key in keys:
-        value: Any = config.plain()
+        value: Any = config.model_dump()
         for part in key.split("."):
             value = value[part]
         found.append(value)

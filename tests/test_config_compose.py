@@ -56,7 +56,7 @@ def check_game(game: str) -> None:
     config = compose(f"env={game}")
     assert (config.env.name, config.network.name, config.frames) == ("atari", "mnih2013", 320_000_000)
     # ale-py's name is the key
-    assert config.plain()["env"]["game"] == game
+    assert config.model_dump()["env"]["game"] == game
 
 
 @pytest.mark.parametrize("batch", range(3))
@@ -181,7 +181,7 @@ def test_the_network_fits_the_environment_unless_it_is_named(env: str, network: 
 def test_a_stored_configuration_builds_the_same_again() -> None:
     for overrides in ([], ["algo=n_step_q", "env=minatar/breakout", "optimizer=momentum_sgd"], ["env=toy/cue_memory"]):
         config = compose(*overrides)
-        assert build(config.plain()) == config
+        assert build(config.model_dump()) == config
 
 
 def test_the_defaults_are_the_paper_s() -> None:

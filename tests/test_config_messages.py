@@ -63,7 +63,7 @@ def test_an_unknown_choice_is_refused_with_those_allowed(override: str, key: str
     "name", ["_algorithm", "_environment", "_network", "os", "../x", "a3crepro", "", None, 3, ["a"]]
 )
 def test_a_name_reaches_no_module_but_the_group_s_own(group: str, name: Any) -> None:
-    plain = composed("env=toy/catch").plain()
+    plain = composed("env=toy/catch").model_dump()
     message = mistake(plain, (group, "name"), name)
     own = {"algo": "one_step_sarsa", "env": "minatar", "network": "mnih2015", "optimizer": "rmsprop"}
     assert own.get(group, "hogwild") in message.partition("allowed")[2]

@@ -46,7 +46,7 @@ def test_a_run_s_name_tells_its_choices_and_seed_and_no_time(monkeypatch: pytest
 )
 def test_equal_configurations_have_one_name(one: list[str], other: list[str]) -> None:
     assert name(*CATCH, *one) == name(*CATCH, *other)
-    assert run_name(build(composed(*CATCH, *other).plain())) == name(*CATCH, *other), "however it is made"
+    assert run_name(build(composed(*CATCH, *other).model_dump())) == name(*CATCH, *other), "however it is made"
 
 
 def test_a_value_that_follows_from_another_is_not_told() -> None:

@@ -42,7 +42,7 @@ VARIETY = [
 
 @pytest.mark.parametrize("overrides", VARIETY, ids=" ".join)
 def test_an_unknown_key_is_refused_at_every_level_with_those_allowed(overrides: tuple[str, ...]) -> None:
-    plain = composed(*overrides).plain()
+    plain = composed(*overrides).model_dump()
     for section in sections(plain):
         known = functools.reduce(lambda level, key: level[key], section, plain)
         message = mistake(plain, (*section, "nonsense"), 1)
@@ -58,7 +58,7 @@ OPTIONAL = {  # keys that configurations of older runs do not have
 
 @pytest.mark.parametrize("overrides", VARIETY, ids=" ".join)
 def test_a_missing_key_is_named(overrides: tuple[str, ...]) -> None:
-    plain = composed(*overrides).plain()
+    plain = composed(*overrides).model_dump()
     for path, _ in leaves(plain):
         section = functools.reduce(lambda level, key: level[key], path[:-1], plain)
         if path[-1] != "name" and path not in OPTIONAL:
@@ -87,7 +87,7 @@ WRONG: dict[type, list[Any]] = {
 
 @pytest.mark.parametrize("overrides", VARIETY, ids=" ".join)
 def test_a_wrong_type_is_refused_in_every_key(overrides: tuple[str, ...]) -> None:
-    plain = composed(*overrides).plain()
+    plain = composed(*overrides).model_dump()
     for path, value in leaves(plain):
         for wrong in WRONG[int if path in NULLABLE and value is None else type(value)]:
             nullable = path in NULLABLE and wrong is None
@@ -153,7 +153,7 @@ OUT_OF_RANGE = [
 
 @pytest.mark.parametrize(("overrides", "key", "bad"), OUT_OF_RANGE)
 def test_a_number_out_of_range_is_refused_with_the_range(overrides: tuple[str, ...], key: str, bad: list[Any]) -> None:
-    plain = composed(*overrides).plain()
+    plain = composed(*overrides).model_dump()
     for value in bad:
         with pytest.raises(UserError) as error:
             build_with(plain, tuple(key.split(".")), value)
@@ -165,7 +165,7 @@ def test_a_number_out_of_range_is_refused_with_the_range(overrides: tuple[str, .
 
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
-    plain = composed("algo=one_step_sarsa", "env=toy/catch").plain()
+    plain = composed("algo=one_step_sarsa", "env=toy/catch").model_dump()
     for key, value in [
         ("threads", 1), ("frames", 0), ("seed", 0), ("evaluation.every", 0), ("evaluation.episodes", 0),
         ("optimizer.anneal_frames", 0), ("algo.gamma", 0.0), ("algo.gamma", 1.0), ("algo.gamma", 1),
@@ -183,7 +183,7 @@ def test_2e6_is_a_whole_number_and_2_5_is_none(key: str) -> None:
 
 
 def test_every_seed_that_is_accepted_can_be_used() -> None:
-    plain = composed("env=toy/catch").plain()
+    plain = composed("env=toy/catch").model_dump()
     for seed in (2**31, 2**32, 2**63, 2**64 - 1, 2**64, 10**30):
         try:
             config = build_with(plain, ("seed",), seed)

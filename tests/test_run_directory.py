@@ -112,7 +112,7 @@ def test_a_run_goes_on_with_another_way_of_showing_and_saving_it(tmp_path):
 
 def test_an_atari_run_of_a_version_that_annealed_over_frames_goes_on(tmp_path):
     now = compose("env=breakout", "frames=320_000_000")
-    before = now.plain()
+    before = now.model_dump()
     before["optimizer"]["anneal_frames"] = None
     del before["env"]["schedule"]["lr_anneal_frames"]
     tmp_path.joinpath("config.yaml").write_text(yaml.safe_dump(before))

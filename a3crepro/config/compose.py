@@ -10,7 +10,7 @@ import re
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import yaml
 from hydra import compose as hydra_compose
@@ -37,9 +37,6 @@ DIRECTORY_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 """Keys whose values are paths: always quoted, with `~` expanded."""
 
 
-# ---- Composing -----------------------------------------------------------------------------------------------------
-
-
 def compose(*overrides: str, config_dir: str | None = None, config_name: str = "config") -> Config:
     """The configuration for these overrides, e.g. `compose("algo=a3c", "env=pong")`.
 
@@ -62,23 +59,19 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
         raise UserError(one_line(error, directories)) from error
 
 
-class Defaults(NamedTuple):
-    """What choices alone compose to."""
-
-    config: DictConfig
-    """With its interpolations."""
-    choices: Mapping[str, str]
-
-
 @functools.cache
-def compose_defaults(*overrides: str) -> Defaults:
-    """Composes `conf/config.yaml` with these choices; the result is cached, so copy it before you change it."""
+def compose_defaults(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
+    """Composes `conf/config.yaml` with these overrides.
+
+    Returns:
+      The unresolved configuration, which is cached: copy it before you change it; and the choice of each group.
+    """
     with _hydra([]):
         config = hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
-    chosen = dict(config.hydra.runtime.choices)
+    chosen: dict[str, str] = dict(config.hydra.runtime.choices)
     OmegaConf.set_struct(config, False)
     del config["hydra"]
-    return Defaults(config, chosen)
+    return config, chosen
 
 
 def _composed(config_name: str, overrides: list[str]) -> DictConfig:
@@ -128,9 +121,6 @@ def _directories(config_dir: str | None) -> list[Path]:
     if not Path(config_dir).is_dir():
         raise UserError(f"--config-dir: {config_dir} is no directory")
     return [Path(config_dir).absolute()]
-
-
-# ---- Overrides -----------------------------------------------------------------------------------------------------
 
 
 def normalized_overrides(overrides: Iterable[str], config_dir: str | None = None) -> list[str]:
@@ -191,9 +181,6 @@ def _check_choice(override: str, directories: Iterable[Path]) -> None:
     if group in GROUPS and (not is_name or ".." in choice.split("/")):
         allowed = formatted_choices(choices(group, directories), choice)
         raise UserError(f"{group}: unknown choice {choice!r}; allowed: {allowed}")
-
-
-# ---- The jobs of a command line ------------------------------------------------------------------------------------
 
 
 def hydra_argument_parser(refuse: Callable[[str], NoReturn]) -> ArgumentParser:

@@ -127,10 +127,6 @@ class Config(ConfigModel):
         assert steps is not None
         return steps
 
-    def plain(self) -> dict[str, Any]:
-        """The configuration as nested dictionaries of numbers, strings and lists."""
-        return self.model_dump()
-
 
 def dotted_items(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The leaves of nested mappings, each with its dotted key."""
@@ -150,7 +146,7 @@ def effective_values(config: Config) -> dict[str, Any]:
 
     Runs that differ in `frames` alone are one run with different budgets.
     """
-    values = {key: value for key, value in dotted_items(config.plain()) if not key.startswith(NO_EFFECT)}
+    values = {key: value for key, value in dotted_items(config.model_dump()) if not key.startswith(NO_EFFECT)}
     return {**values, "optimizer.anneal_frames": config.anneal_frames}
 
 
