@@ -109,7 +109,7 @@ def read_card(agent: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Exports an agent."""
-    run_command(lambda: export_command(sys.argv[1:]), __doc__, needs_words=True)
+    run_command(lambda: export_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
 def export_command(arguments: list[str]) -> None:

@@ -42,7 +42,7 @@ KEYS = {"episodes": whole_number(1, default=30), "seed": whole_number(0), "video
 
 def main() -> None:
     """Evaluates a policy."""
-    run_command(lambda: evaluate_command(sys.argv[1:]), __doc__, needs_words=True)
+    run_command(lambda: evaluate_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
 def evaluate_command(arguments: Sequence[str]) -> None:
@@ -51,8 +51,8 @@ def evaluate_command(arguments: Sequence[str]) -> None:
     Raises:
       UserError: a mistake in the command; the line names the key.
     """
-    directory, words = split_directory(arguments, KEYS)
-    own, overrides = own_arguments(words, KEYS)
+    directory, others = split_directory(arguments, KEYS)
+    own, overrides = own_arguments(others, KEYS)
     _check_keys(overrides)
     config, policy, frames = _selected_policy(directory, overrides, own)
     set_up_arithmetic()

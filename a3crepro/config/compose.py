@@ -49,12 +49,12 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
       UserError: one line that names the wrong key and what is allowed.
     """
     directories = _directories(config_dir)
-    words = [quoted(override) for override in overrides]
-    for word in words:
-        _check_choice(word, directories)
+    quoted_overrides = [quoted(override) for override in overrides]
+    for override in quoted_overrides:
+        _check_choice(override, directories)
     try:
         with _hydra(directories):
-            return build(_composed(config_name, words))
+            return build(_composed(config_name, quoted_overrides))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(one_line(error, directories)) from error
 
@@ -200,26 +200,28 @@ def jobs(
 
     Empty if another sweeper than Hydra's own determines the jobs one after another.
     """
-    words, directories = normalized_overrides(overrides, config_dir), _directories(config_dir)
-    if not (multirun or directories or any(word.startswith("hydra.mode=") for word in words)):
-        return [words]
+    normalized, directories = normalized_overrides(overrides, config_dir), _directories(config_dir)
+    if not (multirun or directories or any(override.startswith("hydra.mode=") for override in normalized)):
+        return [normalized]
     try:
         with _hydra(directories):
             swept: Mapping[str, str] = {}
             with contextlib.suppress(HydraException, OmegaConfBaseException):  # raised when the jobs are composed
-                first = _product(words)[0]
+                first = next(iter(_product(normalized)), normalized)
                 own = hydra_compose(config_name, overrides=first, return_hydra_config=True).hydra
                 if not (multirun or own.mode == RunMode.MULTIRUN):
-                    return [words]
+                    return [normalized]
                 check_launcher([f"hydra/launcher={own.runtime.choices['hydra/launcher']}"])
                 if not own.sweeper._target_.endswith(("BasicSweeper", "TellingSweeper")):
                     return []
                 swept = own.sweeper.params or {}
-            found = _product([*(f"{key}={value}" for key, value in swept.items()), *words])
+            found = _product([*(f"{key}={value}" for key, value in swept.items()), *normalized])
     except (HydraException, yaml.YAMLError) as error:
         raise UserError(one_line(error, directories)) from error
     if not found:
-        raise UserError(f"no runs: nothing is matched in {' '.join(word for word in words if 'glob(' in word)}")
+        raise UserError(
+            f"no runs: nothing is matched in {' '.join(override for override in normalized if 'glob(' in override)}"
+        )
     return found
 
 
