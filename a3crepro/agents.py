@@ -56,7 +56,7 @@ def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in stored.snapshot._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})
     write_atomically(agent / PARAMETERS, lambda file: file.write(data))
-    write_text(agent / "config.yaml", yaml.safe_dump(stored.config.plain(), sort_keys=False))
+    write_text(agent / "config.yaml", yaml.safe_dump(stored.config.model_dump(), sort_keys=False))
     facts = {
         "env": stored.config.env.title,
         "algo": stored.config.algo.name,
@@ -109,7 +109,7 @@ def read_card(agent: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Exports an agent."""
-    run_command(lambda: export_command(sys.argv[1:]), __doc__, needs_words=True)
+    run_command(lambda: export_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
 def export_command(arguments: list[str]) -> None:

@@ -41,18 +41,18 @@ def _train_command() -> None:
         raise failed.error from None
 
 
-def _parsed(words: Sequence[str]) -> Any:
+def _parsed(command_line: Sequence[str]) -> Any:
     """Hydra's options and the overrides."""
     from a3crepro.config import hydra_argument_parser
     from a3crepro.runs.arguments import unknown_option
 
     def refuse(message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
-        if unknown in words:
-            raise UserError(unknown_option(unknown, words[words.index(unknown) + 1 :][:1]))
+        if unknown in command_line:
+            raise UserError(unknown_option(unknown, command_line[command_line.index(unknown) + 1 :][:1]))
         raise UserError(message)
 
-    return hydra_argument_parser(refuse).parse_args(words)
+    return hydra_argument_parser(refuse).parse_args(command_line)
 
 
 def _job(config: Any) -> Any:

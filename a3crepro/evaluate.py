@@ -42,7 +42,7 @@ KEYS = {"episodes": whole_number(1, default=30), "seed": whole_number(0), "video
 
 def main() -> None:
     """Evaluates a policy."""
-    run_command(lambda: evaluate_command(sys.argv[1:]), __doc__, needs_words=True)
+    run_command(lambda: evaluate_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
 def evaluate_command(arguments: Sequence[str]) -> None:
@@ -51,8 +51,8 @@ def evaluate_command(arguments: Sequence[str]) -> None:
     Raises:
       UserError: a mistake in the command; the line names the key.
     """
-    directory, words = split_directory(arguments, KEYS)
-    own, overrides = own_arguments(words, KEYS)
+    directory, others = split_directory(arguments, KEYS)
+    own, overrides = own_arguments(others, KEYS)
     _check_keys(overrides)
     config, policy, frames = _selected_policy(directory, overrides, own)
     set_up_arithmetic()
@@ -79,7 +79,7 @@ def _check_keys(overrides: Sequence[str]) -> None:
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key.partition(".")[0] not in Config.model_fields:
-            suggestion = suggested_key(key, [known for known, _ in dotted_items(compose().plain())])
+            suggestion = suggested_key(key, [known for known, _ in dotted_items(compose().model_dump())])
             hint = f"did you mean {suggestion}? " if suggestion else ""
             raise UserError(f"{key}: unknown key; {hint}allowed: {', '.join(KEYS)}, and the keys of the configuration")
 

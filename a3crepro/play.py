@@ -40,7 +40,7 @@ MIN_HEIGHT = 480
 
 def main() -> None:
     """Plays an environment."""
-    run_command(lambda: play_command(sys.argv[1:]), __doc__, needs_words=True)
+    run_command(lambda: play_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
 def play_command(arguments: Sequence[str]) -> None:
@@ -49,8 +49,8 @@ def play_command(arguments: Sequence[str]) -> None:
     Raises:
       UserError: a mistake in the command, an environment without keys, no pygame, or no display.
     """
-    directory, words = split_directory(arguments, POLICY_KEYS)
-    own, overrides = own_arguments(words, POLICY_KEYS)
+    directory, others = split_directory(arguments, POLICY_KEYS)
+    own, overrides = own_arguments(others, POLICY_KEYS)
     policy: EvaluationPolicy | None = None
     if directory is not None:
         config, policy, _ = policy_with_overrides(directory, overrides)

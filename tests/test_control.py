@@ -426,7 +426,7 @@ def test_an_action_is_held_for_as_many_frames_as_are_asked_for():
 
 def test_a_run_of_before_actions_could_be_held_goes_on():
     config = compose("env=control/walker_walk")
-    stored = config.plain()
+    stored = config.model_dump()
     del stored["env"]["action_repeat"]
     assert build(stored) == config
 

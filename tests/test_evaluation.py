@@ -1,36 +1,24 @@
-"""Evaluation: whole games, unclipped scores, randomness from the seed and the frame count alone."""
+"""Evaluation: whole episodes, unclipped scores, randomness from the seed and the frame count alone."""
 
 from __future__ import annotations
 
-import functools
-import re
 import time
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import cv2
 import gymnasium
 import numpy as np
 import pytest
 import torch
+from evaluation_helpers import SevenAStep, composed
 from gymnasium.spaces import Discrete
 
-from a3crepro.common.errors import UserError
 from a3crepro.common.processes import ProcessDied
 from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
-from a3crepro.evaluate import evaluate_command
 from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.networks._network import flatten, parameter_count, seeded
-from a3crepro.runs import video as videos
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator, evaluate, play_episode
 from a3crepro.runs.policies import NetworkPolicy, RandomPolicy
-from a3crepro.runs.stored_policy import with_overrides
-
-
-@functools.cache
-def composed(*overrides: str) -> Config:
-    return compose(*overrides)
 
 
 def parameters(config: Config, seed: int) -> np.ndarray:
@@ -39,37 +27,6 @@ def parameters(config: Config, seed: int) -> np.ndarray:
     theta = torch.empty(parameter_count(module))
     flatten(module, theta)
     return theta.numpy()
-
-
-class SevenAStep(gymnasium.Env):
-    """Pays 7 a step, for ever."""
-
-    observation_space = gymnasium.spaces.Box(0.0, 1.0, (2,), np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-
-    def __init__(self, render_mode: str | None = None) -> None:
-        self.render_mode = render_mode
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        super().reset(seed=seed)
-        return np.zeros(2, np.float32), {}
-
-    def step(self, action: Any) -> Any:
-        return np.zeros(2, np.float32), 7.0, False, False, {}
-
-
-class Unseeded(SevenAStep):
-    """Games of one step, of which each pays 1 more than the one before, whatever the seed."""
-
-    paid = 0
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 30}
-
-    def step(self, action: Any) -> Any:
-        Unseeded.paid += 1
-        return np.zeros(2, np.float32), float(Unseeded.paid), True, False, {}
-
-    def render(self) -> np.ndarray:
-        return np.zeros((300, 300, 3), np.uint8)
 
 
 class Recorded(RandomPolicy):
@@ -87,8 +44,6 @@ class Recorded(RandomPolicy):
         self.observations.append(observation.copy())
         return super().act(observation, rng)
 
-
-# ---- Given θ, an evaluation depends on the seed and the frame count alone --------------------------------------------
 
 ONE_OF_EACH = [
     ("env=minatar/space_invaders", "algo=a3c"),
@@ -179,9 +134,6 @@ def test_memory_is_forgotten_between_games_and_kept_within_one() -> None:
     np.testing.assert_array_equal(value_of_last([1, 0, 0], [0, 0, 1]), after_one_cue)
 
 
-# ---- Whole games, unclipped scores, capped ---------------------------------------------------------------------------
-
-
 def test_a_game_of_atari_is_played_with_all_its_lives() -> None:
     config = composed("env=breakout")
     env = config.env.make(training=False)
@@ -256,56 +208,6 @@ def test_the_summary_of_scores_is_the_one_worked_by_hand() -> None:
     }
 
 
-# ---- The policy that is scored ---------------------------------------------------------------------------------------
-
-PROBABILITIES = np.array([0.2, 0.5, 0.3])
-
-
-def shares(config: Config, outputs: dict[str, np.ndarray], draws: int = 20_000) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    actions = [config.algo.act_in_evaluation(outputs, rng) for _ in range(draws)]
-    return np.bincount(actions, minlength=3) / draws
-
-
-@pytest.mark.parametrize("shift", [0.0, 1000.0, -1000.0])
-def test_a3c_is_scored_by_sampling_its_policy(shift: float) -> None:
-    config = composed("algo=a3c", "env=toy/catch")
-    logits = (np.log(PROBABILITIES) + shift).astype(np.float32)
-    tolerance = 4 * np.sqrt(0.25 / 20_000)
-    np.testing.assert_allclose(shares(config, {"logits": logits, "value": np.zeros(1)}), PROBABILITIES, atol=tolerance)
-
-
-def test_a3c_can_be_scored_greedily() -> None:
-    config = composed("algo=a3c", "env=toy/catch", "algo.evaluation_policy=greedy")
-    logits = np.log(PROBABILITIES).astype(np.float32)
-    assert shares(config, {"logits": logits, "value": np.zeros(1)}, 100).tolist() == [0.0, 1.0, 0.0]
-
-
-@pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa", "n_step_q"])
-def test_value_methods_are_scored_with_five_percent_of_random_actions(algo: str) -> None:
-    q = {"q": np.array([0.0, 1.0, 0.5], np.float32)}
-    found = shares(composed(f"algo={algo}", "env=toy/catch"), q)
-    np.testing.assert_allclose(found, [0.05 / 3, 0.95 + 0.05 / 3, 0.05 / 3], atol=0.006)
-
-
-@pytest.mark.parametrize(("epsilon", "expected"), [(0.0, [0, 1, 0]), (1.0, [1 / 3, 1 / 3, 1 / 3])])
-def test_the_epsilon_of_an_evaluation_can_be_chosen(epsilon: float, expected: list[float]) -> None:
-    config = composed("algo=n_step_q", "env=toy/catch", f"algo.evaluation_epsilon={epsilon}")
-    found = shares(config, {"q": np.array([0.0, 1.0, 0.5], np.float32)})
-    np.testing.assert_allclose(found, expected, atol=0.014 if epsilon else 0)
-
-
-def test_the_random_policy_is_uniform_and_draws_from_the_given_numbers_only() -> None:
-    policy = RandomPolicy(Discrete(4))
-    policy.start_episode()
-    actions = [policy.act(np.zeros(1), np.random.default_rng([3, i])) for i in range(8000)]
-    assert actions == [policy.act(np.ones(1), np.random.default_rng([3, i])) for i in range(8000)]
-    np.testing.assert_allclose(np.bincount(actions, minlength=4) / 8000, 0.25, atol=4 * np.sqrt(0.1875 / 8000))
-
-
-# ---- The process -----------------------------------------------------------------------------------------------------
-
-
 def finish(evaluator: Evaluator, seconds: float = 120.0) -> list[EvaluationResult]:
     found, deadline = [], time.monotonic() + seconds
     while evaluator.busy:
@@ -349,72 +251,3 @@ def test_parameters_that_do_not_fit_are_an_error_with_its_traceback() -> None:
             finish(evaluator)
     finally:
         evaluator.end()
-
-
-# ---- Films -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["game.mp4", "game.avi"])
-def test_a_game_is_filmed_picture_by_picture(tmp_path: Path, name: str) -> None:
-    config = composed("env=toy/catch")
-    videos.record_video(config, RandomPolicy(config.env.spaces()[1]), np.random.default_rng(0), tmp_path / name)
-    video = cv2.VideoCapture(str(tmp_path / name))
-    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == config.env.episode_steps + 1
-    assert video.read()[1].shape[0] >= 300 and [path.name for path in tmp_path.iterdir()] == [name]
-
-
-@pytest.mark.parametrize("env", ["minatar/breakout", "minatar/space_invaders"])
-def test_the_best_of_the_games_is_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str], env: str) -> None:
-    words = [f"env={env}", "policy=random", "episodes=6", "seed=3", f"video={tmp_path / 'game.avi'}"]
-    evaluate_command(words)
-    *lines, told, _ = capsys.readouterr().out.splitlines()
-    scores = [float(line) for line in lines]
-    assert scores.count(max(scores)) == 1 and scores.index(max(scores)) not in (0, 5), "the first or last would pass"
-    assert told.endswith(f"score {max(scores):g}")
-    assert told.split()[1] == f"{cv2.VideoCapture(str(tmp_path / 'game.avi')).get(cv2.CAP_PROP_FRAME_COUNT):g}"
-
-
-def test_a_game_that_cannot_be_played_again_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    gymnasium.register("a3crepro-tests/Unseeded-v0", Unseeded)
-    evaluate_command(["env=gym", "env.id=a3crepro-tests/Unseeded-v0", "policy=random", "episodes=2",
-                      f"video={tmp_path / 'game.avi'}"])  # fmt: skip
-    first, second, filmed, said, _ = capsys.readouterr().out.splitlines()
-    assert float(filmed.split()[-1]) == float(second) + 1 > float(first) + 1
-    assert f"another episode than the one that scored {second}" in said
-
-
-def test_a_film_that_is_not_whole_has_no_name(tmp_path: Path) -> None:
-    video = videos.VideoWriter(tmp_path / "game.avi", 30.0)
-    for side in (300, 300, 302):  # as on a full disk, the last one is not written
-        video.add(np.zeros((side, side, 3), np.uint8))
-    with pytest.raises(UserError, match=r"video: cannot write .* whole"):
-        video.finish()
-    assert not (tmp_path / "game.avi").exists()
-
-
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [
-        ("game.gif", "video: should end in .mp4 or .avi"),
-        ("there/game.mp4", "video: there is no directory"),
-        ("/proc/game.mp4", "video: cannot write '/proc/game.mp4' (No such file or directory)"),
-    ],
-)
-def test_where_no_video_can_be_is_told_before_the_games(tmp_path: Path, path: str, line: str) -> None:
-    with pytest.raises(UserError, match=re.escape(line)):
-        evaluate_command(["env=toy/catch", "policy=random", f"video={tmp_path / path}"])
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("words", "overrides", "steps"),
-    [
-        (["env=labyrinth"], ["env.seconds=120"], 1800),
-        (["env=labyrinth"], ["env.seconds=30"], 900),  # the environment ends them
-        (["env=labyrinth", "evaluation.max_frames=400"], ["env.seconds=120"], 100),
-        (["env=labyrinth"], ["env.seconds=120", "evaluation.max_frames=400"], 100),
-        (["env=minatar/breakout"], ["env.reward_clip=1"], 20_000),
-    ],
-)
-def test_whole_games_stay_whole_where_they_become_longer(words: list[str], overrides: list[str], steps: int) -> None:
-    assert with_overrides(composed(*words), overrides).max_evaluation_steps == steps

@@ -22,19 +22,22 @@ def memory_bytes() -> int:
     """Usable memory in bytes: the machine's or the smallest limit of the control groups."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limits = [
-        words
+        fields
         for group in _groups("memory")
-        for words in (_words(group, "memory.max"), _words(group, "memory.limit_in_bytes"))
+        for fields in (_fields(group, "memory.max"), _fields(group, "memory.limit_in_bytes"))
     ]
-    return min([machine, *(int(words[0]) for words in limits if words and words[0].isdecimal())])
+    return min([machine, *(int(fields[0]) for fields in limits if fields and fields[0].isdecimal())])
 
 
 def _quotas() -> Iterator[float]:
     """The quotas of the enclosing control groups, in cores."""
     for group in _groups("cpu"):
-        words = _words(group, "cpu.max") or [*_words(group, "cpu.cfs_quota_us"), *_words(group, "cpu.cfs_period_us")]
-        if len(words) == 2 and all(word.isdecimal() and int(word) for word in words):  # not "max 100000", nor -1
-            yield int(words[0]) / int(words[1])
+        fields = _fields(group, "cpu.max") or [
+            *_fields(group, "cpu.cfs_quota_us"),
+            *_fields(group, "cpu.cfs_period_us"),
+        ]
+        if len(fields) == 2 and all(field.isdecimal() and int(field) for field in fields):  # not "max 100000", nor -1
+            yield int(fields[0]) / int(fields[1])
 
 
 def _groups(controller: str) -> Iterator[Path]:
@@ -51,8 +54,8 @@ def _groups(controller: str) -> Iterator[Path]:
             yield from (root / group for group in (own, *own.parents))
 
 
-def _words(group: Path, name: str) -> list[str]:
-    """The words in a file of a control group; empty without the file."""
+def _fields(group: Path, name: str) -> list[str]:
+    """The fields in a file of a control group; empty without the file."""
     try:
         return (group / name).read_text().split()
     except OSError:

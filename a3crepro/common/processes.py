@@ -67,11 +67,8 @@ def check_script() -> None:
         raise ScriptError("the processes of a run import the script: put it into a file, and what trains")
 
 
-class _Failure:
+class _Failure(str):
     """The last message of a process that raised an exception."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
 
 
 class _Finished:
@@ -184,7 +181,7 @@ class Child:
                 if isinstance(message, _Finished):
                     self.finished = True
                 elif isinstance(message, _Failure):
-                    raise ProcessDied(f"{self.name} {message.text}")
+                    raise ProcessDied(f"{self.name} {message}")
                 else:
                     yield message
         except (EOFError, ConnectionResetError):

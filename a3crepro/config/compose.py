@@ -10,7 +10,7 @@ import re
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import yaml
 from hydra import compose as hydra_compose
@@ -37,9 +37,6 @@ DIRECTORY_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 """Keys whose values are paths: always quoted, with `~` expanded."""
 
 
-# ---- Composing -----------------------------------------------------------------------------------------------------
-
-
 def compose(*overrides: str, config_dir: str | None = None, config_name: str = "config") -> Config:
     """The configuration for these overrides, e.g. `compose("algo=a3c", "env=pong")`.
 
@@ -52,37 +49,33 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
       UserError: one line that names the wrong key and what is allowed.
     """
     directories = _directories(config_dir)
-    words = [quoted(override) for override in overrides]
-    for word in words:
-        _check_choice(word, directories)
+    quoted_overrides = [quoted(override) for override in overrides]
+    for override in quoted_overrides:
+        _check_choice(override, directories)
     try:
         with _hydra(directories):
-            composed, chosen = _without_hydra(_composed(config_name, words))
+            composed, chosen = _without_hydra(_composed(config_name, quoted_overrides))
             return build(composed).composed_of(chosen, overrides)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(one_line(error, directories)) from error
 
 
-class Defaults(NamedTuple):
-    """A composed configuration without Hydra's own, and its choices."""
-
-    config: DictConfig
-    """With its interpolations."""
-    choices: Mapping[str, str]
-
-
 @functools.cache
-def compose_defaults(*overrides: str) -> Defaults:
-    """Composes `conf/config.yaml` with these choices; the result is cached, so copy it before you change it."""
+def compose_defaults(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
+    """Composes `conf/config.yaml` with these overrides.
+
+    Returns:
+      The unresolved configuration, which is cached: copy it before you change it; and the choice of each group.
+    """
     with _hydra([]):
         return _without_hydra(hydra_compose("config", overrides=list(overrides), return_hydra_config=True))
 
 
-def _without_hydra(composed: DictConfig) -> Defaults:
-    choices = dict(composed.hydra.runtime.choices)
+def _without_hydra(composed: DictConfig) -> tuple[DictConfig, dict[str, str]]:
+    choices: dict[str, str] = dict(composed.hydra.runtime.choices)
     OmegaConf.set_struct(composed, False)
     del composed["hydra"]
-    return Defaults(composed, choices)
+    return composed, choices
 
 
 def _composed(config_name: str, overrides: list[str]) -> DictConfig:
@@ -133,9 +126,6 @@ def _directories(config_dir: str | None) -> list[Path]:
     if not Path(config_dir).is_dir():
         raise UserError(f"--config-dir: {config_dir} is no directory")
     return [Path(config_dir).absolute()]
-
-
-# ---- Overrides -----------------------------------------------------------------------------------------------------
 
 
 def normalized_overrides(overrides: Iterable[str], config_dir: str | None = None) -> list[str]:
@@ -203,9 +193,6 @@ def _check_choice(override: str, directories: Iterable[Path]) -> None:
         raise UserError(f"{group}: unknown choice {choice!r}; allowed: {allowed}")
 
 
-# ---- The jobs of a command line ------------------------------------------------------------------------------------
-
-
 def hydra_argument_parser(refuse: Callable[[str], NoReturn]) -> ArgumentParser:
     """The parser of Hydra's options, with `refuse` called for a mistake.
 
@@ -223,26 +210,28 @@ def jobs(
 
     Empty if another sweeper than Hydra's own determines the jobs one after another.
     """
-    words, directories = normalized_overrides(overrides, config_dir), _directories(config_dir)
-    if not (multirun or directories or any(word.startswith("hydra.mode=") for word in words)):
-        return [words]
+    normalized, directories = normalized_overrides(overrides, config_dir), _directories(config_dir)
+    if not (multirun or directories or any(override.startswith("hydra.mode=") for override in normalized)):
+        return [normalized]
     try:
         with _hydra(directories):
             swept: Mapping[str, str] = {}
             with contextlib.suppress(HydraException, OmegaConfBaseException):  # raised when the jobs are composed
-                first = _product(words)[0]
+                first = next(iter(_product(normalized)), normalized)
                 own = hydra_compose(config_name, overrides=first, return_hydra_config=True).hydra
                 if not (multirun or own.mode == RunMode.MULTIRUN):
-                    return [words]
+                    return [normalized]
                 check_launcher([f"hydra/launcher={own.runtime.choices['hydra/launcher']}"])
                 if not own.sweeper._target_.endswith(("BasicSweeper", "TellingSweeper")):
                     return []
                 swept = own.sweeper.params or {}
-            found = _product([*(f"{key}={value}" for key, value in swept.items()), *words])
+            found = _product([*(f"{key}={value}" for key, value in swept.items()), *normalized])
     except (HydraException, yaml.YAMLError) as error:
         raise UserError(one_line(error, directories)) from error
     if not found:
-        raise UserError(f"no runs: nothing is matched in {' '.join(word for word in words if 'glob(' in word)}")
+        raise UserError(
+            f"no runs: nothing is matched in {' '.join(override for override in normalized if 'glob(' in override)}"
+        )
     return found
 
 

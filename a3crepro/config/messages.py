@@ -14,18 +14,10 @@ from a3crepro.common.config_model import ConfigModel
 from a3crepro.config.groups import GROUPS, check_launcher, choices
 
 SYNONYMS = {
-    "learning_rate": "optimizer.lr",
-    "discount": "algo.gamma",
-    "workers": "threads",
-    "num_workers": "threads",
-    "num_threads": "threads",
-    "steps": "frames",
-    "timesteps": "frames",
-    "total_timesteps": "frames",
-    "game": "env",
-    "environment": "env",
-    "algorithm": "algo",
-}
+    "learning_rate": "optimizer.lr", "discount": "algo.gamma", "game": "env", "environment": "env", "algorithm": "algo",
+    **dict.fromkeys(("workers", "num_workers", "num_threads"), "threads"),
+    **dict.fromkeys(("steps", "timesteps", "total_timesteps"), "frames"),
+}  # fmt: skip
 """Names of keys in other software."""
 MAX_LISTED = 20
 """Larger folders of a group are listed only if the mistaken choice is in that folder."""

@@ -28,13 +28,13 @@ def run_name(config: Config) -> str:
     """
     chosen = {group: _choice(group, getattr(config, group)) for group in GROUPS}
     selected = [f"{group}={chosen[group]}" for group in ("env", "algo") if chosen[group]]
-    default = compose_defaults(*selected)
+    default, default_choices = compose_defaults(*selected)
     named = [
         f"{group}={name}"
         for group, name in chosen.items()
-        if group not in ("env", "algo") and name and name != default.choices[group]
+        if group not in ("env", "algo") and name and name != default_choices[group]
     ]
-    reference = copy.deepcopy((compose_defaults(*selected, *named) if named else default).config)
+    reference = copy.deepcopy(compose_defaults(*selected, *named)[0] if named else default)
     for group in GROUPS:
         if chosen[group] is None:  # of another package: all of its values are part of the name
             reference[group] = {}
@@ -55,7 +55,7 @@ def _choice(group: str, component: Any) -> str | None:
 def _differences(config: Config, reference: DictConfig) -> dict[str, Any]:
     """Keys whose values differ from the reference, and do not follow from others by interpolation."""
     ignored = ("frames", "seed", *NO_EFFECT)
-    actual = {key: value for key, value in dotted_items(config.plain()) if not key.startswith(ignored)}
+    actual = {key: value for key, value in dotted_items(config.model_dump()) if not key.startswith(ignored)}
     expected = dict(dotted_items(OmegaConf.to_container(reference)))
     derived = {key for key, value in expected.items() if isinstance(value, str) and value.startswith("${")}
     found = {key: actual[key] for key in actual.keys() - derived if _text(actual[key]) != _text(expected.get(key, ...))}

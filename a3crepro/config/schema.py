@@ -35,51 +35,48 @@ MAX_ROLLOUT_STEPS = 10_000
 """All observations and activations of a rollout are kept in memory."""
 
 
-class Evaluation(ConfigModel):
-    """How θ is scored while and after it is trained: whole games, unclipped score."""
+class EvaluationConfig(ConfigModel):
+    """Evaluations during and after training: whole episodes, unclipped scores."""
 
     every: Count
-    """Frames (over all actor-learners) between evaluations during training; 0 switches them off."""
+    """Frames (of all actor-learners) between evaluations during training; 0: none."""
     episodes: Count
-    """Games an evaluation plays; 0 switches the final one off, too."""
+    """Episodes per evaluation; 0: no final evaluation either."""
     max_frames: PositiveCount
-    """A game of an evaluation is cut off after this many frames."""
+    """Maximal length of an episode in an evaluation."""
 
 
-class Checkpointing(ConfigModel):
-    """When everything needed to go on is written."""
+class CheckpointConfig(ConfigModel):
+    """When the state of a run is written."""
 
     every_seconds: PositiveFloat
-    """Seconds between checkpoints; one more is written whenever a run stops."""
+    """Seconds between checkpoints; a run that stops writes one more."""
     copies_every: Count = 0
-    """Frames (over all actor-learners) between copies of θ and the optimizer's statistics that are kept; 0: none."""
+    """Frames (of all actor-learners) between permanent copies of θ and the optimizer's statistics; 0: none."""
 
 
-class Logging(ConfigModel):
-    """What a run shows while it goes on."""
+class LoggingConfig(ConfigModel):
+    """The output of a run."""
 
     every_seconds: PositiveFloat
-    """Seconds between two log lines where the output is not a terminal."""
+    """Seconds between log lines, if the output is not a terminal."""
     tensorboard: bool
-    """Write the scores and the speed for TensorBoard, too."""
+    """Whether to write scores and speed for TensorBoard."""
 
 
 class ExecutionConfig(ComponentConfig, ABC):
     """Configuration of how actor-learners run; `a3crepro.execution` implements it."""
 
     makes_one_update: ClassVar[bool] = False
-    """Whether the gradients of all actor-learners make one update: an optimizer then needs one set of statistics."""
+    """Whether the gradients of all actor-learners are summed into one update, so that statistics are always shared."""
 
     @abstractmethod
     def is_exact(self, threads: int) -> bool:
-        """Whether a run is repeatable to the bit, also when it is stopped and goes on.
-
-        The latter where the environment can tell its state, too: see `Environment.supports_exact_resume`.
-        """
+        """Whether a run is repeatable to the bit; if `Environment.supports_exact_resume`, also when it is resumed."""
 
     @abstractmethod
     def process_count(self, threads: int) -> int:
-        """Processes in which so many actor-learners run."""
+        """Number of processes for this number of actor-learners."""
 
 
 class Composition(NamedTuple):
@@ -99,19 +96,19 @@ class Config(ConfigModel):
     network: SerializeAsAny[Network]
     optimizer: SerializeAsAny[Optimizer]
     execution: SerializeAsAny[ExecutionConfig]
-    evaluation: Evaluation
-    checkpoint: Checkpointing
-    logging: Logging
+    evaluation: EvaluationConfig
+    checkpoint: CheckpointConfig
+    logging: LoggingConfig
     threads: Annotated[PositiveCount, Field(le=1024)]
     """Number of actor-learners."""
     frames: Annotated[Count, Field(lt=2**62)]
-    """The budget, in environment frames, over all actor-learners together."""
+    """Training budget in environment frames, of all actor-learners together."""
     seed: Annotated[Count, Field(lt=2**63)]
-    """Everything random in a run is drawn from this number."""
+    """Seeds all randomness of a run."""
     _composition: Composition = PrivateAttr(default=Composition())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Config) and self.plain() == other.plain()
+        return isinstance(other, Config) and self.model_dump() == other.model_dump()
 
     @property
     def composition(self) -> Composition:
@@ -126,34 +123,30 @@ class Config(ConfigModel):
 
     @property
     def is_exact(self) -> bool:
-        """Whether the run is repeatable to the bit, if the environment can tell its state."""
+        """See `ExecutionConfig.is_exact`."""
         return self.execution.is_exact(self.threads)
 
     @property
     def processes(self) -> int:
-        """Processes in which the actor-learners run."""
+        """Number of processes in which the actor-learners run."""
         return self.execution.process_count(self.threads)
 
     @property
     def anneal_frames(self) -> int:
-        """Frames over which the learning rate falls to 0."""
+        """Frames over which the learning rate is annealed to 0."""
         return self.frames if self.optimizer.anneal_frames is None else self.optimizer.anneal_frames
 
     @property
     def max_evaluation_steps(self) -> int:
-        """Agent steps after which a game of an evaluation is cut off: `evaluation.max_frames`, rounded up."""
+        """`evaluation.max_frames` in agent steps, rounded up."""
         return -(-self.evaluation.max_frames // self.env.frames_per_step)
 
     @property
     def rollout_steps(self) -> int:
-        """Most agent steps whose gradients are summed into an update."""
+        """Maximal length of a rollout in agent steps."""
         steps = self.algo.max_steps or self.env.episode_steps
         assert steps is not None
         return steps
-
-    def plain(self) -> dict[str, Any]:
-        """The configuration as nested dictionaries of numbers, strings and lists."""
-        return self.model_dump()
 
 
 def dotted_items(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -174,7 +167,7 @@ def effective_values(config: Config) -> dict[str, Any]:
 
     Runs that differ in `frames` alone are one run with different budgets.
     """
-    values = {key: value for key, value in dotted_items(config.plain()) if not key.startswith(NO_EFFECT)}
+    values = {key: value for key, value in dotted_items(config.model_dump()) if not key.startswith(NO_EFFECT)}
     return {**values, "optimizer.anneal_frames": config.anneal_frames}
 
 

@@ -98,5 +98,5 @@ def unknown_option(option: str, following: Iterable[str]) -> str:
     """The message for an unknown option: the `key=value` that was probably meant."""
     name, _, value = option.lstrip("-").partition("=")
     value = value or next((text for text in following if "=" not in text and not text.startswith("-")), "…")
-    key = suggested_key(name, [key for key, _ in dotted_items(compose().plain())])
+    key = suggested_key(name, [key for key, _ in dotted_items(compose().model_dump())])
     return f"{option}: unknown option; did you mean {key or name}={value}?"

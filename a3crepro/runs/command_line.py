@@ -18,18 +18,18 @@ from a3crepro.common.signals import handle
 from a3crepro.common.version import __version__
 
 
-def run_command(command: Callable[[], None], usage: str | None = None, needs_words: bool = False) -> None:
+def run_command(command: Callable[[], None], usage: str | None = None, needs_arguments: bool = False) -> None:
     """Runs a command and turns its errors into one line and an exit status.
 
     Args:
       command: parses its arguments itself.
       usage: printed for `--help`.
-      needs_words: print the usage for an empty command line, too (status 2).
+      needs_arguments: print the usage for an empty command line, too (status 2).
     """
     help_requested = set(sys.argv[1:]) & {"-h", "--help"}
     with lasting_output(notice="" if help_requested else UNWRITTEN):  # help is often piped to `head`
         escape_unencodable_output()
-        if usage and (help_requested or (needs_words and not sys.argv[1:])):
+        if usage and (help_requested or (needs_arguments and not sys.argv[1:])):
             print(usage)
             raise SystemExit(0 if help_requested else 2)
         if "--version" in sys.argv[1:]:

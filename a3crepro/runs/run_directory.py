@@ -163,7 +163,7 @@ class RunDirectory:
         self.diagnostics = Table(self.path / "diagnostics.csv", DIAGNOSTICS)
 
     def _write_config(self) -> None:
-        write_text(self.path / "config.yaml", yaml.safe_dump(self.config.plain(), sort_keys=False))
+        write_text(self.path / "config.yaml", yaml.safe_dump(self.config.model_dump(), sort_keys=False))
 
     def _read_summary(self) -> dict[str, Any] | None:
         """The summary of a finished run; None before."""

@@ -82,7 +82,7 @@ def policy_with_overrides(directory: Path, overrides: list[str]) -> tuple[Config
 
 def with_overrides(config: Config, overrides: list[str]) -> Config:
     """Changes a few keys of a configuration; whole episodes stay whole, even if they become longer."""
-    values = OmegaConf.create(config.plain())
+    values = OmegaConf.create(config.model_dump())
     values.merge_with_dotlist(overrides)
     changed = build(values)
     steps, cut_off = changed.env.episode_steps, config.max_evaluation_steps < (config.env.episode_steps or 0)
