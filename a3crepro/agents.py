@@ -22,16 +22,21 @@ from safetensors.numpy import save
 
 from a3crepro.common.processes import set_up_arithmetic
 from a3crepro.common.settings import UserError
-from a3crepro.runs.command_line import own_words, run_command, whole_number
-from a3crepro.runs.evaluation import NetworkPolicy, Scores, evaluate, game_randomness
-from a3crepro.runs.film import film
-from a3crepro.runs.run_directory import starts_of, write_atomically, write_text
+from a3crepro.runs.arguments import one_of, own_arguments, whole_number
+from a3crepro.runs.command_line import run_command
+from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
+from a3crepro.runs.files import write_atomically, write_text
+from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.policies import NetworkPolicy
 from a3crepro.runs.stored_policy import PARAMETERS, stored_policy
+from a3crepro.runs.video import record_video
 
 CARD = "README.md"
 VIDEO = "episode.mp4"
 SEED = 1_000_000
-"""Of the games that an agent's card tells of."""
+"""Default seed of the episodes in which an agent is scored."""
+KEYS = {"episodes": whole_number(1, default=100), "seed": whole_number(0, default=SEED),
+        "video": one_of(("true", "false"), "true")}  # fmt: skip
 
 
 def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
@@ -46,7 +51,7 @@ def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
       UserError: the run has no checkpoint yet.
       RunError: no checkpoint in it is whole.
     """
-    stored, starts = stored_policy(run), starts_of(run)
+    stored, starts = stored_policy(run), attempts_of(run)
     agent.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in stored.learnt._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})
@@ -113,22 +118,20 @@ def export_command(arguments: list[str]) -> None:
     Raises:
       UserError: a mistake in the command; the line names the key.
     """
-    own, paths = own_words(
-        arguments, {"episodes": "100", "seed": str(SEED), "video": "true"}, {"video": ("true", "false")}
-    )
+    own, paths = own_arguments(arguments, KEYS)
     if len(paths) != 2:
         raise UserError(f"expected a run's directory and an agent's, got {len(paths)} words; see --help")
     run, agent = map(Path, paths)
-    episodes, seed = whole_number("episodes", own["episodes"], 1), whole_number("seed", own["seed"], 0)
+    episodes, seed = own.episodes, own.seed
     set_up_arithmetic()
     config, what, frames = stored_policy(run)
     policy = NetworkPolicy(config, what)
     scores = list(evaluate(config, policy, seed, frames, episodes))
-    summary = Scores(frames, scores).summary()
+    summary = EvaluationResult(frames, scores).summary()
     export(run, agent, {**summary, "evaluation_seed": seed})
-    if own["video"] == "true":
+    if own.video == "true":
         typical = int(np.argsort(scores, kind="stable")[(episodes - 1) // 2])
-        film(config, policy, game_randomness(seed, frames, typical), agent / VIDEO)
+        record_video(config, policy, episode_rng(seed, frames, typical), agent / VIDEO)
     print(json.dumps({"agent": str(agent), **summary}))
 
 

@@ -20,7 +20,8 @@ from a3crepro.common.machine import usable_cores
 from a3crepro.common.processes import Child, preload, wait_for_messages
 from a3crepro.config import Config, compose
 from a3crepro.execution._execution import Execution, Origin
-from a3crepro.runs.command_line import own_words, positive_number, run_command
+from a3crepro.runs.arguments import own_arguments, positive_number
+from a3crepro.runs.command_line import run_command
 from a3crepro.runs.needs import check_needs
 from a3crepro.runs.training import initial_state, say_if_slow
 
@@ -40,8 +41,8 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
       arguments: overrides of the configuration, and `seconds=` for each of the two emulator measurements together and
         for the training.
     """
-    own, overrides = own_words(arguments, {"seconds": "20"}, {})
-    seconds = positive_number("seconds", own["seconds"])
+    own, overrides = own_arguments(arguments, {"seconds": positive_number(20)})
+    seconds = own.seconds
     quiet = ("evaluation.every=0", "evaluation.episodes=0", "logging.tensorboard=false")
     config = compose(*overrides, *quiet)
     check_needs(config, initial_state(config))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from a3crepro.common.settings import UserError
-from a3crepro.runs.command_line import end_at_once_on_signals, option_refused, run_command, write_whatever_the_locale
+from a3crepro.runs.command_line import end_at_once_on_signals, run_command, write_whatever_the_locale
 
 
 def main() -> None:
@@ -23,11 +23,10 @@ def main() -> None:
 def _train_command() -> None:
     import hydra
 
-    from a3crepro.config import as_hydra_takes_them, conf_directory, register_resolvers
+    from a3crepro.config import conf_directory, normalized_overrides
 
-    register_resolvers()
     arguments, runs = _parsed(sys.argv[1:]), 1
-    taken = as_hydra_takes_them(arguments.overrides, arguments.config_dir)
+    taken = normalized_overrides(arguments.overrides, arguments.config_dir)
     for word, another in zip(arguments.overrides, taken, strict=True):
         sys.argv[sys.argv.index(word)] = another
     arguments.overrides = taken
@@ -44,17 +43,16 @@ def _train_command() -> None:
 
 def _parsed(words: Sequence[str]) -> Any:
     """Hydra's options and the overrides."""
-    from hydra._internal.utils import get_args_parser
+    from a3crepro.config import hydra_argument_parser
+    from a3crepro.runs.arguments import unknown_option
 
     def refuse(message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
         if unknown in words:
-            raise UserError(option_refused(unknown, words[words.index(unknown) + 1 :][:1]))
+            raise UserError(unknown_option(unknown, words[words.index(unknown) + 1 :][:1]))
         raise UserError(message)
 
-    parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]
-    return parser.parse_args(words)
+    return hydra_argument_parser(refuse).parse_args(words)
 
 
 def _job(config: Any) -> Any:
@@ -62,20 +60,16 @@ def _job(config: Any) -> Any:
 
     In a multirun the others go on where one fails, and its sweeper tells which; a single one's failure passes Hydra by.
     """
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
     from a3crepro.common.processes import worker_of_a_launcher
-    from a3crepro.config import register_resolvers
+    from a3crepro.config import multirun_job
     from a3crepro.runs.training import train
 
-    register_resolvers()
     write_whatever_the_locale()
     try:
         with worker_of_a_launcher():
             return train(config)
     except Exception as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if multirun_job() is not None:
             raise
         raise _Failed(error) from error
 

@@ -22,13 +22,15 @@ import numpy as np
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
-from a3crepro.environments._view import draw
-from a3crepro.evaluate import from_run
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.figures import FIGURES, markdown, written
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.evaluation import Policy, play_episode
-from a3crepro.runs.run_directory import starts_of, write_text
+from a3crepro.runs.evaluation import play_episode
+from a3crepro.runs.files import write_text
+from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.policies import EvaluationPolicy
+from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.worlds.renderer import render
 
 EXPERTS = ("labyrinth", "racing/fast_bots")
 VIEWS = 6
@@ -47,16 +49,16 @@ class Episode(NamedTuple):
     score: float
 
 
-def episode(config: Config, policy: Policy, frames: int = 0) -> Episode:
+def episode(config: Config, policy: EvaluationPolicy, frames: int = 0) -> Episode:
     """A whole one, of a policy after so many frames of training."""
     env: Any = config.env.make(training=False, render=True)
     pictures, covered, way = [], [], []
 
     def look() -> None:
-        picture = env._observation()
-        things = env.things()
+        picture = env.observe()
+        sprites = env.sprites()
         pictures.append(picture.transpose(1, 2, 0))
-        covered.append(float((picture != draw(env.seen_world(), env.eye(), things[:0])).any(axis=0).mean()))
+        covered.append(float((picture != render(env.scene(), env.camera(), sprites[:0])).any(axis=0).mean()))
         way.append((env.x, env.y))
 
     def break_way(info: dict[str, Any]) -> None:
@@ -98,14 +100,14 @@ def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]
             if any(env.step(action)[2:4]):
                 env.reset()
         stepped = time.process_time()
-        world, things, eye = env.seen_world(), env.things(), env.eye()
+        scene, sprites, camera = env.scene(), env.sprites(), env.camera()
         for angle in rng.uniform(0, 2 * np.pi, count):
-            draw(world, eye._replace(angle=angle), things)
+            render(scene, camera._replace(angle=angle), sprites)
         stepping, drawing = stepping + stepped - began, drawing + time.process_time() - stepped
-    return worlds * count / drawing, worlds * count * env.settings.frames_per_step / stepping
+    return worlds * count / drawing, worlds * count * env.parameters.frames_per_step / stepping
 
 
-def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
+def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy, int]]:
     """Who is shown: a name, and how it plays where.
 
     Raises:
@@ -113,7 +115,7 @@ def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
     """
     found = []
     for directory in directories:
-        config, policy, frames = from_run(Path(directory), [])
+        config, policy, frames = policy_with_overrides(Path(directory), [])
         if not isinstance(config.env, FirstPerson):
             raise UserError(f"{directory}: a run of {config.env.title}, which has no map; allowed: labyrinth, racing")
         found.append((f"{config.algo.name} after {frames / 1e6:.1f}M frames", config, policy, frames))
@@ -125,7 +127,7 @@ def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
 
 def made_by(directory: str) -> str:
     """The command of a run, the last one, without where it was to be kept, and its commit."""
-    start = starts_of(Path(directory))[-1]
+    start = attempts_of(Path(directory))[-1]
     words = [word for word in start["command"] if not word.startswith("hydra.")]
     return f"`{shlex.join(words)}`, commit {(start['git_commit'] or 'unknown')[:7]}."
 

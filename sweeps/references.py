@@ -23,7 +23,7 @@ from a3crepro.common.settings import UserError
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.run_directory import write_text
+from a3crepro.runs.files import write_text
 
 CONTROL = [
     f"control/{task}"

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from a3crepro.experiments.circumstances import circumstances, machine
 from a3crepro.experiments.results import RESULTS
+from a3crepro.runs.arguments import Key, one_of, own_arguments
 from a3crepro.runs.checkout import git_state
-from a3crepro.runs.command_line import own_words, run_command
+from a3crepro.runs.command_line import run_command
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls of each case, and seconds of each call."""
@@ -92,20 +93,19 @@ PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for proc
 
 def main() -> None:
     """Measures as the command line says."""
-    own, overrides = own_words(
-        sys.argv[1:], {"scale": "laptop", "part": "table", "pfrl": "", "case": ""}, {"scale": SCALES, "part": PARTS}
-    )
-    calls, seconds = SCALES[own["scale"]]
-    path = RESULTS / "throughput" / f"{own['part']}.jsonl"
+    keys = {"scale": one_of(SCALES, "laptop"), "part": one_of(PARTS, "table"), "pfrl": Key(), "case": Key(default="")}
+    own, overrides = own_arguments(sys.argv[1:], keys)
+    calls, seconds = SCALES[own.scale]
+    path = RESULTS / "throughput" / f"{own.part}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     for call in range(calls):
-        for case, words in PARTS[own["part"]].items():
-            if own["case"] in case:
+        for case, words in PARTS[own.part].items():
+            if own.case in case:
                 measure(path, case, call, ["-m", "a3crepro.benchmark", *words, *overrides, f"seconds={seconds}"])
-        for case, words in PFRL.items() if own["pfrl"] and own["part"] == "table" else ():
-            if own["case"] in case:
+        for case, words in PFRL.items() if own.pfrl and own.part == "table" else ():
+            if own.case in case:
                 script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
-                measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])
+                measure(path, case, call, [script, *words, "--seconds", str(seconds)], own.pfrl)
 
 
 def is_measured(path: Path, call: int, command: str) -> bool:

@@ -84,7 +84,9 @@ def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     config = short["labyrinth"]
     start = {"command": ["python", "-m", "a3crepro", "seed=7", "hydra.run.dir=there"], "git_commit": "0123456789"}
     (tmp_path / "manifest.json").write_text(json.dumps({"starts": [start]}))
-    monkeypatch.setattr(module, "from_run", lambda directory, _: (config, config.env.players()["blind"], 100))
+    monkeypatch.setattr(
+        module, "policy_with_overrides", lambda directory, _: (config, config.env.players()["blind"], 100)
+    )
     monkeypatch.setattr(sys, "argv", ["worlds.py", str(tmp_path)])
     module.main()
     assert (tmp_path / "figures" / "worlds.png").stat().st_size > 10_000
@@ -94,7 +96,7 @@ def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     assert len(played.views) == 6 and played.views[0].shape == (84, 84, 3)
     red, green, blue = np.moveaxis(played.way.astype(int), 2, 0)
     assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the way, yellow
-    monkeypatch.setattr(module, "from_run", lambda directory, _: (compose("env=toy/catch"), None, 0))
+    monkeypatch.setattr(module, "policy_with_overrides", lambda directory, _: (compose("env=toy/catch"), None, 0))
     with pytest.raises(UserError, match=r"^there: a run of toy/catch, which has no map; allowed: labyrinth, racing$"):
         module.players(["there"])
 
@@ -836,8 +838,10 @@ def test_every_script_draws_the_paper_s_data_alone(drawn, name):
 
 
 def test_a_scale_that_is_none_gets_one_line():
-    with pytest.raises(UserError, match=r"'scale=huge': the only word is scale=smoke\|laptop\|paper"):
+    with pytest.raises(UserError, match="scale: allowed: smoke, laptop, paper; got 'huge'"):
         figures.scale_of(["scale=huge"])
+    with pytest.raises(UserError, match=r"'seed=1': the only key is scale=smoke\|laptop\|paper"):
+        figures.scale_of(["seed=1"])
 
 
 @pytest.mark.parametrize(

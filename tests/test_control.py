@@ -275,7 +275,7 @@ def test_a_warning_of_gymnasium_s_is_heard_once():
         settings.make(training=True)
 
 
-@pytest.mark.parametrize("gl", ["osmesa", "nothing"])
+@pytest.mark.parametrize("gl", [pytest.param("osmesa", marks=pytest.mark.slow), "nothing"])
 def test_states_are_learnt_from_whatever_is_to_draw(gl):
     code = 'from a3crepro import compose; compose("env=gym", "env.id=HalfCheetah-v5").env.make(training=True)'
     environment = {**os.environ, "MUJOCO_GL": gl}
@@ -603,24 +603,24 @@ def test_gymnasium_s_tasks_are_drawn_without_a_screen(env_id):
     env.close()
 
 
-STATES_ALONE = """
+NOTHING_DRAWS = """
+import sys
+from a3crepro.cli import main
 from a3crepro.config import compose
+
 env = compose("env=control/quadruped_escape").env.make(training=True)
 print(env.reset(seed=0)[0].shape, env.physics.contexts)
+sys.argv[1:] = ["env=control/pendulum_swingup_pixels", "frames=100"]
+main()
 """
 
 
-def test_states_need_no_renderer_on_a_terrain_either():
+def test_where_nothing_can_draw_states_need_none_and_the_command_says_what_to_install(tmp_path):
+    """On a terrain, too."""
     environment = {**os.environ, "MUJOCO_GL": "off"}
-    command = [sys.executable, "-c", STATES_ALONE]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["(101,)", "None"], done.stderr
-
-
-def test_where_nothing_can_draw_the_command_says_what_to_install(tmp_path):
-    command = [sys.executable, "-m", "a3crepro", "env=control/pendulum_swingup_pixels", "frames=100"]
-    environment = {**os.environ, "MUJOCO_GL": "off"}
+    command = [sys.executable, "-c", NOTHING_DRAWS]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["(101,)", "None"], done.stderr
     assert done.returncode == 2 and not list(tmp_path.rglob("*.csv"))
     (line,) = done.stderr.strip().splitlines()
     assert "nothing here can draw pictures" in line

@@ -19,11 +19,13 @@ from a3crepro.common.processes import ProcessDied
 from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
-from a3crepro.evaluate import evaluate_command, with_overrides
+from a3crepro.evaluate import evaluate_command
 from a3crepro.learner.shared_state import Learnt
 from a3crepro.networks._network import flatten, parameter_count, seeded
-from a3crepro.runs import film
-from a3crepro.runs.evaluation import Evaluator, NetworkPolicy, RandomPolicy, Scores, evaluate, play_episode
+from a3crepro.runs import video as videos
+from a3crepro.runs.evaluation import EvaluationResult, Evaluator, evaluate, play_episode
+from a3crepro.runs.policies import NetworkPolicy, RandomPolicy
+from a3crepro.runs.stored_policy import with_overrides
 
 
 @functools.cache
@@ -246,7 +248,7 @@ def test_show_is_called_at_each_state_acted_in() -> None:
 
 
 def test_the_summary_of_scores_is_the_one_worked_by_hand() -> None:
-    assert Scores(7, [1.0, 2.0, 3.0, 10.0]).summary() == {
+    assert EvaluationResult(7, [1.0, 2.0, 3.0, 10.0]).summary() == {
         "score_mean": 4.0,
         "score_median": 2.5,
         "score_std": pytest.approx(np.sqrt((9 + 4 + 1 + 36) / 4)),
@@ -304,7 +306,7 @@ def test_the_random_policy_is_uniform_and_draws_from_the_given_numbers_only() ->
 # ---- The process -----------------------------------------------------------------------------------------------------
 
 
-def finish(evaluator: Evaluator, seconds: float = 120.0) -> list[Scores]:
+def finish(evaluator: Evaluator, seconds: float = 120.0) -> list[EvaluationResult]:
     found, deadline = [], time.monotonic() + seconds
     while evaluator.busy:
         assert time.monotonic() < deadline, "the evaluator hangs"
@@ -355,7 +357,7 @@ def test_parameters_that_do_not_fit_are_an_error_with_its_traceback() -> None:
 @pytest.mark.parametrize("name", ["game.mp4", "game.avi"])
 def test_a_game_is_filmed_picture_by_picture(tmp_path: Path, name: str) -> None:
     config = composed("env=toy/catch")
-    film.film(config, RandomPolicy(config.env.spaces()[1]), np.random.default_rng(0), tmp_path / name)
+    videos.record_video(config, RandomPolicy(config.env.spaces()[1]), np.random.default_rng(0), tmp_path / name)
     video = cv2.VideoCapture(str(tmp_path / name))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == config.env.episode_steps + 1
     assert video.read()[1].shape[0] >= 300 and [path.name for path in tmp_path.iterdir()] == [name]
@@ -378,11 +380,11 @@ def test_a_game_that_cannot_be_played_again_is_said(tmp_path: Path, capsys: pyte
                       f"video={tmp_path / 'game.avi'}"])  # fmt: skip
     first, second, filmed, said, _ = capsys.readouterr().out.splitlines()
     assert float(filmed.split()[-1]) == float(second) + 1 > float(first) + 1
-    assert f"another game than the one that scored {second}" in said
+    assert f"another episode than the one that scored {second}" in said
 
 
 def test_a_film_that_is_not_whole_has_no_name(tmp_path: Path) -> None:
-    video = film.Film(tmp_path / "game.avi", 30.0)
+    video = videos.VideoWriter(tmp_path / "game.avi", 30.0)
     for side in (300, 300, 302):  # as on a full disk, the last one is not written
         video.add(np.zeros((side, side, 3), np.uint8))
     with pytest.raises(UserError, match=r"video: cannot write .* whole"):
@@ -400,7 +402,7 @@ def test_a_film_that_is_not_whole_has_no_name(tmp_path: Path) -> None:
 )
 def test_where_no_video_can_be_is_told_before_the_games(tmp_path: Path, path: str, line: str) -> None:
     with pytest.raises(UserError, match=re.escape(line)):
-        film.checked_video(tmp_path / path)
+        evaluate_command(["env=toy/catch", "policy=random", f"video={tmp_path / path}"])
     assert not list(tmp_path.iterdir())
 
 

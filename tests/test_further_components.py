@@ -9,7 +9,7 @@ import pytest
 from a3crepro import compose, train
 from a3crepro.common.settings import UserError
 from a3crepro.runs.evaluation import evaluate
-from a3crepro.runs.training import load_policy
+from a3crepro.runs.stored_policy import load_policy
 
 METHOD = '''
 from a3crepro.algorithms.a3c import A3C
@@ -27,10 +27,11 @@ GAME = '''
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Environment, PlainEnv
+from a3crepro.common.env_state import SerializableEnv
+from a3crepro.environments._environment import Environment
 
 
-class Guessing(PlainEnv):
+class Guessing(SerializableEnv):
     """Episodes of one step, won by the action that is shown."""
 
     observation_space = gym.spaces.Box(0.0, 1.0, (2,), np.float32)

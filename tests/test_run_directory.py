@@ -16,32 +16,23 @@ import yaml
 from helpers import files, frames, rows
 
 import a3crepro.runs.checkout
+import a3crepro.runs.checkpoint
+import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import compose, train
-from a3crepro.common.settings import UserError
+from a3crepro.common.settings import RunError, UserError
 from a3crepro.config import Config, build
 from a3crepro.experiments.state import is_locked
 from a3crepro.learner.shared_state import Learnt
 from a3crepro.runs import command_line
 from a3crepro.runs.checkout import GitState, git_state
-from a3crepro.runs.evaluation import NetworkPolicy, evaluate
+from a3crepro.runs.checkpoint import Checkpoint, Counters, PendingEvaluation, load_checkpoint, save_checkpoint
+from a3crepro.runs.evaluation import evaluate
+from a3crepro.runs.files import Table, write_atomically, write_text
+from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.policies import NetworkPolicy
 from a3crepro.runs.progress import Progress
-from a3crepro.runs.run_directory import (
-    NAMES,
-    WRITTEN,
-    Checkpoint,
-    Numbers,
-    RunDirectory,
-    RunError,
-    Table,
-    Waiting,
-    load_checkpoint,
-    save_checkpoint,
-    starts_of,
-    stored_config,
-    write_atomically,
-    write_text,
-)
+from a3crepro.runs.run_directory import NAMES, WRITTEN, RunDirectory, stored_config
 from a3crepro.runs.training import initial_state
 
 
@@ -54,8 +45,8 @@ def checkpoint(number: int, rows: int = 0) -> Checkpoint:
     counters = np.zeros((2, 8), np.int64)
     counters[:, 0] = number
     arrays = {"parameters": np.full(1000, number, np.float32), "counters": counters}
-    waiting = {7 * number: Waiting(np.arange(3, dtype=np.float32), np.zeros(0), 1.0, 2.0)}
-    numbers = Numbers(0.5 * number, 0.25 * number, number, rows, rows)
+    waiting = {7 * number: PendingEvaluation(np.arange(3, dtype=np.float32), np.zeros(0), 1.0, 2.0)}
+    numbers = Counters(0.5 * number, 0.25 * number, number, rows, rows)
     return Checkpoint(arrays, {"learners": [np.full(3, number), None]}, waiting, numbers)
 
 
@@ -152,9 +143,9 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path):
     for number in range(3):
         save_checkpoint(tmp_path, checkpoint(number))
     loaded = load_checkpoint(tmp_path, pytest.fail)
-    assert (loaded.frames, loaded.numbers) == (4, (1.0, 0.5, 2, 0, 0))
+    assert (loaded.frames, loaded.counters) == (4, (1.0, 0.5, 2, 0, 0))
     np.testing.assert_equal(loaded.tree, {"learners": [np.full(3, 2), None]})
-    np.testing.assert_equal(dict(loaded.waiting), dict(checkpoint(2).waiting))
+    np.testing.assert_equal(dict(loaded.pending), dict(checkpoint(2).pending))
     for name, array in checkpoint(2).arrays.items():
         np.testing.assert_array_equal(loaded.arrays[name], array, strict=True)
 
@@ -165,7 +156,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, how)
         save_checkpoint(tmp_path, checkpoint(number))
     damage(tmp_path / "checkpoint.npz", how)
     said = []
-    assert load_checkpoint(tmp_path, said.append).numbers.start == 1
+    assert load_checkpoint(tmp_path, said.append).counters.attempt == 1
     assert len(said) == 1 and str(tmp_path / "checkpoint.npz") in said[0]
 
 
@@ -187,7 +178,7 @@ def test_a_damaged_checkpoint_does_not_replace_the_whole_one_before_it(tmp_path)
         damage(tmp_path / "checkpoint.npz", "truncated")
         run.save(run.restore())
     (tmp_path / "checkpoint.npz").unlink()  # as where a kill came between the two renames
-    assert load_checkpoint(tmp_path, pytest.fail).numbers.start == 1
+    assert load_checkpoint(tmp_path, pytest.fail).counters.attempt == 1
 
 
 @pytest.mark.parametrize("step", [0, 1])
@@ -205,7 +196,7 @@ def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(tmp_path, monk
     monkeypatch.setattr(a3crepro.runs.run_directory.os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path, checkpoint(3))
-    assert load_checkpoint(tmp_path, pytest.fail).numbers.start == 2
+    assert load_checkpoint(tmp_path, pytest.fail).counters.attempt == 2
 
 
 class Bomb:
@@ -262,10 +253,12 @@ def test_the_manifest_tells_of_each_start(tmp_path):
         assert {"torch", "numpy", "gymnasium", "ale-py", "minatar", "hydra-core"} <= start["packages"].keys()
         assert all(start["packages"].values())
         assert (start["git_commit"] is None) == (start["git_clean"] is None)
+        assert start["choices"] == dict(config().composition.choices) and start["choices"]["execution"]
+        assert start["overrides"] == list(config().composition.overrides)
 
 
 def test_the_commit_is_that_of_the_checkout():
-    start = a3crepro.runs.run_directory.this_start(git_state())
+    start = a3crepro.runs.manifest.this_attempt(git_state())
     if not (Path(a3crepro.__file__).resolve().parent.parent / ".git").exists():
         assert start["git_commit"] is None and start["git_clean"] is None
     else:
@@ -454,7 +447,7 @@ def begun(directory: Path, mine: Config | None = None) -> None:
         for table in (run.episodes, run.evaluations):
             for row in (1, 2, 3):
                 table.append({**dict.fromkeys(table.columns, 0.5), "frames": row})
-        run.save(Checkpoint(state.arrays(), None, {}, Numbers(9.0, 9.0, 0, 2, 2)))
+        run.save(Checkpoint(state.arrays(), None, {}, Counters(9.0, 9.0, 0, 2, 2)))
 
 
 @pytest.mark.parametrize(
@@ -537,7 +530,7 @@ def test_a_damaged_manifest_is_kept_aside_and_the_run_goes_on(tmp_path, how):
     data = HARM[how]((tmp_path / "manifest.json").read_bytes())
     (tmp_path / "manifest.json").write_bytes(data)
     with pytest.raises(RunError, match=r"manifest\.json is damaged") as caught:
-        starts_of(tmp_path)
+        attempts_of(tmp_path)
     assert "\n" not in str(caught.value) and "put it back" in str(caught.value)
     said = []
     with RunDirectory(tmp_path, config(), said.append) as run:
@@ -545,7 +538,7 @@ def test_a_damaged_manifest_is_kept_aside_and_the_run_goes_on(tmp_path, how):
     (line,) = said
     assert str(tmp_path / "manifest.json") in line and "manifest_damaged.json" in line and "\n" not in line
     assert (tmp_path / "manifest_damaged.json").read_bytes() == data
-    assert len(starts_of(tmp_path)) == 1
+    assert len(attempts_of(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("how", HARM)
@@ -642,7 +635,7 @@ def test_a_full_disk_is_told_with_tensorboard_s_directory(tmp_path, monkeypatch,
     mine = config("logging.tensorboard=true")
     progress = Progress(mine, initial_state(mine), tmp_path)
     line = f"a3crepro: cannot write {tmp_path / 'tensorboard'}: {FULL}"
-    for method, command in (("add_scalar", lambda: progress.game(1, 1.0)), ("close", progress.__exit__)):
+    for method, command in (("add_scalar", lambda: progress.add_episode(1, 1.0)), ("close", progress.__exit__)):
         with monkeypatch.context() as patch:
             patch.setattr(SummaryWriter, method, failing(errno.ENOSPC))
             assert told(capfd, command) == (1, line)
@@ -683,7 +676,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, mo
         def closed(path, *mode):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-        monkeypatch.setattr(a3crepro.runs.run_directory, "open", closed, raising=False)
+        monkeypatch.setattr(a3crepro.runs.checkpoint, "open", closed, raising=False)
         with pytest.raises(OSError, match=f"cannot read {tmp_path / 'checkpoint.npz'}: Permission denied"):
             run.restore()
     assert files(tmp_path) == before
@@ -727,7 +720,7 @@ def test_what_does_not_change_a_run_leaves_a_checkout_clean(tmp_path, checkout):
     for name in ("runs/x/episodes.csv", "notes.txt", "analysis/mine.py", "a3crepro/__pycache__/a.pyc"):
         write(checkout / name, "mine\n")
     RunDirectory(tmp_path / "run", config()).__exit__()
-    (start,) = starts_of(tmp_path / "run")
+    (start,) = attempts_of(tmp_path / "run")
     assert start["git_clean"] is True and start["git_commit"] == git(checkout, "rev-parse", "HEAD").strip()
     assert not (tmp_path / "run" / "uncommitted.patch").exists()
 
@@ -745,7 +738,7 @@ NEW = [
 def test_code_that_is_not_committed_is_kept_with_the_run(tmp_path, checkout, name):
     write(checkout / name, "a\nmine\n")
     RunDirectory(tmp_path / "run", config()).__exit__()
-    (start,) = starts_of(tmp_path / "run")
+    (start,) = attempts_of(tmp_path / "run")
     assert start["git_clean"] is False
     patch = tmp_path / "run" / "uncommitted.patch"
     assert f"Changes to commit {start['git_commit']}" in patch.read_text() and "+mine\n" in patch.read_text()
@@ -790,9 +783,9 @@ def test_evaluations_that_wait_survive_a_stop_and_are_made_after_it(tmp_path):
     state = initial_state(mine)
     state.counters[:, 0] = 150
     parameters = np.zeros(state.parameters.shape, np.float32)
-    waiting = {at: Waiting(parameters, np.zeros(0), at / 100, at / 50) for at in (200, 100)}
+    waiting = {at: PendingEvaluation(parameters, np.zeros(0), at / 100, at / 50) for at in (200, 100)}
     with RunDirectory(tmp_path, mine) as run:
-        run.save(Checkpoint(state.arrays(), None, waiting, Numbers(9.0, 9.0, 0, 0, 0)))
+        run.save(Checkpoint(state.arrays(), None, waiting, Counters(9.0, 9.0, 0, 0, 0)))
     train(mine, tmp_path)
     found = rows(tmp_path, "evaluations.csv")
     assert [row["frames"] for row in found] == ["100", "200", "300"]

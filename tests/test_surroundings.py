@@ -22,13 +22,13 @@ from a3crepro import compose, train
 from a3crepro.common import machine
 from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import Launcher, ScriptError, start_server
-from a3crepro.common.settings import UserError
+from a3crepro.common.settings import RunError, UserError
 from a3crepro.common.signals import SIGNALS
 from a3crepro.config import choices, runs_at_once
 from a3crepro.experiments import circumstances
 from a3crepro.runs.checkout import GitState
+from a3crepro.runs.manifest import this_attempt
 from a3crepro.runs.needs import check_needs
-from a3crepro.runs.run_directory import RunError, this_start
 from a3crepro.runs.training import Stopped, Training, initial_state, stop_signals
 
 TINY = ("env=toy/catch", "threads=2", "frames=400", "evaluation.episodes=0", "logging.tensorboard=false")
@@ -197,7 +197,7 @@ def test_cores_are_the_least_of_affinity_and_quota_everywhere(cgroups, line, fil
     cgroups(line, **files)
     assert machine.usable_cores() == cores
     assert runs_at_once("virtual_time", 16) == cores
-    assert this_start(GitState(None, None))["cores"] == circumstances.machine()["usable_cores"] == cores
+    assert this_attempt(GitState(None, None))["cores"] == circumstances.machine()["usable_cores"] == cores
     config = compose("env=toy/catch", "execution=synchronous", "threads=16")
     assert config.processes == cores
 
@@ -315,7 +315,7 @@ def test_every_environment_fits_into_a_machine_of_eight_gibibytes(monkeypatch, c
     "execution", ["hogwild", *(pytest.param(name, marks=pytest.mark.slow) for name in ("virtual_time", "synchronous"))]
 )
 def test_training_waits_for_evaluations_and_makes_all_of_them(tmp_path, capsys, monkeypatch, execution):
-    monkeypatch.setattr("a3crepro.runs.training.WAITING", 3)
+    monkeypatch.setattr("a3crepro.runs.training.MAX_PENDING", 3)
     words = ("env=toy/catch", "threads=2", "logging.tensorboard=false", f"execution={execution}")
     train(compose(*words, "frames=400", "evaluation.every=20", "evaluation.episodes=5"), tmp_path)
     at = frames(tmp_path, "evaluations.csv")
@@ -324,7 +324,7 @@ def test_training_waits_for_evaluations_and_makes_all_of_them(tmp_path, capsys, 
 
 
 def test_a_run_that_waits_for_its_evaluations_saves_and_stops_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("a3crepro.runs.training.WAITING", 3)
+    monkeypatch.setattr("a3crepro.runs.training.MAX_PENDING", 3)
     words = ("env=toy/catch", "threads=2", "logging.tensorboard=false", "frames=1_000_000", "evaluation.every=20")
     config = compose(*words, "evaluation.episodes=100_000_000", "checkpoint.every_seconds=0.2")
     began, counts = [], []
@@ -332,7 +332,7 @@ def test_a_run_that_waits_for_its_evaluations_saves_and_stops_at_once(tmp_path, 
 
     def count(self, *snapshot):
         evaluate(self, *snapshot)
-        counts.append(len(self.waiting))
+        counts.append(len(self.pending))
 
     def stop():
         wait_until(lambda: len(counts) >= 3)
@@ -349,4 +349,4 @@ def test_a_run_that_waits_for_its_evaluations_saves_and_stops_at_once(tmp_path, 
     assert time.monotonic() - began[0] < 10
     checkpoint = whole_checkpoint(tmp_path)
     assert checkpoint.frames > 0
-    assert len(checkpoint.waiting) == counts[-1] >= 3
+    assert len(checkpoint.pending) == counts[-1] >= 3

@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.settings import RunError, UserError
 from a3crepro.config import compose
 from a3crepro.environments._environment import Environment
 from a3crepro.experiments import costs
@@ -29,7 +29,6 @@ from a3crepro.experiments.collected import Collected
 from a3crepro.experiments.command import Command, main, time_left
 from a3crepro.experiments.experiment import Experiment, Scale, run
 from a3crepro.experiments.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
-from a3crepro.runs.run_directory import RunError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
@@ -459,7 +458,7 @@ def test_with_a_word_a_sweep_starts(tmp_path, monkeypatch, word):
 
 
 def test_a_sweep_s_launcher_that_is_not_installed_is_told_with_its_extra(monkeypatch):
-    monkeypatch.setattr("a3crepro.config._is_installed", lambda plugin: False)
+    monkeypatch.setattr("a3crepro.config.groups._is_installed", lambda plugin: False)
     with pytest.raises(UserError, match=r'needs hydra-submitit-launcher; pip install "a3crepro\[slurm\]"'):
         Command(TINY, ["scale=smoke", "hydra/launcher=slurm"])
 
@@ -474,10 +473,12 @@ def test_at_the_paper_s_scale_the_learning_rate_falls_over_a_run_s_own_frames(na
     assert config.env.name == "atari" and config.anneal_frames == config.frames in (200_000_000, 1_000_000_000)
 
 
-def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path):
-    status, out = finish(start(tmp_path, "--dry-run"))
-    assert status == 0 and not (tmp_path / "runs").exists()
-    first, *commands = out.splitlines()
+def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sweeps/tiny.py", "scale=smoke", "--dry-run"])
+    main(TINY)
+    assert not (tmp_path / "runs").exists()
+    first, *commands = capsys.readouterr().out.splitlines()
     assert "0 of 3 done, 3 missing" in first and "core-minutes" in first
     assert len(commands) == 3
     for line in commands:

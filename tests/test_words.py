@@ -12,21 +12,40 @@ import a3crepro
 from a3crepro.cli import main
 from a3crepro.common.settings import RunError, UserError
 from a3crepro.experiments.circumstances import circumstances
-from a3crepro.runs.command_line import own_words, positive_number, run_command
+from a3crepro.runs.arguments import Key, non_negative_number, one_of, own_arguments, positive_number, whole_number
+from a3crepro.runs.command_line import run_command
+
+KEYS = {"scale": one_of("ab", "a"), "part": Key(default="all"), "seed": whole_number(0), "noise": non_negative_number()}
 
 
-def test_own_words_are_parted_from_overrides():
-    own, overrides = own_words(["scale=b", "algo=a3c", "env=pong"], {"scale": "a", "part": "all"}, {"scale": "ab"})
-    assert own == {"scale": "b", "part": "all"} and overrides == ["algo=a3c", "env=pong"]
-    with pytest.raises(UserError, match="scale: allowed: a, b; got 'c'"):
-        own_words(["scale=c"], {"scale": "a"}, {"scale": "ab"})
+def test_own_arguments_are_parted_from_overrides_and_the_last_of_a_key_counts():
+    own, others = own_arguments(["scale=b", "algo=a3c", "seed=1", "seed=2_000", "env=pong"], KEYS)
+    assert vars(own) == {"scale": "b", "part": "all", "seed": 2000, "noise": None} and others == [
+        "algo=a3c",
+        "env=pong",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        ("scale=c", "scale: allowed: a, b; got 'c'"),
+        ("seed=-1", "seed: should be a whole number of at least 0, got '-1'"),
+        ("seed=1.5", "seed: should be a whole number of at least 0, got '1.5'"),
+        ("noise=nan", "noise: should be a number of at least 0, got 'nan'"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused(argument, line):
+    with pytest.raises(UserError, match=f"^{line}$"):
+        own_arguments([argument], KEYS)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "nan", "inf", ""])
 def test_a_number_that_must_be_positive(text):
-    assert positive_number("seconds", "2.5") == 2.5
+    keys = {"seconds": positive_number(20)}
+    assert own_arguments(["seconds=2.5"], keys)[0].seconds == 2.5
     with pytest.raises(UserError, match="seconds: should be a number greater than 0"):
-        positive_number("seconds", text)
+        own_arguments([f"seconds={text}"], keys)
 
 
 def test_what_a_measurement_was_made_with():

@@ -60,8 +60,9 @@ class Algorithm(Component, ABC):
     """The discount γ."""
     max_gradient_norm: PositiveFloat
     """Gradients with a larger L2 norm are scaled down to it."""
-    paper_step_seconds: PositiveFloat
-    """Seconds per agent step of one of 16 threads on the paper's machine; median over its games."""
+    paper_step_seconds: PositiveFloat | None = None
+    """Default of `execution.step_seconds`: seconds per agent step of one of 16 threads on the paper's machine, median
+    of its games."""
 
     @property
     def target_interval(self) -> int | None:

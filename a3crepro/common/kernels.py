@@ -20,7 +20,7 @@ from a3crepro.common.settings import own_names
 
 MODULES = (
     "a3crepro.environments._picture",
-    "a3crepro.environments._view",
+    "a3crepro.worlds.renderer",
     "a3crepro.models.fast.kernels",
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.common.plain import Tree, is_plain
+from a3crepro.common.plain import Tree
 from a3crepro.common.rollout import Action as Action
 from a3crepro.common.settings import (
     Component,
@@ -41,34 +40,37 @@ class Player(Protocol):
 
 
 class Schedule(Settings):
-    """What suits this environment; how long things take is in environment frames over all actor-learners."""
+    """Defaults that suit an environment, for keys of other groups. Where one is absent, that group's own applies.
 
-    t_max: RolloutLength
-    """The default of `algo.t_max`, the longest rollout, in agent steps."""
-    entropy_beta: NonNegativeFloat
-    """The default of `algo.entropy_beta`, A3C's weight of the entropy."""
+    Durations are in environment frames over all actor-learners.
+    """
+
+    t_max: RolloutLength | None = None
+    """Default of `algo.t_max`, the longest rollout, in agent steps."""
+    entropy_beta: NonNegativeFloat | None = None
+    """Default of `algo.entropy_beta`, A3C's weight of the entropy."""
     gaussian_entropy_cost: NonNegativeFloat | None = None
-    """The default of `algo.gaussian.entropy_cost`; null: A3C's file has one."""
+    """Default of `algo.gaussian.entropy_cost`."""
     gaussian_bounded: bool = False
-    """The default of `algo.gaussian.bounded`."""
+    """Default of `algo.gaussian.bounded`."""
     lr: PositiveFloat | None = None
-    """The default of `optimizer.lr` with RMSProp; null: the optimizer's file has one."""
+    """Default of `optimizer.lr` with RMSProp."""
     rmsprop_epsilon: PositiveFloat | None = None
-    """The default of `optimizer.epsilon` with RMSProp; null: the optimizer's file has one."""
-    frames: Count
-    """The default of `frames`, the training budget."""
-    target_update_frames: PositiveCount
-    """I_target: the shared target network is set to θ whenever this many frames have passed."""
-    epsilon_anneal_frames: Count
-    """ε falls linearly from 1 to its final value over the first so many frames."""
-    epsilon_redraw_frames: PositiveCount
-    """An actor-learner draws a new final ε after this many frames of its own."""
-    evaluation_frames: Count
-    """The default of `evaluation.every`."""
-    max_evaluation_frames: PositiveCount
-    """The default of `evaluation.max_frames`."""
+    """Default of `optimizer.epsilon` with RMSProp."""
     lr_anneal_frames: Count | None = None
-    """The default of `optimizer.anneal_frames`."""
+    """Default of `optimizer.anneal_frames`."""
+    frames: Count | None = None
+    """Default of `frames`, the training budget."""
+    target_update_frames: PositiveCount | None = None
+    """Default of `algo.target_update_frames`, I_target: frames between updates of the target network."""
+    epsilon_anneal_frames: Count | None = None
+    """Default of `algo.exploration.anneal_frames`, over which ε falls linearly from 1 to its final value."""
+    epsilon_redraw_frames: PositiveCount | None = None
+    """Default of `algo.exploration.redraw_frames`: an actor-learner's own frames between draws of its final ε."""
+    evaluation_frames: Count | None = None
+    """Default of `evaluation.every`."""
+    max_evaluation_frames: PositiveCount | None = None
+    """Default of `evaluation.max_frames`."""
 
 
 class Environment(Component, ABC):
@@ -85,7 +87,7 @@ class Environment(Component, ABC):
 
     reward_clip: PositiveFloat | None
     """The learner sees rewards clipped to [-reward_clip, reward_clip]; null: as they are. Scores are never clipped."""
-    schedule: Schedule
+    schedule: Schedule = Schedule()
 
     @property
     def frames_per_step(self) -> int:
@@ -185,22 +187,6 @@ class Scalable(Environment):
         return self.normalise_observations
 
 
-class PlainEnv(gym.Env[np.ndarray, Any]):
-    """An environment that holds its state in plain attributes and one generator."""
-
-    STAYS: ClassVar[tuple[str, ...]] = ("metadata", "render_mode")
-    """Attributes that are the same as long as the environment is."""
-
-    def get_state(self) -> Tree:
-        """The variables and the generator."""
-        return {"attributes": plain_attributes(self, but=self.STAYS), "random": self.np_random.bit_generator.state}
-
-    def set_state(self, state: Tree) -> None:
-        """Goes on from there."""
-        set_attributes(self, state["attributes"])
-        self.np_random.bit_generator.state = state["random"]
-
-
 def spaces_of(env: gym.Env[np.ndarray, Any]) -> Spaces:
     """The spaces of an environment's observations and actions."""
     assert isinstance(env.observation_space, gym.spaces.Box)
@@ -236,14 +222,3 @@ def finite(reward: Any, env: gym.Env[Any, Any]) -> float:
         shown = " ".join(repr(reward).split())[:100]
         raise EnvironmentFault(f"{name_of(env)}: step returned the reward {shown}; needs one finite number")
     return number
-
-
-def plain_attributes(owner: object, but: Collection[str] = ()) -> dict[str, Tree]:
-    """Copies of the attributes of an object that are plain values; generators, spaces and renderers are not."""
-    return {name: deepcopy(value) for name, value in vars(owner).items() if name not in but and is_plain(value)}
-
-
-def set_attributes(owner: object, attributes: dict[str, Tree]) -> None:
-    """Sets attributes that `plain_attributes` told."""
-    for name, value in attributes.items():
-        setattr(owner, name, deepcopy(value))

@@ -18,10 +18,11 @@ import gymnasium as gym
 import numpy as np
 from pydantic import model_validator
 
+from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import Count, PositiveCount, UserError
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import Scalable, plain_attributes, set_attributes
+from a3crepro.environments._environment import Scalable
 
 SIDE = 84
 """Of the pictures, in pixels."""
@@ -174,7 +175,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         """The simulation, the task's variables, and its generator."""
         return {
             "simulation": self.simulation.get_state(),
-            "task": plain_attributes(self.task),
+            "task": get_attributes(self.task),
             "random": self.task.random.get_state(legacy=False),
             "steps": self.steps,
             "ended": self.task_env._reset_next_step,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import warnings
 from collections.abc import Iterator
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
-from pydantic import field_validator
+from pydantic import Field, field_validator, model_validator
 
+from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import EnvironmentFault
 from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import Scalable, name_of, plain_attributes, set_attributes
+from a3crepro.environments._environment import Scalable, name_of
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
@@ -26,42 +28,77 @@ MUJOCO = "gymnasium.envs.mujoco."
 
 
 class Gym(Scalable):
-    """An environment of gymnasium's registry, with the time limit that is registered with it."""
+    """A registered Gymnasium environment, with the time limit that is registered with it."""
 
     rescale_actions: bool
     """Stretch vectors of actions from [-1, 1] to their bounds, if these are finite: a policy then has one scale."""
     id: str
     """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of `gymnasium.make`, e.g. `is_slippery` of `FrozenLake-v1`."""
+    wrappers: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list)
+    """Classes of `gymnasium.wrappers`, innermost first: names, or mappings from a name to keyword arguments."""
 
-    @field_validator("id")
+    @field_validator("wrappers")
     @classmethod
-    def _is_usable(cls, env_id: str) -> str:
-        module, _, name = env_id.rpartition(":")
+    def _are_wrappers(cls, wrappers: list[str | dict[str, dict[str, Any]]]) -> list[str | dict[str, dict[str, Any]]]:
+        for name, _ in _named(wrappers):
+            if name not in wrapper_names():
+                raise ValueError(f"unknown wrapper {name!r}; allowed: {', '.join(wrapper_names())}")
+        return wrappers
+
+    @model_validator(mode="after")
+    def _can_be_learned(self) -> Gym:
+        """Makes the environment once, and refuses it under the key that is to blame."""
+        with contextlib.ExitStack() as stack:
+            env = self._make_registered()
+            stack.callback(env.close)
+            try:
+                env = self._wrapped(env)
+            except Exception as error:
+                raise ValueError(f"wrappers: {_in_one_line(error)}, got {self.wrappers}") from error
+            space = env.observation_space
+            if not _is_learnable(env.action_space):
+                raise ValueError(f"id: needs discrete actions or vectors of real numbers, has {env.action_space}, "
+                                 f"got {self.id!r}")  # fmt: skip
+            if not space.is_np_flattenable or not gymnasium.spaces.flatdim(space):
+                raise ValueError(f"id: needs observations that make a vector of one length, has {space}, "
+                                 f"got {self.id!r}")  # fmt: skip
+        return self
+
+    def _make_registered(self) -> gymnasium.Env[Any, Any]:
+        """Raises ValueErrors that begin with the key that is wrong."""
+        module, _, name = self.id.rpartition(":")
         try:
             if module:
                 importlib.import_module(module)
             gymnasium.spec(name)
-            env = made(env_id)
+            if not self.kwargs:
+                return made(self.id)
+            check_mujoco(self.id)
         except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
-            raise ValueError(f"not an environment that can be made ({error})") from error
+            raise ValueError(f"id: not an environment that can be made ({error}), got {self.id!r}") from error
         try:
-            if not _is_learnable(env.action_space):
-                raise ValueError(f"needs discrete actions or vectors of real numbers, has {env.action_space}")
-            if not env.observation_space.is_np_flattenable or not gymnasium.spaces.flatdim(env.observation_space):
-                raise ValueError(f"needs observations that make a vector of one length, has {env.observation_space}")
-        finally:
-            env.close()
-        return env_id
+            return made(self.id, **self.kwargs)
+        except Exception as error:  # constructors check arguments in any way, or not at all
+            raise ValueError(f"kwargs: {_in_one_line(error)}, got {self.kwargs}") from error
+
+    def _wrapped(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        for name, arguments in _named(self.wrappers):
+            env = getattr(gymnasium.wrappers, name)(env, **arguments)
+        return env
 
     @property
     def episode_steps(self) -> int | None:
-        return gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
+        registered = gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
+        steps: int | None = self.kwargs.get("max_episode_steps", registered)
+        return steps
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
         with warnings.catch_warnings():  # they were heard when the configuration was checked
             warnings.simplefilter("ignore")
-            env = made(self.id, **options)
+            env = self._wrapped(made(self.id, **{**self.kwargs, **options}))
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
             env = _Drawn(env)
@@ -78,7 +115,7 @@ class Gym(Scalable):
             return None
         inner = env.unwrapped
         return {
-            "layers": [plain_attributes(layer) for layer in _layers(env)],
+            "layers": [get_attributes(layer) for layer in _layers(env)],
             "random": inner.np_random.bit_generator.state,
             "simulation": _simulation(inner).get_state() if hasattr(inner, "do_simulation") else None,
         }
@@ -91,19 +128,47 @@ class Gym(Scalable):
             _simulation(env.unwrapped).set_state(state["simulation"])
 
 
+def _named(wrappers: list[str | dict[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names and keyword arguments of wrappers; sequences become tuples, which YAML does not have."""
+    for wrapper in wrappers:
+        for name, arguments in ({wrapper: {}} if isinstance(wrapper, str) else wrapper).items():
+            yield name, {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
+
+
+def wrapper_names() -> list[str]:
+    """Classes of `gymnasium.wrappers`; those whose libraries are missing are no attributes of it."""
+    found = vars(gymnasium.wrappers).items()
+    return sorted(name for name, value in found if isinstance(value, type) and issubclass(value, gymnasium.Wrapper))
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def check_mujoco(env_id: str) -> bool:
+    """Whether an environment needs MuJoCo.
+
+    Raises:
+      ValueError: it does, and MuJoCo is not installed.
+    """
+    spec = gymnasium.registry.get(env_id.rpartition(":")[2])
+    if spec is None or not str(spec.entry_point).startswith(MUJOCO):
+        return False
+    try:
+        imported("mujoco")
+    except ImportError as error:
+        raise ValueError('needs MuJoCo; pip install "a3crepro[control]"') from error
+    return True
+
+
 def made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
     """`gymnasium.make`, with the extra to install where MuJoCo is missing.
 
     Raises:
       ValueError: MuJoCo is missing.
     """
-    spec = gymnasium.registry.get(env_id.rpartition(":")[2])
-    if spec is None or not str(spec.entry_point).startswith(MUJOCO):
+    if not check_mujoco(env_id):
         return gymnasium.make(env_id, **options)
-    try:
-        imported("mujoco")
-    except ImportError as error:
-        raise ValueError('needs MuJoCo; pip install "a3crepro[control]"') from error
     from a3crepro.environments._mujoco import without_warnings
 
     with without_warnings():  # its models are of an older MuJoCo
@@ -215,10 +280,17 @@ def _is_known(layer: gymnasium.Env[Any, Any]) -> bool:
 
 
 KNOWN = (
+    gymnasium.wrappers.ClipAction,
+    gymnasium.wrappers.ClipReward,
+    gymnasium.wrappers.DtypeObservation,
     gymnasium.wrappers.FlattenObservation,
+    gymnasium.wrappers.GrayscaleObservation,
     gymnasium.wrappers.OrderEnforcing,
     gymnasium.wrappers.PassiveEnvChecker,
     gymnasium.wrappers.RescaleAction,
+    gymnasium.wrappers.RescaleObservation,
+    gymnasium.wrappers.ReshapeObservation,
+    gymnasium.wrappers.ResizeObservation,
     gymnasium.wrappers.TimeLimit,
     _Acting,
     _Drawn,

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 import numpy as np
 
+from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.plain import Tree
 from a3crepro.common.settings import Fraction
-from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
+from a3crepro.environments._environment import Environment
 
 Game = Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
 
@@ -76,7 +77,7 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
     def get_state(self) -> Tree:
         """The game's variables, its generator (which is this wrapper's, too), and the action that may stick."""
         random = self.game.random.get_state(legacy=False)
-        return {"game": plain_attributes(self.game), "random": random, "last_action": self._last_action}
+        return {"game": get_attributes(self.game), "random": random, "last_action": self._last_action}
 
     def set_state(self, state: Tree) -> None:
         """Goes on from there."""

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.environments._environment import Environment, PlainEnv
+from a3crepro.common.env_state import SerializableEnv
+from a3crepro.environments._environment import Environment
 
 
 class Toy(Environment):
@@ -27,7 +28,7 @@ class Toy(Environment):
         return TASKS[self.task]("rgb_array" if render else None)
 
 
-class ToyEnv(PlainEnv):
+class ToyEnv(SerializableEnv):
     """A float32 observation of shape `shape`, drawn as grey squares."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012 - gymnasium declares it so

@@ -14,22 +14,15 @@ import numpy as np
 import pandas as pd
 
 from a3crepro.common.settings import UserError
-from a3crepro.config import Config, compose, course
+from a3crepro.config import Config, compose, effective_values
 from a3crepro.experiments.collected import DIAGNOSTICS
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
 from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done
-from a3crepro.runs.run_directory import (
-    EPISODES,
-    EVALUATIONS,
-    Damaged,
-    load_checkpoint,
-    read_json,
-    starts_of,
-    stored_config,
-    trying,
-    write_text,
-)
+from a3crepro.runs.checkpoint import load_checkpoint
+from a3crepro.runs.files import DamagedFile, read_json, trying, write_text
+from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.run_directory import EPISODES, EVALUATIONS, stored_config
 
 BINS = 20
 """Rows of a run's training scores: its games in so many equal parts of the budget."""
@@ -151,7 +144,7 @@ def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
 
 def _check_protocol(command: Command, run: Run) -> None:
     stored, meant = stored_config(command.root / run.name), compose(*command.words(run))
-    if course(stored) != course(meant):
+    if effective_values(stored) != effective_values(meant):
         raise UserError(f"{command.root / run.name} has another configuration than {command.title} says")
 
 
@@ -186,7 +179,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
     summary = summary_of_done(directory)
     found = read_json(directory / MARK, _is_mark, "remove it, and run the sweep again")
     greedy = found["greedy"]
-    starts = starts_of(directory)
+    starts = attempts_of(directory)
     cores = starts[0]["cores"]  # where it ran, which need not be here
     return {
         "run": run.name,
@@ -237,7 +230,7 @@ def _share_above_epsilon(directory: Path, config: Config) -> float | None:
 def _scores(command: Command, run: Run) -> pd.DataFrame:
     directory = command.root / run.name
     config = stored_config(directory)
-    starts = starts_of(directory)
+    starts = attempts_of(directory)
     table = pd.DataFrame(_score_rows(directory, config))
     if table.empty:
         return table
@@ -249,7 +242,7 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
 
 def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
     checkpoint = load_checkpoint(directory, print)
-    counted = (checkpoint.numbers.episodes, checkpoint.numbers.evaluations) if checkpoint else (0, 0)
+    counted = (checkpoint.counters.episodes, checkpoint.counters.evaluations) if checkpoint else (0, 0)
     games = _whole_table(directory / "episodes.csv", EPISODES, counted[0])
     evaluations = _whole_table(directory / "evaluations.csv", EVALUATIONS, counted[1])
     for row in evaluations.itertuples():
@@ -264,7 +257,7 @@ def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
     """A run's table, with all rows that its checkpoint counts.
 
     Raises:
-      Damaged: something is missing.
+      DamagedFile: something is missing.
     """
     with trying("read", path):
         data = path.read_bytes()
@@ -273,7 +266,9 @@ def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
         whole = data.endswith(b"\n") and set(columns) <= set(table.columns) and len(table) >= rows
         if whole and table[columns[-1]].notna().all():
             return table
-    raise Damaged(f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again")
+    raise DamagedFile(
+        f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again"
+    )
 
 
 def told(warnings: Iterable[str]) -> str:

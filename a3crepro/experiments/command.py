@@ -35,7 +35,8 @@ from a3crepro.experiments.experiment import Experiment, Run
 from a3crepro.experiments.launch import LOG, launch
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import ERROR, Overview, State, failures, final_score, overview
-from a3crepro.runs.command_line import own_words, run_command
+from a3crepro.runs.arguments import one_of, own_arguments
+from a3crepro.runs.command_line import run_command
 
 FLAGS = ("--dry-run", "--status", "--collected")
 EVERY = 10.0
@@ -63,18 +64,15 @@ class Command:
             raise SystemExit(0)
         if unknown := set(flags) - set(FLAGS):
             raise UserError(f"{min(unknown)}: unknown; allowed: {', '.join(FLAGS)}")
-        own, overrides = own_words(
-            [argument for argument in arguments if argument not in flags],
-            {"scale": "laptop"},
-            {"scale": experiment.scales},
-        )
-        self.experiment, self.flags, self.title = experiment, flags, f"{experiment.name} ({own['scale']})"
+        words = [argument for argument in arguments if argument not in flags]
+        own, overrides = own_arguments(words, {"scale": one_of(experiment.scales, "laptop")})
+        self.experiment, self.flags, self.title = experiment, flags, f"{experiment.name} ({own.scale})"
         self.asked = len(arguments) > len(flags)
-        self.scale = experiment.scales[own["scale"]]
+        self.scale = experiment.scales[own.scale]
         self.hydra = [word for word in overrides if word.lstrip("+~").startswith("hydra")]
         self.overrides = [word for word in overrides if word not in self.hydra]
         check_launcher(self.hydra)
-        self.root = experiment.root(own["scale"], self.overrides)
+        self.root = experiment.root(own.scale, self.overrides)
         self.tables = RESULTS / (experiment.tables or experiment.name) / self.root.name
         self.configs: dict[tuple[str, ...], Config] = {}
         self.collected = self._collected() if "--collected" in flags else Collected()

@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from a3crepro.common.settings import UserError
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import in_core_time, in_frames
-from a3crepro.runs.run_directory import trying, write_text
+from a3crepro.runs.arguments import one_of, own_arguments
+from a3crepro.runs.files import trying, write_text
 
 FIGURES = RESULTS.parent / "figures"
 METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
@@ -118,12 +119,10 @@ def scale_of(arguments: Sequence[str]) -> str:
     Raises:
       UserError: another word.
     """
-    scale = "laptop"
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key != "scale" or value not in ("smoke", "laptop", "paper"):
-            raise UserError(f"{argument!r}: the only word is scale=smoke|laptop|paper")
-        scale = value
+    own, others = own_arguments(arguments, {"scale": one_of(("smoke", "laptop", "paper"), "laptop")})
+    if others:
+        raise UserError(f"{others[0]!r}: the only key is scale=smoke|laptop|paper")
+    scale: str = own.scale
     return scale
 
 

@@ -1,4 +1,4 @@
-"""What all commands have in common: errors and signals in one line, and a command's own `key=value` arguments."""
+"""What all commands have in common: help, version, and errors and signals in one line with an exit status."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from a3crepro.common.output import UNWRITTEN, lasting_output
 from a3crepro.common.settings import RunError, UserError, check_python
 from a3crepro.common.signals import handle
 from a3crepro.common.version import __version__
-
-Default = TypeVar("Default", str, None)
-"""What a word that is not in the command stands for."""
 
 
 def run_command(command: Callable[[], None], usage: str | None = None, needs_words: bool = False) -> None:
@@ -116,85 +113,6 @@ def _end_of_jobs(failures: Sequence[tuple[str, BaseException]]) -> NoReturn:
         print(f"a3crepro: {directory}: {line}", file=sys.stderr, flush=True)
         statuses.add(status)
     raise SystemExit(statuses.pop() if len(statuses) == 1 else 1)
-
-
-def own_words(
-    arguments: Sequence[str], defaults: Mapping[str, Default], allowed: Mapping[str, Collection[str]]
-) -> tuple[dict[str, str | Default], list[str]]:
-    """Parts a command's own `key=value` words from the overrides of the configuration; of several, the last one counts.
-
-    Args:
-      arguments: of the command line.
-      defaults: of the command's own keys.
-      allowed: values of those keys that have a choice.
-
-    Raises:
-      UserError: a value that is not allowed.
-    """
-    own: dict[str, str | Default] = {**defaults}
-    overrides = []
-    for argument in without_options(arguments):
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        else:
-            overrides.append(argument)
-    for key, values in allowed.items():
-        if own[key] not in values:
-            raise UserError(f"{key}: allowed: {', '.join(values)}; got {own[key]!r}")
-    return own, overrides
-
-
-def without_options(arguments: Sequence[str]) -> Sequence[str]:
-    """The arguments.
-
-    Raises:
-      UserError: one of them begins with a dash, as they do elsewhere (`--threads 4`).
-    """
-    for index, word in enumerate(arguments):
-        if word.startswith("-"):
-            raise UserError(option_refused(word, arguments[index + 1 : index + 2]))
-    return arguments
-
-
-def option_refused(word: str, following: Sequence[str]) -> str:
-    """What is said of an option of another program's kind."""
-    from a3crepro.config import compose, items, key_meant
-
-    name, _, value = word.lstrip("-").partition("=")
-    value = value or next((text for text in following if "=" not in text and not text.startswith("-")), "…")
-    key = key_meant(name, [key for key, _ in items(compose().plain())])
-    return f"{word}: unknown option; did you mean {key or name}={value}?"
-
-
-def positive_number(key: str, text: str) -> float:
-    """The number that a word of the command line gives.
-
-    Raises:
-      UserError: it is none, or not greater than 0.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e6:
-        raise UserError(f"{key}: should be a number greater than 0, got {text!r}")
-    return number
-
-
-def whole_number(key: str, text: str | None, least: int) -> int:
-    """The whole number that a word of the command line gives.
-
-    Raises:
-      UserError: it is none, or less than `least`.
-    """
-    try:
-        number = int(text or "")
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise UserError(f"{key}: should be a whole number of at least {least}, got {text!r}")
-    return number
 
 
 def end_at_once_on_signals(saying: str) -> None:

@@ -10,11 +10,10 @@ from torch import nn
 
 from a3crepro.common import machine
 from a3crepro.common.machine import allow_open_files, free_shared_memory, memory_bytes
-from a3crepro.common.settings import UserError
+from a3crepro.common.settings import RunError, UserError
 from a3crepro.config import Config
 from a3crepro.learner.shared_state import SharedState
 from a3crepro.networks._network import seeded
-from a3crepro.runs.run_directory import RunError
 
 GIB = 2**30
 ROLLOUT = 4 * GIB
