@@ -32,7 +32,7 @@ from a3crepro.environments._environment import Environment
 
 
 class Guessing(SerializableEnv):
-    """An episode of one step, won by the action that is shown."""
+    """Episodes of one step, won by the action that is shown."""
 
     observation_space = gym.spaces.Box(0.0, 1.0, (2,), np.float32)
     action_space = gym.spaces.Discrete(2)

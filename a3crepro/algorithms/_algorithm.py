@@ -61,7 +61,8 @@ class Algorithm(ComponentConfig, ABC):
     max_gradient_norm: PositiveFloat
     """Gradients with a larger L2 norm are scaled down to it."""
     paper_step_seconds: PositiveFloat | None = None
-    """Default of `execution.step_seconds`: a step on the paper's machine with 16 threads, median of its games."""
+    """Default of `execution.step_seconds`: seconds per agent step of one of 16 threads on the paper's machine, median
+    of its games."""
 
     @property
     def target_interval(self) -> int | None:

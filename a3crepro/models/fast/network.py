@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, count, pairwise
 
 import numpy as np
@@ -74,23 +74,20 @@ class CellsAndHeads:
     def __init__(self, spec: PartSpec, first: int, entries: int, lanes: int) -> None:
         self.cells, self.first = spec.lstm, first
         self.widths = [width for _, width in spec.heads]
-        width = sum(self.widths)
+        width, edges = sum(self.widths), pairwise(accumulate(self.widths, initial=0))
+        numbers = count(first + (4 if self.cells else 0), 2)
+        self.heads = [(number, slice(*edge)) for number, edge in zip(numbers, edges, strict=False)]
+        """The number of each head's weight among the parameters, and its columns of the outputs."""
         self.head_weight, self.head_bias = zeros(width, self.cells or spec.units[-1]), zeros(width)
         self.h, self.c, self.h_next, self.c_next = (zeros(entries, lanes, self.cells) for _ in range(4))
         self.gates, self.bias = zeros(entries, lanes, 4, self.cells), zeros(2, 4 * self.cells)
-
-    def heads(self) -> Iterator[tuple[int, slice]]:
-        """The number of each head's weight among the parameters, and its columns of the outputs."""
-        edges = pairwise(accumulate(self.widths, initial=0))
-        numbers = count(self.first + (4 if self.cells else 0), 2)
-        return ((number, slice(*edge)) for number, edge in zip(numbers, edges, strict=False))
 
     def refresh(self, parameters: list[np.ndarray]) -> None:
         """Takes over the parameters of the network."""
         if self.cells:
             self.weight_x, self.weight_h = parameters[self.first : self.first + 2]
             self.bias[:] = parameters[self.first + 2 : self.first + 4]
-        for number, columns in self.heads():
+        for number, columns in self.heads:
             self.head_weight[columns], self.head_bias[columns] = parameters[number : number + 2]
 
     def forward(self, entry: int, features: np.ndarray, outputs: np.ndarray) -> None:
@@ -116,7 +113,7 @@ class CellsAndHeads:
         """
         delta = np.ascontiguousarray(flat(d_outputs))
         units = flat(self.h_next[entries]) if self.cells else features
-        for number, columns in self.heads():
+        for number, columns in self.heads:
             gradient.add_linear(number, delta[:, columns], units)
         d_units: np.ndarray = np.dot(delta, self.head_weight)
         return self._cells_backward(d_units, features, entries, gradient) if self.cells else d_units
