@@ -59,7 +59,7 @@ def play_command(arguments: Sequence[str]) -> None:
         config = compose(*overrides)
         if any(value is not None for value in vars(own).values()):
             policy = reference_policy(config, own)
-        elif not config.env.plays_by_keys:
+        elif not config.env.has_keyboard_controls:
             allowed = "Atari, MinAtar, labyrinth, racing"
             raise UserError(f"env: {config.env.title} cannot be played by keys; allowed: {allowed}")
     env = config.env.make(training=False, render=True)
@@ -84,7 +84,7 @@ def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: Evaluat
             if pressed is None:
                 print(f"stopped at {score:g}")
                 return
-            action = policy.act(observation, rng) if policy else config.env.pressed(env, pressed)
+            action = policy.act(observation, rng) if policy else config.env.action_from_keys(env, pressed)
             if action is None:
                 continue
             observation, reward, terminated, truncated, _ = env.step(action)

@@ -160,8 +160,8 @@ def by_verdict(found: pd.DataFrame) -> str:
 
 
 SWEEPS = (
-    "atari_games", "learning_rates", "thread_scaling", "optimizers", "learning_speed", "ablations", "mujoco", "racing",
-    "labyrinth",
+    "atari_games", "learning_rates", "thread_scaling", "optimizers", "learning_speed", "ablations", "physical_tasks",
+    "racing", "labyrinth",
 )  # fmt: skip
 
 

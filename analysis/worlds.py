@@ -22,7 +22,6 @@ import numpy as np
 from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
-from a3crepro.environments._view import draw
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.figures import FIGURES, markdown, written
 from a3crepro.runs.command_line import run_command
@@ -31,6 +30,7 @@ from a3crepro.runs.files import write_text
 from a3crepro.runs.manifest import attempts_of
 from a3crepro.runs.policies import EvaluationPolicy
 from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.worlds.renderer import render
 
 EXPERTS = ("labyrinth", "racing/fast_bots")
 VIEWS = 6
@@ -55,10 +55,10 @@ def episode(config: Config, policy: EvaluationPolicy, frames: int = 0) -> Episod
     pictures, covered, way = [], [], []
 
     def look() -> None:
-        picture = env._observation()
-        things = env.things()
+        picture = env.observe()
+        sprites = env.sprites()
         pictures.append(picture.transpose(1, 2, 0))
-        covered.append(float((picture != draw(env.seen_world(), env.eye(), things[:0])).any(axis=0).mean()))
+        covered.append(float((picture != render(env.scene(), env.camera(), sprites[:0])).any(axis=0).mean()))
         way.append((env.x, env.y))
 
     def break_way(info: dict[str, Any]) -> None:
@@ -100,11 +100,11 @@ def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]
             if any(env.step(action)[2:4]):
                 env.reset()
         stepped = time.process_time()
-        world, things, eye = env.seen_world(), env.things(), env.eye()
+        scene, sprites, camera = env.scene(), env.sprites(), env.camera()
         for angle in rng.uniform(0, 2 * np.pi, count):
-            draw(world, eye._replace(angle=angle), things)
+            render(scene, camera._replace(angle=angle), sprites)
         stepping, drawing = stepping + stepped - began, drawing + time.process_time() - stepped
-    return worlds * count / drawing, worlds * count * env.settings.frames_per_step / stepping
+    return worlds * count / drawing, worlds * count * env.parameters.frames_per_step / stepping
 
 
 def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy, int]]:
@@ -121,14 +121,14 @@ def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy,
         found.append((f"{config.algo.name} after {frames / 1e6:.1f}M frames", config, policy, frames))
     for name in EXPERTS:
         config = compose(f"env={name}")
-        found.append(("expert", config, config.env.players()["expert"], 0))
+        found.append(("expert", config, config.env.scripted_policies()["expert"], 0))
     return found
 
 
 def made_by(directory: str) -> str:
     """The command of a run, the last one, without where it was to be kept, and its commit."""
     start = attempts_of(Path(directory))[-1]
-    words = [word for word in start["command"] if not word.startswith("hydra.")]
+    words = ["python", "-m", "a3crepro", *start["overrides"]]
     return f"`{shlex.join(words)}`, commit {(start['git_commit'] or 'unknown')[:7]}."
 
 

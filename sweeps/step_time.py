@@ -7,12 +7,8 @@ Prints a table, and adds a line to `results/throughput/step_time.jsonl`.
 
 from __future__ import annotations
 
-import sys
-
-if __name__ == "__main__":
-    sys.path.append(sys.path.pop(0))  # `mujoco` is to be the library, not the sweep
-
 import json
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -68,9 +64,9 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
     stopwatch = Stopwatch()
     env: Any = learner.env
     stopwatch.watch("environment", env, "step")
-    if hasattr(env, "_pictures"):
-        for name in ("take_before", "take_last"):
-            stopwatch.watch("picture", env._pictures, name)
+    if hasattr(env, "_preprocessor"):
+        for name in ("store_screen", "preprocess"):
+            stopwatch.watch("picture", env._preprocessor, name)
     for part, name in (
         ("outputs (acting, bootstrap)", "outputs"),
         ("θ' ← θ", "synchronise"),

@@ -328,3 +328,19 @@ class Noisy(gym.ObservationWrapper[np.ndarray, int, np.ndarray]):
 
 
 gym.register("a3crepro-tests/NoisyCartPole-v0", lambda **options: Noisy(CartPoleEnv(**options)))
+
+
+def play_randomly(env: gym.Env, seed: int, steps: int, action_seed: int = 0) -> tuple[list[np.ndarray], list[float]]:
+    rng = np.random.default_rng(action_seed)
+    observations, rewards = [env.reset(seed=seed)[0]], []
+    for _ in range(steps):
+        observation, reward, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))
+        observations.append(observation)
+        rewards.append(float(reward))
+        if terminated or truncated:
+            observations.append(env.reset()[0])
+    return observations, rewards
+
+
+def differ(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return len(a) != len(b) or not all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))

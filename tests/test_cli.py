@@ -149,7 +149,7 @@ def test_text_in_a_locale_without_the_characters_has_escapes(monkeypatch, words)
 def test_a_drawn_learning_rate_is_a_number_that_the_seed_decides(command, tmp_path):
     drawn = {}
     for algo in ("a3c", "n_step_q"):
-        for seed in (0, 1, 2):
+        for seed in (0, 1):
             where = f"{algo}-{seed}"
             status, _, line = command(*NOTHING, f"algo={algo}", f"seed={seed}", DRAWN, f"hydra.run.dir={where}")
             assert status == 0, line
@@ -157,8 +157,8 @@ def test_a_drawn_learning_rate_is_a_number_that_the_seed_decides(command, tmp_pa
             assert "${" not in text
             drawn[algo, seed] = yaml.safe_load(text)["optimizer"]["lr"]
     assert all(isinstance(rate, float) and 1e-4 <= rate < 1e-2 for rate in drawn.values())
-    assert all(drawn["a3c", seed] == drawn["n_step_q", seed] for seed in (0, 1, 2))
-    assert len(set(drawn.values())) == 3
+    assert all(drawn["a3c", seed] == drawn["n_step_q", seed] for seed in (0, 1))
+    assert len(set(drawn.values())) == 2
 
 
 def test_a_directory_that_holds_another_configuration_is_refused_and_nothing_is_lost(command, tmp_path):
@@ -190,10 +190,11 @@ def test_a_directory_in_use_is_refused_at_once(command, tmp_path):
 
 def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows(command, tmp_path):
     words = (*SMALL, "optimizer.anneal_frames=5000")
-    first = finished(tmp_path, *words, "frames=1000")
-    assert first.wait() == 0, first.stderr
-    assert 1000 <= summary(first.directory)["frames"] < 1000 + 2 * 5
-    before, summary_frames = files(tmp_path), summary(first.directory)["frames"]
+    directory = tmp_path / "run"
+    status, _, line = command(*words, "frames=1000")
+    assert status == 0, line
+    assert 1000 <= summary(directory)["frames"] < 1000 + 2 * 5
+    before, summary_frames = files(tmp_path), summary(directory)["frames"]
 
     status, said, _ = command(*words, "frames=1000")
     assert status == 0
@@ -203,11 +204,12 @@ def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows
     status, said, line = command(*words, "frames=2000")
     assert status == 0, line
     assert f"going on at {summary_frames:,} of 2,000 frames" in said
-    assert 2000 <= summary(first.directory)["frames"] < 2000 + 2 * 5
-    assert (first.directory / "episodes.csv").read_bytes().startswith(before["run/episodes.csv"])
-    assert frames(first.directory)[-1] > 1500
+    assert 2000 <= summary(directory)["frames"] < 2000 + 2 * 5
+    assert (directory / "episodes.csv").read_bytes().startswith(before["run/episodes.csv"])
+    assert frames(directory)[-1] > 1500
 
 
+@pytest.mark.slow  # the next test's runs are started so, too
 def test_a_multirun_takes_the_launchers_of_the_sweeps(tmp_path):
     """Joblib's workers start their processes in a way of their own."""
     run = finished(tmp_path, "--multirun", *SMALL[:-1], "frames=200", "seed=0,1", "hydra/launcher=local")

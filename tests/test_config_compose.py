@@ -91,6 +91,17 @@ def test_every_other_environment_composes(env: str) -> None:
     assert parameter_count(module) > 0
 
 
+def test_a_configuration_knows_how_it_was_composed() -> None:
+    config = composed("env=labyrinth_medium", "threads=2")
+    assert config.composition.overrides == ("env=labyrinth_medium", "threads=2")
+    assert config.composition.choices == {
+        "algo": "a3c", "env": "labyrinth_medium", "network": "mnih2013_lstm", "optimizer": "shared_rmsprop",
+        "execution": "hogwild",
+    }  # fmt: skip
+    plain = build(config.model_dump())
+    assert plain == config and not plain.composition.choices
+
+
 @pytest.mark.parametrize("optimizer", ["shared_rmsprop", "rmsprop"])
 def test_small_tasks_of_gymnasium_s_have_a_rate_and_an_epsilon_of_their_own(optimizer: str) -> None:
     own, papers = composed("env=gym", f"optimizer={optimizer}"), composed("env=breakout", f"optimizer={optimizer}")

@@ -28,7 +28,7 @@ from a3crepro.learner.shared_state import SharedState
 from a3crepro.mathematics.exploration import sample_gaussian
 from a3crepro.mathematics.losses import gaussian_entropy, gaussian_log_probability
 from a3crepro.mathematics.returns import n_step_returns
-from a3crepro.mathematics.variance import LEAST_VARIANCE, moments
+from a3crepro.mathematics.variance import MIN_VARIANCE, mean_and_variance
 
 TASKS = [name for name in choices("env") if name.startswith("control/") and not name.endswith("_pixels")]
 SOME = ["control/cartpole_swingup", "control/finger_turn_easy", "control/reacher_hard", "control/quadruped_escape"]
@@ -43,7 +43,7 @@ def slow_but(some):
 
 def of_torch(mean, spread, bounded):
     """The same distribution, as torch has it."""
-    variance = 0.01 + 2 * spread.sigmoid() if bounded else torch.nn.functional.softplus(spread) + LEAST_VARIANCE
+    variance = 0.01 + 2 * spread.sigmoid() if bounded else torch.nn.functional.softplus(spread) + MIN_VARIANCE
     return Independent(Normal(mean.tanh() if bounded else mean, variance.expand_as(mean).sqrt()), 1)
 
 
@@ -63,7 +63,7 @@ def states(request):
 def test_log_probability_and_entropy_are_those_of_torch(states, bounded):
     mean, spread, action, _ = states
     theirs = of_torch(mean, spread, bounded)
-    mean, variance = moments(mean, spread, bounded)
+    mean, variance = mean_and_variance(mean, spread, bounded)
     torch.testing.assert_close(gaussian_log_probability(mean, variance, action), theirs.log_prob(action))
     torch.testing.assert_close(gaussian_entropy(variance), theirs.entropy() / 3)  # once, not once a component
 
@@ -87,7 +87,7 @@ def test_the_loss_s_gradients_are_those_of_torch_s_distributions(states, bounded
 @both
 def test_the_entropy_that_is_shown_is_that_of_the_loss(states, bounded):
     shown = Gaussian(0.0, bounded).entropy({"spread": states[1].numpy().astype(np.float32)})
-    _, variance = moments(states[0], states[1], bounded)
+    _, variance = mean_and_variance(states[0], states[1], bounded)
     assert shown == pytest.approx(gaussian_entropy(variance).mean().item(), rel=1e-5)
 
 
@@ -275,7 +275,7 @@ def test_a_warning_of_gymnasium_s_is_heard_once():
         settings.make(training=True)
 
 
-@pytest.mark.parametrize("gl", ["osmesa", "nothing"])
+@pytest.mark.parametrize("gl", [pytest.param("osmesa", marks=pytest.mark.slow), "nothing"])
 def test_states_are_learnt_from_whatever_is_to_draw(gl):
     code = 'from a3crepro import compose; compose("env=gym", "env.id=HalfCheetah-v5").env.make(training=True)'
     environment = {**os.environ, "MUJOCO_GL": gl}
@@ -380,7 +380,7 @@ def test_a_task_steps_resets_and_goes_on_exactly_where_its_state_is_restored(tas
 
     for steps in (3, 60):
         go_on(env, steps)
-        settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+        settings.set_state(other, from_arrays(to_arrays(settings.get_state(env))))
         assert go_on(other, 40) == go_on(env, 40)
         assert env.reset()[0].tobytes() == other.reset()[0].tobytes()
 
@@ -444,7 +444,7 @@ def test_an_unstable_simulation_ends_the_episode(monkeypatch):
     assert np.array_equal(observation, last) and (reward, terminated, truncated) == (0.0, False, True)
     other = settings.make(training=True)
     other.reset(seed=1)
-    settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+    settings.set_state(other, from_arrays(to_arrays(settings.get_state(env))))
     monkeypatch.setattr(other.task_env, "step", explode)
     assert np.array_equal(other.step(np.zeros(1, np.float32))[0], last)  # what is told then is part of the state
     monkeypatch.undo()
@@ -489,7 +489,7 @@ def test_gymnasium_s_own_tasks_with_vectors_are_restored(env_id):
 
     for steps in (1, 70):
         go_on(env, steps)
-        settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+        settings.set_state(other, from_arrays(to_arrays(settings.get_state(env))))
         assert go_on(other, 60) == go_on(env, 60)
 
 
@@ -550,7 +550,7 @@ def test_pixels_are_what_the_task_s_camera_sees(task):
     seen = [env.step(push)[0] for _ in range(5)]
     assert not np.array_equal(seen[-1], first)
     other.reset(seed=1)
-    settings.restore(other, from_arrays(to_arrays(settings.state(env))))
+    settings.set_state(other, from_arrays(to_arrays(settings.get_state(env))))
     assert np.array_equal(env.step(push)[0], other.step(push)[0])
     env.close()
     other.close()
@@ -603,24 +603,24 @@ def test_gymnasium_s_tasks_are_drawn_without_a_screen(env_id):
     env.close()
 
 
-STATES_ALONE = """
+NOTHING_DRAWS = """
+import sys
+from a3crepro.cli import main
 from a3crepro.config import compose
+
 env = compose("env=control/quadruped_escape").env.make(training=True)
 print(env.reset(seed=0)[0].shape, env.physics.contexts)
+sys.argv[1:] = ["env=control/pendulum_swingup_pixels", "frames=100"]
+main()
 """
 
 
-def test_states_need_no_renderer_on_a_terrain_either():
+def test_where_nothing_can_draw_states_need_none_and_the_command_says_what_to_install(tmp_path):
+    """On a terrain, too."""
     environment = {**os.environ, "MUJOCO_GL": "off"}
-    command = [sys.executable, "-c", STATES_ALONE]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["(101,)", "None"], done.stderr
-
-
-def test_where_nothing_can_draw_the_command_says_what_to_install(tmp_path):
-    command = [sys.executable, "-m", "a3crepro", "env=control/pendulum_swingup_pixels", "frames=100"]
-    environment = {**os.environ, "MUJOCO_GL": "off"}
+    command = [sys.executable, "-c", NOTHING_DRAWS]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["(101,)", "None"], done.stderr
     assert done.returncode == 2 and not list(tmp_path.rglob("*.csv"))
     (line,) = done.stderr.strip().splitlines()
     assert "nothing here can draw pictures" in line

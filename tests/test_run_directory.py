@@ -48,6 +48,8 @@ def test_the_manifest_tells_of_each_start(tmp_path):
         assert {"torch", "numpy", "gymnasium", "ale-py", "minatar", "hydra-core"} <= start["packages"].keys()
         assert all(start["packages"].values())
         assert (start["git_commit"] is None) == (start["git_clean"] is None)
+        assert start["choices"] == dict(config().composition.choices) and start["choices"]["execution"]
+        assert start["overrides"] == list(config().composition.overrides)
 
 
 def test_the_commit_is_that_of_the_checkout():

@@ -73,17 +73,16 @@ def goes_on(cwd: Path) -> None:
     stopped = whole_checkpoint(cwd / "run")
     before = (cwd / "run" / "episodes.csv").read_text()
     games = len(rows(cwd / "run"))
-    with running(cwd, *SMALL, *EVALUATED, f"frames={BUDGET}") as run:
-        assert run.wait() == 0, run.stderr
-    found = summary(run.directory)
-    assert BUDGET <= found["frames"] < BUDGET + 2 * 5
+    directory = cwd / "run"
+    found = train(compose(*SMALL, *EVALUATED, f"frames={BUDGET}"), directory)
+    assert BUDGET <= found["frames"] < BUDGET + 2 * 5 and summary(directory) == found
     assert found["seconds"] > stopped.counters.seconds > 0
-    assert whole_checkpoint(run.directory).counters.attempt == 1
-    assert (run.directory / "episodes.csv").read_text().startswith(before)
-    assert min(frames(run.directory)[games:]) >= stopped.frames
-    assert min(float(row["seconds"]) for row in rows(run.directory)[games:]) >= stopped.counters.seconds
-    games_are_in_order(run.directory)
-    assert frames(run.directory, "evaluations.csv") == [*range(500, BUDGET, 500), found["frames"]]
+    assert whole_checkpoint(directory).counters.attempt == 1
+    assert (directory / "episodes.csv").read_text().startswith(before)
+    assert min(frames(directory)[games:]) >= stopped.frames
+    assert min(float(row["seconds"]) for row in rows(directory)[games:]) >= stopped.counters.seconds
+    games_are_in_order(directory)
+    assert frames(directory, "evaluations.csv") == [*range(500, BUDGET, 500), found["frames"]]
 
 
 def games_are_in_order(directory: Path) -> None:
@@ -95,20 +94,17 @@ def games_are_in_order(directory: Path) -> None:
 
 
 def test_a_run_that_is_stopped_saves_leaves_no_process_and_goes_on(tmp_path):
-    at_once(
-        stop,
-        (tmp_path / "ctrl-c", signal.SIGINT, True),
-        (tmp_path / "term", signal.SIGTERM, False),
-        (tmp_path / "terminal", signal.SIGHUP, True),
-    )
-    goes_on(tmp_path / "ctrl-c")
+    at_once(stop, (tmp_path / "terminal", signal.SIGHUP, True), (tmp_path / "term", signal.SIGTERM, False))
+    goes_on(tmp_path / "terminal")
 
 
 @pytest.mark.slow
 def test_it_does_so_whoever_gets_the_signal(tmp_path):
-    calls = (("ctrl-c", signal.SIGINT, False), ("term", signal.SIGTERM, True), ("terminal", signal.SIGHUP, False))
+    calls = (("ctrl-c", signal.SIGINT, True), ("main", signal.SIGINT, False), ("term", signal.SIGTERM, True),
+             ("terminal", signal.SIGHUP, False))  # fmt: skip
     at_once(stop, *((tmp_path / name, *how) for name, *how in calls))
-    at_once(goes_on, *((tmp_path / name,) for name, *_ in calls))
+    for name, *_ in calls:
+        goes_on(tmp_path / name)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A3C's policy by the kind of actions: a softmax over numbers, a normal distribution over vectors."""
+"""Policy distributions: a softmax over discrete actions, a Gaussian over action vectors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from a3crepro.mathematics.variance import mean_and_variance
 
 
 class Policy(ABC):
-    """π(·|s) as the network's heads give it; `beta` is the weight of its entropy in the loss."""
+    """π(·|s), parameterised by the outputs of a network.
+
+    Args:
+      beta: weight of the entropy in the loss.
+    """
 
     def __init__(self, beta: float) -> None:
         self.beta = beta
@@ -29,7 +33,7 @@ class Policy(ABC):
 
     @abstractmethod
     def entropy(self, outputs: Outputs) -> float:
-        """Mean entropy over a rollout's states, in nats."""
+        """Mean entropy over the states of a rollout, in nats."""
 
     @abstractmethod
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, advantage: Tensor) -> Tensor:
@@ -37,11 +41,11 @@ class Policy(ABC):
 
     @abstractmethod
     def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
-        """The loss's derivatives at the policy's heads."""
+        """∂loss/∂outputs of the policy's heads."""
 
 
 class Softmax(Policy):
-    """Discrete actions, by the head `logits` [actions]."""
+    """Discrete actions; head `logits` [actions]."""
 
     def sample(self, outputs: Outputs, rng: np.random.Generator) -> Action:
         return exploration.sample_softmax(outputs["logits"], rng)
@@ -60,7 +64,7 @@ class Softmax(Policy):
 
 
 class Gaussian(Policy):
-    """Vector actions; heads `mean` [n] and `raw_variance`, [1] or, for a diagonal covariance, [n]."""
+    """Action vectors; heads `mean` [n] and `raw_variance`, [1] or, for a diagonal covariance, [n]."""
 
     def __init__(self, beta: float, bounded: bool) -> None:
         super().__init__(beta)

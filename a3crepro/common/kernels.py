@@ -19,8 +19,8 @@ from numba.core.caching import FunctionCache
 from a3crepro.common.config_model import own_names
 
 MODULES = (
-    "a3crepro.environments._picture",
-    "a3crepro.environments._view",
+    "a3crepro.environments._preprocessing",
+    "a3crepro.worlds.renderer",
     "a3crepro.models.fast.kernels",
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",

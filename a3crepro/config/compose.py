@@ -54,7 +54,8 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
         _check_choice(override, directories)
     try:
         with _hydra(directories):
-            return build(_composed(config_name, quoted_overrides))
+            composed, chosen = _without_hydra(_composed(config_name, quoted_overrides))
+            return build(composed).composed_of(chosen, overrides)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(one_line(error, directories)) from error
 
@@ -67,20 +68,24 @@ def compose_defaults(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
       The unresolved configuration, which is cached: copy it before you change it; and the choice of each group.
     """
     with _hydra([]):
-        config = hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
-    chosen: dict[str, str] = dict(config.hydra.runtime.choices)
-    OmegaConf.set_struct(config, False)
-    del config["hydra"]
-    return config, chosen
+        return _without_hydra(hydra_compose("config", overrides=list(overrides), return_hydra_config=True))
+
+
+def _without_hydra(composed: DictConfig) -> tuple[DictConfig, dict[str, str]]:
+    choices: dict[str, str] = dict(composed.hydra.runtime.choices)
+    OmegaConf.set_struct(composed, False)
+    del composed["hydra"]
+    return composed, choices
 
 
 def _composed(config_name: str, overrides: list[str]) -> DictConfig:
     """Composes even with unknown keys, because the schema's message about these says what is allowed."""
     try:
-        return hydra_compose(config_name, overrides=overrides)
+        return hydra_compose(config_name, overrides=overrides, return_hydra_config=True)
     except ConfigCompositionException:
         with contextlib.suppress(HydraException):
-            return hydra_compose(config_name, overrides=[_forced(override) for override in overrides])
+            forced = [_forced(override) for override in overrides]
+            return hydra_compose(config_name, overrides=forced, return_hydra_config=True)
         raise
 
 
@@ -145,9 +150,14 @@ def _expanded(override: str, directories: Iterable[Path]) -> str:
     return f"{group}={','.join(found)}"
 
 
+OPEN_KEYS = ("env.kwargs.",)
+"""Prefixes of keys that need not be in a YAML file."""
+
+
 @functools.cache
 def quoted(override: str) -> str:
-    """Quotes the value where Hydra's grammar would refuse or misread it."""
+    """Quotes the value where Hydra's grammar would refuse or misread it; adds `++` to a key below `OPEN_KEYS`."""
+    override = f"++{override}" if override.startswith(OPEN_KEYS) else override
     key, equals, value = override.partition("=")
     if not equals or re.fullmatch(r"(['\"]).*\1", value, re.DOTALL):
         return override
@@ -249,6 +259,12 @@ def _values(override: Override) -> Iterator[str]:
 def hydra_job() -> Any:
     """Hydra's configuration of the job in this process; None outside of Hydra's jobs."""
     return HydraConfig.get() if HydraConfig.initialized() else None
+
+
+def with_job(config: Config) -> Config:
+    """The configuration with the choices and overrides of the Hydra job in this process, if there is one."""
+    job = hydra_job()
+    return config if job is None else config.composed_of(job.runtime.choices, job.overrides.task)
 
 
 def multirun_job() -> Any:

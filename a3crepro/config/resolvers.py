@@ -14,7 +14,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from a3crepro.common.machine import usable_cores
-from a3crepro.environments.gym import made
+from a3crepro.environments.gym import make_registered
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -57,7 +57,7 @@ def runs_at_once(execution: str, threads: int) -> int:
 @resolver
 def frames_in(seconds: float) -> int:
     """Frames of a first-person world in `seconds`; 1 if these are invalid, so that the error is about `env.seconds`."""
-    from a3crepro.environments._first_person import FRAMES_PER_SECOND  # compiles its kernels
+    from a3crepro.worlds.first_person import FRAMES_PER_SECOND  # compiles its kernels
 
     try:
         return max(1, round(FRAMES_PER_SECOND * seconds))
@@ -69,7 +69,10 @@ def frames_in(seconds: float) -> int:
 @functools.cache
 def is_unbounded_control(env_id: str) -> bool:
     """Whether actions are vectors and observations are unbounded; False for an unknown environment."""
-    with contextlib.suppress(Exception), contextlib.closing(made(env_id)) as env:  # `env.id` itself is refused later
+    with (
+        contextlib.suppress(Exception),
+        contextlib.closing(make_registered(env_id)) as env,
+    ):  # `env.id` itself is refused later
         observations, actions = env.observation_space, env.action_space
         return isinstance(actions, gym.spaces.Box) and not getattr(observations, "is_bounded", bool)()
     return False

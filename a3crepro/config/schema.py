@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationError
 
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.common.config_model import (
@@ -72,15 +72,24 @@ class ExecutionConfig(ComponentConfig, ABC):
 
     @abstractmethod
     def is_exact(self, threads: int) -> bool:
-        """Whether a run is repeatable to the bit; if `Environment.tells_its_state`, also when it is resumed."""
+        """Whether a run is repeatable to the bit; if `Environment.supports_exact_resume`, also when it is resumed."""
 
     @abstractmethod
     def process_count(self, threads: int) -> int:
         """Number of processes for this number of actor-learners."""
 
 
+class Composition(NamedTuple):
+    """How a configuration was composed; empty if it was not."""
+
+    choices: Mapping[str, str] = {}
+    """Of each configuration group."""
+    overrides: Sequence[str] = ()
+    """Of the command line, in order, without Hydra's own keys."""
+
+
 class Config(ConfigModel):
-    """One training run."""
+    """One training run. Configurations with equal values are equal, however they were composed."""
 
     algo: SerializeAsAny[Algorithm]
     env: SerializeAsAny[Environment]
@@ -96,6 +105,21 @@ class Config(ConfigModel):
     """Training budget in environment frames, of all actor-learners together."""
     seed: Annotated[Count, Field(lt=2**63)]
     """Seeds all randomness of a run."""
+    _composition: Composition = PrivateAttr(default=Composition())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Config) and self.model_dump() == other.model_dump()
+
+    @property
+    def composition(self) -> Composition:
+        """The choices and overrides that it was composed of."""
+        return self._composition
+
+    def composed_of(self, choices: Mapping[str, str], overrides: Sequence[str]) -> Config:
+        """The same configuration, with a record of its choices and overrides."""
+        config = self.model_copy()
+        config._composition = Composition({group: choices[group] for group in GROUPS}, tuple(overrides))
+        return config
 
     @property
     def is_exact(self) -> bool:

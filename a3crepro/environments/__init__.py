@@ -1,1 +1,1 @@
-"""Environments: one module and one YAML file each; every one is made as a `gymnasium.Env`."""
+"""Environments: one module and one YAML file each, which make Gymnasium environments."""

@@ -1,11 +1,10 @@
-"""What all environments have in common, whatever library they come from."""
+"""The base class of environments' configurations, and what the learner and evaluations need of any environment."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
@@ -22,70 +21,73 @@ from a3crepro.common.config_model import (
 )
 from a3crepro.common.errors import EnvironmentFault
 from a3crepro.common.rollout import Action as Action
-from a3crepro.common.serialization import PyTree, is_serializable
+from a3crepro.common.serialization import PyTree
 
 ActionSpace = gym.spaces.Discrete | gym.spaces.Box
-"""Actions from 0 on, or vectors."""
+"""Discrete actions from 0, or real vectors."""
 Spaces = tuple[gym.spaces.Box, ActionSpace]
-"""Of the observations and of the actions."""
+"""Observation space and action space."""
 
 
-class Player(Protocol):
-    """Plays by rule."""
+class ScriptedPolicy(Protocol):
+    """A hand-written policy, which may read the state of the environment."""
 
     def start_episode(self, env: gym.Env[Any, Any]) -> None:
-        """Looks into the environment that is played, which has been reset."""
+        """Called after each reset."""
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
-        """The action in this state."""
+        """Returns an action."""
 
 
 class Schedule(ConfigModel):
-    """What suits this environment; how long things take is in environment frames over all actor-learners."""
+    """Defaults that suit an environment, for keys of other groups. Where one is absent, that group's own applies.
 
-    t_max: RolloutLength
-    """The default of `algo.t_max`, the longest rollout, in agent steps."""
-    entropy_beta: NonNegativeFloat
-    """The default of `algo.entropy_beta`, A3C's weight of the entropy."""
+    Durations are in environment frames over all actor-learners.
+    """
+
+    t_max: RolloutLength | None = None
+    """Default of `algo.t_max`, the longest rollout, in agent steps."""
+    entropy_beta: NonNegativeFloat | None = None
+    """Default of `algo.entropy_beta`, A3C's weight of the entropy."""
     gaussian_entropy_cost: NonNegativeFloat | None = None
-    """The default of `algo.gaussian.entropy_cost`; null: A3C's file has one."""
+    """Default of `algo.gaussian.entropy_cost`."""
     gaussian_bounded: bool = False
-    """The default of `algo.gaussian.bounded`."""
+    """Default of `algo.gaussian.bounded`."""
     lr: PositiveFloat | None = None
-    """The default of `optimizer.lr` with RMSProp; null: the optimizer's file has one."""
+    """Default of `optimizer.lr` with RMSProp."""
     rmsprop_epsilon: PositiveFloat | None = None
-    """The default of `optimizer.epsilon` with RMSProp; null: the optimizer's file has one."""
-    frames: Count
-    """The default of `frames`, the training budget."""
-    target_update_frames: PositiveCount
-    """I_target: the shared target network is set to θ whenever this many frames have passed."""
-    epsilon_anneal_frames: Count
-    """ε falls linearly from 1 to its final value over the first so many frames."""
-    epsilon_redraw_frames: PositiveCount
-    """An actor-learner draws a new final ε after this many frames of its own."""
-    evaluation_frames: Count
-    """The default of `evaluation.every`."""
-    max_evaluation_frames: PositiveCount
-    """The default of `evaluation.max_frames`."""
+    """Default of `optimizer.epsilon` with RMSProp."""
     lr_anneal_frames: Count | None = None
-    """The default of `optimizer.anneal_frames`."""
+    """Default of `optimizer.anneal_frames`."""
+    frames: Count | None = None
+    """Default of `frames`, the training budget."""
+    target_update_frames: PositiveCount | None = None
+    """Default of `algo.target_update_frames`, I_target: frames between updates of the target network."""
+    epsilon_anneal_frames: Count | None = None
+    """Default of `algo.exploration.anneal_frames`, over which ε falls linearly from 1 to its final value."""
+    epsilon_redraw_frames: PositiveCount | None = None
+    """Default of `algo.exploration.redraw_frames`: an actor-learner's own frames between draws of its final ε."""
+    evaluation_frames: Count | None = None
+    """Default of `evaluation.every`."""
+    max_evaluation_frames: PositiveCount | None = None
+    """Default of `evaluation.max_frames`."""
 
 
 class Environment(ComponentConfig, ABC):
-    """Settings from which environments are made.
+    """Configuration of an environment, and its factory.
 
-    The observations are arrays of a `Box` space; `info["game_over"]`, where it is given, tells the end of a whole game
-    from the end of an episode of the learner (a lost life).
+    Observations are arrays of a `Box` space. `info["game_over"]` is optional: it tells the end of a game from the end
+    of the learner's episode (a lost life).
     """
 
-    plays_by_keys: ClassVar[bool] = False
-    """Whether a person can play it in a window."""
-    counted: ClassVar[tuple[str, ...]] = ()
-    """Entries of `info` that are added up in the games by which a policy is described."""
+    has_keyboard_controls: ClassVar[bool] = False
+    """Whether you can play it with `a3crepro.play`."""
+    counted_info: ClassVar[tuple[str, ...]] = ()
+    """Entries of `info` that evaluations sum over an episode and report beside the score."""
 
     reward_clip: PositiveFloat | None
-    """The learner sees rewards clipped to [-reward_clip, reward_clip]; null: as they are. Scores are never clipped."""
-    schedule: Schedule
+    """The learner's rewards are clipped to [-reward_clip, reward_clip]; null: not clipped. Scores are never clipped."""
+    schedule: Schedule = Schedule()
 
     @property
     def frames_per_step(self) -> int:
@@ -94,71 +96,71 @@ class Environment(ComponentConfig, ABC):
 
     @property
     def normalises(self) -> bool:
-        """Whether the learner sees observations shifted and scaled by what all actor-learners have seen so far."""
+        """Whether the learner's observations are normalised by running statistics."""
         return False
 
     @property
     def episode_steps(self) -> int | None:
-        """The most agent steps that an episode can have; None: no limit is known."""
+        """Upper bound of an episode's agent steps; None: unknown."""
         return None
 
     @property
     def title(self) -> str:
-        """What a person calls it, e.g. `atari/breakout`."""
+        """Name for people, e.g. `atari/breakout`."""
         return "/".join([self.name, *(getattr(self, key) for key in ("game", "id", "task") if hasattr(self, key))])
 
-    def players(self) -> Mapping[str, Player]:
-        """Scripted players by name, references for scores; `expert`, where there is one, sees the true state."""
+    def scripted_policies(self) -> Mapping[str, ScriptedPolicy]:
+        """Reference policies by name; an `expert` sees the true state."""
         return {}
 
-    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> Action | None:
-        """The action that a person means by the keys that are down (`play.KEYS`); None: wait."""
+    def action_from_keys(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> Action | None:
+        """The action for the keys that are down (`play.KEYS`); None: wait."""
         return None
 
-    def modules(self) -> list[str]:
-        """What a process that makes such environments imports."""
+    def modules_to_preload(self) -> list[str]:
+        """Modules that worker processes import before they fork."""
         return [type(self).__module__]
 
     @abstractmethod
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
-        """A new environment, for an actor-learner (`training`) or for an evaluation, which plays whole games.
+        """Makes an environment for an actor-learner (`training`), or for an evaluation, which plays whole games.
 
-        With `render`, its `render()` returns an RGB picture of shape [height, width, 3].
+        With `render`, `env.render()` returns an RGB frame, uint8 [height, width, 3].
         """
 
-    def state(self, env: gym.Env[np.ndarray, Any]) -> PyTree | None:
-        """Everything that an environment's future depends on, or None where it cannot be told."""
+    def get_state(self, env: gym.Env[np.ndarray, Any]) -> PyTree | None:
+        """Everything that the future of an environment depends on; None if that is not available."""
         tree: PyTree = env.get_state() if hasattr(env, "get_state") else None
         return tree
 
-    def tells_its_state(self) -> bool:
-        """Whether a run can go on in the middle of a game."""
+    def supports_exact_resume(self) -> bool:
+        """Whether a run can resume exactly in the middle of an episode."""
         env = self.make(training=True)
         try:
             env.reset(seed=0)
-            return self.state(env) is not None
+            return self.get_state(env) is not None
         finally:
             env.close()
 
-    def restore(self, env: gym.Env[np.ndarray, Any], state: PyTree) -> None:
-        """Brings an environment to a state that `state` told of one with the same settings."""
+    def set_state(self, env: gym.Env[np.ndarray, Any], state: PyTree) -> None:
+        """Restores a state that `get_state` returned for an environment of the same configuration."""
         env.set_state(state)  # type: ignore[attr-defined]
 
     def spaces(self) -> Spaces:
-        """The spaces of the observations and of the actions, of an environment made for this."""
+        """Makes an environment for its spaces."""
         env = self.make(training=False)
         try:
             return spaces_of(env)
         finally:
             env.close()
 
-    def undrawn(self) -> gym.Env[np.ndarray, Any]:
-        """An environment that goes on as one of an evaluation, without drawing what only a player needs."""
+    def make_headless(self) -> gym.Env[np.ndarray, Any]:
+        """Makes an environment that draws no observations, where drawing can be left out."""
         return self.make(training=False)
 
     def emulator(self, seed: int) -> Callable[[], None]:
-        """One random agent step a call and as little else as possible: the speed that no learner can exceed."""
-        env = self.undrawn()
+        """Returns a function that takes one random agent step and does as little else as possible, for benchmarks."""
+        env = self.make_headless()
         rng = np.random.default_rng(seed)
         env.reset(seed=seed)
         _, actions = spaces_of(env)
@@ -171,13 +173,13 @@ class Environment(ComponentConfig, ABC):
         return step
 
 
-class Scalable(Environment):
-    """An environment whose observations may be shifted and scaled."""
+class NormalisableEnvironment(Environment):
+    """An environment with an option to normalise observations."""
 
     normalise_observations: bool
-    """Shift and scale each component by the mean and standard deviation of what all actor-learners have seen.
+    """Normalise each component by its running mean and standard deviation over all actor-learners.
 
-    Both are renewed whenever a hundredth more has been seen.
+    Both are updated when the number of observations has grown by a hundredth.
     """
 
     @property
@@ -185,31 +187,15 @@ class Scalable(Environment):
         return self.normalise_observations
 
 
-class PlainEnv(gym.Env[np.ndarray, Any]):
-    """An environment that holds its state in plain attributes and one generator."""
-
-    STAYS: ClassVar[tuple[str, ...]] = ("metadata", "render_mode")
-    """Attributes that are the same as long as the environment is."""
-
-    def get_state(self) -> PyTree:
-        """The variables and the generator."""
-        return {"attributes": plain_attributes(self, but=self.STAYS), "random": self.np_random.bit_generator.state}
-
-    def set_state(self, state: PyTree) -> None:
-        """Goes on from there."""
-        set_attributes(self, state["attributes"])
-        self.np_random.bit_generator.state = state["random"]
-
-
 def spaces_of(env: gym.Env[np.ndarray, Any]) -> Spaces:
-    """The spaces of an environment's observations and actions."""
+    """Observation and action space, checked."""
     assert isinstance(env.observation_space, gym.spaces.Box)
     assert isinstance(env.action_space, gym.spaces.Discrete | gym.spaces.Box)
     return env.observation_space, env.action_space
 
 
 def random_action(space: ActionSpace, rng: np.random.Generator) -> Action:
-    """One drawn uniformly; of a component without bounds, from the standard normal distribution."""
+    """Samples uniformly; unbounded components from the standard normal distribution."""
     if isinstance(space, gym.spaces.Discrete):
         return int(rng.integers(space.n))
     bounded = np.isfinite(space.low) & np.isfinite(space.high)
@@ -217,16 +203,16 @@ def random_action(space: ActionSpace, rng: np.random.Generator) -> Action:
     return np.where(bounded, rng.uniform(low, high), rng.normal(size=space.shape)).astype(np.float32)
 
 
-def name_of(env: gym.Env[Any, Any]) -> str:
-    """The id that an environment is registered by, or else its class."""
+def env_name(env: gym.Env[Any, Any]) -> str:
+    """The registered id of an environment, or else its class."""
     return env.unwrapped.spec.id if env.unwrapped.spec else type(env.unwrapped).__name__
 
 
-def finite(reward: Any, env: gym.Env[Any, Any]) -> float:
-    """A reward of an environment's as a number; it may be an array of one, too.
+def checked_reward(reward: Any, env: gym.Env[Any, Any]) -> float:
+    """Converts a reward, which may be an array with one element, to a float.
 
     Raises:
-      EnvironmentFault: it is no number, or not a finite one; the line names the environment.
+      EnvironmentFault: the reward is not a finite number.
     """
     if type(reward) is float and math.isfinite(reward):
         return reward
@@ -234,16 +220,5 @@ def finite(reward: Any, env: gym.Env[Any, Any]) -> float:
     number = float(array.item()) if array.size == 1 and array.dtype.kind in "biuf" else math.nan
     if not math.isfinite(number):
         shown = " ".join(repr(reward).split())[:100]
-        raise EnvironmentFault(f"{name_of(env)}: step returned the reward {shown}; needs one finite number")
+        raise EnvironmentFault(f"{env_name(env)}: step returned the reward {shown}; needs one finite number")
     return number
-
-
-def plain_attributes(owner: object, but: Collection[str] = ()) -> dict[str, PyTree]:
-    """Copies of the attributes of an object that are plain values; generators, spaces and renderers are not."""
-    return {name: deepcopy(value) for name, value in vars(owner).items() if name not in but and is_serializable(value)}
-
-
-def set_attributes(owner: object, attributes: dict[str, PyTree]) -> None:
-    """Sets attributes that `plain_attributes` told."""
-    for name, value in attributes.items():
-        setattr(owner, name, deepcopy(value))

@@ -1,7 +1,7 @@
-"""Everything that the future of a MuJoCo simulation depends on, as plain arrays.
+"""State of a MuJoCo simulation for exact resume.
 
-The integration state (positions, velocities, activations, warm start, time, controls) is not all: some tasks place
-targets by changing the model itself when an episode begins.
+The integration state (positions, velocities, activations, warm start, time, controls) is not enough: some tasks place
+targets by changing the model at the beginning of an episode.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from a3crepro.common.serialization import PyTree
 
 FIXED = ("mesh", "tex", "skin", "bvh", "oct", "flex", "names", "text", "plugin", "key")
-"""What no task changes and what can be large: arrays of the model whose names begin so."""
+"""Prefixes of the model's arrays that no task changes; they can be large."""
 DERIVED = ("xpos", "xquat", "xmat", "xipos", "geom_xpos", "site_xpos", "subtree_com", "cinert", "cvel", "cacc",
            "cfrc_ext", "cfrc_int", "qfrc_actuator", "sensordata")  # fmt: skip
-"""What gymnasium's environments read of a simulation beside its state."""
+"""What Gymnasium's environments read beside the state."""
 
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """MuJoCo prints its warnings, and writes them to a file where the command was given."""
+    """Keeps MuJoCo from printing its warnings and from writing them to a file in the working directory."""
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda text: None)
     try:
@@ -33,12 +33,12 @@ def without_warnings() -> Iterator[None]:
 
 
 class Simulation:
-    """A model with its data, whose state can be told and restored.
+    """A model and its data, with `get_state` and `set_state`.
 
     Args:
-      model: as it was loaded: what differs from it later is part of the state.
+      model: as loaded; later changes are part of the state.
       data: its data.
-      with_derived: somebody reads at the beginning of a step what the last one derived, from a position before its end.
+      with_derived: save derived quantities, too, for environments that read the previous step's at the next one.
     """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, with_derived: bool = False) -> None:
@@ -51,7 +51,7 @@ class Simulation:
         return [(name, value) for name, value in found if isinstance(value, np.ndarray)]
 
     def get_state(self) -> PyTree:
-        """The integration state, and the model's arrays that are no longer as they were loaded."""
+        """The integration state, and the arrays of the model that have changed since it was loaded."""
         kind = mujoco.mjtState.mjSTATE_INTEGRATION
         state = np.empty(mujoco.mj_stateSize(self.model, kind))
         mujoco.mj_getState(self.model, self.data, state, kind)
@@ -67,7 +67,7 @@ class Simulation:
         }
 
     def set_state(self, tree: PyTree) -> None:
-        """Goes on from there. What follows from the state is computed; that warms the solver, hence the second time."""
+        """Restores the state twice: computing the derived quantities in between changes the solver's warm start."""
         for name, values in self._model_arrays():
             values[...] = tree["model"].get(name, self._loaded[name])
         kind = mujoco.mjtState.mjSTATE_INTEGRATION

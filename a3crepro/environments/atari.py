@@ -1,8 +1,8 @@
-"""The 57 Atari games, through ALE, with the preprocessing of Mnih et al. 2015 that §8 refers to.
+"""The 57 Atari games in ALE, with the preprocessing of Mnih et al. 2015 that §8 refers to.
 
-An action is repeated four times; the maximum of the last two grey screens is scaled to 84x84; four such pictures are
-an observation. Frames, rewards and lives equal those of gymnasium's `AtariPreprocessing` and `FrameStackObservation`
-for the same seed and actions; what differs is that a lost life can end an episode without resetting the game.
+Each action is repeated four times; the maximum of the last two grey screens is scaled to 84x84; four such frames make
+an observation. Frames, rewards and lives equal those of Gymnasium's `AtariPreprocessing` and `FrameStackObservation`
+for the same seed and actions, but here a lost life can end an episode without resetting the game.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydantic import field_validator
 from a3crepro.common.config_model import Count, Fraction, PositiveCount
 from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import Environment
-from a3crepro.environments._picture import Picture
+from a3crepro.environments._preprocessing import ScreenPreprocessor
 
 SIDE = 84
 STACK = 4
@@ -34,19 +34,19 @@ class Atari(Environment):
     game: str
     """The game's name in ALE, e.g. `breakout`, `beam_rider`."""
     action_repeat: PositiveCount
-    """Emulator frames for which an action is held: the frames of an agent step."""
+    """Emulator frames per agent step."""
     no_op_max: Count
-    """A game starts with 1 to this many frames of doing nothing; 0: none."""
+    """A game starts with 1 to this many no-op frames; 0: none."""
     max_episode_frames: PositiveCount
-    """A game is cut off after this many frames, no-ops included; that is no terminal state."""
+    """A game is truncated after this many frames, no-ops included."""
     repeat_action_probability: Fraction
-    """Sticky actions: the probability that the emulator repeats the last frame's action."""
+    """Sticky actions: the probability that the emulator repeats the action of the last frame."""
     full_action_space: bool
     """All 18 actions instead of the game's minimal set."""
     life_loss_ends_episode: bool
-    """A lost life is a terminal state for the learner; the game goes on, and evaluations play all lives."""
+    """A lost life is terminal for the learner, while the game goes on; evaluations play all lives."""
 
-    plays_by_keys: ClassVar[bool] = True
+    has_keyboard_controls: ClassVar[bool] = True
 
     @field_validator("game")
     @classmethod
@@ -64,8 +64,8 @@ class Atari(Environment):
     def episode_steps(self) -> int:
         return -(-self.max_episode_frames // self.action_repeat)
 
-    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
-        """The joystick's directions, with the button where the space bar is down and the game has that."""
+    def action_from_keys(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+        """Arrow keys are the joystick, the space bar is the button if the game uses it."""
         inner = env.unwrapped
         assert isinstance(inner, AtariEnv)
         upright = "UP" if "up" in keys else "DOWN" if "down" in keys else ""
@@ -79,16 +79,16 @@ class Atari(Environment):
         return AtariEnv(self, training and self.life_loss_ends_episode, "rgb_array" if render else None)
 
     def load(self) -> ale_py.ALEInterface:
-        """An emulator with these settings, without a game in it."""
+        """Makes an emulator with this configuration and no game."""
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         ale = ale_py.ALEInterface()
         ale.setFloat("repeat_action_probability", self.repeat_action_probability)
         ale.setInt("max_num_frames_per_episode", self.max_episode_frames)
         return ale
 
-    def state(self, env: gym.Env[np.ndarray, Any]) -> PyTree | None:
-        """None with sticky actions: the emulator tells nobody which action it holds, and the next frame may need it."""
-        return None if self.repeat_action_probability else super().state(env)
+    def get_state(self, env: gym.Env[np.ndarray, Any]) -> PyTree | None:
+        """None with sticky actions: the emulator does not reveal the last action, which the next frame may repeat."""
+        return None if self.repeat_action_probability else super().get_state(env)
 
     def emulator(self, seed: int) -> Callable[[], None]:
         ale = self.load()
@@ -108,17 +108,17 @@ class Atari(Environment):
 
 
 def rom(game: str) -> Path:
-    """The file of a game's ROM, which ale-py brings."""
+    """The file of a game's ROM, which ale-py contains."""
     path = roms.get_rom_path(game)
     assert path is not None
     return path
 
 
 class AtariEnv(gym.Env[np.ndarray, Any]):
-    """One Atari game as a gymnasium environment.
+    """One Atari game.
 
-    Observations are uint8 [4, 84, 84], the newest picture last; rewards are the game's own. `info` holds `lives` and
-    `game_over`. Where a lost life ends an episode, the `reset()` after it goes on with the same game.
+    Observations are uint8 [4, 84, 84], the newest frame last; rewards are the game's own. `info` has `lives` and
+    `game_over`. Where a lost life ends an episode, the next `reset()` continues the same game.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
@@ -132,14 +132,14 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         self.actions = self.ale.getLegalActionSet() if settings.full_action_space else self.ale.getMinimalActionSet()
         self.action_space = gym.spaces.Discrete(len(self.actions))
         self.observation_space = gym.spaces.Box(0, 255, (STACK, SIDE, SIDE), np.uint8)
-        self._pictures = Picture(self.ale, SIDE)
-        self._picture = self._pictures.picture
+        self._preprocessor = ScreenPreprocessor(self.ale, SIDE)
+        self._frame = self._preprocessor.frame
         self._observation = np.zeros((STACK, SIDE, SIDE), np.uint8)
         self._lives = 0
-        self._goes_on = False  # a life was lost and the game is not over: reset() only starts a new episode
+        self._goes_on = False  # after a lost life: reset() starts a new episode of the same game
 
     def _load_game(self, seed: int | None) -> None:
-        """Seeds and starts the emulator as ale-py's own environment does, for equal games from equal seeds."""
+        """Seeds and starts the emulator as ale-py's own environment does: equal seeds give equal games."""
         numpy_seed, ale_seed = np.random.SeedSequence(seed).generate_state(2)
         self._np_random, _ = seeding.np_random(int(numpy_seed))
         self.ale.setInt("random_seed", int(ale_seed.astype(np.int32)))
@@ -159,8 +159,8 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
             if self.ale.game_over():
                 self._new_game(seed)
         self._lives = self.ale.lives()
-        self._picture = self._pictures.reset()
-        self._observation = np.repeat(self._picture[None], STACK, axis=0)
+        self._frame = self._preprocessor.reset()
+        self._observation = np.repeat(self._frame[None], STACK, axis=0)
         return self._observation, self._info(False)
 
     def _new_game(self, seed: int | None) -> None:
@@ -172,7 +172,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         reward, terminated, truncated = self._repeat(self.actions[action])
         stack = np.empty_like(self._observation)
         stack[:-1] = self._observation[1:]
-        stack[-1] = self._picture
+        stack[-1] = self._frame
         self._observation = stack
         lives, before = self.ale.lives(), self._lives
         self._lives = lives
@@ -181,47 +181,46 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         return stack, reward, terminated or self._goes_on, truncated, self._info(game_over)
 
     def _repeat(self, action: ale_py.Action) -> tuple[float, bool, bool]:
-        """Holds an action for `action_repeat` frames and takes the picture of the last two."""
+        """Repeats an action for `action_repeat` emulator frames and preprocesses the last two."""
         reward, last, ale = 0.0, self.settings.action_repeat - 1, self.ale
         for frame in range(last + 1):
             reward += ale.act(action)
             if ale.game_over():
-                self._picture = self._last_picture(kept_before=frame == last and last > 0)
+                self._frame = self._last_frame(stored=frame == last and last > 0)
                 return reward, ale.game_over(with_truncation=False), ale.game_truncated()
             if frame == last - 1:
-                self._pictures.take_before()
-        self._picture = self._pictures.take_last() if last else self._pictures.reset()
+                self._preprocessor.store_screen()
+        self._frame = self._preprocessor.preprocess() if last else self._preprocessor.reset()
         return reward, False, False
 
-    def _last_picture(self, kept_before: bool) -> np.ndarray:
-        """The picture of a game that ended within an action: of older screens, as gymnasium's wrapper has it."""
-        if not kept_before:
-            return self._picture
-        screen = np.maximum(self._pictures.grey_screens(), self._pictures.grey_before())
-        picture: np.ndarray = cv2.resize(screen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return picture
+    def _last_frame(self, stored: bool) -> np.ndarray:
+        """The frame of a game that ended within an agent step: of older screens, as in Gymnasium's wrapper."""
+        if not stored:
+            return self._frame
+        screen = np.maximum(self._preprocessor.last_grey(), self._preprocessor.stored_grey())
+        frame: np.ndarray = cv2.resize(screen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        return frame
 
     def _info(self, game_over: bool) -> dict[str, Any]:
         return {"lives": self._lives, "game_over": game_over}
 
     def get_state(self) -> PyTree:
-        """The emulator with its generator, the pictures, and what this class adds."""
+        """The emulator with its generator, the preprocessing, and the attributes of this class."""
         return {
             "emulator": np.frombuffer(self.ale.cloneState(include_rng=True).serialize(), np.uint8),
             "random": self.np_random.bit_generator.state,
-            "pictures": self._pictures.get_state(),
+            "preprocessor": self._preprocessor.get_state(),
             "observation": self._observation,
             "lives": self._lives,
             "goes_on": self._goes_on,
         }
 
     def set_state(self, state: PyTree) -> None:
-        """Goes on from there."""
         self.ale.act(self.actions[0])  # without it Q*bert is not restored exactly (ale-py 0.12)
         self.ale.restoreState(ale_py.ALEState(state["emulator"].tobytes()))
         self.np_random.bit_generator.state = state["random"]
-        self._pictures.set_state(state["pictures"])
-        self._observation, self._picture = state["observation"], self._pictures.picture
+        self._preprocessor.set_state(state["preprocessor"])
+        self._observation, self._frame = state["observation"], self._preprocessor.frame
         self._lives, self._goes_on = state["lives"], state["goes_on"]
 
     def render(self) -> Any:

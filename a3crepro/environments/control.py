@@ -1,7 +1,7 @@
 """The DeepMind Control Suite (Tassa et al. 2018): the closest descendants of the paper's MuJoCo tasks (§5.3, §9).
 
-`dm_control` is used directly: the adapter of shimmy costs as much time again as the physics of the small tasks, and its
-generator's state cannot be told.
+It uses `dm_control` directly: shimmy's adapter takes as long as the physics of small tasks, and hides the state of its
+generator.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ import numpy as np
 from pydantic import model_validator
 
 from a3crepro.common.config_model import Count, PositiveCount
+from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.errors import UserError
 from a3crepro.common.serialization import PyTree
-from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import Scalable, plain_attributes, set_attributes
+from a3crepro.environments._environment import NormalisableEnvironment
+from a3crepro.environments._rendering import import_with_mujoco, rendering_errors, use_egl
 
 SIDE = 84
-"""Of the pictures, in pixels."""
+"""Of the frames, in pixels."""
 PLAIN_LIGHT = {"shadow": False, "reflection": False}
-"""Without a graphics card shadows take nine tenths of the time of a picture."""
+"""Without a graphics card shadows take nine tenths of the rendering time."""
 UNLIMITED = 1e10
-"""What MuJoCo gives as the bounds of an actuator that has none."""
+"""Bound of an actuator without bounds in MuJoCo."""
 
 
-class Control(Scalable):
-    """A task of the Control Suite. Actions are vectors in its bounds, where it has any; rewards are in [0, 1] a frame.
+class Control(NormalisableEnvironment):
+    """A task of the Control Suite.
 
-    Those of `lqr` are not: they are 1 less a cost without a limit.
-
-    The observation is float32: the entries of the task's observation one after another, in the order in which the task
-    declares them (positions mostly come first, then velocities), each flattened. With pixels it is uint8 [3, 84, 84].
+    Actions are vectors within the task's bounds, if any. Rewards are in [0, 1] per frame, except for `lqr`: 1 minus an
+    unbounded cost. Observations are float32: the entries of the task's observation, flattened and concatenated in the
+    order in which the task declares them. With pixels they are uint8 [3, 84, 84].
     """
 
     domain: str
     """The physical model, e.g. `cartpole`."""
     task: str
-    """What is to be done with it, e.g. `swingup`."""
+    """The goal, e.g. `swingup`."""
     pixels: bool
-    """Observe a camera's picture of the current state instead of the state."""
+    """Observe frames of a camera instead of the state."""
     camera: Count
-    """Number of the camera among those of the model."""
+    """Index among the cameras of the model."""
     action_repeat: PositiveCount = 1
-    """Steps of the suite for which an action is held: the frames of an agent step; one in runs of before it existed."""
+    """Steps of the suite (environment frames) per agent step."""
     max_episode_steps: PositiveCount
-    """The time limit, in steps of the suite (environment frames); reaching it is no terminal state."""
+    """Steps of the suite (environment frames) after which an episode is truncated."""
 
     @model_validator(mode="after")
     def _is_known(self) -> Control:
@@ -75,18 +75,18 @@ class Control(Scalable):
     def episode_steps(self) -> int:
         return math.ceil(self.max_episode_steps / self.action_repeat)
 
-    def modules(self) -> list[str]:
-        return [*super().modules(), "dm_control.suite", "a3crepro.environments._mujoco"]
+    def modules_to_preload(self) -> list[str]:
+        return [*super().modules_to_preload(), "dm_control.suite", "a3crepro.environments._mujoco"]
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return ControlEnv(self, "rgb_array" if render else None)
 
-    def undrawn(self) -> gym.Env[np.ndarray, Any]:
+    def make_headless(self) -> gym.Env[np.ndarray, Any]:
         return self.model_copy(update={"pixels": False}).make(training=False)
 
 
 class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
-    """One task as a gymnasium environment. Actions out of bounds are clipped to them."""
+    """One task; actions are clipped to its bounds."""
 
     def __init__(self, settings: Control, render_mode: str | None = None) -> None:
         from dm_control.rl.control import PhysicsError
@@ -100,7 +100,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         shown = self.task_env.control_timestep() * settings.action_repeat
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1 / shown}
         self.physics, self.task = self.task_env.physics, self.task_env.task
-        self.physics.model.vis.quality.offsamples = 0  # smooth edges take as long again
+        self.physics.model.vis.quality.offsamples = 0  # antialiasing doubles the rendering time
         self.cameras: dict[int, Any] = {}
         if not settings.pixels and render_mode is None:
             _without_renderer(self.physics)
@@ -112,7 +112,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self._check_camera()
         if settings.pixels:
             self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
-            self._picture(SIDE)  # that there is a renderer is to be known before anything is trained
+            self._render(SIDE)  # fails now if there is no renderer, not during training
         else:
             length = sum(int(np.prod(spec.shape)) for spec in self.task_env.observation_spec().values())
             self.observation_space = gym.spaces.Box(-np.inf, np.inf, (length,), np.float32)
@@ -128,7 +128,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         return self._observation(self.task_env.reset().observation), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """A simulation that becomes unstable ends the episode as a time limit does, where it was, unrewarded."""
+        """An unstable simulation truncates the episode at the last observation, without a reward."""
         reward, action = 0.0, np.clip(action, self.low, self.high)
         for _ in range(self.settings.action_repeat):
             try:
@@ -145,7 +145,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def _observation(self, parts: Mapping[str, Any]) -> np.ndarray:
         if self.settings.pixels:
-            self.latest = np.ascontiguousarray(self._picture(SIDE).transpose(2, 0, 1))
+            self.latest = np.ascontiguousarray(self._render(SIDE).transpose(2, 0, 1))
         else:
             self.latest = np.concatenate([np.ravel(part) for part in parts.values()]).astype(np.float32)
         return self.latest
@@ -155,27 +155,27 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         if self.settings.camera >= cameras:
             raise UserError(f"env.camera: {self.settings.title} has the cameras 0 to {cameras - 1}")
 
-    def _picture(self, side: int) -> np.ndarray:
+    def _render(self, side: int) -> np.ndarray:
         from dm_control.mujoco.engine import Camera
 
-        with drawing():
-            if side not in self.cameras:  # to make one takes as long as to draw a picture
+        with rendering_errors():
+            if side not in self.cameras:  # making one takes as long as rendering a frame
                 self.cameras[side] = Camera(self.physics, side, side, camera_id=self.settings.camera)
-            picture: np.ndarray = self.cameras[side].render(render_flag_overrides=PLAIN_LIGHT)
-        return picture
+            frame: np.ndarray = self.cameras[side].render(render_flag_overrides=PLAIN_LIGHT)
+        return frame
 
     def render(self) -> Any:
-        """What the task's camera sees, 240 x 240."""
-        return self._picture(240) if self.render_mode == "rgb_array" else None
+        """The view of the task's camera, uint8 [240, 240, 3]."""
+        return self._render(240) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         self.task_env.close()
 
     def get_state(self) -> PyTree:
-        """The simulation, the task's variables, and its generator."""
+        """The simulation, the task's variables and its generator."""
         return {
             "simulation": self.simulation.get_state(),
-            "task": plain_attributes(self.task),
+            "task": get_attributes(self.task),
             "random": self.task.random.get_state(legacy=False),
             "steps": self.steps,
             "ended": self.task_env._reset_next_step,
@@ -183,16 +183,15 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         }
 
     def set_state(self, state: PyTree) -> None:
-        """Goes on from there."""
         self.simulation.set_state(state["simulation"])
         set_attributes(self.task, state["task"])
         self.task._random.set_state(state["random"])
         self.steps, self.task_env._reset_next_step, self.latest = state["steps"], state["ended"], state["latest"]
         if self.settings.pixels:
-            self._draw_terrain_anew()
+            self._update_terrain()
 
-    def _draw_terrain_anew(self) -> None:
-        """The renderer keeps a copy of the heights of a terrain, which a task draws at the start of an episode."""
+    def _update_terrain(self) -> None:
+        """Updates the renderer's copy of a terrain, which a task draws at the start of an episode."""
         from dm_control.mujoco.wrapper import mjbindings
 
         with self.physics.contexts.gl.make_current() as context:
@@ -203,15 +202,12 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
 
 
 def _without_renderer(physics: Any) -> None:
-    """No picture is wanted: `quadruped_escape` asks for a renderer's context at each reset, to tell it of its terrain.
-
-    That would take time and memory, and fail where there is none.
-    """
+    """Keeps `quadruped_escape` from making a rendering context at each reset, which fails without OpenGL."""
     physics._make_rendering_contexts = lambda: None
 
 
 def _tame_absl() -> None:
-    """MuJoCo warns of the suite's own models, and absl's handler closes what was sys.stderr when it was imported."""
+    """Silences warnings about the suite's own models; absl's handler closes the sys.stderr of its import."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     with contextlib.suppress(ImportError):
         absl: Any = importlib.import_module("absl.logging")
@@ -219,14 +215,14 @@ def _tame_absl() -> None:
 
 
 def suite() -> Any:
-    """dm_control's suite, with a renderer that needs no screen, or with none where there is none.
+    """Imports `dm_control.suite`, with a headless renderer if there is one.
 
     Raises:
-      UserError: it is not installed.
+      UserError: dm_control is not installed.
     """
-    without_a_screen()
+    use_egl()
     _tame_absl()
     try:
-        return imported("dm_control.suite")
+        return import_with_mujoco("dm_control.suite")
     except ImportError as error:
         raise UserError('env: control/… needs dm_control; pip install "a3crepro[control]"') from error

@@ -1,7 +1,8 @@
-"""Any registered gymnasium environment with discrete actions or vectors of them."""
+"""Any registered Gymnasium environment with discrete or real vector actions."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import warnings
 from collections.abc import Iterator
@@ -9,61 +10,97 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
-from pydantic import field_validator
+from pydantic import Field, field_validator, model_validator
 
+from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.errors import EnvironmentFault
 from a3crepro.common.serialization import PyTree
-from a3crepro.environments._drawing import drawing, imported, without_a_screen
-from a3crepro.environments._environment import Scalable, name_of, plain_attributes, set_attributes
+from a3crepro.environments._environment import NormalisableEnvironment, env_name
+from a3crepro.environments._rendering import import_with_mujoco, rendering_errors, use_egl
 
 if TYPE_CHECKING:
     from a3crepro.environments._mujoco import Simulation
 
 PLAIN = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.")
-"""Packages whose environments hold their state in plain attributes and one generator."""
+"""Packages whose environments keep their state in serialisable attributes and `np_random`."""
 MUJOCO = "gymnasium.envs.mujoco."
-"""And, beside these, in a simulation."""
+"""The package whose environments also have a simulation."""
 
 
-class Gym(Scalable):
-    """An environment of gymnasium's registry, with the time limit that is registered with it."""
+class Gym(NormalisableEnvironment):
+    """A registered Gymnasium environment, with the time limit that is registered with it."""
 
     rescale_actions: bool
-    """Stretch vectors of actions from [-1, 1] to their bounds, if these are finite: a policy then has one scale."""
+    """Scale vector actions from [-1, 1] to their bounds, if these are finite."""
     id: str
     """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of `gymnasium.make`, e.g. `is_slippery` of `FrozenLake-v1`."""
+    wrappers: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list)
+    """Classes of `gymnasium.wrappers`, innermost first: names, or mappings from a name to keyword arguments."""
 
-    @field_validator("id")
+    @field_validator("wrappers")
     @classmethod
-    def _is_usable(cls, env_id: str) -> str:
-        module, _, name = env_id.rpartition(":")
+    def _are_wrappers(cls, wrappers: list[str | dict[str, dict[str, Any]]]) -> list[str | dict[str, dict[str, Any]]]:
+        for name, _ in _named(wrappers):
+            if name not in wrapper_names():
+                raise ValueError(f"unknown wrapper {name!r}; allowed: {', '.join(wrapper_names())}")
+        return wrappers
+
+    @model_validator(mode="after")
+    def _can_be_learned(self) -> Gym:
+        """Makes the environment once, and refuses it under the key that is to blame."""
+        with contextlib.ExitStack() as stack:
+            env = self._make_registered()
+            stack.callback(env.close)
+            try:
+                env = self._wrapped(env)
+            except Exception as error:
+                raise ValueError(f"wrappers: {_in_one_line(error)}, got {self.wrappers}") from error
+            space = env.observation_space
+            if not _is_learnable(env.action_space):
+                raise ValueError(f"id: needs discrete actions or vectors of real numbers, has {env.action_space}, "
+                                 f"got {self.id!r}")  # fmt: skip
+            if not space.is_np_flattenable or not gymnasium.spaces.flatdim(space):
+                raise ValueError(f"id: needs observations that make a vector of one length, has {space}, "
+                                 f"got {self.id!r}")  # fmt: skip
+        return self
+
+    def _make_registered(self) -> gymnasium.Env[Any, Any]:
+        """Raises ValueErrors that begin with the key that is wrong."""
+        module, _, name = self.id.rpartition(":")
         try:
             if module:
                 importlib.import_module(module)
             gymnasium.spec(name)
-            env = made(env_id)
+            if not self.kwargs:
+                return make_registered(self.id)
+            check_mujoco(self.id)
         except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
-            raise ValueError(f"not an environment that can be made ({error})") from error
+            raise ValueError(f"id: not an environment that can be made ({error}), got {self.id!r}") from error
         try:
-            if not _is_learnable(env.action_space):
-                raise ValueError(f"needs discrete actions or vectors of real numbers, has {env.action_space}")
-            if not env.observation_space.is_np_flattenable or not gymnasium.spaces.flatdim(env.observation_space):
-                raise ValueError(f"needs observations that make a vector of one length, has {env.observation_space}")
-        finally:
-            env.close()
-        return env_id
+            return make_registered(self.id, **self.kwargs)
+        except Exception as error:  # constructors check arguments in any way, or not at all
+            raise ValueError(f"kwargs: {_in_one_line(error)}, got {self.kwargs}") from error
+
+    def _wrapped(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        for name, arguments in _named(self.wrappers):
+            env = getattr(gymnasium.wrappers, name)(env, **arguments)
+        return env
 
     @property
     def episode_steps(self) -> int | None:
-        return gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
+        registered = gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
+        steps: int | None = self.kwargs.get("max_episode_steps", registered)
+        return steps
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all
-        with warnings.catch_warnings():  # they were heard when the configuration was checked
+        with warnings.catch_warnings():  # shown already, when the configuration was checked
             warnings.simplefilter("ignore")
-            env = made(self.id, **options)
+            env = self._wrapped(make_registered(self.id, **{**self.kwargs, **options}))
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
-            without_a_screen()  # here alone: states are to be learnt from where there is no renderer, too
+            use_egl()  # only here: learning from states needs no renderer
             env = _Drawn(env)
         if self.rescale_actions and isinstance(env.action_space, gymnasium.spaces.Box):
             env = _rescaled(env, env.action_space)
@@ -73,17 +110,17 @@ class Gym(Scalable):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
         return _Seen(env)
 
-    def state(self, env: gymnasium.Env[Any, Any]) -> PyTree | None:
+    def get_state(self, env: gymnasium.Env[Any, Any]) -> PyTree | None:
         if not all(map(_is_known, _layers(env))):
             return None
         inner = env.unwrapped
         return {
-            "layers": [plain_attributes(layer) for layer in _layers(env)],
+            "layers": [get_attributes(layer) for layer in _layers(env)],
             "random": inner.np_random.bit_generator.state,
             "simulation": _simulation(inner).get_state() if hasattr(inner, "do_simulation") else None,
         }
 
-    def restore(self, env: gymnasium.Env[Any, Any], state: PyTree) -> None:
+    def set_state(self, env: gymnasium.Env[Any, Any], state: PyTree) -> None:
         for layer, attributes in zip(_layers(env), state["layers"], strict=True):
             set_attributes(layer, attributes)
         env.unwrapped.np_random.bit_generator.state = state["random"]
@@ -91,35 +128,63 @@ class Gym(Scalable):
             _simulation(env.unwrapped).set_state(state["simulation"])
 
 
-def made(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
-    """`gymnasium.make`, with the extra to install where MuJoCo is missing.
+def _named(wrappers: list[str | dict[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names and keyword arguments of wrappers; sequences become tuples, which YAML does not have."""
+    for wrapper in wrappers:
+        for name, arguments in ({wrapper: {}} if isinstance(wrapper, str) else wrapper).items():
+            yield name, {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
+
+
+def wrapper_names() -> list[str]:
+    """Classes of `gymnasium.wrappers`; those whose libraries are missing are no attributes of it."""
+    found = vars(gymnasium.wrappers).items()
+    return sorted(name for name, value in found if isinstance(value, type) and issubclass(value, gymnasium.Wrapper))
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def check_mujoco(env_id: str) -> bool:
+    """Whether an environment needs MuJoCo.
+
+    Raises:
+      ValueError: it does, and MuJoCo is not installed.
+    """
+    spec = gymnasium.registry.get(env_id.rpartition(":")[2])
+    if spec is None or not str(spec.entry_point).startswith(MUJOCO):
+        return False
+    try:
+        import_with_mujoco("mujoco")
+    except ImportError as error:
+        raise ValueError('needs MuJoCo; pip install "a3crepro[control]"') from error
+    return True
+
+
+def make_registered(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+    """`gymnasium.make`; says which extra to install if MuJoCo is missing.
 
     Raises:
       ValueError: MuJoCo is missing.
     """
-    spec = gymnasium.registry.get(env_id.rpartition(":")[2])
-    if spec is None or not str(spec.entry_point).startswith(MUJOCO):
+    if not check_mujoco(env_id):
         return gymnasium.make(env_id, **options)
-    try:
-        imported("mujoco")
-    except ImportError as error:
-        raise ValueError('needs MuJoCo; pip install "a3crepro[control]"') from error
     from a3crepro.environments._mujoco import without_warnings
 
-    with without_warnings():  # its models are of an older MuJoCo
+    with without_warnings():  # Gymnasium's models are for an older MuJoCo
         return gymnasium.make(env_id, **options)
 
 
 class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Says what is missing where there is no renderer."""
+    """Says which packages to install if there is no renderer."""
 
     def render(self) -> Any:
-        with drawing():
+        with rendering_errors():
             return super().render()
 
 
 def _rescaled(env: gymnasium.Env[Any, Any], actions: gymnasium.spaces.Box) -> gymnasium.Env[Any, Any]:
-    """Takes actions in [-1, 1], unless one of their bounds is infinite."""
+    """Scales actions from [-1, 1] to their bounds, unless one is infinite."""
     if not actions.is_bounded():
         return env
     one = np.ones(actions.shape, np.float32)
@@ -127,7 +192,7 @@ def _rescaled(env: gymnasium.Env[Any, Any], actions: gymnasium.spaces.Box) -> gy
 
 
 class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Takes actions as they are learnt: numbers from 0 on, or float32 vectors, of which it clips each component."""
+    """Takes actions as a policy gives them: numbers from 0, or float32 vectors, clipped to the bounds."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -147,9 +212,9 @@ class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Shows observations as they are learnt from: arrays of the space's shape, uint8 or else float32.
+    """Converts observations to arrays of the space's shape, uint8 or else float32.
 
-    Each is an array of its own: a rollout keeps them, and some environments write each into the same one.
+    Each is a new array: rollouts keep them, and some environments reuse theirs.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
@@ -159,7 +224,7 @@ class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._given = space.shape
         self._dtype = np.dtype(np.uint8 if space.dtype == np.uint8 else np.float32)
         self._shape = space.shape or (1,)
-        with np.errstate(over="ignore"):  # a bound beyond float32 is none
+        with np.errstate(over="ignore"):  # bounds beyond float32 become infinite
             low, high = (bound.reshape(self._shape).astype(self._dtype) for bound in (space.low, space.high))
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=self._dtype.type)
 
@@ -177,7 +242,7 @@ class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
         values = np.array(observation, self._dtype)
         if values.shape != self._given:
             raise EnvironmentFault(
-                f"{name_of(self)}: {by} returned an observation of shape {values.shape}, its space has {self._given}"
+                f"{env_name(self)}: {by} returned an observation of shape {values.shape}, its space has {self._given}"
             )
         return values.reshape(self._shape)
 
@@ -193,14 +258,14 @@ def _is_counted_from_0(space: gymnasium.Space[Any]) -> bool:
 
 
 def _simulation(env: Any) -> Simulation:
-    """That of an environment of gymnasium's, whose model is as it was loaded."""
+    """The simulation of one of Gymnasium's environments, whose model is as loaded."""
     from a3crepro.environments._mujoco import Simulation
 
     return Simulation(env.model, env.data, with_derived=True)
 
 
 def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
-    """The wrappers of an environment, from the outermost, and itself."""
+    """The wrappers of an environment, outermost first, and the environment itself."""
     yield env
     while isinstance(env, gymnasium.Wrapper):
         env = env.env
@@ -208,20 +273,27 @@ def _layers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
 
 
 def _is_known(layer: gymnasium.Env[Any, Any]) -> bool:
-    """Whether all of its state can be told; of classes from elsewhere, and derived ones, nothing is known."""
-    if not vars(layer).keys().isdisjoint({"step", "reset"}):  # others than those of its class
+    """Whether its state is known; not for derived classes and those of other packages."""
+    if not vars(layer).keys().isdisjoint({"step", "reset"}):  # replaced on the instance
         return False
     return type(layer) in KNOWN or type(layer).__module__.startswith((*PLAIN, MUJOCO))
 
 
 KNOWN = (
+    gymnasium.wrappers.ClipAction,
+    gymnasium.wrappers.ClipReward,
+    gymnasium.wrappers.DtypeObservation,
     gymnasium.wrappers.FlattenObservation,
+    gymnasium.wrappers.GrayscaleObservation,
     gymnasium.wrappers.OrderEnforcing,
     gymnasium.wrappers.PassiveEnvChecker,
     gymnasium.wrappers.RescaleAction,
+    gymnasium.wrappers.RescaleObservation,
+    gymnasium.wrappers.ReshapeObservation,
+    gymnasium.wrappers.ResizeObservation,
     gymnasium.wrappers.TimeLimit,
     _Acting,
     _Drawn,
     _Seen,
 )
-"""Wrappers that hold their state, if they have any, in plain attributes."""
+"""Wrappers that keep their state, if any, in serialisable attributes."""

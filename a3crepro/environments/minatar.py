@@ -1,4 +1,4 @@
-"""MinAtar's five games (Young and Tian 2019): Atari's dynamics on a 10x10 grid, a hundred times faster."""
+"""MinAtar's five games (Young and Tian 2019): Atari's dynamics on a 10x10 grid."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import gymnasium as gym
 import numpy as np
 
 from a3crepro.common.config_model import Fraction
+from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.serialization import PyTree
-from a3crepro.environments._environment import Environment, plain_attributes, set_attributes
+from a3crepro.environments._environment import Environment
 
 Game = Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
 
@@ -24,12 +25,12 @@ class MinAtar(Environment):
     sticky_action_probability: Fraction
     """The probability that a step repeats the last action."""
     difficulty_ramping: bool
-    """Asterix, Seaquest and Space Invaders grow harder as a game goes on."""
+    """Asterix, Seaquest and Space Invaders become harder during a game."""
 
-    plays_by_keys: ClassVar[bool] = True
+    has_keyboard_controls: ClassVar[bool] = True
 
-    def pressed(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
-        """MinAtar's six actions are none, left, up, right, down and fire; a game has some of them."""
+    def action_from_keys(self, env: gym.Env[np.ndarray, Any], keys: frozenset[str]) -> int | None:
+        """MinAtar numbers none, left, up, right, down and fire; a game has some of them."""
         inner = env.unwrapped
         assert isinstance(inner, MinAtarEnv)
         meant = {"space": 5, "left": 1, "right": 3, "up": 2, "down": 4}
@@ -41,7 +42,7 @@ class MinAtar(Environment):
 
 
 class MinAtarEnv(gym.Env[np.ndarray, Any]):
-    """One MinAtar game as a gymnasium environment; observations are uint8 0 or 1, [channels, 10, 10]."""
+    """One MinAtar game; observations are uint8 [channels, 10, 10], 0 or 1."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
 
@@ -74,12 +75,11 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
         return self._observation(), float(reward), bool(terminated), False, {}
 
     def get_state(self) -> PyTree:
-        """The game's variables, its generator (which is this wrapper's, too), and the action that may stick."""
+        """The game's variables, its generator (also used here), and the action that may stick."""
         random = self.game.random.get_state(legacy=False)
-        return {"game": plain_attributes(self.game), "random": random, "last_action": self._last_action}
+        return {"game": get_attributes(self.game), "random": random, "last_action": self._last_action}
 
     def set_state(self, state: PyTree) -> None:
-        """Goes on from there."""
         set_attributes(self.game, state["game"])
         self.game.random.set_state(state["random"])
         self._last_action = state["last_action"]
@@ -88,7 +88,7 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
         return np.ascontiguousarray(self.game.state().transpose(2, 0, 1)).view(np.uint8)
 
     def render(self) -> Any:
-        """Each channel in a colour of its own, 16 pixels a cell."""
+        """One colour per channel, 16 pixels per cell."""
         if self.render_mode != "rgb_array":
             return None
         state = self.game.state()
@@ -102,7 +102,7 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
 
 
 def _game_module(game: str) -> ModuleType:
-    """The module of one game, without importing the package around it, which draws in all of seaborn."""
+    """Imports the module of one game without its package, which imports seaborn."""
     package = importlib.util.find_spec("minatar")
     assert package is not None and package.origin is not None
     path = Path(package.origin).parent / "environments" / f"{game}.py"

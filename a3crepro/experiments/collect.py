@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,19 @@ BINS = 20
 """Rows of a run's training scores: its games in so many equal parts of the budget."""
 EPOCH = 1_000_000
 """Agent steps, over all actor-learners: 4M frames on Atari (Figure 3)."""
-SHARED = (
-    "env",
-    "algo",
-    "execution",
-    "threads",
-    "optimizer",
-    "optimizer.lr",
-    "optimizer.epsilon",
-    "seed",
-    "frames",
-    "network",
-)
-"""Keys that have columns of their own; a run's other words make its variant."""
+COLUMNS = {
+    "env": "env",
+    "algo": "method",
+    "network": "network",
+    "optimizer": "optimizer",
+    "optimizer.epsilon": "epsilon",
+    "optimizer.lr": "learning_rate",
+    "execution": "execution",
+    "threads": "threads",
+    "seed": "seed",
+    "frames": "budget",
+}
+"""Columns of keys that all runs have; any other key that a run overrides has a column of its own name."""
 
 
 def collect(command: Command, unfinished: bool = False) -> list[str]:
@@ -80,7 +80,7 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
              "planned": planned, "runs": len(done), "notes": warnings}  # fmt: skip
     command.tables.mkdir(parents=True, exist_ok=True)
     for name, text in {**texts, "notes.json": json.dumps(notes, indent=2) + "\n"}.items():
-        if text.strip():
+        if text:
             write_text(command.tables / name, text)
         else:
             (command.tables / name).unlink(missing_ok=True)
@@ -103,8 +103,12 @@ def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict
         "runs.csv": table("runs.csv", runs_table(command, here), names),
         "scores.csv": table("scores.csv", rows(_scores, here), names),
         DIAGNOSTICS: table(DIAGNOSTICS, rows(_diagnostics, [*here, *begun]), all_names),
-        "unfinished.csv": rows(_scores, begun).to_csv(index=False),
+        "unfinished.csv": _text(rows(_scores, begun)),
     }
+
+
+def _text(table: pd.DataFrame) -> str:
+    return "" if table.empty else table.to_csv(index=False)
 
 
 def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
@@ -117,9 +121,9 @@ def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
 def joined(mine: pd.DataFrame, collected: pd.DataFrame, runs: Sequence[str]) -> str:
     """The rows of these runs, in their order, of two tables with the same columns; those collected as they were."""
     if mine.empty or collected.empty:
-        return (collected if mine.empty else mine).to_csv(index=False)
+        return _text(collected if mine.empty else mine)
     text = pd.read_csv(io.StringIO(mine.to_csv(index=False)), dtype=str, keep_default_na=False)
-    both = pd.concat([text, collected])[list(text.columns)]
+    both = pd.concat([text, collected]).fillna("")
     order = {run: number for number, run in enumerate(runs)}
     return both.sort_values("run", key=lambda column: column.map(order), kind="stable").to_csv(index=False)
 
@@ -139,7 +143,8 @@ def remarks(table: pd.DataFrame) -> list[str]:
 
 def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
     """A row for each of these runs, which are done: what it was, the commit and date that made it, how it ended."""
-    return pd.DataFrame(_run_row(command, run) for run in runs)
+    keys = override_keys(command.runs())
+    return pd.DataFrame(_run_row(command, run, keys) for run in runs)
 
 
 def _check_protocol(command: Command, run: Run) -> None:
@@ -148,17 +153,28 @@ def _check_protocol(command: Command, run: Run) -> None:
         raise UserError(f"{command.root / run.name} has another configuration than {command.title} says")
 
 
-def describe(run: Run, config: Config) -> dict[str, Any]:
-    """The columns that say what a run is."""
-    others = [word for word in run.words if word.partition("=")[0] not in SHARED]
+def override_keys(runs: Iterable[Run]) -> list[str]:
+    """The keys that some of the runs override and that have columns of their own names."""
+    return list(dict.fromkeys(key for run in runs for key in run.settings if key not in COLUMNS))
+
+
+def describe(run: Run, config: Config, choices: Mapping[str, str], keys: Iterable[str]) -> dict[str, Any]:
+    """The columns that say what a run is.
+
+    Args:
+      run: of the experiment.
+      config: its configuration.
+      choices: of Hydra's groups, as its manifest has them.
+      keys: that have columns of their own; the cell is empty where the run does not override the key.
+    """
     return {
-        "method": config.algo.name,
-        "env": config.env.title,
-        "network": config.network.title,
-        "optimizer": config.optimizer.name,
+        "method": choices["algo"],
+        "env": choices["env"],
+        "network": choices["network"],
+        "optimizer": choices["optimizer"],
         "epsilon": getattr(config.optimizer, "epsilon", None),
-        "variant": " ".join(others),
-        "execution": config.execution.name,
+        **{key: run.settings.get(key, "") for key in keys},
+        "execution": choices["execution"],
         "threads": config.threads,
         "seed": config.seed,
         "learning_rate": config.optimizer.lr,
@@ -173,7 +189,7 @@ def policy_of(config: Config) -> str:
     return f"epsilon_greedy {getattr(config.algo, 'evaluation_epsilon', 0)}"
 
 
-def _run_row(command: Command, run: Run) -> dict[str, Any]:
+def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
     directory = command.root / run.name
     config = stored_config(directory)
     summary = summary_of_done(directory)
@@ -183,7 +199,7 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
     cores = starts[0]["cores"]  # where it ran, which need not be here
     return {
         "run": run.name,
-        **describe(run, config),
+        **describe(run, config, _choices(directory, starts), keys),
         "budget": config.frames,
         "frames": summary["frames"],
         "updates": summary["updates"],
@@ -208,6 +224,13 @@ def _run_row(command: Command, run: Run) -> dict[str, Any]:
 
 def _is_mark(found: Any) -> bool:
     return isinstance(found, dict) and {"greedy", "counts"} <= found.keys()
+
+
+def _choices(directory: Path, starts: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+    for start in starts:
+        if found := start.get("choices"):
+            return found  # type: ignore[no-any-return]
+    raise UserError(f"{directory}: its manifest has no choices: made by an older version; run it again")
 
 
 def _commits(starts: list[dict[str, Any]]) -> str | None:
@@ -235,7 +258,8 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
     if table.empty:
         return table
     table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
-    for position, (key, value) in enumerate(describe(run, config).items()):
+    columns = describe(run, config, _choices(directory, starts), override_keys(command.runs()))
+    for position, (key, value) in enumerate(columns.items()):
         table.insert(position, key, value)
     return table.assign(run=run.name, commit=_commits(starts), versions=_versions(starts[0]))
 

@@ -72,7 +72,7 @@ class Collected:
         Raises:
           UserError: it was not.
         """
-        if shlex.split(self._rows[run]["command"])[3:] != list(words):  # python -m a3crepro ...
+        if self._rows[run]["command"] != shlex.join(["python", "-m", "a3crepro", *words]):
             raise UserError(f"{self.directory}: {run} has another configuration than the sweep says")
 
     def rows(self, name: str, runs: Iterable[str]) -> pd.DataFrame:

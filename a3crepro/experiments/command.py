@@ -66,13 +66,14 @@ class Command:
             raise UserError(f"{min(unknown)}: unknown; allowed: {', '.join(FLAGS)}")
         words = [argument for argument in arguments if argument not in flags]
         own, overrides = own_arguments(words, {"scale": one_of(experiment.scales, "laptop")})
-        self.experiment, self.flags, self.title = experiment, flags, f"{experiment.name} ({own.scale})"
+        self.experiment, self.flags, self.scale_name = experiment, flags, own.scale
+        self.title = f"{experiment.name} ({self.scale_name})"
         self.asked = len(arguments) > len(flags)
-        self.scale = experiment.scales[own.scale]
+        self.scale = experiment.scales[self.scale_name]
         self.hydra = [word for word in overrides if word.lstrip("+~").startswith("hydra")]
         self.overrides = [word for word in overrides if word not in self.hydra]
         check_launcher(self.hydra)
-        self.root = experiment.root(own.scale, self.overrides)
+        self.root = experiment.root(self.scale_name, self.overrides)
         self.tables = RESULTS / (experiment.tables or experiment.name) / self.root.name
         self.configs: dict[tuple[str, ...], Config] = {}
         self.collected = self._collected() if "--collected" in flags else Collected()
@@ -165,7 +166,7 @@ class Command:
             raise SystemExit(1)
 
     def _tell_how_to_start(self) -> None:
-        words = shlex.join(["python", sys.argv[0], f"scale={self.title.rpartition('(')[2].rstrip(')')}", *self.flags])
+        words = shlex.join(["python", sys.argv[0], f"scale={self.scale_name}", *self.flags])
         print(f"nothing is started without a word; these runs, one by one: {words}")
         print(f"as many at a time as there are cores: {words} hydra/launcher=local; other scales and words: --help")
 

@@ -118,7 +118,7 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
     if getattr(config.algo, "evaluation_policy", None) == "sample":
         algo = config.algo.model_copy(update={"evaluation_policy": "greedy"})
         greedy = play(config.model_copy(update={"algo": algo}))
-    if config.env.counted:
+    if config.env.counted_info:
         play(config, counts)
     return {"greedy": greedy, "counts": counts.per_episode(episodes)}
 

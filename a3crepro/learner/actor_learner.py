@@ -15,7 +15,7 @@ from a3crepro.common.errors import UserError
 from a3crepro.common.rollout import Action, Rollout
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.environments._environment import Spaces, finite, spaces_of
+from a3crepro.environments._environment import Spaces, checked_reward, spaces_of
 from a3crepro.learner.normalisation import NormaliseObservation
 from a3crepro.learner.reports import Copy, Episode, Report, Snapshot
 from a3crepro.learner.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, UPDATES, Moment, SharedState
@@ -206,7 +206,7 @@ class ActorLearner:
     def step(self, rollout: Rollout, selected: Selected) -> None:
         """Steps the environment, and adds the step to the rollout."""
         observation, given, terminated, truncated, info = self.env.step(selected.action)
-        reward, clip = finite(given, self.env), self.config.env.reward_clip
+        reward, clip = checked_reward(given, self.env), self.config.env.reward_clip
         rollout.observations.append(self.observation)
         rollout.actions.append(selected.action)
         rollout.rewards.append(reward if clip is None else min(max(reward, -clip), clip))
@@ -328,7 +328,7 @@ class ActorLearner:
         """Everything that is not shared, between two halves of the loop's body."""
         selected = self.next_action
         return {
-            "env": self.config.env.state(self.own_env),
+            "env": self.config.env.get_state(self.own_env),
             "env_seed": self._env_seed,
             "random": self.rng.bit_generator.state,
             "observation": self.observation,
@@ -350,7 +350,7 @@ class ActorLearner:
             self._env_seed = int(self.rng.integers(2**31))
             self._start_episode()
             return
-        self.config.env.restore(self.own_env, tree["env"])
+        self.config.env.set_state(self.own_env, tree["env"])
         self._env_seed, self.observation = tree["env_seed"], tree["observation"]
         if self.normalise:
             self.normalise.set_state(tree["normalise"])

@@ -1,4 +1,4 @@
-"""Chooses how a network is computed: by the fast path if it knows the network, else as a module with autograd."""
+"""Chooses the implementation of a network: the fast path if it supports the network, else a module with autograd."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_model(
       theta: the shared parameters, float32 [n].
       version: returns a number that changes whenever θ does, for a model that acts at the shared θ; None for a model
         that acts at a copy θ'.
-      sizes: how much the model holds.
+      sizes: capacity of the model.
       implementation: `fast` or `module`.
     """
     fast = implementation == "fast"

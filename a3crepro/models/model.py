@@ -1,6 +1,6 @@
-"""What an actor-learner needs of a network at a flat vector of parameters: outputs, gradients, updates.
+"""A network at a flat vector of parameters: outputs, gradients, updates.
 
-`ModuleModel` implements it for any `nn.Module`, with autograd; `FastModel` for the networks that the fast path knows.
+`ModuleModel` implements it for any `nn.Module`, with autograd; `FastModel` for networks that the fast path supports.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Model(Protocol):
     """Whether PyTorch's autograd computes its gradients."""
 
     def replica(self) -> Model:
-        """A model of the same parameters with a gradient of its own, for another actor-learner of this process.
+        """A model that shares parameters but has its own gradient, for another actor-learner of this process.
 
         Replicas take turns in using θ': each from its `synchronise` to its `backward`.
         """
@@ -36,7 +36,7 @@ class Model(Protocol):
         """The recurrent state at the start of an episode; None without LSTM cells."""
 
     def synchronise(self) -> None:
-        """θ' ← θ, for a model with a copy of its own."""
+        """θ' ← θ, for a model with its own copy."""
 
     def forward(self, observation: np.ndarray, state: Any) -> OutputsAndState:
         """The outputs for one observation, valid until the next call, and the next recurrent state."""
@@ -82,14 +82,14 @@ class Model(Protocol):
         """Restores what `get_state` returned."""
 
     def get_cache(self) -> PyTree:
-        """What replicas share, beside θ, and later outputs depend on."""
+        """What replicas share and later outputs depend on, apart from θ."""
 
     def set_cache(self, state: PyTree) -> None:
         """Restores what `get_cache` returned, after θ was restored."""
 
 
 class Batch(Model, Protocol):
-    """A model for several actor-learners of a process that act together at the same θ', one in each lane."""
+    """A model for several actor-learners of a process that act together at the same θ', one per lane."""
 
     def forward_batch(self, requests: Mapping[int, tuple[np.ndarray, Any]]) -> dict[int, OutputsAndState]:
         """Outputs and next recurrent states, given an observation and a recurrent state for each requested lane.
@@ -105,11 +105,11 @@ class Batch(Model, Protocol):
 
 
 class Sizes(NamedTuple):
-    """How much a model holds between two changes of its parameters."""
+    """Capacity of a model between two changes of its parameters."""
 
     entries: int
-    """Entries of the activation cache: consecutive observations."""
+    """Entries of the activation cache, one per observation."""
     steps: int
-    """States whose gradients are summed; 0 for a model that does not learn."""
+    """Maximum number of states whose gradients are summed; 0 for a model that does not learn."""
     lanes: int = 0
     """Actor-learners that act together; 0 for one at a time."""

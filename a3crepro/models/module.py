@@ -1,4 +1,4 @@
-"""A network as an `nn.Module` with autograd: the reference, and the only way for networks that the fast path lacks."""
+"""`Model` with autograd: the reference, for any `nn.Module` with the interface of `networks/_network.py`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from a3crepro.optimizers._optimizer import Optimizer
 
 
 class ModuleModel:
-    """A module whose parameters are views of one flat vector, and whose gradients are views of another.
+    """A module whose parameters and gradients are views of flat vectors.
 
     Args:
-      module: has the interface that `networks/_network.py` documents.
+      module: the network.
       theta: the shared parameters, float32 [n].
-      copy: whether the module acts at a copy θ' of its own, or at θ itself.
+      copy: whether the module acts at its own copy θ', or at θ.
     """
 
     uses_autograd: ClassVar[bool] = True
@@ -62,13 +62,13 @@ class ModuleModel:
         torch.autograd.backward(outputs, [torch.from_numpy(gradient) for gradient in gradients.values()])
 
     def _use_own_gradient(self) -> None:
-        """Lets autograd add to this model's gradient, if the module's is a replica's."""
+        """Points the gradients of the module, which replicas share, to this model's vector."""
         first = next(self.module.parameters()).grad
         if first is None or first.data_ptr() != self.gradient.data_ptr():
             view_as_parameters(self.module, self.parameters, self.gradient)
 
     def gradient_norm(self) -> float:
-        return l2_norm(self.gradient.numpy())  # PyTorch's own norm of float32 vectors is off by 4e-5
+        return l2_norm(self.gradient.numpy())  # more exact than PyTorch's norm of float32 vectors, which is off by 4e-5
 
     def full_gradient(self) -> np.ndarray:
         return self.gradient.numpy()
@@ -97,7 +97,7 @@ class ModuleModel:
 
 
 class ModuleBatch(ModuleModel):
-    """The same for several actor-learners that act together; a recurrent module takes them one after another."""
+    """The same for several actor-learners that act together; a recurrent module computes one after another."""
 
     def forward_batch(self, requests: Mapping[int, tuple[np.ndarray, Any]]) -> dict[int, OutputsAndState]:
         if any(state is not None for _, state in requests.values()):

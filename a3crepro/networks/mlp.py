@@ -1,4 +1,4 @@
-"""Fully connected layers, for observations without a picture's structure."""
+"""Fully connected layers, for observations that are not images."""
 
 from __future__ import annotations
 

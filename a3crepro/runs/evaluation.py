@@ -16,7 +16,7 @@ import numpy as np
 
 from a3crepro.common.processes import Child
 from a3crepro.config import Config
-from a3crepro.environments._environment import finite
+from a3crepro.environments._environment import checked_reward
 from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.runs.policies import EvaluationPolicy, NetworkPolicy, PolicyStatistics
 
@@ -61,7 +61,7 @@ def play_episode(
         if before_step:
             before_step()
         observation, reward, terminated, truncated, info = env.step(policy.act(observation, rng))
-        score += finite(reward, env)
+        score += checked_reward(reward, env)
         if after_step:
             after_step(info)
         if terminated or truncated:
@@ -96,7 +96,7 @@ class InfoSums:
     """Sums over steps of the entries of `info` that an environment counts besides the score."""
 
     def __init__(self, config: Config) -> None:
-        self._sums = dict.fromkeys(config.env.counted, 0.0)
+        self._sums = dict.fromkeys(config.env.counted_info, 0.0)
 
     def __call__(self, info: Mapping[str, Any]) -> None:
         """Adds a step."""

@@ -156,7 +156,7 @@ REFERENCE_POLICIES: Mapping[str, type[ConstantPolicy | RandomPolicy]] = {
     "constant": ConstantPolicy,
     "random": RandomPolicy,
 }
-"""The policies for every environment, by `policy=NAME`; environments add scripted ones (`Environment.players`)."""
+"""Policies for every environment, by `policy=NAME`; `Environment.scripted_policies` adds others."""
 POLICY_KEYS = {
     "policy": Key(),
     **RandomPolicy.keys,
@@ -181,7 +181,7 @@ def reference_policy(config: Config, own: SimpleNamespace) -> EvaluationPolicy:
                 raise UserError(f"{key}: goes with policy={name}")
     if own.policy in REFERENCE_POLICIES:
         return REFERENCE_POLICIES[own.policy].from_arguments(config.env.spaces()[1], own)
-    scripted = config.env.players()
+    scripted = config.env.scripted_policies()
     if own.policy not in scripted:
         got = "missing" if own.policy is None else f"got {own.policy!r}"
         allowed = ", ".join([*REFERENCE_POLICIES, *scripted])

@@ -112,7 +112,7 @@ class RunDirectory:
     @cached_property
     def is_exact(self) -> bool:
         """Whether a resumed run is bit-identical to an uninterrupted one."""
-        return self.config.is_exact and self.config.env.tells_its_state()
+        return self.config.is_exact and self.config.env.supports_exact_resume()
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -189,7 +189,7 @@ class RunDirectory:
         git = git_state()
         if git.difference:
             self._keep_difference(git)
-        attempts.append({**this_attempt(git), "exact_resume": self.is_exact})
+        attempts.append({**this_attempt(git), **self.config.composition._asdict(), "exact_resume": self.is_exact})
         write_text(path, json.dumps({"starts": attempts}, indent=2) + "\n")
 
     def _keep_difference(self, git: GitState) -> None:

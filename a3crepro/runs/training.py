@@ -19,7 +19,7 @@ from a3crepro.common.kernels import compile_all
 from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import check_script, preload, wait_for_messages, wait_for_server
 from a3crepro.common.signals import SIGNALS, handle, handle_as_before
-from a3crepro.config import Config, build, hydra_job, run_name
+from a3crepro.config import Config, build, hydra_job, run_name, with_job
 from a3crepro.execution._execution import Execution, ResumePoint, States
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.learner.normalisation import width
@@ -66,7 +66,7 @@ def train(
       OSError: e.g. a full disk; the message names the file, and the last checkpoint is whole.
     """
     check_script()
-    config = config if isinstance(config, Config) else build(config)
+    config = with_job(config if isinstance(config, Config) else build(config))
     path = Path(directory) if directory is not None else default_directory(config)
     shared = initial_state(config)
     check_resources(config, shared)
@@ -154,7 +154,7 @@ class Training:
             title = self.config.env.title
             print(f"{title} cannot save its state: a stopped run resumes with new episodes, and not to the bit")
         say_if_slow(self.config)
-        preload(self.config.env.modules())
+        preload(self.config.env.modules_to_preload())
         compile_all()  # here, Ctrl-C still ends the process at once
         wait_for_server()
         with (

@@ -1,9 +1,9 @@
-"""The fast path of `Model`: networks without autograd, at a local copy of the parameters."""
+"""`Model` without autograd, at a local copy of the parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -11,28 +11,27 @@ from torch import nn
 
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
-from a3crepro.models.fast.dense import DenseNetwork, dense_spec_of
-from a3crepro.models.fast.network import FastNetwork
+from a3crepro.models.fast.convolutional import ConvolutionalNetwork
+from a3crepro.models.fast.dense import DenseNetwork
+from a3crepro.models.fast.network import FastNetwork, Gradient
 from a3crepro.models.fast.spec import spec_of
 from a3crepro.models.model import Gradients, OutputsAndState
 from a3crepro.optimizers._optimizer import Optimizer
 
 State = np.ndarray | None
-Network = FastNetwork | DenseNetwork
+"""A recurrent state, float32 [2, cells]; None without LSTM cells."""
 
 
-def network_for(module: nn.Module, observation_space: gym.spaces.Box, entries: int, lanes: int) -> Network | None:
+def network_for(module: nn.Module, observation_space: gym.spaces.Box, entries: int, lanes: int) -> FastNetwork | None:
     """The fast implementation of a module; None if there is none."""
-    if (spec := spec_of(module, observation_space)) is not None:
-        return FastNetwork(spec, entries, lanes)
-    if (dense := dense_spec_of(module, observation_space)) is not None:
-        return DenseNetwork(dense, entries, lanes)
-    return None
+    if (spec := spec_of(module, observation_space)) is None:
+        return None
+    return (ConvolutionalNetwork if spec.convolutions else DenseNetwork)(spec, entries, lanes)
 
 
 def is_known(module: nn.Module, observation_space: gym.spaces.Box) -> bool:
     """Whether a module has a fast implementation."""
-    return any(spec(module, observation_space) is not None for spec in (spec_of, dense_spec_of))
+    return spec_of(module, observation_space) is not None
 
 
 def _same(a: State, b: State) -> bool:
@@ -43,13 +42,13 @@ class LocalParameters:
     """A local copy of the parameters, with a cache of the activations computed at it.
 
     Args:
-      network: evaluates one observation per cache entry (and lane).
+      network: computes one observation per cache entry (and lane).
       theta: the shared parameters, float32 [n].
-      version: returns a number that changes whenever θ does; the copy is then refreshed before it is used. None for
-        θ', which only `synchronise` refreshes.
+      version: returns a number that changes whenever θ does; the copy is then refreshed before use. None for θ', which
+        only `synchronise` refreshes.
     """
 
-    def __init__(self, network: Network, theta: np.ndarray, version: Callable[[], int] | None) -> None:
+    def __init__(self, network: FastNetwork, theta: np.ndarray, version: Callable[[], int] | None) -> None:
         self.theta, self.version, self.entries = theta, version, len(network.outputs)
         self.network = network
         self._cached: list[tuple[np.ndarray, State]] = []  # the observation and the state before it, for each entry
@@ -65,7 +64,7 @@ class LocalParameters:
             self._synchronised, self._cached = False, []
 
     def refresh(self) -> None:
-        """Refreshes a copy of the shared θ, and empties the cache, if θ has changed."""
+        """Refreshes the copy of the shared θ and empties the cache if θ has changed."""
         if self.version is not None:
             version = self.version()
             if version != self._copied:
@@ -89,7 +88,7 @@ class LocalParameters:
     def entry_of(self, observations: Sequence[np.ndarray], state: State) -> int:
         """The first of the consecutive cache entries that hold the activations of a rollout.
 
-        They are computed again if θ has changed since, or if other actor-learners have overwritten them.
+        Computes them again if θ has changed since, or if other actor-learners have overwritten them.
         """
         if self.version is None:
             return 0  # a rollout begins at the first entry
@@ -103,7 +102,7 @@ class LocalParameters:
         return 0
 
     def _cache_holds(self, first: int, observations: Sequence[np.ndarray], state: State) -> bool:
-        """Whether the entries from `first` on hold these observations, each in the state after the one before."""
+        """Whether the entries from `first` on hold these observations, each with the state after the previous one."""
         for entry, observation in enumerate(observations, first):
             if state is not None and entry > first:
                 state = self.network.state_after(entry - 1, 0)
@@ -113,9 +112,15 @@ class LocalParameters:
         return True
 
     def update(
-        self, gradient: Any, optimizer: Optimizer, statistics: np.ndarray, learning_rate: float, clip: float, step: int
+        self,
+        gradient: Gradient,
+        optimizer: Optimizer,
+        statistics: np.ndarray,
+        learning_rate: float,
+        clip: float,
+        step: int,
     ) -> None:
-        """Updates θ with a fused optimizer, and θ' ← θ in the same pass."""
+        """Updates θ with a fused optimizer, and sets θ' ← θ in the same pass."""
         version = self.version() if self.version else 0
         self.network.update(gradient, self.theta, optimizer, statistics, learning_rate, clip, step)
         self._synchronised, self._cached = True, []
@@ -127,7 +132,7 @@ class LocalParameters:
         return self._cached if is_current else []
 
     def set_state(self, state: PyTree) -> None:
-        """Fills the cache in the same order as before, so that rounding errors are the same."""
+        """Fills the cache in the same order as before, so that rounding errors are equal."""
         self._copied, self._synchronised, self._cached = -1, False, []
         for observation, before in state:
             self.forward(observation, before)
@@ -138,7 +143,7 @@ class FastModel:
 
     Args:
       local: the parameters; replicas share them.
-      steps: the most states whose gradients are summed.
+      steps: maximum number of states whose gradients are summed.
     """
 
     uses_autograd: ClassVar[bool] = False
@@ -146,12 +151,8 @@ class FastModel:
     def __init__(self, local: LocalParameters, steps: int) -> None:
         self.local, self.steps, self._first = local, steps, 0
         self.spec = local.network.spec
-        self.gradient: Any = local.network.new_gradient(steps)
-        self._columns = {}
-        column = 0
-        for name, width in self.spec.heads:
-            self._columns[name] = slice(column, column + width)
-            column += width
+        self.gradient = local.network.new_gradient(steps)
+        self._columns = self.spec.columns
 
     def replica(self) -> FastModel:
         return FastModel(self.local, self.steps)
@@ -178,7 +179,7 @@ class FastModel:
         return self._heads(self.local.network.outputs[entries, 0])
 
     def backward(self, gradients: Gradients) -> None:
-        with np.errstate(all="ignore"):  # the norm shows what is not finite
+        with np.errstate(all="ignore"):  # a gradient that is not finite shows in its norm
             self.local.network.backward(self._all_heads(gradients)[:, None], self.gradient, self._first)
 
     def _all_heads(self, gradients: Gradients) -> np.ndarray:
@@ -186,11 +187,10 @@ class FastModel:
         return np.concatenate([gradients[name] for name in self._columns], axis=1)
 
     def gradient_norm(self) -> float:
-        return float(self.gradient.norm())
+        return self.gradient.norm()
 
     def full_gradient(self) -> np.ndarray:
-        full: np.ndarray = self.gradient.full()
-        return full
+        return self.gradient.full()
 
     def update(
         self, optimizer: Optimizer, statistics: np.ndarray, learning_rate: float, clip: float, step: int
@@ -217,7 +217,7 @@ class FastModel:
 
 
 class FastBatch(FastModel):
-    """The same for several actor-learners that act together, one in each lane: weights are read once for all."""
+    """The same for several actor-learners that act together, one per lane, so that weights are read once for all."""
 
     def __init__(self, local: LocalParameters, steps: int) -> None:
         super().__init__(local, steps)

@@ -1,6 +1,6 @@
 """Figures S7 and S8: continuous control over learning rates and over time, the paper's readings and ours.
 
-  python analysis/mujoco.py [scale=laptop]
+  python analysis/physical_tasks.py [scale=laptop]
 
 The paper's tasks were never released, and rewards are not comparable: of its figures the ranges of good learning rates
 stand beside ours, and beside our scores those of the Control Suite's own A3C after 100M steps (Tassa et al. 2018).
@@ -16,7 +16,9 @@ import seaborn as sns
 from _control import (
     MOST,
     OTHERWISE,
+    PANELS,
     PAPERS,
+    PIXELS,
     SEARCHED,
     SECOND,
     THIRD,
@@ -34,14 +36,6 @@ from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
-DOMAINS = {
-    "cartpole_balance": "Cartpole", "cartpole_swingup": "Cartpole", "pendulum_swingup": "Pendulum",
-    "point_mass_easy": "Pointmass 2D", "reacher_easy": "Reacher", "reacher_hard": "Reacher", "cheetah_run": "Cheetah",
-    "walker_stand": "Walker 2D", "walker_walk": "Walker 2D", "hopper_hop": "Hopper",
-    "manipulator_bring_ball": "Gripper", "pendulum_swingup_pixels": "Pendulum RGB",
-    "point_mass_easy_pixels": "Pointmass2D RGB", "manipulator_bring_ball_pixels": "Gripper RGB",
-}  # fmt: skip
-"""The paper's panel of which a task is a descendant."""
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">", SECOND: "D",
@@ -84,7 +78,7 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
 def main() -> None:
     """Draws the figure and writes the table."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("mujoco", scale)
+    mine = ours("physical_tasks", scale)
     runs, scores = control(mine) if mine else (pd.DataFrame(columns=["task"]), pd.DataFrame())
     standing = over_time(mine, runs) if mine else runs
     shown = scores[scores["run"].isin(standing["run"])] if mine else scores
@@ -116,7 +110,7 @@ def main() -> None:
         "noise; for pictures also held for 4 steps). "
         f"{mine.caption() if mine else NOTHING}"
     )
-    save(figure, "mujoco", scale, table_of(runs), caption)
+    save(figure, "physical_tasks", scale, table_of(runs), caption)
 
 
 def table_of(runs: pd.DataFrame) -> str:
@@ -134,7 +128,7 @@ def table_of(runs: pd.DataFrame) -> str:
               "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
               *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
     rows = [
-        [task, DOMAINS.get(task, "–"), paper_reading(task), number(by_chance(task)), suite_scores(task),
+        [task, PANELS[task], paper_reading(task), number(by_chance(task)), suite_scores(task),
          *of_task(select(runs, task=task))]
         for task in dict.fromkeys(runs["task"])
     ]  # fmt: skip
@@ -163,7 +157,7 @@ def of_seeds(runs: pd.DataFrame) -> str:
 
 def paper_reading(task: str) -> str:
     """What Figure S8 shows of the task's ancestor."""
-    table = select(paper("figs7_s8_mujoco_readings"), domain=DOMAINS.get(task))
+    table = select(paper("figs7_s8_mujoco_readings"), domain=PANELS[task])
     keys = ("S8_start", "S8_best", "S8_hours_to_near_plateau")
     return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
 
@@ -175,7 +169,7 @@ def chosen(runs: pd.DataFrame) -> str:
         return ""
     order = fresh.sort_values("search", kind="stable")
     search = order["search"].map(lambda place: SEARCHES[place - 1] + " search, ")
-    pixels = order["task"].str.endswith("_pixels").map({True: " (from pixels)", False: ""})
+    pixels = order["task"].isin(list(PIXELS)).map({True: " (from pixels)", False: ""})
     told = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
     words = "; ".join(dict.fromkeys(told))
     return f"Fresh seeds: {words}; drawn over time are a task's last, where the paper has its best five rates. "

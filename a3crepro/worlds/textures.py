@@ -1,4 +1,4 @@
-"""Patterns drawn by rule: what walls, floors and things look like, without a picture file."""
+"""Procedural textures of walls and floors, and images of sprites."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIDE = 32
 
 
 def color(rng: np.random.Generator) -> np.ndarray:
-    """Any hue but those of what is to be found: red, and the portal's blue; [3] in 0 to 255."""
+    """A random colour, [3] from 0 to 255, neither the apples' red nor the portal's blue."""
     hue = rng.uniform(0.08, 0.65)
     hue += 0.2 * (hue > 0.53)  # 0.08 to 0.53 and 0.73 to 0.85
     return 255 * np.array(colorsys.hsv_to_rgb(hue, rng.uniform(0.35, 0.9), rng.uniform(0.45, 0.95)))
@@ -24,7 +24,7 @@ def chequered(one: tuple[int, int, int], other: tuple[int, int, int]) -> np.ndar
 
 
 def pattern(rng: np.random.Generator) -> np.ndarray:
-    """One of a few patterns in two colours with some grain, uint8 [32, 32, 3]."""
+    """A random pattern in two colours with some grain, uint8 [32, 32, 3]."""
     y, x = np.mgrid[0:SIDE, 0:SIDE]
     size = int(rng.choice((4, 8, 16)))
     lines = (
@@ -41,7 +41,7 @@ def pattern(rng: np.random.Generator) -> np.ndarray:
 
 
 def disc(inner: tuple[int, int, int], outer: tuple[int, int, int]) -> np.ndarray:
-    """A disc with a rim, transparent around it, uint8 [32, 32, 4]."""
+    """A disc with a rim on a transparent ground, uint8 [32, 32, 4]."""
     y, x = np.mgrid[0:SIDE, 0:SIDE] - 0.5 * (SIDE - 1)
     radius = np.hypot(x, y)
     picture = np.zeros((SIDE, SIDE, 4), np.uint8)
@@ -51,12 +51,12 @@ def disc(inner: tuple[int, int, int], outer: tuple[int, int, int]) -> np.ndarray
 
 
 def apple() -> np.ndarray:
-    """Red."""
+    """A red disc."""
     return disc((220, 30, 30), (120, 0, 0))
 
 
 def portal() -> np.ndarray:
-    """White and blue."""
+    """A white disc with a blue rim."""
     return disc((250, 250, 255), (40, 90, 255))
 
 

@@ -1,7 +1,7 @@
-"""The Atari picture: the brighter of two screens in each pixel, grey, scaled to 84x84.
+"""Preprocessing of Atari screens: the maximum of two screens, grey, scaled to 84x84.
 
-Equal, bit by bit, to ALE's grey screens, `numpy.maximum` and `cv2.resize(..., INTER_AREA)`, at a third of their cost:
-it works on the emulator's colour numbers, and only on lines that differ from the last picture's.
+Bit-equal to ALE's grey screens, `numpy.maximum` and `cv2.resize(..., INTER_AREA)` at a third of their cost: it works on
+the emulator's palette indices, and only on lines that differ from the last frame's.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
@@ -18,7 +18,7 @@ from a3crepro.common.serialization import PyTree
 
 
 def area_table(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Source indices and weights [taps, target] of OpenCV's computeResizeAreaTab, padded with weight 0."""
+    """Source indices and weights, [taps, target], of OpenCV's computeResizeAreaTab; padded with weight 0."""
     scale = 1 / (target / source)
     taps: list[list[tuple[int, float]]] = []
     for d in range(target):
@@ -37,7 +37,7 @@ def area_table(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
 
 @kernel("boolean(uint8[:,::1], uint8[:,::1], uint8[::1])", fastmath=False)
 def _is_known(new, old, known):
-    """Whether the greys of all colours are known, on the lines of new that differ from old."""
+    """Whether the greys of all colours on the changed lines are known."""
     complete = np.uint8(1)
     for y in range(new.shape[0]):
         difference = np.uint8(0)
@@ -51,7 +51,7 @@ def _is_known(new, old, known):
 
 @kernel("boolean(uint8[:,::1], uint8[:,::1], uint8[::1], uint8[::1])", fastmath=False)
 def _update_screen(new, old, known, changed):
-    """Copies new to old and marks the lines that differed; False if one holds a colour whose grey is not known."""
+    """Copies new to old and marks the changed lines; returns whether the greys of all their colours are known."""
     complete = np.uint8(1)
     for y in range(new.shape[0]):
         difference = np.uint8(0)
@@ -70,7 +70,7 @@ def _update_screen(new, old, known, changed):
     fastmath=False,  # OpenCV's order of operations
 )
 def _reduce_lines(first, second, grey, changed, index, weight, lines):
-    """Reduces each changed line to the picture's width."""
+    """Reduces each changed line to the frame's width."""
     line = np.empty(first.shape[1], np.float32)
     for y in range(first.shape[0]):
         if not changed[y]:
@@ -85,10 +85,10 @@ def _reduce_lines(first, second, grey, changed, index, weight, lines):
 
 
 @kernel("void(float32[:,::1], uint8[::1], int64[:,::1], float32[:,::1], uint8[:,::1])", fastmath=False)
-def _reduce_columns(lines, changed, index, weight, picture):
-    """Reduces the lines to the picture's height, where they changed."""
+def _reduce_columns(lines, changed, index, weight, frame):
+    """Reduces the lines to the frame's height, where they changed."""
     total = np.empty(lines.shape[1], np.float32)
-    for d in range(picture.shape[0]):
+    for d in range(frame.shape[0]):
         if not changed[index[0, d] : index[-1, d] + 1].any():
             continue
         total[:] = 0
@@ -96,66 +96,65 @@ def _reduce_columns(lines, changed, index, weight, picture):
             for x in range(total.size):
                 total[x] += lines[index[k, d], x] * weight[k, d]
         for x in range(total.size):
-            picture[d, x] = np.uint8(np.rint(total[x]))
+            frame[d, x] = np.uint8(np.rint(total[x]))
 
 
-class Picture:
-    """Pictures of an emulator's screens, one after another."""
+class ScreenPreprocessor:
+    """Preprocesses the screens of an emulator."""
 
-    STATE = ("picture", "_before", "_screens", "_grey", "_known", "_lines")
+    STATE = ("frame", "_before", "_screens", "_grey", "_known", "_lines")
 
     def __init__(self, ale: ale_py.ALEInterface, side: int) -> None:
         height, width = ale.getScreenDims()
         self.ale, self.side = ale, side
-        self.picture = np.zeros((side, side), np.uint8)
+        self.frame = np.zeros((side, side), np.uint8)
         self._before, self._last = np.zeros((2, height, width), np.uint8)
-        self._screens = np.full((2, height, width), 255, np.uint8)  # no colour has an odd number: all lines are new
+        self._screens = np.full((2, height, width), 255, np.uint8)  # palette indices are even: all lines are new
         self._grey, self._known = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
         self._columns, self._rows = area_table(width, side), area_table(height, side)
         self._changed, self._lines = np.zeros(height, np.uint8), np.zeros((height, side), np.float32)
 
     def get_state(self) -> PyTree:
-        """What later pictures depend on."""
+        """What later frames depend on."""
         return [getattr(self, name) for name in self.STATE]
 
     def set_state(self, state: PyTree) -> None:
-        """Goes on from there."""
         for name, value in zip(self.STATE, state, strict=True):
             getattr(self, name)[...] = value
 
     def reset(self) -> np.ndarray:
-        """The picture of the screen as it is."""
-        self.take_before()
-        return self.take_last()
+        """The frame of the current screen alone."""
+        self.store_screen()
+        return self.preprocess()
 
-    def take_before(self) -> None:
-        """Keeps the screen of the frame before the last one."""
+    def store_screen(self) -> None:
+        """Stores the screen of the last but one emulator frame."""
         self.ale.getScreen(self._before)
         if not _is_known(self._before, self._screens[0], self._known):
-            self._learn(self._before)  # now: when the picture is taken, the emulator shows another screen
+            self._learn(self._before)  # now: later the emulator shows another screen
 
-    def take_last(self) -> np.ndarray:
-        """The picture of the screen as it is and the one kept before; the array is good until the next picture."""
+    def preprocess(self) -> np.ndarray:
+        """The frame of the current and the stored screen; the array is overwritten by the next call."""
         self.ale.getScreen(self._last)
         for screen, old in zip((self._before, self._last), self._screens, strict=True):
             if not _update_screen(screen, old, self._known, self._changed):
                 self._learn(screen)
         _reduce_lines(*self._screens, self._grey, self._changed, *self._columns, self._lines)
-        _reduce_columns(self._lines, self._changed, *self._rows, self.picture)
+        _reduce_columns(self._lines, self._changed, *self._rows, self.frame)
         self._changed[:] = 0
-        return self.picture
+        return self.frame
 
     def _learn(self, screen: np.ndarray) -> None:
-        """Notes the greys of the colours on the screen as it is."""
+        """Learns the greys of the colours on the current screen."""
         self._grey[screen], self._known[screen] = self.ale.getScreenGrayscale(), 1
 
-    def grey_screens(self) -> np.ndarray:
-        """The brighter of the last picture's two screens, in grey."""
+    def last_grey(self) -> np.ndarray:
+        """The maximum of the last frame's two screens, in grey."""
         first, second = self._screens
         grey: np.ndarray = np.maximum(self._grey[first], self._grey[second])
         return grey
 
-    def grey_before(self) -> np.ndarray:
-        """The screen kept by `take_before`, in grey."""
+    def stored_grey(self) -> np.ndarray:
+        """The screen stored by `store_screen`, in grey."""
         grey: np.ndarray = self._grey[self._before]
         return grey

@@ -1,10 +1,9 @@
-"""What an eye in a flat world sees: walls, ground, ceiling, upright pictures. Pure functions of world and pose.
+"""Renders a first-person view of a flat world: walls, ground, ceiling, sprites. Pure functions of scene and camera.
 
-The world's unit is the side of a grid's cell; x grows to the right of the map, y downwards, an angle of 0 looks along
-x, and angles grow clockwise on the map. Walls are as high as `height`; a ray is followed from cell to cell until it
-meets one (Amanatides and Woo 1987). Ground and ceiling are coloured line by line: a line of the picture shows points
-that lie on a straight line of the map. Pictures that stand upright and face the eye are drawn from the farthest to the
-nearest, and are hidden by walls that are nearer.
+A unit is the side of a grid cell; x grows to the right on the map, y downwards; an angle of 0 looks along x, and angles
+grow clockwise. Rays are cast from cell to cell until they hit a wall (Amanatides and Woo 1987). Ground and ceiling are
+drawn row by row: a row of the frame shows a straight line of the map. Sprites stand upright, face the camera, are drawn
+from the farthest to the nearest, and are hidden by nearer walls.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
@@ -18,37 +17,37 @@ import numpy as np
 from a3crepro.common.kernels import kernel
 
 SIDE = 84
-"""Of the picture, in pixels."""
+"""Of the frame, in pixels."""
 FAR = 1e6
-"""Distance of a wall where there is none."""
+"""Depth of columns without a wall."""
 NEAR = 0.05
-"""What stands upright nearer than this to the eye's plane is not drawn."""
+"""Sprites nearer than this to the camera plane are not drawn."""
 TIE = 1e-6
-"""Pixels: what ends in the very middle of a line has it, so that rounding leaves no gap."""
+"""Pixels by which walls extend, so that rounding leaves no gap."""
 
 
-class World(NamedTuple):
-    """What there is to see."""
+class Scene(NamedTuple):
+    """What does not move."""
 
     grid: np.ndarray
-    """1 + the number of the wall's texture in each cell, 0: free; int32 [rows, columns]."""
+    """1 + the index of each cell's wall texture, or 0 for a free cell; int32 [rows, columns]."""
     walls: np.ndarray
-    """Square textures, uint8 [n, side, side, 3]; the upper line of a texture is the wall's upper edge."""
+    """Textures, uint8 [n, side, side, 3]; the first row is the upper edge of the wall."""
     ground: np.ndarray
-    """A map of colours, uint8 [rows, columns, 3], which repeats itself in both directions."""
+    """A map of colours that repeats in both directions, uint8 [rows, columns, 3]."""
     ground_scale: float
-    """Its pixels per unit."""
+    """Pixels per unit."""
     ceiling: np.ndarray
-    """The same for the ceiling at `height`; of shape [rows, 1, 3] it is a sky, from the zenith to the horizon."""
+    """Like `ground`, at `height`; of shape [rows, 1, 3] it is a sky, from the zenith to the horizon."""
     ceiling_scale: float
-    figures: np.ndarray
-    """Pictures of what stands upright, uint8 [m, side, side, 4]; where the last channel is 0 they are transparent."""
+    sprite_images: np.ndarray
+    """RGBA, uint8 [m, side, side, 4]; transparent where the last channel is 0."""
     height: float
-    """Of walls and ceiling."""
+    """Of walls and ceiling, in units."""
 
 
-class Eye(NamedTuple):
-    """From where, and how, it is seen."""
+class Camera(NamedTuple):
+    """A pose and a field of view."""
 
     x: float
     y: float
@@ -56,41 +55,41 @@ class Eye(NamedTuple):
     """In radians."""
     height: float
     """Above the ground."""
-    field: float
-    """Width of the field of view, in radians."""
+    field_of_view: float
+    """Horizontal, in radians."""
 
 
-def draw(world: World, eye: Eye, things: np.ndarray) -> np.ndarray:
-    """The picture, uint8 [3, 84, 84].
+def render(scene: Scene, camera: Camera, sprites: np.ndarray) -> np.ndarray:
+    """Renders a frame, uint8 [3, 84, 84].
 
     Args:
-      world: what stands still.
-      eye: the pose.
-      things: what stands upright, float64 [k, 5]: x, y, number of its picture, its size, height of its lower edge.
+      scene: what does not move.
+      camera: the view.
+      sprites: float64 [k, 5]: x, y, index of the image, size, height of the lower edge above the ground.
     """
-    picture = np.empty((3, SIDE, SIDE), np.uint8)
-    focus = 0.5 * SIDE / np.tan(0.5 * eye.field)  # distance of the picture's plane, in pixels
-    pose = np.array([eye.x, eye.y, np.cos(eye.angle), np.sin(eye.angle), eye.height, focus])
+    frame = np.empty((3, SIDE, SIDE), np.uint8)
+    focus = 0.5 * SIDE / np.tan(0.5 * camera.field_of_view)  # focal length, in pixels
+    pose = np.array([camera.x, camera.y, np.cos(camera.angle), np.sin(camera.angle), camera.height, focus])
     depths = np.empty(SIDE)
-    _walls(world.grid, world.walls, pose, world.height, picture, depths)
-    _ground(world.ground, world.ground_scale, world.ceiling, world.ceiling_scale, pose, world.height, depths, picture)
-    if len(things):
-        _figures(world.figures, things, pose, depths, picture)
-    return picture
+    _walls(scene.grid, scene.walls, pose, scene.height, frame, depths)
+    _ground(scene.ground, scene.ground_scale, scene.ceiling, scene.ceiling_scale, pose, scene.height, depths, frame)
+    if len(sprites):
+        _sprites(scene.sprite_images, sprites, pose, depths, frame)
+    return frame
 
 
 @kernel("UniTuple(float64, 2)(float64[::1], int64)", fastmath=False)
 def _ray(pose, column):
-    """Direction of a column's ray, whose part along the line of sight is 1."""
+    """Direction of a column's ray; its component along the line of sight is 1."""
     aside = (column + 0.5 - 0.5 * SIDE) / pose[5]
     return pose[2] - aside * pose[3], pose[3] + aside * pose[2]
 
 
 @kernel("Tuple((float64, float64, int64, boolean))(int32[:,::1], float64, float64, float64, float64)", fastmath=False)
 def cast(grid, x, y, along_x, along_y):
-    """The first wall that a ray meets: how far, in lengths of the direction; where across it; its texture; its side.
+    """Casts a ray from (x, y): returns distance, position across the wall [0, 1), texture, whether it faces along y.
 
-    The side is whether it faces along y. FAR and texture -1, where the ray leaves the grid.
+    Distances are in lengths of the direction (along_x, along_y). FAR and texture -1 if the ray leaves the grid.
     """
     rows, columns = grid.shape
     cell_x, cell_y = int(np.floor(x)), int(np.floor(y))
@@ -113,8 +112,8 @@ def cast(grid, x, y, along_x, along_y):
 
 
 @kernel("void(int32[:,::1], uint8[:,:,:,::1], float64[::1], float64, uint8[:,:,::1], float64[::1])", fastmath=False)
-def _walls(grid, walls, pose, height, picture, depths):
-    """Draws the walls, column by column, and tells their depths. Those that face along y are a quarter darker."""
+def _walls(grid, walls, pose, height, frame, depths):
+    """Draws walls and their depths, column by column; walls that face along y are a quarter darker."""
     side = walls.shape[1]
     for column in range(SIDE):
         along_x, along_y = _ray(pose, column)
@@ -132,33 +131,33 @@ def _walls(grid, walls, pose, height, picture, depths):
             v = min(int((line + 0.5 - top) * scale), side - 1)
             for c in range(3):
                 value = walls[texture, v, u, c]
-                picture[c, line, column] = value - value // 4 if shaded else value
+                frame[c, line, column] = value - value // 4 if shaded else value
 
 
 @kernel("void(uint8[:,:,::1], int64, float64, float64[::1], float64[::1], uint8[:,:,::1])", fastmath=False)
-def _sky(sky, line, height, pose, depths, picture):
-    """A line of the sky above the walls."""
+def _sky(sky, line, height, pose, depths, frame):
+    """Draws a row of the sky above the walls."""
     v = int(line * sky.shape[0] / (0.5 * SIDE))
     above = 0.5 * SIDE - line - 0.5
     for column in range(SIDE):
         if above * depths[column] > (height - pose[4]) * pose[5]:
             for c in range(3):
-                picture[c, line, column] = sky[v, 0, c]
+                frame[c, line, column] = sky[v, 0, c]
 
 
 @kernel(
     "void(uint8[:,:,::1], float64, uint8[:,:,::1], float64, float64[::1], float64, float64[::1], uint8[:,:,::1])",
     fastmath=False,
 )
-def _ground(ground, ground_scale, ceiling, ceiling_scale, pose, height, depths, picture):
-    """Draws what lies nearer than the walls below and above them, line by line."""
+def _ground(ground, ground_scale, ceiling, ceiling_scale, pose, height, depths, frame):
+    """Draws ground and ceiling where they are nearer than the walls, row by row."""
     left_x, left_y = _ray(pose, 0)
     right_x, right_y = _ray(pose, SIDE - 1)
     for line in range(SIDE):
         below = line + 0.5 - 0.5 * SIDE
         is_ground = below > 0
         if not is_ground and ceiling.shape[1] == 1:
-            _sky(ceiling, line, height, pose, depths, picture)
+            _sky(ceiling, line, height, pose, depths, frame)
             continue
         depth = (pose[4] if is_ground else pose[4] - height) * pose[5] / below
         source, scale = (ground, ground_scale) if is_ground else (ceiling, ceiling_scale)
@@ -172,33 +171,33 @@ def _ground(ground, ground_scale, ceiling, ceiling_scale, pose, height, depths, 
             if depth < depths[column]:
                 v, u = int(np.floor(y)) % rows, int(np.floor(x)) % columns
                 for c in range(3):
-                    picture[c, line, column] = source[v, u, c]
+                    frame[c, line, column] = source[v, u, c]
             x += step_x
             y += step_y
 
 
 @kernel("void(uint8[:,:,:,::1], float64[:,::1], float64[::1], float64[::1], uint8[:,:,::1])", fastmath=False)
-def _figures(figures, things, pose, depths, picture):
-    """Draws what stands upright, the farthest first."""
-    n, side = len(things), figures.shape[1]
+def _sprites(images, sprites, pose, depths, frame):
+    """Draws sprites, the farthest first."""
+    n, side = len(sprites), images.shape[1]
     away = np.empty(n)
     for i in range(n):
-        away[i] = (things[i, 0] - pose[0]) * pose[2] + (things[i, 1] - pose[1]) * pose[3]
+        away[i] = (sprites[i, 0] - pose[0]) * pose[2] + (sprites[i, 1] - pose[1]) * pose[3]
     for i in np.argsort(-away):
         depth = away[i]
         if depth < NEAR:
             continue
-        aside = (things[i, 1] - pose[1]) * pose[2] - (things[i, 0] - pose[0]) * pose[3]
-        size = things[i, 3] * pose[5] / depth
+        aside = (sprites[i, 1] - pose[1]) * pose[2] - (sprites[i, 0] - pose[0]) * pose[3]
+        size = sprites[i, 3] * pose[5] / depth
         left = 0.5 * SIDE + aside * pose[5] / depth - 0.5 * size
-        top = 0.5 * SIDE + (pose[4] - things[i, 4]) * pose[5] / depth - size
-        scale, number = side / size, int(things[i, 2])
+        top = 0.5 * SIDE + (pose[4] - sprites[i, 4]) * pose[5] / depth - size
+        scale, number = side / size, int(sprites[i, 2])
         for column in range(max(0, int(np.ceil(left - 0.5))), min(SIDE, int(np.ceil(left + size - 0.5)))):
             if depth >= depths[column]:
                 continue
             u = min(int((column + 0.5 - left) * scale), side - 1)
             for line in range(max(0, int(np.ceil(top - 0.5))), min(SIDE, int(np.ceil(top + size - 0.5)))):
                 v = min(int((line + 0.5 - top) * scale), side - 1)
-                if figures[number, v, u, 3]:
+                if images[number, v, u, 3]:
                     for c in range(3):
-                        picture[c, line, column] = figures[number, v, u, c]
+                        frame[c, line, column] = images[number, v, u, c]

@@ -1,8 +1,8 @@
-"""Mazes of rooms and corridors, and ways through them. Pure functions of a generator and of grids.
+"""Mazes of rooms and corridors, and shortest paths through them. Pure functions of a generator and of grids.
 
-A maze is a boolean grid, true where one can walk, with walls all around. Rooms have odd sides and lie at odd places;
-what they leave is filled with winding corridors; then walls are opened until everything is connected, and some more,
-so that there are ways around; at last some of the dead ends are closed again.
+A maze is a boolean grid, true where you can walk, with walls all around. Rooms have odd sides and lie at odd
+coordinates; winding corridors fill the rest; then walls are opened until everything is connected, and some more, which
+makes loops; finally some dead ends are closed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 Cell = tuple[int, int]
 """Row and column."""
 TRIES = 30
-"""Places that are tried for a room."""
+"""Attempts to place a room."""
 SIDES: tuple[Cell, ...] = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
@@ -23,13 +23,13 @@ def make_maze(rng: np.random.Generator, size: int, rooms: int, loops: float, dea
     """A connected maze, bool [size, size].
 
     Args:
-      rng: which one.
-      size: cells a side, an odd number of at least 7, the outer walls included.
-      rooms: so many, if there is room for them.
-      loops: share of the other walls between two regions that are opened, too.
+      rng: the source of randomness.
+      size: cells per side, outer walls included; odd, at least 7.
+      rooms: number of rooms, or as many as fit.
+      loops: share of the walls between connected regions that are opened, too.
       dead_ends: share of the dead ends that stay.
     """
-    region = np.zeros((size, size), int)  # 0: wall, else the number of what is connected so far
+    region = np.zeros((size, size), int)  # 0: wall; cells with equal numbers are connected
     numbers = iter(range(1, size * size))
     for _ in range(rooms):
         any(_try_room(rng, region, numbers) for _ in range(TRIES))
@@ -44,7 +44,7 @@ def make_maze(rng: np.random.Generator, size: int, rooms: int, loops: float, dea
 
 
 def _try_room(rng: np.random.Generator, region: np.ndarray, numbers: Iterator[int]) -> bool:
-    """A room somewhere, unless it would touch another one; whether there is one more."""
+    """Adds a room at a random place unless it would touch another one; returns whether it did."""
     size = len(region)
     height, width = (int(side) for side in rng.choice((3, 5), 2))
     top, left = (1 + 2 * int(rng.integers((size - side) // 2)) for side in (height, width))
@@ -55,7 +55,7 @@ def _try_room(rng: np.random.Generator, region: np.ndarray, numbers: Iterator[in
 
 
 def _grow_corridor(rng: np.random.Generator, region: np.ndarray, start: Cell, number: int) -> None:
-    """A tree of corridors through all odd cells that can be reached (depth first)."""
+    """Adds a tree of corridors through all odd cells within reach, depth first."""
     region[start] = number
     stack = [start]
     while stack:
@@ -74,7 +74,7 @@ def _is_wall(region: np.ndarray, row: int, column: int) -> bool:
 
 
 def _connect(rng: np.random.Generator, region: np.ndarray, free: np.ndarray, loops: float) -> None:
-    """Opens walls between regions: those that connect two of them (Kruskal), and some of the others."""
+    """Opens walls between regions: those that connect two of them (Kruskal's algorithm), and some others."""
     leader = list(range(int(region.max()) + 1))
 
     def find(number: int) -> int:
@@ -99,7 +99,7 @@ def _connect(rng: np.random.Generator, region: np.ndarray, free: np.ndarray, loo
 
 
 def _close_dead_ends(rng: np.random.Generator, free: np.ndarray, stay: float) -> None:
-    """Fills corridors from their ends, cell by cell, to where they branch."""
+    """Fills dead ends, cell by cell, up to where they branch."""
     ends = [cell for cell in _cells(free) if _is_end(free, cell)]
     for cell in ends:
         if rng.random() < stay:
@@ -119,12 +119,12 @@ def _cells(free: np.ndarray) -> list[Cell]:
 
 
 def neighbours(free: np.ndarray, cell: Cell) -> list[Cell]:
-    """The cells beside one where one can walk."""
+    """The adjacent free cells."""
     return [(cell[0] + dy, cell[1] + dx) for dy, dx in SIDES if free[cell[0] + dy, cell[1] + dx]]
 
 
 def distances(free: np.ndarray, start: Cell) -> np.ndarray:
-    """Steps from a cell to each, -1 where there is no way; int [rows, columns]."""
+    """Steps from a cell to each cell, -1 where there is no path; int [rows, columns]."""
     found = np.full(free.shape, -1)
     found[start] = 0
     queue = deque([start])
@@ -137,8 +137,8 @@ def distances(free: np.ndarray, start: Cell) -> np.ndarray:
     return found
 
 
-def way(free: np.ndarray, start: Cell, goal: Cell) -> list[Cell]:
-    """A shortest way, without the start; empty where there is none or they are the same."""
+def shortest_path(free: np.ndarray, start: Cell, goal: Cell) -> list[Cell]:
+    """The cells of a shortest path without the start; empty if there is none or start and goal are equal."""
     steps = distances(free, goal)
     cells: list[Cell] = []
     cell = start

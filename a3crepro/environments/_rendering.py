@@ -1,4 +1,4 @@
-"""Pictures of MuJoCo's without a screen; what can be said before MuJoCo is imported."""
+"""Headless rendering with MuJoCo: backends and errors."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from a3crepro.common.errors import UserError
 
 PACKAGES = "Debian's libegl1 libegl-mesa0 libgl1-mesa-dri"
 CHOSEN = os.environ.get("MUJOCO_GL") or "egl"
-"""What the user wants to draw with."""
+"""The rendering backend."""
 
 
-def without_a_screen() -> None:
-    """From now on MuJoCo and gymnasium draw by EGL, unless the user wants it otherwise.
+def use_egl() -> None:
+    """Selects EGL for MuJoCo and Gymnasium unless `MUJOCO_GL` is set.
 
-    MuJoCo looks at this when it is imported, and then cannot be imported where there is no EGL.
+    MuJoCo reads this when it is imported, and cannot be imported if EGL is missing.
     """
     os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's software renderer
     os.environ["MUJOCO_GL"] = CHOSEN
 
 
-def imported(module: str) -> Any:
-    """A module that imports MuJoCo: without a renderer, where the one that `MUJOCO_GL` names cannot be had.
+def import_with_mujoco(module: str) -> Any:
+    """Imports a module that imports MuJoCo; without a renderer if the one that `MUJOCO_GL` names is missing.
 
     Raises:
-      ImportError: it is not installed.
+      ImportError: the module is not installed.
     """
     with contextlib.suppress(ImportError, AttributeError, RuntimeError):
         return importlib.import_module(module)
@@ -37,11 +37,11 @@ def imported(module: str) -> Any:
 
 
 @contextlib.contextmanager
-def drawing() -> Iterator[None]:
-    """Says what is missing where a picture cannot be drawn.
+def rendering_errors() -> Iterator[None]:
+    """Says which packages to install where rendering fails.
 
     Raises:
-      UserError: in place of whatever a missing or broken OpenGL raises.
+      UserError: instead of any exception that a missing or broken OpenGL raises.
     """
     try:
         yield

@@ -1,6 +1,6 @@
 """Figures S7 and S8: A3C on physical tasks from state and from pixels, over learning rates and over time.
 
-  python sweeps/mujoco.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
+  python sweeps/physical_tasks.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
 laptop, on tasks of the Control Suite, 16 actor-learners in virtual time:
   - rollouts with bootstrapping, the Control Suite's network and policy within bounds, diagonal covariance, scaled
@@ -25,11 +25,6 @@ Core-hours at the scale laptop: 20.8.
 """
 
 from __future__ import annotations
-
-import sys
-
-if __name__ == "__main__":
-    sys.path.append(sys.path.pop(0))  # `mujoco` is to be the library, not this file
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -194,7 +189,7 @@ def paper(scores: Scores) -> list[Run]:
 
 
 EXPERIMENT = Experiment(
-    "mujoco",
+    "physical_tasks",
     "Figures S7 and S8",
     {
         "smoke": Scale(TINY, smoke, best=1, later=3),

@@ -1,4 +1,4 @@
-"""Closed race tracks: a smooth line through a few points, where a car is on it, and what the ground looks like."""
+"""Closed race tracks: a smooth centre line, positions on it, the racing line, and the ground's texture."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ POINTS: dict[str, list[tuple[float, float]]] = {
         (285, 225), (220, 250), (140, 225), (80, 245), (20, 230), (-10, 180), (25, 140), (15, 95), (-40, 80), (-50, 30),
     ],
 }  # fmt: skip
-"""Corners of each track, in metres, in the order in which they are driven."""
+"""Control points of each track, in metres, in driving order."""
 MARGIN = 60.0
 """Grass around the track, in metres."""
 PIXELS = 4.0
-"""Of the ground's picture, per metre."""
+"""Of the ground's texture, per metre."""
 GRASS = (60, 130, 50)
 TREES = 80
 SMOOTHING = 6.0
-"""Metres over which the line is averaged, so that no bend is sharper than the road is wide."""
+"""Standard deviation of the filter on the centre line, in metres: no bend is sharper than the road is wide."""
 
 
-class Place(NamedTuple):
-    """Where a point is, seen from the track."""
+class TrackPosition(NamedTuple):
+    """A position relative to the track."""
 
-    number: int
-    """Of the nearest point of the centre line."""
+    nearest: int
+    """Index of the nearest point of the centre line."""
     aside: float
     """Metres to the right of it."""
     heading: float
-    """Direction of the track there, in radians."""
+    """Direction of the centre line there, in radians."""
 
 
 class Track:
@@ -68,18 +68,18 @@ class Track:
     def _distance(self, point: np.ndarray) -> float:
         return float(np.hypot(*(self.center - point).T).min())
 
-    def place(self, x: float, y: float, near: int | None = None) -> Place:
-        """Where a point is; `near`: the index where it was a moment ago."""
+    def locate(self, x: float, y: float, near: int | None = None) -> TrackPosition:
+        """The nearest point of the centre line; `near` restricts the search to points around an index."""
         n = len(self.center)
         indices = np.arange(n) if near is None else np.arange(near - 15, near + 16) % n
         dx, dy = x - self.center[indices, 0], y - self.center[indices, 1]
         best = int(np.argmin(dx * dx + dy * dy))
         index = int(indices[best])
         aside = dx[best] * self.right[index, 0] + dy[best] * self.right[index, 1]
-        return Place(index, float(aside), float(self.heading[index]))
+        return TrackPosition(index, float(aside), float(self.heading[index]))
 
     def points(self, distances: np.ndarray, asides: np.ndarray) -> np.ndarray:
-        """The points so many metres along the centre line and to the right of it, [n, 2] for arrays [n]."""
+        """Points at these distances along the centre line and to the right of it, in metres: [n, 2] for arrays [n]."""
         steps = distances / self.spacing
         number = np.floor(steps).astype(int)
         part = (steps - number)[:, None]
@@ -90,29 +90,29 @@ class Track:
         return found
 
     def point(self, distance: float, aside: float = 0.0) -> np.ndarray:
-        """One of them, [2]."""
+        """One such point, [2]."""
         found: np.ndarray = self.points(np.array([distance]), np.array([aside]))[0]
         return found
 
 
 @lru_cache(maxsize=4)
 def track(name: str, width: float) -> Track:
-    """A track, drawn once a process."""
+    """A track; each process makes it once."""
     return Track(name, width)
 
 
 def _smooth(points: np.ndarray) -> np.ndarray:
-    """A closed Catmull-Rom curve by points [n, 2], its bends a little wider, in equal steps of about a metre."""
+    """A smoothed closed Catmull-Rom curve through points [n, 2], resampled about every metre."""
     before, after, later = (np.roll(points, shift, axis=0) for shift in (1, -1, -2))
     t = np.linspace(0, 1, 60, endpoint=False)[None, :, None]
     p0, p1, p2, p3 = (part[:, None] for part in (before, points, after, later))
     curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-    even = _even(curve.reshape(-1, 2))
-    return _even(gaussian_filter1d(even, SMOOTHING, axis=0, mode="wrap"))
+    even = _resample(curve.reshape(-1, 2))
+    return _resample(gaussian_filter1d(even, SMOOTHING, axis=0, mode="wrap"))
 
 
-def _even(curve: np.ndarray) -> np.ndarray:
-    """The same closed curve in equal steps of about a metre."""
+def _resample(curve: np.ndarray) -> np.ndarray:
+    """A closed curve resampled in equal steps of about a metre."""
     closed = np.concatenate([curve, curve[:1]])
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
     even = np.linspace(0, along[-1], round(along[-1]), endpoint=False)
@@ -120,7 +120,7 @@ def _even(curve: np.ndarray) -> np.ndarray:
 
 
 def _racing_line(center: np.ndarray, right: np.ndarray, room: float) -> np.ndarray:
-    """The line that bends least within the road: each point moves between its neighbours, as far as there is room."""
+    """The line of least curvature within the road, by relaxation: points move between their neighbours."""
     offsets = np.zeros(len(center))
     for reach in (32, 16, 8, 4, 2):
         for _ in range(200):
@@ -133,7 +133,7 @@ def _racing_line(center: np.ndarray, right: np.ndarray, room: float) -> np.ndarr
 
 
 def _paint(track: Track) -> np.ndarray:
-    """The ground from above: grass, kerbs, road, lines; uint8 [rows, columns, 3]."""
+    """Draws the ground from above: grass, kerbs, road, lines; uint8 [rows, columns, 3]."""
     size = np.ceil((track.center.max(0) + MARGIN) * PIXELS).astype(int)
     rng = np.random.default_rng(0)
     coarse = rng.integers(-14, 15, (size[1] // 16 + 1, size[0] // 16 + 1, 1)).repeat(16, axis=0).repeat(16, axis=1)
