@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from a3crepro.common.errors import UserError
-from a3crepro.config import Config, build, compose, run_name
+from a3crepro.config import Config, build, compose
 
 
 @functools.cache
@@ -51,25 +50,3 @@ def mistake(values: dict[str, Any], path: tuple[str, ...], value: Any) -> str:
     assert "\n" not in message
     assert message.startswith(".".join(path)), f"{message!r} does not name {'.'.join(path)}"
     return message
-
-
-OWN = {
-    "env/my.yaml": "defaults: [toy/catch]\n",
-    "env/mine.yaml": "defaults: [toy/cue_memory, _self_]\nreward_clip: 2\n",
-    "env/deep/my.yaml": "defaults: [/env/minatar/asterix]\n",
-    "experiment/fast.yaml": "# @package _global_\ndefaults:\n  - override /algo: n_step_q\nthreads: 2\n",
-    "trial.yaml": "defaults: [config, experiment: fast, _self_]\n",
-    "experiment/slow.yaml": "# @package _global_\nthreads: 1\n",
-}
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> str:
-    for name, text in OWN.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    return str(tmp_path)
-
-
-def name(*overrides: str) -> str:
-    return run_name(composed(*overrides))

@@ -10,6 +10,7 @@ import composing
 import pytest
 import torch
 
+from a3crepro.cli import main
 from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.learner.actor_learner import ActorLearner, Episode, Snapshot
@@ -67,3 +68,20 @@ class Bench:
 @pytest.fixture
 def bench():
     return Bench
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs the command line in this process, in an empty directory; returns its status and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["a3crepro", *words])
+        status = 0
+        try:
+            main()
+        except SystemExit as error:
+            status = error.code
+        return status, *capsys.readouterr()
+
+    return run

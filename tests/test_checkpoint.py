@@ -14,7 +14,6 @@ import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import train
 from a3crepro.common.errors import RunError
-from a3crepro.runs.checkout import GitState
 from a3crepro.runs.checkpoint import load_checkpoint, save_checkpoint
 from a3crepro.runs.run_directory import RunDirectory
 
@@ -125,9 +124,3 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(tmp_path):
     with pytest.raises(RunError, match=r"checkpoint\.npz"):
         train(config(), tmp_path)
     assert len(rows(tmp_path)) == 1
-
-
-@pytest.fixture(autouse=True)
-def no_checkout(monkeypatch):
-    """To ask git takes longer than most of these tests."""
-    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", lambda: GitState(None, None))

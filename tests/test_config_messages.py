@@ -11,6 +11,23 @@ from config_helpers import composed, mistake, refused
 
 from a3crepro.config import compose
 
+OWN = {
+    "env/my.yaml": "defaults: [toy/catch]\n",
+    "env/mine.yaml": "defaults: [toy/cue_memory, _self_]\nreward_clip: 2\n",
+    "env/deep/my.yaml": "defaults: [/env/minatar/asterix]\n",
+    "experiment/fast.yaml": "# @package _global_\ndefaults:\n  - override /algo: n_step_q\nthreads: 2\n",
+    "trial.yaml": "defaults: [config, experiment: fast, _self_]\n",
+    "experiment/slow.yaml": "# @package _global_\nthreads: 1\n",
+}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    for name, text in OWN.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return str(tmp_path)
+
 
 @pytest.mark.parametrize("plus", ["", "+", "++"])
 @pytest.mark.parametrize(

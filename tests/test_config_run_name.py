@@ -7,11 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
-from config_helpers import composed, name
+from config_helpers import composed
 
 from a3crepro.config import build, file_name, log_uniform, run_name
 
 CATCH = ("env=toy/catch", "algo=a3c")
+
+
+def name(*overrides: str) -> str:
+    return run_name(composed(*overrides))
 
 
 def test_a_run_s_name_tells_its_choices_and_seed_and_no_time(monkeypatch: pytest.MonkeyPatch) -> None:

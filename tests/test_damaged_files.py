@@ -25,6 +25,12 @@ from a3crepro.runs.run_directory import RunDirectory
 from a3crepro.runs.training import initial_state
 
 
+@pytest.fixture(autouse=True)
+def no_checkout(monkeypatch):
+    """To ask git takes longer than most of these tests."""
+    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", lambda: GitState(None, None))
+
+
 @pytest.mark.parametrize(
     ("harm", "left"),
     [
@@ -241,9 +247,3 @@ def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, mo
         with pytest.raises(OSError, match=f"cannot read {tmp_path / 'checkpoint.npz'}: Permission denied"):
             run.restore()
     assert files(tmp_path) == before
-
-
-@pytest.fixture(autouse=True)
-def no_checkout(monkeypatch):
-    """To ask git takes longer than most of these tests."""
-    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", lambda: GitState(None, None))

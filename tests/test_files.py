@@ -4,11 +4,6 @@ import errno
 
 import pytest
 
-import a3crepro.runs.checkout
-import a3crepro.runs.checkpoint
-import a3crepro.runs.manifest
-import a3crepro.runs.run_directory
-from a3crepro.runs.checkout import GitState
 from a3crepro.runs.files import Table, write_atomically, write_text
 
 
@@ -75,9 +70,3 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file(tmp_path):
         write_atomically(tmp_path / "summary.json", fail)
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
     assert (tmp_path / "summary.json").read_text() == "old"
-
-
-@pytest.fixture(autouse=True)
-def no_checkout(monkeypatch):
-    """To ask git takes longer than most of these tests."""
-    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", lambda: GitState(None, None))

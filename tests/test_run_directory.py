@@ -21,6 +21,12 @@ from a3crepro.runs.checkout import GitState, git_state
 from a3crepro.runs.run_directory import NAMES, WRITTEN, RunDirectory, stored_config
 
 
+@pytest.fixture(autouse=True)
+def no_checkout(monkeypatch):
+    """To ask git takes longer than most of these tests."""
+    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", lambda: GitState(None, None))
+
+
 def test_the_stored_configuration_is_the_configuration(tmp_path):
     overrides = ("algo=n_step_q", "optimizer.lr='${log_uniform:1e-4,1e-2,${seed}}'", "optimizer.anneal_frames=5e6")
     mine = config(*overrides, "seed=3", "env.reward_clip=1.5")
@@ -222,9 +228,3 @@ def test_a_damaged_configuration_is_named(tmp_path, content):
         train(config(), tmp_path)
     assert "\n" not in str(caught.value)
     assert files(tmp_path) == {"config.yaml": content}
-
-
-@pytest.fixture(autouse=True)
-def no_checkout(monkeypatch):
-    """To ask git takes longer than most of these tests."""
-    monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", lambda: GitState(None, None))
