@@ -1,10 +1,10 @@
-"""Trained agents: `agents/NAME` holds parameters (safetensors), the resolved configuration, a card and a video.
+"""`python -m a3crepro.agents`: exports a trained agent from a run.
 
   python -m a3crepro.agents RUN_DIR agents/NAME [episodes=100] [seed=1_000_000] [video=true]
 
-exports the last parameters of a run, finished or interrupted, scores them in episodes whose seed had no part in
-training or choosing, and films the one of median score. `evaluate`, `play` and `load_policy` take an agent as they take
-a run. Nothing that is stored is executed on loading.
+The agent is a directory with the parameters (safetensors), the resolved configuration, a card and a video. It is
+evaluated with held-out seeds; the video shows the episode of median score. `evaluate`, `play` and `load_policy` accept
+an agent like a run. Loading an agent executes nothing that is stored in it.
 """
 
 from __future__ import annotations
@@ -20,38 +20,43 @@ import numpy as np
 import yaml
 from safetensors.numpy import save
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.processes import set_up_arithmetic
-from a3crepro.common.settings import UserError
-from a3crepro.runs.command_line import own_words, run_command, whole_number
-from a3crepro.runs.evaluation import NetworkPolicy, Scores, evaluate, game_randomness
-from a3crepro.runs.film import film
-from a3crepro.runs.run_directory import starts_of, write_atomically, write_text
+from a3crepro.runs.arguments import one_of, own_arguments, whole_number
+from a3crepro.runs.command_line import run_command
+from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
+from a3crepro.runs.files import write_atomically, write_text
+from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.policies import NetworkPolicy
 from a3crepro.runs.stored_policy import PARAMETERS, stored_policy
+from a3crepro.runs.video import record_video
 
 CARD = "README.md"
 VIDEO = "episode.mp4"
 SEED = 1_000_000
-"""Of the games that an agent's card tells of."""
+"""Default seed of the episodes in which an agent is scored."""
+KEYS = {"episodes": whole_number(1, default=100), "seed": whole_number(0, default=SEED),
+        "video": one_of(("true", "false"), "true")}  # fmt: skip
 
 
 def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
-    """Writes an agent's directory from a run's; the card last, so that what has one is whole.
+    """Writes an agent's directory; the card last, so that an agent with a card is complete.
 
     Args:
-      run: its directory.
-      agent: made if it is not there.
-      card: what the agent's card says beside what the run's manifest tells.
+      run: the run's directory.
+      agent: the agent's directory, created if it does not exist.
+      card: facts for the card besides those in the run's manifest.
 
     Raises:
       UserError: the run has no checkpoint yet.
-      RunError: no checkpoint in it is whole.
+      RunError: all checkpoints in it are damaged.
     """
-    stored, starts = stored_policy(run), starts_of(run)
+    stored, attempts = stored_policy(run), attempts_of(run)
     agent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.ascontiguousarray(array) for name, array in stored.learnt._asdict().items() if array.size}
+    arrays = {name: np.ascontiguousarray(array) for name, array in stored.snapshot._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})
     write_atomically(agent / PARAMETERS, lambda file: file.write(data))
-    write_text(agent / "config.yaml", yaml.safe_dump(stored.config.plain(), sort_keys=False))
+    write_text(agent / "config.yaml", yaml.safe_dump(stored.config.model_dump(), sort_keys=False))
     facts = {
         "env": stored.config.env.title,
         "algo": stored.config.algo.name,
@@ -59,17 +64,17 @@ def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
         "frames": stored.frames,
         "seed": stored.config.seed,
         **card,
-        "command": shlex.join(starts[-1]["command"]),
-        "commit": starts[0]["git_commit"],
-        "date": starts[0]["date"],
-        "versions": {name: version for name, version in starts[0]["packages"].items() if version},
+        "command": shlex.join(attempts[-1]["command"]),
+        "commit": attempts[0]["git_commit"],
+        "date": attempts[0]["date"],
+        "versions": {name: version for name, version in attempts[0]["packages"].items() if version},
         "licence": "MIT",
     }
     write_text(agent / CARD, card_text(agent.name, facts))
 
 
 def card_text(name: str, facts: Mapping[str, Any]) -> str:
-    """A card: the facts as YAML between two lines of dashes, then a few sentences."""
+    """The Markdown of a card: the facts as YAML front matter, then a few sentences."""
     front = yaml.safe_dump(dict(facts), sort_keys=False, allow_unicode=True)
     return f"""---
 {front}---
@@ -77,14 +82,14 @@ def card_text(name: str, facts: Mapping[str, Any]) -> str:
 # {name}
 
 Trained by `{facts["command"]}` for {facts["frames"]:,} frames. Mean score of {facts["episodes"]} episodes:
-**{facts["score_mean"]:.1f}** (standard deviation {facts["score_std"]:.1f}), with seeds that had no part in training.
+**{facts["score_mean"]:.1f}** (standard deviation {facts["score_std"]:.1f}), with held-out seeds.
 
 ```
 python -m a3crepro.evaluate agents/{name} episodes={facts["episodes"]} seed={facts["evaluation_seed"]}
 python -m a3crepro.play agents/{name}
 ```
 
-The same processor gives the same scores; on another kind single games may differ, their distribution does not.
+Scores repeat on the same processor; on another kind, single episodes may differ, but not their distribution.
 """
 
 
@@ -103,32 +108,30 @@ def read_card(agent: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Exports as the command line says."""
-    run_command(lambda: export_command(sys.argv[1:]), __doc__, needs_words=True)
+    """Exports an agent."""
+    run_command(lambda: export_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
 def export_command(arguments: list[str]) -> None:
-    """Scores a run's last parameters, writes the agent, films it.
+    """Evaluates a run's last parameters, and writes the agent and its video.
 
     Raises:
       UserError: a mistake in the command; the line names the key.
     """
-    own, paths = own_words(
-        arguments, {"episodes": "100", "seed": str(SEED), "video": "true"}, {"video": ("true", "false")}
-    )
+    own, paths = own_arguments(arguments, KEYS)
     if len(paths) != 2:
         raise UserError(f"expected a run's directory and an agent's, got {len(paths)} words; see --help")
     run, agent = map(Path, paths)
-    episodes, seed = whole_number("episodes", own["episodes"], 1), whole_number("seed", own["seed"], 0)
+    episodes, seed = own.episodes, own.seed
     set_up_arithmetic()
-    config, what, frames = stored_policy(run)
-    policy = NetworkPolicy(config, what)
+    config, snapshot, frames = stored_policy(run)
+    policy = NetworkPolicy(config, snapshot)
     scores = list(evaluate(config, policy, seed, frames, episodes))
-    summary = Scores(frames, scores).summary()
+    summary = EvaluationResult(frames, scores).summary()
     export(run, agent, {**summary, "evaluation_seed": seed})
-    if own["video"] == "true":
+    if own.video == "true":
         typical = int(np.argsort(scores, kind="stable")[(episodes - 1) // 2])
-        film(config, policy, game_randomness(seed, frames, typical), agent / VIDEO)
+        record_video(config, policy, episode_rng(seed, frames, typical), agent / VIDEO)
     print(json.dumps({"agent": str(agent), **summary}))
 
 

@@ -1,8 +1,8 @@
-"""`python -m a3crepro.benchmark [overrides] [seconds=20]`: how fast training is, beside what the emulator allows.
+"""`python -m a3crepro.benchmark [overrides] [seconds=20]`: measures training speed and the emulator's.
 
-The same number of processes first does nothing but random actions, then trains, then does random actions again, so
-that one call compares like with like on a machine whose speed drifts. No evaluation, checkpoint or TensorBoard. The
-last line is one JSON object; a step is an agent step, of all processes together.
+The same number of processes takes random actions, trains, and takes random actions again, so that one call compares
+both even if the machine's speed drifts. There is no evaluation, checkpoint or TensorBoard. The last line is one JSON
+object; steps are agent steps of all processes together.
 """
 
 from __future__ import annotations
@@ -19,32 +19,28 @@ from a3crepro.common.kernels import compile_all
 from a3crepro.common.machine import usable_cores
 from a3crepro.common.processes import Child, preload, wait_for_messages
 from a3crepro.config import Config, compose
-from a3crepro.execution._execution import Execution, Origin
-from a3crepro.runs.command_line import own_words, positive_number, run_command
-from a3crepro.runs.needs import check_needs
+from a3crepro.execution._execution import Execution, ResumePoint
+from a3crepro.runs.arguments import own_arguments, positive_number
+from a3crepro.runs.command_line import run_command
+from a3crepro.runs.resources import check_resources
 from a3crepro.runs.training import initial_state, say_if_slow
 
 WARM_UP = 3.0
-"""Seconds of training before the measurement begins, after the first update."""
+"""Seconds of training between the first update and the measurement."""
 
 
 def main() -> None:
-    """Measures as the command line says."""
+    """Measures and prints the result."""
     run_command(lambda: print(json.dumps(benchmark(sys.argv[1:]))), __doc__)
 
 
 def benchmark(arguments: list[str]) -> dict[str, Any]:
-    """The measurement, as INTERFACE has it.
-
-    Args:
-      arguments: overrides of the configuration, and `seconds=` for each of the two emulator measurements together and
-        for the training.
-    """
-    own, overrides = own_words(arguments, {"seconds": "20"}, {})
-    seconds = positive_number("seconds", own["seconds"])
+    """Measures training and the emulator, for `seconds` each."""
+    own, overrides = own_arguments(arguments, {"seconds": positive_number(20)})
+    seconds = own.seconds
     quiet = ("evaluation.every=0", "evaluation.episodes=0", "logging.tensorboard=false")
     config = compose(*overrides, *quiet)
-    check_needs(config, initial_state(config))
+    check_resources(config, initial_state(config))
     say_if_slow(config)
     preload(config.env.modules_to_preload())
     before = emulator_speed(config, seconds / 2)
@@ -72,7 +68,7 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
 
 
 def measure_training(config: Config, seconds: float) -> dict[str, Any]:
-    """Steps a second over so many seconds, peak memory of the process tree, and the time to the first update."""
+    """Agent steps per second, peak memory of the process tree, and time to the first update."""
     began = time.monotonic()
     compile_all()
     shared = initial_state(config)
@@ -82,7 +78,7 @@ def measure_training(config: Config, seconds: float) -> dict[str, Any]:
     last_look = 0.0
     execution = config.execution
     assert isinstance(execution, Execution)
-    for _ in execution.run(config, shared, Origin()):
+    for _ in execution.run(config, shared, ResumePoint()):
         now = time.monotonic()
         if first_update is None and shared.updates():
             first_update = now
@@ -103,21 +99,21 @@ def measure_training(config: Config, seconds: float) -> dict[str, Any]:
 
 
 def _seconds_before_main(moment: float) -> float:
-    """Seconds that this process spent on imports: a training command spends them, too."""
+    """Start-up time of this process, which a training command has, too."""
     return min(IMPORTED - _process_start(), moment - _process_start())
 
 
 def _process_start() -> float:
-    """When this process was started, on the monotonic clock."""
+    """Start of this process on the monotonic clock."""
     with open("/proc/self/stat") as stat:
         ticks = int(stat.read().rpartition(")")[2].split()[19])
     return ticks / os.sysconf("SC_CLK_TCK") - (time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
 
 
 def pss_of_tree(root: int, part: str = "Pss") -> int:
-    """Proportional set size, in bytes, of a process and all its descendants: shared pages are counted once.
+    """Proportional set size in bytes of a process and its descendants, which counts shared pages once.
 
-    `part`: a line of `/proc/PID/smaps_rollup`; `Pss_Anon` leaves out files, which other processes may share, too.
+    `part` is a line of `/proc/PID/smaps_rollup`; `Pss_Anon` excludes files, which other processes may share.
     """
     return sum(_pss(pid, part) for pid in _tree(root))
 
@@ -144,11 +140,11 @@ def _pss(pid: int, part: str) -> int:
 
 
 def emulator_speed(config: Config, seconds: float) -> float:
-    """Agent steps a second of as many processes as train, doing nothing but random actions."""
+    """Agent steps per second of random actions, in as many processes as train."""
     processes = config.processes
     children = [Child(f"emulator {number}", _emulate, config, number) for number in range(processes)]
     try:
-        gather(children)  # all have made their environments
+        gather(children)  # all environments are ready
         until = time.monotonic() + seconds
         for child in children:
             child.connection.send(until)
@@ -159,16 +155,16 @@ def emulator_speed(config: Config, seconds: float) -> float:
 
 
 def gather(children: list[Child]) -> list[Any]:
-    """One message from each."""
-    answers: list[Any] = []
+    """Receives one message from each process."""
+    messages: list[Any] = []
     waiting = list(children)
     while waiting:
         wait_for_messages(waiting, timeout=1.0)
         for child in list(waiting):
-            for answer in child.receive():
-                answers.append(answer)
+            for message in child.receive():
+                messages.append(message)
                 waiting.remove(child)
-    return answers
+    return messages
 
 
 def _emulate(connection: Connection, config: Config, seed: int) -> None:
@@ -183,7 +179,7 @@ def _emulate(connection: Connection, config: Config, seed: int) -> None:
             step()
         steps += 10
     connection.send(steps / (time.monotonic() - began))
-    connection.recv()  # stays until the others are done, too
+    connection.recv()  # waits for the other processes
 
 
 IMPORTED = time.monotonic()

@@ -11,84 +11,78 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from a3crepro.common.settings import UserError
-from a3crepro.runs.command_line import end_at_once_on_signals, option_refused, run_command, write_whatever_the_locale
+from a3crepro.common.errors import UserError
+from a3crepro.runs.command_line import end_at_once_on_signals, escape_unencodable_output, run_command
 
 
 def main() -> None:
-    """Trains with the configuration that the command line gives."""
+    """Trains one run, or those of a multirun."""
     run_command(_train_command)
 
 
 def _train_command() -> None:
     import hydra
 
-    from a3crepro.config import as_hydra_takes_them, conf_directory, register_resolvers
+    from a3crepro.config import conf_directory, normalized_overrides
 
-    register_resolvers()
     arguments, runs = _parsed(sys.argv[1:]), 1
-    taken = as_hydra_takes_them(arguments.overrides, arguments.config_dir)
+    taken = normalized_overrides(arguments.overrides, arguments.config_dir)
     for word, another in zip(arguments.overrides, taken, strict=True):
         sys.argv[sys.argv.index(word)] = another
     arguments.overrides = taken
     if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
         runs = check(arguments)
-    if arguments.multirun or runs != 1:  # workers of launchers see that their parent is gone, and save
+    if arguments.multirun or runs != 1:  # workers of launchers notice the end of their parent, and save
         end_at_once_on_signals("; runs in progress save, and the same command goes on")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are, for `run_command` to tell in one line
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets exceptions through to `run_command`, which prints one line
     try:
         hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job)()
     except _Failed as failed:
         raise failed.error from None
 
 
-def _parsed(words: Sequence[str]) -> Any:
+def _parsed(command_line: Sequence[str]) -> Any:
     """Hydra's options and the overrides."""
-    from hydra._internal.utils import get_args_parser
+    from a3crepro.config import hydra_argument_parser
+    from a3crepro.runs.arguments import unknown_option
 
     def refuse(message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
-        if unknown in words:
-            raise UserError(option_refused(unknown, words[words.index(unknown) + 1 :][:1]))
+        if unknown in command_line:
+            raise UserError(unknown_option(unknown, command_line[command_line.index(unknown) + 1 :][:1]))
         raise UserError(message)
 
-    parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]
-    return parser.parse_args(words)
+    return hydra_argument_parser(refuse).parse_args(command_line)
 
 
 def _job(config: Any) -> Any:
     """One training run, in any of Hydra's launchers.
 
-    In a multirun the others go on where one fails, and its sweeper tells which; a single one's failure passes Hydra by.
+    In a multirun, other jobs continue after a failure, which the sweeper reports; a single job's error bypasses Hydra.
     """
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
     from a3crepro.common.processes import worker_of_a_launcher
-    from a3crepro.config import register_resolvers
+    from a3crepro.config import multirun_job
     from a3crepro.runs.training import train
 
-    register_resolvers()
-    write_whatever_the_locale()
+    escape_unencodable_output()
     try:
         with worker_of_a_launcher():
             return train(config)
     except Exception as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if multirun_job() is not None:
             raise
         raise _Failed(error) from error
 
 
 class _Failed(BaseException):
-    """The error of a single run, on its way through Hydra, which would tell it in its own words."""
+    """Carries the error of a single run through Hydra, which would print it in several lines."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
 def check(arguments: Any) -> int:
-    """Composes and checks the configuration of every job before the first one starts, and returns how many there are.
+    """Checks the configuration of every job before the first one starts, and returns the number of jobs.
 
     Raises:
       UserError: one line that names the key and what is allowed.
@@ -100,9 +94,9 @@ def check(arguments: Any) -> int:
     found = jobs(arguments.overrides, arguments.multirun, **where)
     for overrides in found:
         config = compose(*overrides, **where)
-    if len(found) == 1:  # those of a multirun may run on other machines
-        from a3crepro.runs.needs import check_needs
+    if len(found) == 1:  # jobs of a multirun may run on other machines
+        from a3crepro.runs.resources import check_resources
         from a3crepro.runs.training import initial_state
 
-        check_needs(config, initial_state(config))  # before Hydra makes the directory
+        check_resources(config, initial_state(config))  # before Hydra creates the directory
     return len(found)

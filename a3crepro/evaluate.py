@@ -1,215 +1,122 @@
-"""`python -m a3crepro.evaluate`: scores the policy of a run, or one that learns nothing, and films its best game.
+"""`python -m a3crepro.evaluate`: scores a trained policy or a reference policy, and records its best episode.
 
   python -m a3crepro.evaluate RUN_DIR|agents/NAME [episodes=30] [seed=…] [video=FILE] [overrides]
   python -m a3crepro.evaluate env=… policy=random|constant|blind|expert [episodes=30] [seed=…] [video=FILE] [overrides]
 
-A constant policy always takes the action `action=`, 0 unless told; where actions are vectors, in each component, with
-normal noise of the standard deviation `noise=`. An expert is a scripted player that sees the true state, a blind one,
-in the labyrinth, goes straight on and turns where there is no way on. Prints the scores of the games, one to a line,
-then one JSON object as its last line. `video=` films the best of these games, the first of several that are as good,
-by playing it again. Overrides (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`,
-`env.repeat_action_probability=0.25`) change how the policy is scored, not what is stored.
+Prints the score of each episode on a line, and one JSON object as its last line. `video=` records the best of these
+episodes by playing it again. Overrides (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`,
+`env.repeat_action_probability=0.25`) change how the policy is evaluated, not what is stored.
+
+Reference policies: `random` draws actions uniformly; `constant` takes the action `action=` (default 0) in every state,
+for continuous actions in each component, with normal noise of the standard deviation `noise=`; `blind`, in the
+labyrinth, is an observation-independent baseline, which walks straight on and turns at walls; `expert` is a scripted
+policy that sees the true state.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
-import gymnasium as gym
 import numpy as np
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.processes import set_up_arithmetic
-from a3crepro.common.settings import UserError
-from a3crepro.config import Config, build, compose, items, key_meant
-from a3crepro.environments._environment import Action, ActionSpace
-from a3crepro.runs.command_line import own_words, run_command, whole_number, without_options
-from a3crepro.runs.evaluation import (
-    ConstantPolicy,
-    Counts,
-    NetworkPolicy,
-    Policy,
-    RandomPolicy,
-    evaluate,
-    game_randomness,
-)
-from a3crepro.runs.film import checked_video, film
-from a3crepro.runs.stored_policy import stored_policy
+from a3crepro.config import Config, compose, dotted_items, suggested_key
+from a3crepro.runs.arguments import Key, own_arguments, refuse_options, whole_number
+from a3crepro.runs.command_line import run_command
+from a3crepro.runs.evaluation import EvaluationResult, InfoSums, episode_rng, evaluate
+from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, reference_policy
+from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.runs.video import record_video, video_path
 
 USAGE = (
     "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|blind|expert [episodes=30] [seed=…] "
     "[video=FILE] [overrides]"
 )
-OWN_KEYS = ("episodes", "seed", "video", "policy", "action", "noise")
+KEYS = {"episodes": whole_number(1, default=30), "seed": whole_number(0), "video": Key(video_path), **POLICY_KEYS}
 
 
 def main() -> None:
-    """Evaluates as the command line says."""
-    run_command(lambda: evaluate_command(sys.argv[1:]), __doc__, needs_words=True)
+    """Evaluates a policy."""
+    run_command(lambda: evaluate_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
-def evaluate_command(arguments: list[str]) -> None:
-    """Scores, prints, films.
+def evaluate_command(arguments: Sequence[str]) -> None:
+    """Prints the scores and records a video.
 
     Raises:
       UserError: a mistake in the command; the line names the key.
     """
-    directories, words = split_directories(arguments)
-    own, overrides = own_words(words, dict.fromkeys(OWN_KEYS), {})
-    for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
-        if key.partition(".")[0] not in Config.model_fields:
-            meant = key_meant(key, [known for known, _ in items(compose().plain())])
-            hint = f"did you mean {meant}? " if meant else ""
-            raise UserError(
-                f"{key}: unknown key; {hint}allowed: {', '.join(OWN_KEYS)}, and the keys of the configuration"
-            )
-    if directories:
-        config, policy, frames = from_run(directories[0], overrides)
-        for key in ("policy", "action", "noise"):
-            if own[key] is not None:
-                raise UserError(f"{key}: goes with env=…, not with a run's directory; {USAGE}")
-    else:
-        config, policy, frames = _without_run(overrides, own)
+    directory, others = split_directory(arguments, KEYS)
+    own, overrides = own_arguments(others, KEYS)
+    _check_keys(overrides)
+    config, policy, frames = _selected_policy(directory, overrides, own)
     set_up_arithmetic()
-    seed = config.seed if own["seed"] is None else whole_number("seed", own["seed"], 0)
-    episodes = whole_number("episodes", own["episodes"] or "30", 1)
-    video = None if own["video"] is None else checked_video(Path(own["video"]))
-    scores, counts = [], Counts(config)
-    for score in evaluate(config, policy, seed, frames, episodes, counts):
+    seed = config.seed if own.seed is None else own.seed
+    scores, sums = [], InfoSums(config)
+    for score in evaluate(config, policy, seed, frames, own.episodes, sums):
         scores.append(score)
         print(f"{score:g}", flush=True)
     try:
-        if video is not None:
+        if own.video is not None:
             best = int(np.argmax(scores))
-            _film_again(config, policy, game_randomness(seed, frames, best), video, scores[best])
+            if record_video(config, policy, episode_rng(seed, frames, best), own.video) != scores[best]:
+                print(
+                    f"{own.video}: another episode than the one that scored {scores[best]:g}: {config.env.title} does "
+                    "not repeat its episodes"
+                )
     finally:
-        print(json.dumps({**_summary(config, frames, seed, scores), **counts.of_a_game(episodes)}))
+        summary = EvaluationResult(frames, scores).summary()
+        about = {"env": config.env.title, "frames": frames, "seed": seed, "episodes": own.episodes}
+        print(json.dumps({**about, **summary, **sums.per_episode(own.episodes)}))
 
 
-def _film_again(config: Config, policy: Policy, rng: np.random.Generator, path: Path, score: float) -> None:
-    """Films a game that had this score, and says so where an environment that is not seeded plays another one."""
-    if film(config, policy, rng, path) != score:
-        print(f"{path}: another game than the one that scored {score:g}: {config.env.title} does not repeat its games")
+def _check_keys(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if key.partition(".")[0] not in Config.model_fields:
+            suggestion = suggested_key(key, [known for known, _ in dotted_items(compose().model_dump())])
+            hint = f"did you mean {suggestion}? " if suggestion else ""
+            raise UserError(f"{key}: unknown key; {hint}allowed: {', '.join(KEYS)}, and the keys of the configuration")
 
 
-def split_directories(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """The directory of a run or an agent, if one is named, and the other words.
-
-    Raises:
-      UserError: there is more than one.
-    """
-    words = list(without_options(list(arguments)))
-    directories = [word for word in words if _is_path(word)]
-    if len(directories) > 1:
-        raise UserError(f"one directory at a time, not {' and '.join(directories)}")
-    return [Path(word) for word in directories], [word for word in words if word not in directories]
-
-
-def _is_path(argument: str) -> bool:
-    """A run's directory, though its path may hold `=`. What begins with a key is none, whatever is on the disk."""
-    before, equals, _ = argument.partition("=")
-    is_key = before in OWN_KEYS or before.lstrip("+~").partition(".")[0] in Config.model_fields
-    return "/" in before or not equals or (not is_key and Path(argument).is_dir())
-
-
-def from_run(directory: Path, overrides: list[str]) -> tuple[Config, Policy, int]:
-    """A run's configuration with a few keys changed, its policy, and the frames after which that is.
-
-    Raises:
-      UserError: it is no run's directory, or an override does not fit.
-    """
-    stored = stored_policy(directory)
-    config = with_overrides(stored.config, overrides)
-    try:
-        return config, NetworkPolicy(config, stored.learnt), stored.frames
-    except ValueError as error:
-        raise UserError(f"network: {error}") from error
-
-
-def _without_run(overrides: list[str], own: Mapping[str, str | None]) -> tuple[Config, Policy, int]:
+def _selected_policy(
+    directory: Path | None, overrides: list[str], own: SimpleNamespace
+) -> tuple[Config, EvaluationPolicy, int]:
+    """The configuration, the policy, and the frames that it was trained for."""
+    if directory is not None:
+        for key in POLICY_KEYS:
+            if getattr(own, key) is not None:
+                raise UserError(f"{key}: goes with env=…, not with a run's directory; {USAGE}")
+        return policy_with_overrides(directory, overrides)
     if not any(override.startswith("env=") for override in overrides):
         raise UserError(f"env: missing; {USAGE}")
     config = compose(*overrides)
-    actions = config.env.spaces()[1]
-    players: dict[str, Policy] = {"random": RandomPolicy(actions), **config.env.scripted_policies()}
-    policy = own["policy"]
-    if policy == "constant":
-        action, noise = _constant(own["action"] or "0", actions), _deviation(own["noise"] or "0", actions)
-        return config, ConstantPolicy(action, noise), 0
-    for key in ("action", "noise"):
-        if own[key] is not None:
-            raise UserError(f"{key}: goes with policy=constant")
-    if policy not in players:
-        allowed, got = ", ".join(["constant", *players]), "missing" if policy is None else f"got {policy!r}"
-        raise UserError(f"policy: {got}; allowed for {config.env.title} without a run's directory: {allowed}")
-    return config, players[policy], 0
+    return config, reference_policy(config, own), 0
 
 
-def _constant(text: str, actions: ActionSpace) -> Action:
-    """An action, all of whose components are this number.
+def split_directory(arguments: Sequence[str], keys: Container[str]) -> tuple[Path | None, list[str]]:
+    """Splits the directory of a run or an agent, if there is one, from the other arguments.
 
     Raises:
-      UserError: there is no such action.
+      UserError: there is more than one, or an option (`--episodes 30`).
     """
-    if isinstance(actions, gym.spaces.Discrete):
-        number = whole_number("action", text, 0)
-        if number >= actions.n:
-            raise UserError(f"action: should be at most {actions.n - 1}, got {number}")
-        return number
-    try:
-        action = np.full(actions.shape, float(text), np.float32)
-    except ValueError as error:
-        raise UserError(f"action: should be a number, got {text!r}") from error
-    if not actions.contains(action):
-        raise UserError(f"action: should be within {actions.low.max():g} and {actions.high.min():g}, got {text}")
-    return action
+    refuse_options(arguments)
+    directories = [word for word in arguments if _is_directory(word, keys)]
+    if len(directories) > 1:
+        raise UserError(f"one directory at a time, not {' and '.join(directories)}")
+    return Path(directories[0]) if directories else None, [word for word in arguments if word not in directories]
 
 
-def _deviation(text: str, actions: ActionSpace) -> float:
-    """The standard deviation of the noise on an action.
-
-    Raises:
-      UserError: it is no finite number of at least 0, or actions are numbers, and have none.
-    """
-    try:
-        noise = float(text)
-    except ValueError:
-        noise = -1.0
-    if not 0 <= noise < float("inf"):
-        raise UserError(f"noise: should be a number of at least 0, got {text!r}")
-    if noise and isinstance(actions, gym.spaces.Discrete):
-        raise UserError("noise: goes with actions that are vectors")
-    return noise
-
-
-def with_overrides(config: Config, overrides: list[str]) -> Config:
-    """The configuration of a run with a few keys changed; games that were played to their end still are."""
-    from omegaconf import OmegaConf
-
-    values = OmegaConf.create(config.plain())
-    values.merge_with_dotlist(overrides)
-    changed = build(values)
-    steps, cut_off = changed.env.episode_steps, config.max_evaluation_steps < (config.env.episode_steps or 0)
-    if steps is None or cut_off or any(override.startswith("evaluation.max_frames=") for override in overrides):
-        return changed
-    values.evaluation.max_frames = max(config.evaluation.max_frames, steps * changed.env.frames_per_step)
-    return build(values)
-
-
-def _summary(config: Config, frames: int, seed: int, scores: list[float]) -> dict[str, Any]:
-    return {
-        "env": config.env.title,
-        "frames": frames,
-        "seed": seed,
-        "episodes": len(scores),
-        "score_mean": float(np.mean(scores)),
-        "score_median": float(np.median(scores)),
-        "score_std": float(np.std(scores)),
-    }
+def _is_directory(word: str, keys: Container[str]) -> bool:
+    """Whether a word is a path, which may contain `=`; a word that begins with a key and `=` never is."""
+    before, equals, _ = word.partition("=")
+    is_key = before in keys or before.lstrip("+~").partition(".")[0] in Config.model_fields
+    return "/" in before or not equals or (not is_key and Path(word).is_dir())
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""A person plays an environment in a window, or watches a run's policy or a trained agent play.
+"""`python -m a3crepro.play`: play an environment in a window, or watch a policy.
 
   python -m a3crepro.play env=labyrinth [seed=…] [overrides]
+  python -m a3crepro.play env=labyrinth policy=random|constant|blind|expert [seed=…] [overrides]
   python -m a3crepro.play RUN_DIR|agents/NAME [seed=…] [overrides]
 
-Arrow keys; in the labyrinth A and D step aside, in Atari's games the space bar is the button. Escape ends it. The score
-of each game is printed, unclipped.
+Use the arrow keys; in the labyrinth, A and D step aside; on Atari, the space bar is the fire button. Escape quits. The
+score of each episode is printed, unclipped.
 """
 
 from __future__ import annotations
@@ -18,42 +19,47 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.processes import set_up_arithmetic
-from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
-from a3crepro.evaluate import from_run, split_directories
+from a3crepro.evaluate import split_directory
+from a3crepro.runs.arguments import own_arguments
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.evaluation import Policy
-from a3crepro.runs.film import enlarged
+from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, reference_policy
+from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.runs.video import enlarged
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-"""Variables one of which says where a window is to be; without any, SDL tries all it knows, and talks about it."""
+"""Variables that name a display; without one, SDL tries all of its drivers and prints warnings."""
 INVISIBLE = ("dummy", "offscreen")
-"""Drivers that SDL falls back to where there is no display: nobody would see the window."""
-LEAST = 480
-"""Height of the window, in pixels, at least."""
+"""Drivers without a visible window, which SDL falls back to without a display."""
+MIN_HEIGHT = 480
+"""Of the window, in pixels."""
 
 
 def main() -> None:
-    """Opens the window that the command line asks for."""
-    run_command(lambda: play_command(sys.argv[1:]), __doc__, needs_words=True)
+    """Plays an environment."""
+    run_command(lambda: play_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
 def play_command(arguments: Sequence[str]) -> None:
     """Plays until the window is closed.
 
     Raises:
-      UserError: a mistake in the command, nobody can play this, no pygame, no display.
+      UserError: a mistake in the command, an environment without keys, no pygame, or no display.
     """
-    directories, overrides = split_directories(arguments)
-    policy: Policy | None = None
-    if directories:
-        config, policy, _ = from_run(directories[0], overrides)
+    directory, others = split_directory(arguments, POLICY_KEYS)
+    own, overrides = own_arguments(others, POLICY_KEYS)
+    policy: EvaluationPolicy | None = None
+    if directory is not None:
+        config, policy, _ = policy_with_overrides(directory, overrides)
         set_up_arithmetic()
     else:
         config = compose(*overrides)
-        if not config.env.has_keyboard_controls:
+        if any(value is not None for value in vars(own).values()):
+            policy = reference_policy(config, own)
+        elif not config.env.has_keyboard_controls:
             allowed = "Atari, MinAtar, labyrinth, racing"
             raise UserError(f"env: {config.env.title} cannot be played by keys; allowed: {allowed}")
     env = config.env.make(training=False, render=True)
@@ -64,8 +70,8 @@ def play_command(arguments: Sequence[str]) -> None:
         env.close()
 
 
-def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: Policy | None = None) -> None:
-    """Game after game; the keys that are down at a step make its action, unless there is a policy that chooses it."""
+def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: EvaluationPolicy | None = None) -> None:
+    """Plays episodes until the window is closed; the policy selects the actions, or the keys that are pressed."""
     fps, seed = float(env.metadata.get("render_fps", 15)), config.seed
     while True:
         observation, _ = env.reset(seed=seed)
@@ -88,7 +94,7 @@ def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: Policy 
 
 
 class Window:
-    """A window of pygame's.
+    """A pygame window.
 
     Raises:
       UserError: there is no pygame, or no display.
@@ -114,18 +120,18 @@ class Window:
     def __exit__(self, *_: object) -> None:
         self.pygame.quit()
 
-    def show(self, picture: np.ndarray, caption: str, fps: float) -> frozenset[str] | None:
-        """Shows a picture [height, width, 3] for 1 / fps seconds; the keys that were down, or None: it was closed."""
+    def show(self, frame: np.ndarray, caption: str, fps: float) -> frozenset[str] | None:
+        """Shows a frame [height, width, 3] for 1 / fps seconds; returns the pressed keys, or None if it was closed."""
         pygame = self.pygame
-        picture = enlarged(picture, LEAST)
+        frame = enlarged(frame, MIN_HEIGHT)
         if self.surface is None:
-            self.surface = pygame.display.set_mode(picture.shape[1::-1])
+            self.surface = pygame.display.set_mode(frame.shape[1::-1])
         pygame.display.set_caption(caption)
-        pygame.surfarray.blit_array(self.surface, picture.swapaxes(0, 1))
+        pygame.surfarray.blit_array(self.surface, frame.swapaxes(0, 1))
         pygame.display.flip()
         self.clock.tick(fps)
         events, held = pygame.event.get(), pygame.key.get_pressed()
-        tapped = {event.key for event in events if event.type == pygame.KEYDOWN}  # and perhaps let go since
+        tapped = {event.key for event in events if event.type == pygame.KEYDOWN}  # perhaps released since
         if pygame.K_ESCAPE in tapped or any(event.type == pygame.QUIT for event in events):
             return None
         codes = {name: pygame.key.key_code(name) for name in KEYS}

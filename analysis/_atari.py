@@ -11,7 +11,7 @@ import pandas as pd
 
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import paper
-from a3crepro.experiments.results import select
+from a3crepro.experiments.results import overridden, read_table, select
 from a3crepro.experiments.statistics import Array, Interval, first_crossing
 
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
@@ -30,7 +30,8 @@ class Curve(NamedTuple):
     method: str
     network: str
     execution: str
-    variant: str
+    overrides: dict[str, str]
+    """Keys that its sweep overrides for some of its runs alone."""
     seed: int
     learning_rate: float
     finished: bool
@@ -43,9 +44,9 @@ class Curve(NamedTuple):
         return float(self.table["epoch"].iloc[-1])
 
     @property
-    def is_plain(self) -> bool:
+    def is_serializable(self) -> bool:
         """Feed-forward, in virtual time, without a change of the paper's values."""
-        return self.network == "mnih2013" and self.execution == "virtual_time" and not self.variant
+        return self.network == "mnih2013" and self.execution == "virtual_time" and not self.overrides
 
     @property
     def final(self) -> Interval:
@@ -67,24 +68,25 @@ def curves(scale: str) -> list[Curve]:
         curve
         for name, finished in (("scores", True), ("unfinished", False))
         if (directory / f"{name}.csv").exists()
-        for curve in _curves(pd.read_csv(directory / f"{name}.csv", dtype={"variant": str}), finished)
+        for curve in _curves(read_table(directory / f"{name}.csv"), finished)
     ]
 
 
 def _curves(table: pd.DataFrame, finished: bool) -> Iterator[Curve]:
-    table = table[table["score_type"] != "training"].fillna({"variant": ""})
-    table = table.assign(env=table["env"].str.removeprefix("atari/"), hours=table["seconds"] / 3600)
+    table = table[table["score_type"] != "training"]
+    table, keys = table.assign(hours=table["seconds"] / 3600), overridden(table)
     for run, rows in table.groupby("run", sort=False):
         first = rows.iloc[0]
         yield Curve(
-            str(run), first["env"], first["method"], first["network"], first["execution"], first["variant"],
+            str(run), first["env"], first["method"], first["network"], first["execution"],
+            {key: first[key] for key in keys if first[key]},
             int(first["seed"]), float(first["learning_rate"]), finished, rows.sort_values("frames"),
         )  # fmt: skip
 
 
 def at_paper_rates(found: Sequence[Curve]) -> list[Curve]:
     """The plain runs but those at the authors' one rate for all games."""
-    return [curve for curve in found if curve.is_plain and not math.isclose(curve.learning_rate, AUTHORS_RATE)]
+    return [curve for curve in found if curve.is_serializable and not math.isclose(curve.learning_rate, AUTHORS_RATE)]
 
 
 def plain_run(found: Sequence[Curve], game: str, method: str) -> Curve | None:

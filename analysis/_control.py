@@ -7,14 +7,14 @@ import pandas as pd
 
 from a3crepro.experiments.experiment import FRESH
 from a3crepro.experiments.figures import Ours, number, paper, references
-from a3crepro.experiments.results import standing_for
+from a3crepro.experiments.results import setting, standing_for
 
 MOST = 1000.0
 """The greatest possible score of a task."""
 EPISODES = 10
-"""Of an evaluation (`sweeps/mujoco.py`)."""
+"""Of an evaluation (`sweeps/physical_tasks.py`)."""
 PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
-"""How a run learnt; all of what belongs to each is in `sweeps/mujoco.py`."""
+"""How a run learnt; all of what belongs to each is in `sweeps/physical_tasks.py`."""
 SEARCHED = "rollouts of 20, ε 1e-05"
 """Of the rollouts those that were run at all rates."""
 SECOND = "rollouts of 20, entropy cost 0.03"
@@ -23,14 +23,29 @@ THIRD = "separate networks, entropy cost 0.03"
 """Of the third search, else as in the second."""
 
 
+PANELS = {
+    "cartpole_balance": "Cartpole", "cartpole_swingup": "Cartpole", "pendulum_swingup": "Pendulum",
+    "point_mass_easy": "Pointmass 2D", "reacher_easy": "Reacher", "reacher_hard": "Reacher", "cheetah_run": "Cheetah",
+    "walker_stand": "Walker 2D", "walker_walk": "Walker 2D", "hopper_hop": "Hopper",
+    "manipulator_bring_ball": "Gripper", "cartpole_swingup_pixels": "–", "cheetah_run_pixels": "–",
+    "pendulum_swingup_pixels": "Pendulum RGB", "point_mass_easy_pixels": "Pointmass2D RGB",
+    "manipulator_bring_ball_pixels": "Gripper RGB",
+}  # fmt: skip
+"""Tasks, each with the paper's panel of which it is a descendant."""
+PIXELS = {f"{task}_pixels": task for task in PANELS if f"{task}_pixels" in PANELS}
+"""Tasks from pixels, each with the same task from its state."""
+TASKS = {f"control/{task}": task for task in PANELS}
+"""By the choice of `env`."""
+
+
 def by_chance(task: str, column: str = "score_mean") -> float:
     """Mean score of the best of the blind policies, or its entry in another column; NaN where none was measured.
 
     They are a random one, constant actions, and constant actions with noise, as a Gaussian policy has it. Those that
     hold an action for several steps count where pictures are learnt from.
     """
-    table = references(f"control/{task.removesuffix('_pixels')}")
-    table = table if task.endswith("_pixels") else table[~table["command"].str.contains("action_repeat")]
+    table = references(f"control/{PIXELS.get(task, task)}")
+    table = table if task in PIXELS else table[table["env.action_repeat"].isna()]
     return float(table.loc[table["score_mean"].idxmax(), column]) if len(table) else float("nan")
 
 
@@ -47,21 +62,23 @@ def is_learnt(task: str, score: float) -> bool:
 
 def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Runs and evaluations with the task, how a run learnt, and the number of the search that its choice is of."""
-    variant = mine.runs["variant"]
-    whole = np.where(variant.str.contains("bounded"), OTHERWISE, PAPERS)
-    length = variant.str.extract(r"t_max=(\d+)", expand=False)
-    cost = variant.str.extract(r"entropy_cost=(\S+)", expand=False)
-    epsilon = mine.runs["epsilon"].map("{:g}".format)
-    scheme = ("rollouts of " + length + ", ε " + epsilon).fillna(pd.Series(whole, variant.index))
-    separate = variant.str.contains("separate=true")
-    held = variant.str.extract(r"action_repeat=(\d+)", expand=False)
-    runs = mine.runs.assign(
-        task=mine.runs["env"].str.removeprefix("control/"),
-        scheme=("scaled pictures, actions of " + held + " steps")
-        .fillna(("rollouts of " + length).mask(separate, "separate networks") + ", entropy cost " + cost)
-        .fillna(scheme),
-        search=np.select([separate | held.notna(), cost.notna()], [3, 2], 1),
+    length, cost, held = (
+        setting(mine.runs, key) for key in ("algo.t_max", "algo.gaussian.entropy_cost", "env.action_repeat")
     )
+    separate = setting(mine.runs, "network.separate") == "true"
+    rollouts = "rollouts of " + length
+    scheme = np.select(
+        [held != "", cost != "", length != "", setting(mine.runs, "algo.gaussian.bounded") == "true"],
+        [
+            "scaled pictures, actions of " + held + " steps",
+            rollouts.mask(separate, "separate networks") + ", entropy cost " + cost,
+            rollouts + ", ε " + mine.runs["epsilon"].map("{:g}".format),
+            OTHERWISE,
+        ],
+        PAPERS,
+    )
+    search = np.select([separate | (held != ""), cost != ""], [3, 2], 1)
+    runs = mine.runs.assign(task=mine.runs["env"].map(TASKS), scheme=scheme, search=search)
     return runs, mine.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
 
 

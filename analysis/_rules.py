@@ -11,7 +11,8 @@ from _verdicts import NO_DATA, Verdict, decided, joined, range_of_rates, with_da
 from atari_table import normalised, our_normalised
 
 from a3crepro.experiments.experiment import FRESH
-from a3crepro.experiments.figures import LEAST, METHODS, Ours, ours, reference, title
+from a3crepro.experiments.figures import LEAST, METHODS, TITLES, Ours, ours, reference
+from a3crepro.experiments.results import overridden
 from a3crepro.experiments.statistics import (
     bootstrap,
     interval_of_difference,
@@ -32,7 +33,8 @@ BEST = 5
 """Half of the mean of so many best runs is what a good rate reaches (§5.6)."""
 FEW_COLLAPSES = 0.1
 """Share of the runs inside: the paper's data have 0.007 (A3C) to 0.062 (n-step Q)."""
-AFTER_4_DAYS = "ours, mnih2015, 1,000M frames"
+AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
+"""Network and frames."""
 
 
 # ---- Learning speed --------------------------------------------------------------------------------------------------
@@ -57,12 +59,12 @@ def trains(mine: Ours) -> Verdict:
         for method, name in METHODS.items():
             if (env, method) not in found:
                 verdicts.append(NO_DATA)
-                effects.append(f"{title(env)}, {name}: missing")
+                effects.append(f"{TITLES[env]}, {name}: missing")
                 continue
             score, line = interval_of_mean(found[env, method]), reference(env)
             verdicts.append(decided(score, line))
             if verdicts[-1] != "reproduced":
-                effects.append(f"{title(env)}, {name}: {score} against {line:.2f}")
+                effects.append(f"{TITLES[env]}, {name}: {score} against {line:.2f}")
     return Verdict(joined(verdicts), "; ".join(effects) or f"all {len(verdicts)} pairs of game and method")
 
 
@@ -114,7 +116,7 @@ def n_step_is_faster(mine: Ours) -> Verdict:
         found = compared((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
         assert found is not None
         verdicts.append(found.verdict(1.0))
-        effects.append(f"{title(game)}: {found} times as many frames")
+        effects.append(f"{TITLES[game]}: {found} times as many frames")
     return Verdict(on_some_games(verdicts), "; ".join(effects) or "–")
 
 
@@ -237,7 +239,7 @@ def all_of(parts: dict[str, Verdict | None]) -> Verdict:
 
 
 def _ablation(mine: Ours, methods: tuple[str, ...]) -> Verdict:
-    runs = mine.runs.assign(share=as_shares(mine.runs), less=mine.runs["variant"] != "")
+    runs = mine.runs.assign(share=as_shares(mine.runs), less=(mine.runs[overridden(mine.runs)] != "").any(axis=1))
     return all_of({METHODS[method]: paired(runs[runs["method"] == method], "less", False, True) for method in methods})
 
 

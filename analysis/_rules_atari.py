@@ -7,7 +7,7 @@ import math
 from _atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 from _verdicts import NO_DATA, Verdict, decided, joined
 
-from a3crepro.experiments.figures import METHODS, reference, title
+from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import first_crossing, interval_of_proportion
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
@@ -28,7 +28,7 @@ def trains(scale: str) -> Verdict:
                 continue
             verdicts.append(decided(curve.final, reference(game)))
             if verdicts[-1] != "reproduced":
-                effects.append(f"{title(game)}, {name}: {curve.final} against {reference(game):.1f}")
+                effects.append(f"{TITLES[game]}, {name}: {curve.final} against {reference(game):.1f}")
     run = sum(verdict != NO_DATA for verdict in verdicts)
     return Verdict(joined(verdicts), "; ".join([f"{run} of {len(verdicts)} pairs run", *effects]))
 
@@ -42,11 +42,11 @@ def faster_than_dqn(scale: str) -> Verdict:
                 continue
             race = race_with_dqn(curve)
             if race.is_faster is None:
-                effects.append(f"{title(game)}, {name}: {race.end:.1f} h were too few")
+                effects.append(f"{TITLES[game]}, {name}: {race.end:.1f} h were too few")
                 continue
             faster.append(race.is_faster)
             hours = "never" if math.isnan(race.hours) else f"{race.hours:.1f} h"
-            effects.append(f"{title(game)}, {name}: {hours}, DQN {race.dqn_hours:.0f} h")
+            effects.append(f"{TITLES[game]}, {name}: {hours}, DQN {race.dqn_hours:.0f} h")
     if not found:
         return Verdict(NO_DATA, "–")
     if not faster:
@@ -64,11 +64,11 @@ def n_step_is_faster(scale: str) -> Verdict:
         if len(known) < len(METHODS):
             continue
         if any(curve.final.low <= reference(game) for curve in known.values()):
-            effects.append(f"{title(game)}: one of them learnt nothing")
+            effects.append(f"{TITLES[game]}: one of them learnt nothing")
             continue
         epochs = epochs_to_level(game, known)
         holds |= max(epochs[method] for method in MULTI_STEP) < min(epochs[method] for method in ONE_STEP)
-        effects.append(f"{title(game)}: " + ", ".join(f"{METHODS[method]} {epochs[method]:.1f}" for method in METHODS))
+        effects.append(f"{TITLES[game]}: " + ", ".join(f"{METHODS[method]} {epochs[method]:.1f}" for method in METHODS))
     if not effects:
         return Verdict(NO_DATA, "–")
     verdict = "reproduced" if holds else f"not decided: on none of {len(effects)}"

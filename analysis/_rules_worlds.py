@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from _control import PAPERS, SEARCHED, SECOND, by_chance, control, is_learnt, over_time, suite_score
+from _control import PAPERS, PIXELS, SEARCHED, SECOND, by_chance, control, is_learnt, over_time, suite_score
 from _rules import ONE_STEP
 from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, with_data
 from labyrinth import chosen
@@ -34,12 +34,12 @@ MUCH = 2.0
 """Times as fast."""
 
 
-@with_data("mujoco")
+@with_data("physical_tasks")
 def solves_control(mine: Ours) -> Verdict:
     """Each task above a blind policy, and most of those that the Suite's own A3C was scored on as good as that."""
     runs, _ = control(mine)
     shown = over_time(mine, runs)
-    if not shown["task"].str.endswith("_pixels").any():
+    if not shown["task"].isin(list(PIXELS)).any():
         return Verdict("not decided: no runs from pixels", "–")
     verdicts, effects, finals = [], [], {}
     for task, scores in shown.groupby("task"):
@@ -73,7 +73,7 @@ def most_of(verdicts: Sequence[str]) -> str:
     return "not reproduced" if verdicts.count("not reproduced") >= half else "not decided: most intervals hold the line"
 
 
-@with_data("mujoco")
+@with_data("physical_tasks")
 def wide_in_control(mine: Ours) -> Verdict:
     """By the way to update that learnt most of its tasks, the paper's or rollouts, over those that its best run learnt.
 

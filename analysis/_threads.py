@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.experiments.figures import METHODS, THREADS, Ours, legend_below, panels, title
+from a3crepro.experiments.figures import METHODS, THREADS, TITLES, Ours, legend_below, panels
 from a3crepro.experiments.results import stacked, standing_for
 from a3crepro.experiments.statistics import Interval, band, first_crossing, part_of_rise, ratio_of_geometric_means
 
@@ -78,7 +78,7 @@ def draw(theirs: Curves, ours: Curves, xlabel: str, logarithmic: bool = False) -
                 _draw_curve(axes, curve, threads)
             axes.set_xscale("log") if logarithmic else axes.set_xlim(left=0)
             if method == next(iter(METHODS)):
-                axes.set_title(title(game) + name)
+                axes.set_title(TITLES[game] + name)
             if method == list(METHODS)[-1]:
                 axes.set_xlabel(xlabel)
         line[0].set_ylabel(f"{METHODS[method]}\nscore")

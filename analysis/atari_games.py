@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from a3crepro.experiments.figures import (
     COLORS,
     METHODS,
+    TITLES,
     legend_below,
     markdown,
     number,
@@ -29,7 +30,6 @@ from a3crepro.experiments.figures import (
     paper,
     save,
     scale_of,
-    title,
 )
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import human_normalised
@@ -84,7 +84,7 @@ def figure_of(found: Sequence[Curve]) -> Figure:
             for method in methods:
                 draw_paper(axes, paper_curve(game, method), "epoch", method, end)
             draw_ours(axes, mine, "epoch")
-            axes.set(title=title(game) if row == 0 else None, xlabel="epochs of 4M frames")
+            axes.set(title=TITLES[game] if row == 0 else None, xlabel="epochs of 4M frames")
         axes, mine = grid[-1][column], [curve for curve in plain if curve.env == game]
         for method in NAMES:
             table = select(paper("fig1_learning_speed"), game=game, method=method)
@@ -105,7 +105,7 @@ def table_of(found: Sequence[Curve]) -> str:
     for curve in sorted(found, key=lambda curve: (curve.env, list(METHODS).index(curve.method), curve.seed)):
         beside, race, final = beside_paper(curve), race_with_dqn(curve), curve.final
         rows.append([
-            title(curve.env), METHODS[curve.method], differs(curve), curve.seed, f"{curve.learning_rate:.4g}",
+            TITLES[curve.env], METHODS[curve.method], differs(curve), curve.seed, f"{curve.learning_rate:.4g}",
             f"{curve.epochs:.1f}{'' if curve.finished else ', unfinished'}", f"{final}", number(beside.paper),
             f"{beside.band[0]:.1f} to {beside.band[1]:.1f}", number(beside.ratio, 2),
             "ahead of its end" if math.isinf(beside.lag) else f"{beside.lag:.1f}",
@@ -116,7 +116,10 @@ def table_of(found: Sequence[Curve]) -> str:
 
 def differs(curve: Curve) -> str:
     """In what a run is not the plain one."""
-    parts = [curve.variant, "" if curve.network == "mnih2013" else curve.network]
+    parts = [
+        " ".join(f"{key}={value}" for key, value in curve.overrides.items()),
+        "" if curve.network == "mnih2013" else curve.network,
+    ]
     parts.append("" if curve.execution == "virtual_time" else curve.execution)
     return ", ".join(part for part in parts if part) or "–"
 
@@ -136,7 +139,7 @@ def five_games(found: Sequence[Curve]) -> str:
             share = human_normalised(mine.final.value, random, human)
             own = [f"{mine.final.value:,.1f}", f"{mine.epochs:.0f}", f"{share:.0f}"]
         published = [f"{others.loc[game, column]:,.1f}" for column in ("paper_a3c_ff_1day_humanstart", *OTHERS)]
-        rows.append([title(game), f"{random:,.1f}", f"{human:,.1f}", *own, *published])
+        rows.append([TITLES[game], f"{random:,.1f}", f"{human:,.1f}", *own, *published])
     return markdown(header, rows)
 
 

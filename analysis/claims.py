@@ -21,7 +21,7 @@ from _verdicts import NO_DATA, Verdict
 from a3crepro.experiments.figures import FIGURES, markdown, ours, scale_of, written
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.run_directory import write_text
+from a3crepro.runs.files import write_text
 
 NOT_RUN = (NO_DATA, "not decided: no DQN", "not decided: needs")
 """How verdicts begin where what would decide has not been run."""
@@ -160,8 +160,8 @@ def by_verdict(found: pd.DataFrame) -> str:
 
 
 SWEEPS = (
-    "atari_games", "learning_rates", "thread_scaling", "optimizers", "learning_speed", "ablations", "mujoco", "racing",
-    "labyrinth",
+    "atari_games", "learning_rates", "thread_scaling", "optimizers", "learning_speed", "ablations", "physical_tasks",
+    "racing", "labyrinth",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.collect import collect, told
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Experiment

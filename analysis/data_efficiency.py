@@ -9,7 +9,18 @@ import sys
 
 from _threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
 
-from a3crepro.experiments.figures import METHODS, NOTHING, THREADS, markdown, number, ours, paper, save, scale_of, title
+from a3crepro.experiments.figures import (
+    METHODS,
+    NOTHING,
+    THREADS,
+    TITLES,
+    markdown,
+    number,
+    ours,
+    paper,
+    save,
+    scale_of,
+)
 from a3crepro.experiments.statistics import part_of_rise
 from a3crepro.runs.command_line import run_command
 
@@ -34,7 +45,7 @@ def our_rows(curves: Curves) -> list[list[str]]:
     """A row a game and method, with intervals over the runs."""
     games = sorted({game for game, _, n in curves if n == 1})
     return [
-        [f"ours, {title(game)}", name, *(str(our_efficiency(curves, game, method, n) or "–") for n in THREADS[1:])]
+        [f"ours, {TITLES[game]}", name, *(str(our_efficiency(curves, game, method, n) or "–") for n in THREADS[1:])]
         for game in games
         for method, name in METHODS.items()
     ]

@@ -11,7 +11,19 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import METHODS, NOTHING, Ours, markdown, number, ours, panels, paper, save, scale_of
+from a3crepro.experiments.figures import (
+    METHODS,
+    NOTHING,
+    TITLES,
+    Ours,
+    markdown,
+    number,
+    ours,
+    panels,
+    paper,
+    save,
+    scale_of,
+)
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
 
@@ -92,7 +104,7 @@ def main() -> None:
         if mine:
             draw(axes, scores)
         draw_paper(axes, game, scores["frames"].max())
-        axes.set(title=f"Atari {game.capitalize()}, A3C, 16 threads", ylim=limits)
+        axes.set(title=f"Atari {TITLES[game]}, A3C, 16 threads", ylim=limits)
     for axes in places:
         axes.set_xlabel("million frames")
         axes.legend(fontsize=6, loc="upper left")

@@ -13,7 +13,9 @@ from a3crepro.experiments.figures import METHODS, NOTHING, markdown, ours, panel
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
 
-PATHS = {"": "without autograd", "network.implementation=module": "by autograd"}
+KEY = "network.implementation"
+PATHS = {"": "without autograd", "module": "by autograd"}
+"""By the value of this key."""
 
 
 def main() -> None:
@@ -24,15 +26,15 @@ def main() -> None:
     rows = []
     for axes, (method, title) in zip(grid[0], METHODS.items(), strict=True):
         words = [title]
-        for color, (variant, label) in zip(sns.color_palette("colorblind"), PATHS.items(), strict=False):
+        for color, (path, label) in zip(sns.color_palette("colorblind"), PATHS.items(), strict=False):
             if not mine:
                 continue
-            for number, (_, run) in enumerate(select(mine.scores, method=method, variant=variant).groupby("seed")):
+            for number, (_, run) in enumerate(select(mine.scores, method=method, **{KEY: path}).groupby("seed")):
                 games, scored = (run[(run["score_type"] == "training") == wanted] for wanted in (True, False))
                 name = None if number else label
                 axes.plot(games["frames"] / 1e3, games["score"], color=color, label=name, linewidth=1)
                 axes.plot(scored["frames"] / 1e3, scored["score"], "o", color=color, markersize=3)
-            final = select(mine.runs, method=method, variant=variant).sort_values("seed")["score"]
+            final = select(mine.runs, method=method, **{KEY: path}).sort_values("seed")["score"]
             words += [", ".join(f"{score:.1f}" for score in final), f"{final.mean():.1f}"]
         rows += [words] if mine else []
         axes.set(title=title, xlabel="thousand frames", ylim=(0, 10))

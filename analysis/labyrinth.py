@@ -15,10 +15,12 @@ from matplotlib.axes import Axes
 
 from a3crepro.experiments.experiment import FRESH
 from a3crepro.experiments.figures import NOTHING, Ours, markdown, number, ours, panels, reference, save, scale_of
-from a3crepro.experiments.results import select, stacked, standing_for
+from a3crepro.experiments.results import overridden, select, stacked, standing_for
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
+MAZES = {"labyrinth": "labyrinth", "labyrinth_static": "labyrinth, static"}
+"""With the titles of their panels."""
 PAPER = 50.0
 """§5.4: around this, in another environment."""
 LAST = 3
@@ -45,15 +47,14 @@ def main() -> None:
     """Draws the figure and writes the table."""
     scale = scale_of(sys.argv[1:])
     mine = ours("labyrinth", scale)
-    envs = ["labyrinth", "labyrinth_static"]
-    figure, grid = panels(envs, 1, 3.4, 2.6)
-    for axes, env in zip(grid[0], envs, strict=True):
+    figure, grid = panels(list(MAZES), 1, 3.4, 2.6)
+    for axes, (env, name) in zip(grid[0], MAZES.items(), strict=True):
         if mine:
             draw(axes, mine, env)
-        axes.set_title(env.replace("_", ", "))
+        axes.set_title(name)
     grid[0][0].set_ylabel("score")
     rows = [["paper, Labyrinth", "A3C, LSTM", f"around {PAPER:g}", "–", "–"]]
-    for env in envs:
+    for env in MAZES:
         rows += [
             [env, player, *(number(reference(env, player, column)) for column in ("score_mean", "apples", "portals"))]
             for player in ("random", "blind", "expert")
@@ -96,7 +97,8 @@ def search(mine: Ours) -> list[list[str]]:
     """What each choice came to, of which the best one was run with fresh seeds."""
     rows = []
     for _, run in mine.runs[mine.runs["seed"] < FRESH].iterrows():
-        choice = ", ".join([f"rate {run['learning_rate']:g}", *run["variant"].split()])
+        overrides = (f"{key}={run[key]}" for key in overridden(mine.runs) if run[key])
+        choice = ", ".join([f"rate {run['learning_rate']:g}", *overrides])
         rows.append([run["env"], f"search: {choice}", *(number(run[key]) for key in ("score", "apples", "portals"))])
     return rows
 

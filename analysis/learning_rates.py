@@ -16,6 +16,7 @@ from a3crepro.experiments.figures import (
     LEAST,
     METHODS,
     NOTHING,
+    TITLES,
     markdown,
     number,
     ours,
@@ -23,7 +24,6 @@ from a3crepro.experiments.figures import (
     paper,
     save,
     scale_of,
-    title,
 )
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import good_rates
@@ -97,9 +97,9 @@ def main() -> None:
                 draw(axes, rates, scores, method, least)
                 cells = row(method, rates, scores, least)
                 here = select(tables[whose], game=game, method=method)
-                rows.append([title(game) + whose, *cells, greedy_of_best(game, method, tables[whose]), above(here)])
+                rows.append([TITLES[game] + whose, *cells, greedy_of_best(game, method, tables[whose]), above(here)])
             if method == next(iter(METHODS)):
-                axes.set_title(title(game) + whose)
+                axes.set_title(TITLES[game] + whose)
             if method == list(METHODS)[-1]:
                 axes.set_xlabel("learning rate")
         line[0].set_ylabel(f"{METHODS[method]}\nscore")

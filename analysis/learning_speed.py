@@ -16,6 +16,7 @@ from a3crepro.experiments.figures import (
     DASHES,
     METHODS,
     NOTHING,
+    TITLES,
     Ours,
     legend_below,
     markdown,
@@ -24,7 +25,6 @@ from a3crepro.experiments.figures import (
     paper,
     save,
     scale_of,
-    title,
 )
 from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import best, interval_of_mean
@@ -80,14 +80,16 @@ def main() -> None:
     figure, grid = panels([""] * columns, 2 if envs else 1)
     for axes, game in zip(grid[0], games, strict=False):
         draw_paper(axes, data[data["game"] == game])
-        axes.set(title=title(game), xlabel="hours")
+        axes.set(title=TITLES[game], xlabel="hours")
     for axes, env in zip(grid[1] if mine else (), envs, strict=False):
         assert mine is not None
         draw_ours(axes, mine, env)
         if env in games:  # at the scale of the paper's
             axes.sharex(grid[0][games.index(env)])
             axes.sharey(grid[0][games.index(env)])
-        axes.set(title=title(env), xlabel="virtual hours" if "virtual_time" in set(mine.runs["execution"]) else "hours")
+        axes.set(
+            title=TITLES[env], xlabel="virtual hours" if "virtual_time" in set(mine.runs["execution"]) else "hours"
+        )
     for axes in (*grid[0][len(games) :], *(grid[1][len(envs) :] if mine else ())):
         axes.set_visible(False)
     for line in grid:
@@ -106,14 +108,14 @@ def main() -> None:
 def table_of(data: pd.DataFrame, mine: Ours | None) -> tuple[list[str], list[list[str]]]:
     """Last scores by game and method."""
     last = data.sort_values("hours").groupby(["game", "method"])["score"].last().unstack()
-    rows = [[title(str(game)), *(f"{last.loc[game, method]:,.1f}" for method in NAMES)] for game in last.index]
+    rows = [[TITLES[str(game)], *(f"{last.loc[game, method]:,.1f}" for method in NAMES)] for game in last.index]
     for env, runs in mine.runs.groupby("env") if mine else ():
         cells = ["–"]
         for method in METHODS:
             scores = select(runs, method=method)["score"].to_numpy(float)
             top = scores[best(scores, mine.notes["best"] if mine else None)]
             cells.append(f"{interval_of_mean(scores)}; {top.mean():.1f}" if scores.size else "–")
-        rows.append([title(str(env)), *cells])
+        rows.append([TITLES[str(env)], *cells])
     return ["game", *NAMES.values()], rows
 
 

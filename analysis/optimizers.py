@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from a3crepro.experiments.figures import (
     METHODS,
     NOTHING,
+    TITLES,
     Ours,
     legend_below,
     markdown,
@@ -23,7 +24,6 @@ from a3crepro.experiments.figures import (
     paper,
     save,
     scale_of,
-    title,
 )
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import good_rates, interval_of_mean
@@ -93,11 +93,11 @@ def main() -> None:
             first.setdefault(game, axes)
             table = own if whose else theirs
             draw(axes, table, game, method)
-            axes.set_title(f"{title(game)}{whose}, {METHODS[method]}")
+            axes.set_title(f"{TITLES[game]}{whose}, {METHODS[method]}")
             for label in COLORS:
                 scores = ranked(table, game, method, label)
                 if scores.size:
-                    rows.append([title(game) + whose, METHODS[method], label, len(scores), f"{scores.max():,.1f}",
+                    rows.append([TITLES[game] + whose, METHODS[method], label, len(scores), f"{scores.max():,.1f}",
                                  str(interval_of_mean(scores)),
                                  *_rates(own if whose else None, game, method, label),
                                  _share(mine if whose else None, game, method, label)])  # fmt: skip

@@ -38,6 +38,7 @@ from a3crepro.experiments.figures import (
     METHODS,
     NOTHING,
     THREADS,
+    TITLES,
     Ours,
     legend_below,
     markdown,
@@ -47,7 +48,6 @@ from a3crepro.experiments.figures import (
     paper,
     save,
     scale_of,
-    title,
 )
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import interval_of_mean
@@ -70,7 +70,7 @@ def our_rows(curves: Curves) -> list[list[str]]:
     found = []
     for share in SHARES:
         to = levels(curves, share)
-        parts = {f"{title(game)}, {share:.0%} ({level:.2f})": {game: level} for game, level in to.items()}
+        parts = {f"{TITLES[game]}, {share:.0%} ({level:.2f})": {game: level} for game, level in to.items()}
         if len(to) > 1:
             parts = {f"all games, {share:.0%}": to, **parts}
         for name, part in parts.items():
@@ -88,7 +88,7 @@ def rates(mine: Ours) -> str:
         least, most = runs["learning_rate"].min(), runs["learning_rate"].max()
         end = "the least tried" if least == tried.min() else "the greatest tried" if most == tried.max() else ""
         rate = " to ".join(dict.fromkeys(f"{value:.1e}" for value in (least, most)))
-        rows.append([title(str(env)), METHODS[str(method)], threads, rate, end, len(runs),
+        rows.append([TITLES[str(env)], METHODS[str(method)], threads, rate, end, len(runs),
                      str(interval_of_mean(runs["score"].to_numpy(float)))])  # fmt: skip
     return markdown(["ours", "method", "actor-learners", "learning rate", "", "runs", "final score"], rows)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.collect import runs_table
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.figures import markdown, panels, save, scale_of

@@ -19,15 +19,17 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
-from a3crepro.evaluate import from_run
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.figures import FIGURES, markdown, written
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.evaluation import Policy, play_episode
-from a3crepro.runs.run_directory import starts_of, write_text
+from a3crepro.runs.evaluation import play_episode
+from a3crepro.runs.files import write_text
+from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.policies import EvaluationPolicy
+from a3crepro.runs.stored_policy import policy_with_overrides
 from a3crepro.worlds.renderer import render
 
 EXPERTS = ("labyrinth", "racing/fast_bots")
@@ -47,7 +49,7 @@ class Episode(NamedTuple):
     score: float
 
 
-def episode(config: Config, policy: Policy, frames: int = 0) -> Episode:
+def episode(config: Config, policy: EvaluationPolicy, frames: int = 0) -> Episode:
     """A whole one, of a policy after so many frames of training."""
     env: Any = config.env.make(training=False, render=True)
     pictures, covered, way = [], [], []
@@ -105,7 +107,7 @@ def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]
     return worlds * count / drawing, worlds * count * env.parameters.frames_per_step / stepping
 
 
-def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
+def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy, int]]:
     """Who is shown: a name, and how it plays where.
 
     Raises:
@@ -113,7 +115,7 @@ def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
     """
     found = []
     for directory in directories:
-        config, policy, frames = from_run(Path(directory), [])
+        config, policy, frames = policy_with_overrides(Path(directory), [])
         if not isinstance(config.env, FirstPerson):
             raise UserError(f"{directory}: a run of {config.env.title}, which has no map; allowed: labyrinth, racing")
         found.append((f"{config.algo.name} after {frames / 1e6:.1f}M frames", config, policy, frames))
@@ -125,8 +127,8 @@ def players(directories: list[str]) -> list[tuple[str, Config, Policy, int]]:
 
 def made_by(directory: str) -> str:
     """The command of a run, the last one, without where it was to be kept, and its commit."""
-    start = starts_of(Path(directory))[-1]
-    words = [word for word in start["command"] if not word.startswith("hydra.")]
+    start = attempts_of(Path(directory))[-1]
+    words = ["python", "-m", "a3crepro", *start["overrides"]]
     return f"`{shlex.join(words)}`, commit {(start['git_commit'] or 'unknown')[:7]}."
 
 

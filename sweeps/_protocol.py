@@ -29,7 +29,8 @@ FORTY = tuple(rate for number, rate in enumerate(PAPER_RATES) if number % 5 != 2
 EIGHT = FORTY[2::5]
 
 QUIET = ("logging.tensorboard=false",)
-SMOKE = (*QUIET, "execution=virtual_time", "frames=4_000", "evaluation.every=1_000", "evaluation.episodes=2")
+SMOKE_EVALUATIONS = (*QUIET, "execution=virtual_time", "evaluation.every=1_000", "evaluation.episodes=2")
+SMOKE = (*SMOKE_EVALUATIONS, "frames=4_000")
 LAPTOP = (*QUIET, "execution=virtual_time", "frames=600_000", "evaluation.every=30_000", "evaluation.episodes=20")
 PAPER = (*QUIET, "execution=hogwild", "frames=200_000_000", "optimizer.anneal_frames=null",
          "evaluation.every=4_000_000", "evaluation.episodes=30")  # fmt: skip

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from _protocol import PAPER_GAMES, QUIET, SMOKE
+from _protocol import PAPER_GAMES, QUIET, SMOKE_EVALUATIONS
 
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
@@ -97,15 +97,13 @@ def smoke_runs() -> list[Run]:
     ]
 
 
-SMOKE_WORDS = tuple(word for word in SMOKE if not word.startswith("frames="))
-
 EXPERIMENT = Experiment(
     "atari_games",
     "Figures 1, 3 and 4 on Atari",
     {
         "smoke": Scale(
             (
-                *SMOKE_WORDS,
+                *SMOKE_EVALUATIONS,
                 "optimizer.anneal_frames=320_000_000",
                 "evaluation.max_frames=1000",
                 "checkpoint.copies_every=4_000",

@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 from a3crepro.benchmark import pss_of_tree
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.results import RESULTS
-from a3crepro.runs.command_line import own_words, positive_number, run_command
+from a3crepro.runs.arguments import Key, own_arguments, positive_number
+from a3crepro.runs.command_line import run_command
 
 EVERY = 30.0
 """Seconds between two rows."""
@@ -27,13 +28,13 @@ def main() -> None:
     """Watches the process that the command line names."""
     if len(sys.argv) < 2 or not Path("/proc", sys.argv[1], "stat").exists():
         raise UserError("the first word should be the PID of a running training")
-    pid, (own, _) = int(sys.argv[1]), own_words(sys.argv[2:], {"minutes": "30", "table": "memory"}, {})
-    minutes = positive_number("minutes", own["minutes"])
+    pid = int(sys.argv[1])
+    own, _ = own_arguments(sys.argv[2:], {"minutes": positive_number(30), "table": Key(default="memory")})
     began = time.monotonic()
-    with open(RESULTS / "throughput" / f"{own['table']}.csv", "w", newline="") as file:
+    with open(RESULTS / "throughput" / f"{own.table}.csv", "w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["minutes", "pss_mib", "anonymous_mib"])
-        while (passed := time.monotonic() - began) <= 60 * minutes and (pss := pss_of_tree(pid)):
+        while (passed := time.monotonic() - began) <= 60 * own.minutes and (pss := pss_of_tree(pid)):
             anonymous = pss_of_tree(pid, "Pss_Anon")
             table.writerow([f"{passed / 60:.2f}", f"{pss / 2**20:.1f}", f"{anonymous / 2**20:.1f}"])
             file.flush()

@@ -19,11 +19,11 @@ from _protocol import MINATAR_GAMES
 from labyrinth import MAZES
 from racing import SETTINGS
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.run_directory import write_text
+from a3crepro.runs.files import write_text
 
 CONTROL = [
     f"control/{task}"
@@ -32,29 +32,30 @@ CONTROL = [
 ]  # fmt: skip
 LABYRINTHS = [*MAZES, "labyrinth_medium", "labyrinth_large"]
 WORLDS = [*LABYRINTHS, *SETTINGS]
-EPISODES = {"minatar": 300, "control": 60, "blind": 200}
-"""By family or policy; 30 otherwise. MinAtar's are short, scores in control vary by the start, and a claim's line rests
-on the blind player's."""
-NOISY = [f"constant {action} {noise}" for action in (0, 0.5, 1) for noise in (0.5, 1.4)]
+EPISODES = {"blind": 200}
+"""By policy: a claim's line rests on this one. Otherwise 300 in MinAtar, whose episodes are short, 60 in control, where
+scores vary by the start, and 30."""
+NUMBERS = ("action", "noise", "env.action_repeat")
+"""What some policies are given."""
+NOISY = [{"action": action, "noise": noise} for action in (0, 0.5, 1) for noise in (0.5, 1.4)]
 """What a Gaussian policy can be that does not look; within bounds its variance is at most 2.01."""
-CASES = [
-    *((env, "random") for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)),
-    *((env, policy) for env in CONTROL for policy in ("constant 0", "constant 1", *NOISY)),
-    *(("control/cheetah_run", policy) for policy in ("random 4", *(f"{noisy} 4" for noisy in NOISY))),
-    *((env, "blind") for env in LABYRINTHS),
-    *((env, "expert") for env in WORLDS),
+HELD = {"env.action_repeat": 4}
+CASES: list[tuple[str, str, dict[str, float]]] = [
+    *((env, "random", {}) for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)),
+    *((env, "constant", numbers) for env in CONTROL for numbers in ({"action": 0}, {"action": 1}, *NOISY)),
+    ("control/cheetah_run", "random", HELD),
+    *(("control/cheetah_run", "constant", numbers | HELD) for numbers in NOISY),
+    *((env, "blind", {}) for env in LABYRINTHS),
+    *((env, "expert", {}) for env in WORLDS),
 ]
 """Environments and policies, with their numbers."""
-NUMBERS = {"constant": ("action", "noise", "env.action_repeat"), "random": ("env.action_repeat",)}
-"""What the numbers of a policy set."""
 TABLE = RESULTS / "references" / "references.csv"
 
 
-def measure(env: str, policy: str) -> dict[str, object]:
+def measure(env: str, policy: str, numbers: dict[str, float]) -> dict[str, object]:
     """A row of the table: what the evaluation's last line says."""
-    name, *numbers = policy.split()
-    episodes = next((EPISODES[key] for key in (policy, env.partition("/")[0]) if key in EPISODES), 30)
-    how = [f"policy={name}", *(f"{key}={number}" for key, number in zip(NUMBERS.get(name, ()), numbers, strict=False))]
+    episodes = EPISODES.get(policy, 300 if env in MINATAR_GAMES else 60 if env in CONTROL else 30)
+    how = [f"policy={policy}", *(f"{key}={number}" for key, number in numbers.items())]
     words = ["-m", "a3crepro.evaluate", f"env={env}", *how, f"episodes={episodes}", "seed=0"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     if done.returncode:
@@ -62,7 +63,8 @@ def measure(env: str, policy: str) -> dict[str, object]:
     found = json.loads(done.stdout.splitlines()[-1])
     counts = {key: round(found[key], 3) for key in ("apples", "portals") if key in found}
     scores = {key: round(found[key], 3) for key in ("score_mean", "score_std")}
-    return {"env": env, "policy": policy, "episodes": episodes, **scores, **counts,
+    row = {"env": env, "policy": policy, **dict.fromkeys(NUMBERS), **numbers, "episodes": episodes}
+    return {**row, **scores, **counts,
             "command": shlex.join(["python", *words])}  # fmt: skip
 
 
@@ -74,14 +76,14 @@ def main() -> None:
     """
     rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
     where = {key: value for key, value in circumstances().items() if key in ("commit", "clean", "date")}
-    there = {(row["env"], row["policy"]) for row in rows}
+    there = [(row["env"], row["policy"], {key: row[key] for key in NUMBERS if not pd.isna(row[key])}) for row in rows]
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     for case in CASES:
         if case not in there:
             if not where["clean"]:
                 raise UserError("the checkout has changes; commit them, or put them away")
             rows.append({**measure(*case), **where})
-            print(f"{case[0]}, {case[1]}: {rows[-1]['score_mean']}", flush=True)
+            print(f"{', '.join(map(str, case))}: {rows[-1]['score_mean']}", flush=True)
             write_text(TABLE, pd.DataFrame(rows).to_csv(index=False))
 
 

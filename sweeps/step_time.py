@@ -7,12 +7,8 @@ Prints a table, and adds a line to `results/throughput/step_time.jsonl`.
 
 from __future__ import annotations
 
-import sys
-
-if __name__ == "__main__":
-    sys.path.append(sys.path.pop(0))  # `mujoco` is to be the library, not the sweep
-
 import json
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -26,7 +22,8 @@ from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.results import RESULTS
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.learner.shared_state import SharedState
-from a3crepro.runs.command_line import own_words, positive_number, run_command
+from a3crepro.runs.arguments import own_arguments, positive_number
+from a3crepro.runs.command_line import run_command
 from a3crepro.runs.training import initial_state
 
 WARM_UP = 3.0
@@ -111,10 +108,9 @@ def measure(config: Config, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     """Measures as the command line says."""
-    own, words = own_words(sys.argv[1:], {"seconds": "10"}, {})
-    seconds = positive_number("seconds", own["seconds"])
+    own, words = own_arguments(sys.argv[1:], {"seconds": positive_number(10)})
     config = compose(*words, "evaluation.every=0", "evaluation.episodes=0")
-    parts = measure(config, seconds)
+    parts = measure(config, own.seconds)
     line = {
         "command": " ".join(["python", "sweeps/step_time.py", *sys.argv[1:]]),
         "microseconds": {part: round(value, 1) for part, value in parts.items()},

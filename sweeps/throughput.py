@@ -18,29 +18,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+from a3crepro.config import compose
 from a3crepro.experiments.circumstances import circumstances, machine
+from a3crepro.experiments.costs import components
 from a3crepro.experiments.results import RESULTS
+from a3crepro.runs.arguments import Key, one_of, own_arguments
 from a3crepro.runs.checkout import git_state
-from a3crepro.runs.command_line import own_words, run_command
+from a3crepro.runs.command_line import run_command
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls of each case, and seconds of each call."""
 
 BREAKOUT = ["env=breakout", "threads=2"]
+SIXTEEN = ["env=breakout", "threads=16"]
 TABLE = {
     "a3c": BREAKOUT,
-    "a3c, 16 threads": ["env=breakout", "threads=16"],
+    "a3c, 16 threads": SIXTEEN,
     "a3c, mnih2013_lstm": [*BREAKOUT, "network=mnih2013_lstm"],
     "a3c, mnih2015": [*BREAKOUT, "network=mnih2015"],
     "n_step_q": [*BREAKOUT, "algo=n_step_q"],
     "one_step_q": [*BREAKOUT, "algo=one_step_q"],
     "one_step_sarsa": [*BREAKOUT, "algo=one_step_sarsa"],
     "minatar a3c": ["env=minatar/breakout", "threads=2"],
-}
-MODULE = {
-    f"{name}, by autograd": [*overrides, "network.implementation=module"]
-    for name, overrides in TABLE.items()
-    if "16" not in name
 }
 THREADS = {
     f"{env}, {threads} threads": [f"env={env}", f"threads={threads}"]
@@ -53,7 +52,6 @@ EXECUTIONS = {
     "virtual_time, 1 thread": ["env=breakout", "threads=1", "execution=virtual_time"],
     "virtual_time, 16 threads": ["env=breakout", "threads=16", "execution=virtual_time"],
     "synchronous, 16 threads": SYNCHRONOUS,
-    "synchronous, 16 threads, by autograd": [*SYNCHRONOUS, "network.implementation=module"],
 }
 METHODS = {
     f"{env}, {algo}": [f"env={env}", f"algo={algo}", "threads=16", "execution=virtual_time"]
@@ -84,28 +82,37 @@ CONTROL = {
     for task in ("cheetah_run", "cartpole_swingup")
     for how, words in {"whole episodes": [], "rollouts": ROLLOUTS}.items()
 }
-PARTS = {
-    "table": {**TABLE, **MODULE}, "threads": THREADS, "executions": EXECUTIONS, "methods": METHODS, "control": CONTROL,
-}  # fmt: skip
+PARTS = {"table": TABLE, "threads": THREADS, "executions": EXECUTIONS, "methods": METHODS, "control": CONTROL}
+MODULE = {
+    "table": [name for name, overrides in TABLE.items() if overrides is not SIXTEEN],
+    "executions": ["synchronous, 16 threads"],
+}
+"""Cases that are measured by autograd, too."""
 PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for processes in (2, 16)}
 
 
 def main() -> None:
     """Measures as the command line says."""
-    own, overrides = own_words(
-        sys.argv[1:], {"scale": "laptop", "part": "table", "pfrl": "", "case": ""}, {"scale": SCALES, "part": PARTS}
-    )
-    calls, seconds = SCALES[own["scale"]]
-    path = RESULTS / "throughput" / f"{own['part']}.jsonl"
+    keys = {"scale": one_of(SCALES, "laptop"), "part": one_of(PARTS, "table"), "pfrl": Key(), "case": Key(default="")}
+    own, overrides = own_arguments(sys.argv[1:], keys)
+    calls, seconds = SCALES[own.scale]
+    path = RESULTS / "throughput" / f"{own.part}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     for call in range(calls):
-        for case, words in PARTS[own["part"]].items():
-            if own["case"] in case:
-                measure(path, case, call, ["-m", "a3crepro.benchmark", *words, *overrides, f"seconds={seconds}"])
-        for case, words in PFRL.items() if own["pfrl"] and own["part"] == "table" else ():
-            if own["case"] in case:
+        for implementation, case in cases(own.part):
+            if own.case in case:
+                words = [*PARTS[own.part][case], f"network.implementation={implementation}", *overrides]
+                known = {"implementation": implementation, "components": components(compose(*words))}
+                measure(path, case, call, ["-m", "a3crepro.benchmark", *words, f"seconds={seconds}"], known)
+        for case, words in PFRL.items() if own.pfrl and own.part == "table" else ():
+            if own.case in case:
                 script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
-                measure(path, case, call, [script, *words, "--seconds", str(seconds)], own["pfrl"])
+                measure(path, case, call, [script, *words, "--seconds", str(seconds)], {}, own.pfrl)
+
+
+def cases(part: str) -> list[tuple[str, str]]:
+    """How the network is implemented, and the case."""
+    return [*(("fast", case) for case in PARTS[part]), *(("module", case) for case in MODULE.get(part, ()))]
 
 
 def is_measured(path: Path, call: int, command: str) -> bool:
@@ -116,7 +123,9 @@ def is_measured(path: Path, call: int, command: str) -> bool:
     return any(here.items() <= json.loads(line).items() for line in path.read_text().splitlines())
 
 
-def measure(path: Path, case: str, call: int, arguments: list[str], python: str = sys.executable) -> None:
+def measure(
+    path: Path, case: str, call: int, arguments: list[str], known: dict[str, object], python: str = sys.executable
+) -> None:
     """One call of a benchmark, added to the file as a line: the JSON object that it prints last, and what it ran on.
 
     Nothing, where that line is there already.
@@ -131,6 +140,7 @@ def measure(path: Path, case: str, call: int, arguments: list[str], python: str 
     line = {
         "case": case,
         "call": call,
+        **known,
         **json.loads(done.stdout.splitlines()[-1]),
         "command": command,
         **circumstances(),

@@ -4,17 +4,39 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import sys
 from collections.abc import Generator
+from typing import Any
 
+import composing
 import pytest
 import torch
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.learner.actor_learner import ActorLearner, Episode, Snapshot
 from a3crepro.learner.shared_state import SharedState
 from a3crepro.runs.training import initial_state
 
 torch.set_num_threads(1)
+composing.remember()
+
+
+IN_ONE_PROCESS = ("tests/test_agents.py", "tests/test_analysis.py", "tests/test_sweeping.py")
+"""Files whose tests share what takes long to make."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several processes, each gets the next test, or the next file of those that share; these come first."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if file in IN_ONE_PROCESS else nodeid
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

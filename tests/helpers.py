@@ -22,8 +22,8 @@ import numpy as np
 import psutil
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from a3crepro.common.settings import UserError
-from a3crepro.runs.run_directory import Checkpoint, load_checkpoint
+from a3crepro.common.errors import UserError
+from a3crepro.runs.checkpoint import Checkpoint, load_checkpoint
 
 PATIENCE = 120
 """Seconds after which something that must happen soon is taken never to happen: long, for a busy machine."""
@@ -242,7 +242,7 @@ def whole_checkpoint(directory: Path) -> Checkpoint:
     checkpoint = load_checkpoint(directory, damaged.append)
     assert checkpoint is not None, f"{directory} holds no checkpoint"
     assert not damaged
-    assert math.isfinite(checkpoint.numbers.seconds)
+    assert math.isfinite(checkpoint.counters.seconds)
     assert all(np.isfinite(checkpoint.arrays[name]).all() for name in ("parameters", "target", "statistics"))
     return checkpoint
 

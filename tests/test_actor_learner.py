@@ -1,4 +1,4 @@
-"""The actor-learner's duties, and the faults that well-known A3C code has had."""
+"""The actor-learner, and the faults of well-known A3C code."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from a3crepro.common.settings import UserError
-from a3crepro.learner.actor_learner import PERSISTENT, Episode, Snapshot
+from a3crepro.common.errors import UserError
+from a3crepro.learner.actor_learner import MAX_NOT_FINITE, Episode, Snapshot
 from a3crepro.learner.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
@@ -15,11 +15,11 @@ METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 
 @pytest.fixture
 def bench(bench):
-    """With autograd, whose modules and tensors can be looked into."""
+    """With autograd, whose modules and tensors can be inspected."""
     return lambda *overrides: bench("network.implementation=module", *overrides)
 
 
-def run_segments(learner, count):
+def run_iterations(learner, count):
     for _ in range(count):
         learner.iterate()
 
@@ -35,7 +35,7 @@ def test_two_identical_rollouts_give_the_same_gradient(bench, algo):
     learner = bench(f"algo={algo}", "env=toy/chain", "threads=1").learner
     for _ in range(2):
         learner._episode_ended, learner.rng = True, np.random.default_rng(0)
-        learner.compute()
+        learner.compute_gradient()
         gradients.append(learner.model.gradient.clone())
         learner.model.clear_gradient()
     assert gradients[0].any()
@@ -58,12 +58,12 @@ def test_the_gradient_of_a_rollout_is_the_sum_over_its_steps(bench):
 
 
 @pytest.mark.parametrize("algo", METHODS)
-def test_shared_vectors_are_written_never_bound_anew(bench, algo):
+def test_shared_vectors_are_written_never_rebound(bench, algo):
     case = bench(f"algo={algo}", "env=toy/catch", "threads=1")
     shared, learner = case.shared, case.learner
     before = [address(tensor) for tensor in (shared.parameters, shared.target, shared.statistics)]
     values = shared.parameters.clone()
-    run_segments(learner, 20)
+    run_iterations(learner, 20)
     assert [address(tensor) for tensor in (shared.parameters, shared.target, shared.statistics)] == before
     assert not torch.equal(values, shared.parameters)
     first = next(iter(learner.model.module.parameters()))
@@ -72,7 +72,7 @@ def test_shared_vectors_are_written_never_bound_anew(bench, algo):
     assert address(first.grad) == address(learner.model.gradient)
 
 
-def test_actor_learners_share_what_they_must_and_nothing_else(bench):
+def test_actor_learners_share_only_what_they_must(bench):
     a, b = bench("algo=n_step_q", "env=toy/catch", "threads=2", "optimizer=rmsprop").learners
     assert address(a.models.target.theta) == address(b.models.target.theta) == address(a.shared.target)
     assert address(a.model.parameters) != address(b.model.parameters)
@@ -80,9 +80,9 @@ def test_actor_learners_share_what_they_must_and_nothing_else(bench):
     assert a.env is not b.env and a.rng is not b.rng
 
 
-def test_the_thread_copy_stays_while_others_write(bench):
+def test_the_thread_copy_does_not_change_while_others_write(bench):
     case = bench("algo=a3c", "env=toy/catch", "threads=1")
-    case.learner.compute()
+    case.learner.compute_gradient()
     copy = case.learner.model.parameters.clone()
     case.shared.parameters += 1
     assert torch.equal(case.learner.model.parameters, copy)
@@ -91,7 +91,7 @@ def test_the_thread_copy_stays_while_others_write(bench):
 
 
 @pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa"])
-def test_one_step_methods_see_the_others_writes_at_once(bench, algo):
+def test_one_step_methods_see_writes_of_other_actor_learners_at_once(bench, algo):
     case = bench(f"algo={algo}", "env=toy/catch", "threads=1")
     case.shared.parameters.fill_(0.25)
     assert all((p == 0.25).all() for p in case.learner.model.module.parameters())
@@ -125,17 +125,17 @@ def test_sarsa_takes_the_action_of_its_target(bench):
 
     learner.select_action, learner.env.step = spy_select, spy_step
     for _ in range(5):
-        rollout = learner.compute()
+        rollout = learner.compute_gradient()
         # The first step selects its own action, and each selects the next one: the target's.
         assert learner.next_action.action == targets[-1]
-        learner.apply(rollout)
+        learner.apply_gradient(rollout)
     assert taken == targets[:-1] and len(taken) == 5
 
 
 def test_a_truncated_episode_does_not_keep_the_action_of_its_target(bench):
     learner = bench("algo=one_step_sarsa", "env=toy/chain", "threads=1").learner
     for _ in range(3000):
-        run_segments(learner, 1)
+        run_iterations(learner, 1)
         if learner._episode_ended and learner.next_action is not None:
             learner.roll_out(1)
             assert learner.observation is not None and learner.env.unwrapped.steps == 1
@@ -144,7 +144,7 @@ def test_a_truncated_episode_does_not_keep_the_action_of_its_target(bench):
 
 
 class Scripted:
-    """Ends its first episode in a chosen way after two steps."""
+    """Ends each episode after two steps, at a terminal state or a time limit."""
 
     def __init__(self, env, terminated):
         self.env, self.terminated, self.steps = env, terminated, 0
@@ -172,32 +172,32 @@ def test_a_time_limit_keeps_the_discount_and_bootstraps_a_terminal_state_does_no
     case.shared.parameters[-2:] = 10.0  # biases of the last head: V = 10, or Q of both actions
     case.shared.target.zero_()
     case.shared.target[-2:] = 10.0
-    kept = {}
+    seen = {}
     learner.accumulate = lambda rollout, returns: (
-        kept.update(rollout=rollout, returns=returns) or {"logits": np.zeros((2, 2), np.float32)}
+        seen.update(rollout=rollout, returns=returns) or {"logits": np.zeros((2, 2), np.float32)}
     )
-    learner.compute()
-    assert kept["rollout"].discounts == [0.99, 0.0 if terminated else 0.99]
+    learner.compute_gradient()
+    assert seen["rollout"].discounts == [0.99, 0.0 if terminated else 0.99]
     last = 1.0 if terminated else 1.0 + 0.99 * 10
-    assert kept["returns"].tolist() == pytest.approx([1 + 0.99 * last, last])
+    assert seen["returns"].tolist() == pytest.approx([1 + 0.99 * last, last])
 
 
 def test_rewards_are_clipped_for_the_learner_and_scores_are_not(bench):
     case = bench("algo=a3c", "env=toy/catch", "threads=1", "env.reward_clip=0.25")
-    run_segments(case.learner, 30)
-    games = [report for report in case.reports if isinstance(report, Episode)]
-    assert games and all(abs(game.score) == 1.0 and game.episode_frames == 5 for game in games)
+    run_iterations(case.learner, 30)
+    episodes = [report for report in case.reports if isinstance(report, Episode)]
+    assert episodes and all(abs(episode.score) == 1.0 and episode.episode_frames == 5 for episode in episodes)
     rollout = case.learner.roll_out(5)
     assert abs(rollout.rewards[-1]) == 0.25
 
 
-def test_a_crossed_multiple_counts_and_counts_once():
+def test_a_crossed_multiple_counts_once():
     shared = SharedState(torch.zeros(1), target=True, statistics=(1, 1), threads=2)
-    asked = []
+    crossed = []
     for frames in (3, 3, 3, 3, 3, 21):  # T = 3, 6, 9, 12, 15, 36: never a multiple of 10
         shared.counters[0, FRAMES] += frames
-        asked += [shared.crossed(TARGET, 10), shared.crossed(TARGET, 10)]
-    assert [multiple for multiple in asked if multiple] == [10, 30]
+        crossed += [shared.crossed_multiple(TARGET, 10), shared.crossed_multiple(TARGET, 10)]
+    assert [multiple for multiple in crossed if multiple] == [10, 30]
 
 
 @pytest.mark.parametrize("algo", ["n_step_q", "one_step_q"])
@@ -207,19 +207,19 @@ def test_the_target_network_is_set_when_the_frames_of_all_threads_cross_i_target
     a, b = case.learners
     while case.shared.frames() < 100:
         assert torch.equal(case.shared.target, target)
-        run_segments(a, 1)
+        run_iterations(a, 1)
         if case.shared.frames() < 100:
-            run_segments(b, 1)
+            run_iterations(b, 1)
     assert not torch.equal(case.shared.target, target)
     assert a.own_frames < 100 and b.own_frames < 100
 
 
 def test_frames_are_four_a_step_on_atari_and_one_elsewhere(bench):
     case = bench("algo=a3c", "env=breakout", "threads=1")
-    run_segments(case.learner, 2)
+    run_iterations(case.learner, 2)
     assert case.shared.frames() == 2 * 5 * 4
     case = bench("algo=a3c", "env=minatar/freeway", "threads=1")
-    run_segments(case.learner, 2)
+    run_iterations(case.learner, 2)
     assert case.shared.frames() == 2 * 5
 
 
@@ -237,20 +237,20 @@ def test_gradients_are_clipped_by_their_norm(bench):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_gradient_that_is_not_finite_is_never_applied_and_ends_the_run_if_it_persists(bench, bad):
+def test_gradients_that_are_not_finite_are_skipped_and_end_the_run_if_they_persist(bench, bad):
     case = bench("algo=a3c", "env=toy/catch", "threads=1")
     learner, before = case.learner, case.shared.parameters.clone()
     learner.synchronise(learner.shared.moment())
-    for _ in range(PERSISTENT - 1):
+    for _ in range(MAX_NOT_FINITE - 1):
         learner.model.gradient[3] = bad
         learner.update_parameters()
     assert torch.equal(case.shared.parameters, before) and not case.shared.statistics.any()
-    assert learner.counters[NOT_FINITE] == PERSISTENT - 1 and learner.counters[UPDATES] == 0
+    assert learner.counters[NOT_FINITE] == MAX_NOT_FINITE - 1 and learner.counters[UPDATES] == 0
     learner.model.gradient[3] = bad
     with pytest.raises(UserError, match=r"optimizer\.lr=.*rewards"):
         learner.update_parameters()
     learner.model.gradient.fill_(0.1)
-    learner.update_parameters()  # one that is finite starts the count anew
+    learner.update_parameters()  # a finite one resets the count
     learner.model.gradient[3] = bad
     learner.update_parameters()
     assert learner.counters[UPDATES] == 1
@@ -270,19 +270,19 @@ def test_lstm_state_is_carried_across_rollouts_and_reset_at_the_end_of_an_episod
     assert not learner.state.requires_grad
 
 
-def test_each_thread_draws_its_own_actions_and_games(bench):
+def test_each_thread_has_its_own_random_numbers(bench):
     case = bench("algo=a3c", "env=toy/catch", "threads=3")
     seen = [tuple(learner.rng.integers(1000, size=4)) for learner in case.learners]
     assert len(set(seen)) == 3
 
 
-def test_snapshots_are_taken_by_whoever_crosses_the_multiple(bench):
+def test_the_actor_learner_that_crosses_a_multiple_takes_the_snapshot(bench):
     case = bench("algo=a3c", "env=toy/chain", "threads=2", "evaluation.every=50", "frames=220")
     while case.shared.frames() < 260:
         for learner in case.learners:
-            run_segments(learner, 1)
+            run_iterations(learner, 1)
     taken = [report.frames for report in case.reports if isinstance(report, Snapshot)]
-    assert taken == [50, 100, 150, 200]  # 250 is past the budget: the final evaluation's
+    assert taken == [50, 100, 150, 200]  # 250 is past the budget, where the final evaluation takes over
 
 
 @pytest.mark.parametrize("algo", METHODS)
@@ -291,6 +291,6 @@ def test_one_actor_learner_is_repeatable_to_the_bit(bench, algo, network):
     ends = []
     for _ in range(2):
         case = bench(f"algo={algo}", "env=toy/chain", f"network={network}", "threads=1", "seed=3")
-        run_segments(case.learner, 60)
+        run_iterations(case.learner, 60)
         ends.append(case.shared.parameters.clone())
     assert torch.equal(*ends)

@@ -8,7 +8,7 @@ import pytest
 
 from a3crepro import compose, load_policy, train
 from a3crepro.agents import CARD, PARAMETERS, VIDEO, export_command, read_card
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.evaluate import evaluate_command
 from a3crepro.play import play
 from a3crepro.runs.stored_policy import stored_policy
@@ -26,7 +26,7 @@ def agent(tmp_path_factory):
 
 def test_an_agent_is_the_runs_last_parameters(agent):
     run, exported = map(stored_policy, agent)
-    assert np.array_equal(run.learnt.parameters, exported.learnt.parameters)
+    assert np.array_equal(run.snapshot.parameters, exported.snapshot.parameters)
     assert (run.config, run.frames) == (exported.config, exported.frames)
     assert sorted(path.name for path in agent[1].iterdir()) == sorted([CARD, PARAMETERS, VIDEO, "config.yaml"])
 

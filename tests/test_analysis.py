@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import compose
 from a3crepro.experiments import figures, statistics
 from a3crepro.experiments import results as results_module
@@ -21,11 +21,11 @@ from a3crepro.experiments.statistics import Interval
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [
     "atari_table", "claims", "data_efficiency", "executions", "first_runs", "implementations", "labyrinth",
-    "learning_rates", "learning_speed", "mujoco", "optimizers", "racing", "speedup", "training_speed",
+    "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing", "speedup", "training_speed",
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 160, "learning_speed": 160, "thread_scaling": 168, "optimizers": 160, "ablations": 64,
-    "atari_table": 45, "mujoco": 313, "racing": 32, "labyrinth": 10,
+    "atari_table": 45, "physical_tasks": 313, "racing": 32, "labyrinth": 10,
     "first_runs": 7, "implementations": 24, "executions": 60,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
@@ -68,8 +68,7 @@ def forget_scripts():
         "_verdicts",
         "worlds",
     ]:
-        if name != "mujoco":  # the library
-            sys.modules.pop(name, None)
+        sys.modules.pop(name, None)
 
 
 # ---- The paper's data ------------------------------------------------------------------------------------------------
@@ -83,8 +82,11 @@ def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "compose", lambda word: short[word.removeprefix("env=")])
     config = short["labyrinth"]
     start = {"command": ["python", "-m", "a3crepro", "seed=7", "hydra.run.dir=there"], "git_commit": "0123456789"}
+    start["overrides"] = ["seed=7"]
     (tmp_path / "manifest.json").write_text(json.dumps({"starts": [start]}))
-    monkeypatch.setattr(module, "from_run", lambda directory, _: (config, config.env.scripted_policies()["blind"], 100))
+    monkeypatch.setattr(
+        module, "policy_with_overrides", lambda directory, _: (config, config.env.scripted_policies()["blind"], 100)
+    )
     monkeypatch.setattr(sys, "argv", ["worlds.py", str(tmp_path)])
     module.main()
     assert (tmp_path / "figures" / "worlds.png").stat().st_size > 10_000
@@ -94,7 +96,7 @@ def test_pictures_of_the_worlds(monkeypatch, tmp_path):
     assert len(played.views) == 6 and played.views[0].shape == (84, 84, 3)
     red, green, blue = np.moveaxis(played.way.astype(int), 2, 0)
     assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the way, yellow
-    monkeypatch.setattr(module, "from_run", lambda directory, _: (compose("env=toy/catch"), None, 0))
+    monkeypatch.setattr(module, "policy_with_overrides", lambda directory, _: (compose("env=toy/catch"), None, 0))
     with pytest.raises(UserError, match=r"^there: a run of toy/catch, which has no map; allowed: labyrinth, racing$"):
         module.players(["there"])
 
@@ -312,14 +314,18 @@ def test_a_random_policy_above_the_person_counts_as_0_in_the_whole_table_only():
 # ---- Scripts ---------------------------------------------------------------------------------------------------------
 
 
+LESS = {"algo.exploration.final_values", "algo.entropy_beta"}
+"""Keys with which `ablations` takes something away."""
+
+
 def made_up(run, config):
     """A final score: better at rates near 2e-3, with more threads, in the order of METHODS, with Shared RMSProp."""
     away = abs(np.log10(config.optimizer.lr / 2e-3))
     score = 8 - (12 if config.threads == 1 else 2) * away + METHODS.index(config.algo.name) + 0.1 * config.threads
     score += {"momentum_sgd": -3, "rmsprop": -1.5, "shared_rmsprop": 0}[config.optimizer.name]
     score *= 0.3 if config.env.name == "racing" and config.algo.name.startswith("one_step") else 1
-    less = any(word.startswith("algo.") for word in run.words)
-    if config.env.title == "minatar/space_invaders":
+    less = bool(LESS & run.settings.keys())
+    if run.settings["env"] == "minatar/space_invaders":
         score *= 5
     score *= {"control": 75, "racing": 16, "labyrinth": 11}.get(config.env.name, 1)
     return max(0.0, score - 2 * less) + 0.05 * (config.seed % 7)
@@ -327,7 +333,7 @@ def made_up(run, config):
 
 def tables(name):
     """Tables as of a finished sweep at the scale `laptop`, with made-up scores."""
-    from a3crepro.experiments.collect import describe
+    from a3crepro.experiments.collect import describe, override_keys
     from a3crepro.experiments.command import Command
 
     sys.path.insert(0, str(ROOT / "sweeps"))
@@ -337,19 +343,20 @@ def tables(name):
 
     def configured(run):
         """As `compose` would have it, which takes long."""
-        words = dict(word.split("=", 1) for word in run.words)
         config = command.config(run)
-        optimizer = config.optimizer.model_copy(update={"lr": float(words.get("optimizer.lr", config.optimizer.lr))})
-        return config.model_copy(update={"optimizer": optimizer, "seed": int(words["seed"])})
+        lr = float(run.settings.get("optimizer.lr", config.optimizer.lr))
+        optimizer = config.optimizer.model_copy(update={"lr": lr})
+        return config.model_copy(update={"optimizer": optimizer, "seed": int(run.settings["seed"])})
 
     runs = list(command.scale.runs(lambda run: made_up(run, configured(run))))
     shortest = {}  # runs of an environment learn equally fast, however long they go on
-    for config in map(configured, runs):
-        shortest[config.env.title] = min(config.frames, shortest.get(config.env.title, config.frames))
-    rows, scores = [], []
+    for run in runs:
+        frames = configured(run).frames
+        shortest[run.settings["env"]] = min(frames, shortest.get(run.settings["env"], frames))
+    rows, scores, keys = [], [], override_keys(runs)
     for run in runs:
         config = configured(run)
-        common = {**describe(run, config), "run": run.name, "commit": "f" * 40}
+        common = {**describe(run, config, config.composition.choices, keys), "run": run.name, "commit": "f" * 40}
         final = made_up(run, config)
         more = {"apples": 1.0, "portals": 0.1 * final} if config.env.counted_info else {"greedy_score": final + 1}
         rows.append({**common, **more, "budget": config.frames, "frames": config.frames + len(rows), "score": final,
@@ -358,7 +365,7 @@ def tables(name):
         for part in range(1, 11):
             frames = config.frames * part // 10 + (len(rows) if part == 10 else 0)  # all stop a little later
             soon = 4 if config.env.name == "racing" else 1
-            score = final * min(1.0, soon * frames / shortest[config.env.title])
+            score = final * min(1.0, soon * frames / shortest[run.settings["env"]])
             kind = {"score": score, "score_type": "sampled", "seconds": part * 360.0 / config.threads}
             scores.append({**common, "frames": frames, "epoch": frames / 1e6, **kind})
             scores.append(
@@ -604,14 +611,14 @@ def test_the_mean_of_57_games_is_compared_game_by_game(rules, monkeypatch):
 
 def test_what_is_learnt_of_control_is_far_above_chance(monkeypatch):
     module = script("_control")
-    measured = {"control/cheetah_run": {"random": (3.9, 1.0), "constant 0 1.4 4": (15.5, 5.0)},
+    measured = {"control/cheetah_run": {"random": (3.9, 1.0), "held": (15.5, 5.0)},
                 "control/pendulum_swingup": {"random": (3.0, 9.0), "constant 1": (15.4, 27.0)},
                 "control/cartpole_balance": {"constant 0": (748.0, 30.0)}}  # fmt: skip
     monkeypatch.setattr(
         module,
         "references",
         lambda env: pd.DataFrame(
-            {"score_mean": mean, "score_std": std, "command": "env.action_repeat=4" if policy.endswith(" 4") else ""}
+            {"score_mean": mean, "score_std": std, "env.action_repeat": 4.0 if policy == "held" else np.nan}
             for policy, (mean, std) in measured[env].items()
         ),
     )
@@ -639,10 +646,13 @@ def test_most_are_more_than_half(yes, no, open_, verdict):
     assert script("_rules_worlds").most_of(verdicts).startswith(verdict)
 
 
-def control_runs(tasks, rates, score, variant="", epsilon=0.1):
+ROLLOUTS = {"algo.t_max": "20", "algo.gaussian.bounded": "true"}
+
+
+def control_runs(tasks, rates, score, overrides=None, epsilon=0.1):
     """Made-up runs of the paper's updates, unless told otherwise."""
     rows = [
-        {"env": f"control/{task}", "variant": variant, "epsilon": epsilon, "seed": number, "run": f"{task},{rate}",
+        {"env": f"control/{task}", **(overrides or {}), "epsilon": epsilon, "seed": number, "run": f"{task},{rate}",
          "learning_rate": rate, "score": score(rate), "budget": 2_000_000}
         for task in tasks
         for number, rate in enumerate(rates)
@@ -654,7 +664,7 @@ def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
     """Without fresh seeds a task's best five runs count, and without pixels nothing is decided of them."""
     module = script("_rules_worlds")
     sys.path.insert(0, str(ROOT / "sweeps"))
-    sweep = load("sweeps", "mujoco")
+    sweep = load("sweeps", "physical_tasks")
     sys.path.pop(0)
     rates = np.geomspace(1e-5, 1e-1, 9)
 
@@ -673,7 +683,7 @@ def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
 def test_the_range_of_rates_of_control_is_that_of_the_updates_that_learnt_most_of_their_tasks(monkeypatch):
     """And a task from pixels, which is run at two rates, has none."""
     module = script("_rules_worlds")
-    rates, rollouts = np.geomspace(1e-5, 1e-1, 9), ("algo.t_max=20 algo.gaussian.bounded=true", 1e-5)
+    rates, rollouts = np.geomspace(1e-5, 1e-1, 9), (ROLLOUTS, 1e-5)
 
     def wide(task_rates, score, *how):
         return control_runs(("cheetah_run", "walker_walk"), task_rates, score, *how).runs
@@ -714,11 +724,11 @@ def test_the_suite_s_own_a3c_has_two_scores_on_one_task():
 
 def test_over_time_stand_the_fresh_seeds_of_the_last_search():
     module = script("_control")
-    first, second = "algo.t_max=20 algo.gaussian.bounded=true", "algo.t_max=20 algo.gaussian.entropy_cost=0.03"
+    first, second = ROLLOUTS, {"algo.t_max": "20", "algo.gaussian.entropy_cost": "0.03"}
     found = control_runs(("cheetah_run",), [1e-3], lambda rate: 1.0)
     made = ((first, 3, 50.0), (first, 1000, 60.0), (second, 3, 40.0), (second, 1000, 7.0),
-            (f"{second} network.separate=true", 1000, 5.0))  # fmt: skip
-    rows = [found.runs.assign(variant=how, epsilon=1e-5, seed=seed, score=score) for how, seed, score in made]
+            ({**second, "network.separate": "true"}, 1000, 5.0))  # fmt: skip
+    rows = [found.runs.assign(**how, epsilon=1e-5, seed=seed, score=score) for how, seed, score in made]
     other = control_runs(("walker_walk",), [1e-3], lambda rate: 9.0).runs
 
     def shown(*runs):
@@ -836,8 +846,10 @@ def test_every_script_draws_the_paper_s_data_alone(drawn, name):
 
 
 def test_a_scale_that_is_none_gets_one_line():
-    with pytest.raises(UserError, match=r"'scale=huge': the only word is scale=smoke\|laptop\|paper"):
+    with pytest.raises(UserError, match="scale: allowed: smoke, laptop, paper; got 'huge'"):
         figures.scale_of(["scale=huge"])
+    with pytest.raises(UserError, match=r"'seed=1': the only key is scale=smoke\|laptop\|paper"):
+        figures.scale_of(["seed=1"])
 
 
 @pytest.mark.parametrize(
@@ -934,7 +946,7 @@ def test_our_scores_are_normalised_run_by_run():
         for game, low, high in human[["noop_random", "noop_human"]].itertuples()
     ]
     ((label, found),) = module.our_normalised(figures.Ours(runs, runs, {})).items()
-    assert label == "ours, mnih2015, 320M frames"
+    assert label == ("mnih2015", 320_000_000)
     np.testing.assert_allclose(found, expected)
     _, games, *cells = module.row(label, found)
     whole, middle = np.mean(expected), np.mean(np.sort(np.ravel(expected))[1:3])
@@ -954,9 +966,9 @@ def test_the_table_of_57_games_is_drawn_from_one_of_them():
     for part in (runs[:1], runs):
         values = module.our_normalised(figures.Ours(part, part, {}))
         (label,) = values
-        assert module.row(label, values[label])[:2] == ["ours, mnih2015, 320M frames", len(part)]
+        assert module.row(label, values[label])[:2] == [("mnih2015", 320_000_000), len(part)]
         _, grid = figures.panels([""], 1)
-        module.draw(grid[0][0], values)
+        module.draw(grid[0][0], {"ours": values[label]})
 
 
 def test_greedy_scores_are_those_of_the_best_by_the_stated_policy():

@@ -34,8 +34,8 @@ def modules(monkeypatch, tmp_path):
 
 def rows(run, env, method, scores, hours_an_epoch=0.25, **others):
     """An evaluation an epoch, with these scores."""
-    common = {"run": run, "env": f"atari/{env}", "method": method, "network": "mnih2013", "execution": "virtual_time",
-              "variant": "", "seed": 0, "learning_rate": 1e-3, "score_type": "sampled", **others}  # fmt: skip
+    common = {"run": run, "env": env, "method": method, "network": "mnih2013", "execution": "virtual_time",
+              "algo.t_max": "", "seed": 0, "learning_rate": 1e-3, "score_type": "sampled", **others}  # fmt: skip
     return [
         {**common, "frames": number * EPOCH, "epoch": float(number), "seconds": number * hours_an_epoch * 3600,
          "score": score, "score_std": 1.0, "episodes": 10}

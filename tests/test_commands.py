@@ -12,9 +12,10 @@ import yaml
 from helpers import ENDLESS, SMALL, descendants, files, finished, frames, gone_within, running, summary
 
 import a3crepro
-from a3crepro import benchmark, compose, config, evaluate, play
+from a3crepro import benchmark, compose, evaluate, play
 from a3crepro.cli import main
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
+from a3crepro.config import groups
 from a3crepro.runs.run_directory import RunDirectory
 
 NOTHING = ("env=toy/catch", "frames=0", "evaluation.episodes=0", "logging.tensorboard=false")
@@ -149,15 +150,15 @@ def test_an_option_is_answered_with_the_word_that_was_meant(command, tmp_path, m
 
 @pytest.mark.parametrize(("launcher", "extra"), [("local", "local"), ("slurm", "slurm"), ("submitit_slurm", "slurm")])
 def test_a_launcher_that_is_not_installed_is_told_with_its_extra(command, monkeypatch, launcher, extra):
-    monkeypatch.setattr(config, "_is_installed", lambda plugin: False)
+    monkeypatch.setattr(groups, "_is_installed", lambda plugin: False)
     status, _, line = command("--multirun", *NOTHING, f"hydra/launcher={launcher}")
     assert status == 2
     assert is_one_line(line, f"hydra/launcher={launcher}: needs hydra-", f'pip install "a3crepro[{extra}]"'), line
 
 
 def test_all_that_is_allowed_is_named(command):
-    line = command(*NOTHING, "optimizer=adam")[2]
-    assert is_one_line(line, "adam, momentum_sgd, rmsprop, shared_rmsprop")
+    line = command(*NOTHING, "optimizer=sgd_with_warm_restarts")[2]
+    assert is_one_line(line, ", ".join(groups.choices("optimizer")))
 
 
 YAML_MISTAKES = {
@@ -366,7 +367,7 @@ def test_text_in_a_locale_without_the_characters_has_escapes(monkeypatch, words)
 def test_a_drawn_learning_rate_is_a_number_that_the_seed_decides(command, tmp_path):
     drawn = {}
     for algo in ("a3c", "n_step_q"):
-        for seed in (0, 1, 2):
+        for seed in (0, 1):
             where = f"{algo}-{seed}"
             status, _, line = command(*NOTHING, f"algo={algo}", f"seed={seed}", DRAWN, f"hydra.run.dir={where}")
             assert status == 0, line
@@ -374,8 +375,8 @@ def test_a_drawn_learning_rate_is_a_number_that_the_seed_decides(command, tmp_pa
             assert "${" not in text
             drawn[algo, seed] = yaml.safe_load(text)["optimizer"]["lr"]
     assert all(isinstance(rate, float) and 1e-4 <= rate < 1e-2 for rate in drawn.values())
-    assert all(drawn["a3c", seed] == drawn["n_step_q", seed] for seed in (0, 1, 2))
-    assert len(set(drawn.values())) == 3
+    assert all(drawn["a3c", seed] == drawn["n_step_q", seed] for seed in (0, 1))
+    assert len(set(drawn.values())) == 2
 
 
 def test_a_directory_that_holds_another_configuration_is_refused_and_nothing_is_lost(command, tmp_path):
@@ -410,10 +411,11 @@ def test_a_directory_in_use_is_refused_at_once(command, tmp_path):
 
 def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows(command, tmp_path):
     words = (*SMALL, "optimizer.anneal_frames=5000")
-    first = finished(tmp_path, *words, "frames=1000")
-    assert first.wait() == 0, first.stderr
-    assert 1000 <= summary(first.directory)["frames"] < 1000 + 2 * 5
-    before, summary_frames = files(tmp_path), summary(first.directory)["frames"]
+    directory = tmp_path / "run"
+    status, _, line = command(*words, "frames=1000")
+    assert status == 0, line
+    assert 1000 <= summary(directory)["frames"] < 1000 + 2 * 5
+    before, summary_frames = files(tmp_path), summary(directory)["frames"]
 
     status, said, _ = command(*words, "frames=1000")
     assert status == 0
@@ -423,11 +425,12 @@ def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows
     status, said, line = command(*words, "frames=2000")
     assert status == 0, line
     assert f"going on at {summary_frames:,} of 2,000 frames" in said
-    assert 2000 <= summary(first.directory)["frames"] < 2000 + 2 * 5
-    assert (first.directory / "episodes.csv").read_bytes().startswith(before["run/episodes.csv"])
-    assert frames(first.directory)[-1] > 1500
+    assert 2000 <= summary(directory)["frames"] < 2000 + 2 * 5
+    assert (directory / "episodes.csv").read_bytes().startswith(before["run/episodes.csv"])
+    assert frames(directory)[-1] > 1500
 
 
+@pytest.mark.slow  # the next test's runs are started so, too
 def test_a_multirun_takes_the_launchers_of_the_sweeps(tmp_path):
     """Joblib's workers start their processes in a way of their own."""
     run = finished(tmp_path, "--multirun", *SMALL[:-1], "frames=200", "seed=0,1", "hydra/launcher=local")

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from a3crepro import compose, train
-from a3crepro.evaluate import OWN_KEYS
+from a3crepro.evaluate import KEYS
+from a3crepro.runs.policies import POLICY_KEYS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -73,8 +74,8 @@ def test_every_page_is_found_from_the_index() -> None:
 OWN_WORDS = {  # of commands that take overrides, too
     "a3crepro": (),
     "a3crepro.benchmark": ("seconds",),
-    "a3crepro.evaluate": OWN_KEYS,
-    "a3crepro.play": (),
+    "a3crepro.evaluate": tuple(KEYS),
+    "a3crepro.play": tuple(POLICY_KEYS),
     "sweeps": ("scale", "part", "case", "pfrl", "seconds", "minutes", "table"),
 }
 FLAGS = {"--dry-run", "--status", "--collected", "--unfinished", "--collect", "--multirun", "--cfg", "--resolve", "job"}
@@ -186,7 +187,7 @@ SOURCES = {  # page: what holds the numbers of its tables
     "docs/figure_4_training_speed.md": ["figures/training_speed.md"],
     "docs/figure_s5_optimizers.md": ["figures/optimizers.md", "figures/claims.md"],
     "docs/figure_s6_racing.md": ["figures/racing.md"],
-    "docs/figure_s7_physical_tasks.md": ["figures/mujoco.md", "results/mujoco/laptop/runs.csv"],
+    "docs/figure_s7_physical_tasks.md": ["figures/physical_tasks.md", "results/physical_tasks/laptop/runs.csv"],
     "docs/first_results.md": ["figures/first_runs.md"],
     "docs/labyrinth.md": ["figures/labyrinth.md"],
     "docs/table_1_atari.md": ["figures/atari_table.md"],

@@ -111,7 +111,7 @@ def test_an_environment_needs_a_name_and_its_clipping_alone(tmp_path: Path) -> N
     config = compose(*words, config_dir=str(tmp_path))
     assert (config.algo.max_steps, config.frames, config.evaluation.every) == (5, 1_000_000, 50_000)
     config = compose(*words, "algo=bare", config_dir=str(tmp_path))
-    assert config.algo.target_interval == 40_000 and config.plain()["execution"]["step_seconds"] == 0.0179
+    assert config.algo.target_interval == 40_000 and config.model_dump()["execution"]["step_seconds"] == 0.0179
 
 
 def test_an_atari_step_is_four_frames_and_any_other_one() -> None:

@@ -1,34 +1,24 @@
-"""Evaluation: whole games, unclipped scores, randomness from the seed and the frame count alone."""
+"""Evaluation: whole episodes, unclipped scores, randomness from the seed and the frame count alone."""
 
 from __future__ import annotations
 
-import functools
-import re
 import time
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import cv2
 import gymnasium
 import numpy as np
 import pytest
 import torch
+from evaluation_helpers import SevenAStep, composed
 from gymnasium.spaces import Discrete
 
 from a3crepro.common.processes import ProcessDied
-from a3crepro.common.settings import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
-from a3crepro.evaluate import evaluate_command, with_overrides
-from a3crepro.learner.shared_state import Learnt
+from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.networks._network import flatten, parameter_count, seeded
-from a3crepro.runs import film
-from a3crepro.runs.evaluation import Evaluator, NetworkPolicy, RandomPolicy, Scores, evaluate, play_episode
-
-
-@functools.cache
-def composed(*overrides: str) -> Config:
-    return compose(*overrides)
+from a3crepro.runs.evaluation import EvaluationResult, Evaluator, evaluate, play_episode
+from a3crepro.runs.policies import NetworkPolicy, RandomPolicy
 
 
 def parameters(config: Config, seed: int) -> np.ndarray:
@@ -37,37 +27,6 @@ def parameters(config: Config, seed: int) -> np.ndarray:
     theta = torch.empty(parameter_count(module))
     flatten(module, theta)
     return theta.numpy()
-
-
-class SevenAStep(gymnasium.Env):
-    """Pays 7 a step, for ever."""
-
-    observation_space = gymnasium.spaces.Box(0.0, 1.0, (2,), np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-
-    def __init__(self, render_mode: str | None = None) -> None:
-        self.render_mode = render_mode
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        super().reset(seed=seed)
-        return np.zeros(2, np.float32), {}
-
-    def step(self, action: Any) -> Any:
-        return np.zeros(2, np.float32), 7.0, False, False, {}
-
-
-class Unseeded(SevenAStep):
-    """Games of one step, of which each pays 1 more than the one before, whatever the seed."""
-
-    paid = 0
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 30}
-
-    def step(self, action: Any) -> Any:
-        Unseeded.paid += 1
-        return np.zeros(2, np.float32), float(Unseeded.paid), True, False, {}
-
-    def render(self) -> np.ndarray:
-        return np.zeros((300, 300, 3), np.uint8)
 
 
 class Recorded(RandomPolicy):
@@ -86,8 +45,6 @@ class Recorded(RandomPolicy):
         return super().act(observation, rng)
 
 
-# ---- Given θ, an evaluation depends on the seed and the frame count alone --------------------------------------------
-
 ONE_OF_EACH = [
     ("env=minatar/space_invaders", "algo=a3c"),
     ("env=minatar/space_invaders", "algo=n_step_q"),
@@ -99,25 +56,25 @@ ONE_OF_EACH = [
 def test_the_same_seed_and_frames_give_the_same_scores_whatever_came_before(overrides: tuple[str, ...]) -> None:
     config = composed(*overrides)
     theta = parameters(config, 1)
-    policy = NetworkPolicy(config, Learnt(theta))
+    policy = NetworkPolicy(config, PolicySnapshot(theta))
     first = list(evaluate(config, policy, 3, 1000, 6))
     np.random.seed(1)
     torch.manual_seed(1)
     assert list(evaluate(config, policy, 3, 1000, 6)) == first, "neither policy nor environment remembers"
-    assert list(evaluate(config, NetworkPolicy(config, Learnt(theta)), 3, 1000, 6)) == first
+    assert list(evaluate(config, NetworkPolicy(config, PolicySnapshot(theta)), 3, 1000, 6)) == first
     assert list(evaluate(config, policy, 3, 1000, 2)) == first[:2], "each game has its own randomness"
 
 
 @pytest.mark.parametrize("overrides", ONE_OF_EACH, ids=" ".join)
 def test_another_seed_other_frames_or_other_parameters_give_other_games(overrides: tuple[str, ...]) -> None:
     config = composed(*overrides)
-    policy = NetworkPolicy(config, Learnt(parameters(config, 1)))
+    policy = NetworkPolicy(config, PolicySnapshot(parameters(config, 1)))
     first = list(evaluate(config, policy, 3, 1000, 8))
     assert len(set(first)) > 1
     assert list(evaluate(config, policy, 4, 1000, 8)) != first
     assert list(evaluate(config, policy, 3, 1001, 8)) != first
     assert list(evaluate(config, policy, 1000, 3, 8)) != first
-    assert list(evaluate(config, NetworkPolicy(config, Learnt(parameters(config, 2))), 3, 1000, 8)) != first
+    assert list(evaluate(config, NetworkPolicy(config, PolicySnapshot(parameters(config, 2))), 3, 1000, 8)) != first
 
 
 def test_an_evaluation_does_not_depend_on_the_run_that_asks_for_it() -> None:
@@ -126,14 +83,14 @@ def test_an_evaluation_does_not_depend_on_the_run_that_asks_for_it() -> None:
         composed("env=minatar/asterix", "threads=3", "seed=9", "optimizer.lr=0.1", "frames=7"),
     ]
     theta = parameters(asked[0], 1)
-    a, b = (list(evaluate(config, NetworkPolicy(config, Learnt(theta)), 0, 50, 5)) for config in asked)
+    a, b = (list(evaluate(config, NetworkPolicy(config, PolicySnapshot(theta)), 0, 50, 5)) for config in asked)
     assert a == b
 
 
 def test_a_policy_is_a_copy_of_the_parameters_it_was_given() -> None:
     config = composed("env=minatar/asterix")
     theta = parameters(config, 1)
-    policy = NetworkPolicy(config, Learnt(theta))
+    policy = NetworkPolicy(config, PolicySnapshot(theta))
     expected = list(evaluate(config, policy, 0, 0, 4))
     theta[:] = np.nan
     assert list(evaluate(config, policy, 0, 0, 4)) == expected
@@ -143,7 +100,7 @@ def test_a_policy_is_a_copy_of_the_parameters_it_was_given() -> None:
 def test_parameters_of_another_network_are_refused(more: int) -> None:
     config = composed("env=minatar/asterix")
     with pytest.raises(ValueError, match="parameters"):
-        NetworkPolicy(config, Learnt(np.zeros(parameters(config, 1).size + more, np.float32)))
+        NetworkPolicy(config, PolicySnapshot(np.zeros(parameters(config, 1).size + more, np.float32)))
 
 
 def test_the_network_s_parameters_are_those_that_were_given() -> None:
@@ -152,19 +109,19 @@ def test_the_network_s_parameters_are_those_that_were_given() -> None:
     theta[:] = 0.0
     for best in range(3):
         theta[-3:] = np.eye(3, dtype=np.float32)[best]  # the biases of the three actions
-        policy = NetworkPolicy(config, Learnt(theta))
+        policy = NetworkPolicy(config, PolicySnapshot(theta))
         rng = np.random.default_rng(0)
         assert {policy.act(np.ones((6, 5), np.float32), rng) for _ in range(30)} == {best}
 
 
 def test_memory_is_forgotten_between_games_and_kept_within_one() -> None:
     config = composed("env=toy/cue_memory", "algo=n_step_q")
-    policy = NetworkPolicy(config, Learnt(parameters(config, 1)))
+    policy = NetworkPolicy(config, PolicySnapshot(parameters(config, 1)))
     rng = np.random.default_rng(0)
 
     def value_of_last(*observations: list[float]) -> np.ndarray:
         for observation in observations:
-            outputs, policy.state = policy.model.outputs(np.array([observation], np.float32), policy.state)
+            outputs, policy.state = policy.model.forward(np.array([observation], np.float32), policy.state)
         return outputs["q"]
 
     policy.start_episode()
@@ -175,9 +132,6 @@ def test_memory_is_forgotten_between_games_and_kept_within_one() -> None:
     policy.act(np.ones((1, 3), np.float32), rng)
     policy.start_episode()
     np.testing.assert_array_equal(value_of_last([1, 0, 0], [0, 0, 1]), after_one_cue)
-
-
-# ---- Whole games, unclipped scores, capped ---------------------------------------------------------------------------
 
 
 def test_a_game_of_atari_is_played_with_all_its_lives() -> None:
@@ -246,7 +200,7 @@ def test_show_is_called_at_each_state_acted_in() -> None:
 
 
 def test_the_summary_of_scores_is_the_one_worked_by_hand() -> None:
-    assert Scores(7, [1.0, 2.0, 3.0, 10.0]).summary() == {
+    assert EvaluationResult(7, [1.0, 2.0, 3.0, 10.0]).summary() == {
         "score_mean": 4.0,
         "score_median": 2.5,
         "score_std": pytest.approx(np.sqrt((9 + 4 + 1 + 36) / 4)),
@@ -254,57 +208,7 @@ def test_the_summary_of_scores_is_the_one_worked_by_hand() -> None:
     }
 
 
-# ---- The policy that is scored ---------------------------------------------------------------------------------------
-
-PROBABILITIES = np.array([0.2, 0.5, 0.3])
-
-
-def shares(config: Config, outputs: dict[str, np.ndarray], draws: int = 20_000) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    actions = [config.algo.act_in_evaluation(outputs, rng) for _ in range(draws)]
-    return np.bincount(actions, minlength=3) / draws
-
-
-@pytest.mark.parametrize("shift", [0.0, 1000.0, -1000.0])
-def test_a3c_is_scored_by_sampling_its_policy(shift: float) -> None:
-    config = composed("algo=a3c", "env=toy/catch")
-    logits = (np.log(PROBABILITIES) + shift).astype(np.float32)
-    tolerance = 4 * np.sqrt(0.25 / 20_000)
-    np.testing.assert_allclose(shares(config, {"logits": logits, "value": np.zeros(1)}), PROBABILITIES, atol=tolerance)
-
-
-def test_a3c_can_be_scored_greedily() -> None:
-    config = composed("algo=a3c", "env=toy/catch", "algo.evaluation_policy=greedy")
-    logits = np.log(PROBABILITIES).astype(np.float32)
-    assert shares(config, {"logits": logits, "value": np.zeros(1)}, 100).tolist() == [0.0, 1.0, 0.0]
-
-
-@pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa", "n_step_q"])
-def test_value_methods_are_scored_with_five_percent_of_random_actions(algo: str) -> None:
-    q = {"q": np.array([0.0, 1.0, 0.5], np.float32)}
-    found = shares(composed(f"algo={algo}", "env=toy/catch"), q)
-    np.testing.assert_allclose(found, [0.05 / 3, 0.95 + 0.05 / 3, 0.05 / 3], atol=0.006)
-
-
-@pytest.mark.parametrize(("epsilon", "expected"), [(0.0, [0, 1, 0]), (1.0, [1 / 3, 1 / 3, 1 / 3])])
-def test_the_epsilon_of_an_evaluation_can_be_chosen(epsilon: float, expected: list[float]) -> None:
-    config = composed("algo=n_step_q", "env=toy/catch", f"algo.evaluation_epsilon={epsilon}")
-    found = shares(config, {"q": np.array([0.0, 1.0, 0.5], np.float32)})
-    np.testing.assert_allclose(found, expected, atol=0.014 if epsilon else 0)
-
-
-def test_the_random_policy_is_uniform_and_draws_from_the_given_numbers_only() -> None:
-    policy = RandomPolicy(Discrete(4))
-    policy.start_episode()
-    actions = [policy.act(np.zeros(1), np.random.default_rng([3, i])) for i in range(8000)]
-    assert actions == [policy.act(np.ones(1), np.random.default_rng([3, i])) for i in range(8000)]
-    np.testing.assert_allclose(np.bincount(actions, minlength=4) / 8000, 0.25, atol=4 * np.sqrt(0.1875 / 8000))
-
-
-# ---- The process -----------------------------------------------------------------------------------------------------
-
-
-def finish(evaluator: Evaluator, seconds: float = 120.0) -> list[Scores]:
+def finish(evaluator: Evaluator, seconds: float = 120.0) -> list[EvaluationResult]:
     found, deadline = [], time.monotonic() + seconds
     while evaluator.busy:
         assert time.monotonic() < deadline, "the evaluator hangs"
@@ -322,15 +226,15 @@ def test_the_evaluator_scores_snapshots_in_order_of_frames() -> None:
     assert evaluator.child is None, "no process without work"
     try:
         for frames, theta in thetas.items():
-            evaluator.submit(frames, Learnt(theta))
+            evaluator.submit(frames, PolicySnapshot(theta))
         found = finish(evaluator)
         assert [scores.frames for scores in found] == [1000, 2000, 3000]
         for scores in found:  # what this process finds for the same θ
-            policy = NetworkPolicy(config, Learnt(thetas[scores.frames]))
+            policy = NetworkPolicy(config, PolicySnapshot(thetas[scores.frames]))
             assert scores.scores == list(evaluate(config, policy, 5, scores.frames, 20))
         assert evaluator.child is not None
         child = evaluator.child
-        evaluator.submit(500, Learnt(thetas[1000]))  # also later on, by the same process
+        evaluator.submit(500, PolicySnapshot(thetas[1000]))  # also later on, by the same process
         assert [scores.frames for scores in finish(evaluator)] == [500]
         assert evaluator.child is child
     finally:
@@ -341,78 +245,9 @@ def test_the_evaluator_scores_snapshots_in_order_of_frames() -> None:
 
 def test_parameters_that_do_not_fit_are_an_error_with_its_traceback() -> None:
     evaluator = Evaluator(composed("env=toy/catch", "evaluation.episodes=1"))
-    evaluator.submit(1, Learnt(np.zeros(3, np.float32)))
+    evaluator.submit(1, PolicySnapshot(np.zeros(3, np.float32)))
     try:
         with pytest.raises(ProcessDied, match=r"(?s)evaluator.*Traceback.*3 parameters"):
             finish(evaluator)
     finally:
         evaluator.end()
-
-
-# ---- Films -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["game.mp4", "game.avi"])
-def test_a_game_is_filmed_picture_by_picture(tmp_path: Path, name: str) -> None:
-    config = composed("env=toy/catch")
-    film.film(config, RandomPolicy(config.env.spaces()[1]), np.random.default_rng(0), tmp_path / name)
-    video = cv2.VideoCapture(str(tmp_path / name))
-    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == config.env.episode_steps + 1
-    assert video.read()[1].shape[0] >= 300 and [path.name for path in tmp_path.iterdir()] == [name]
-
-
-@pytest.mark.parametrize("env", ["minatar/breakout", "minatar/space_invaders"])
-def test_the_best_of_the_games_is_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str], env: str) -> None:
-    words = [f"env={env}", "policy=random", "episodes=6", "seed=3", f"video={tmp_path / 'game.avi'}"]
-    evaluate_command(words)
-    *lines, told, _ = capsys.readouterr().out.splitlines()
-    scores = [float(line) for line in lines]
-    assert scores.count(max(scores)) == 1 and scores.index(max(scores)) not in (0, 5), "the first or last would pass"
-    assert told.endswith(f"score {max(scores):g}")
-    assert told.split()[1] == f"{cv2.VideoCapture(str(tmp_path / 'game.avi')).get(cv2.CAP_PROP_FRAME_COUNT):g}"
-
-
-def test_a_game_that_cannot_be_played_again_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    gymnasium.register("a3crepro-tests/Unseeded-v0", Unseeded)
-    evaluate_command(["env=gym", "env.id=a3crepro-tests/Unseeded-v0", "policy=random", "episodes=2",
-                      f"video={tmp_path / 'game.avi'}"])  # fmt: skip
-    first, second, filmed, said, _ = capsys.readouterr().out.splitlines()
-    assert float(filmed.split()[-1]) == float(second) + 1 > float(first) + 1
-    assert f"another game than the one that scored {second}" in said
-
-
-def test_a_film_that_is_not_whole_has_no_name(tmp_path: Path) -> None:
-    video = film.Film(tmp_path / "game.avi", 30.0)
-    for side in (300, 300, 302):  # as on a full disk, the last one is not written
-        video.add(np.zeros((side, side, 3), np.uint8))
-    with pytest.raises(UserError, match=r"video: cannot write .* whole"):
-        video.finish()
-    assert not (tmp_path / "game.avi").exists()
-
-
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [
-        ("game.gif", "video: should end in .mp4 or .avi"),
-        ("there/game.mp4", "video: there is no directory"),
-        ("/proc/game.mp4", "video: cannot write '/proc/game.mp4' (No such file or directory)"),
-    ],
-)
-def test_where_no_video_can_be_is_told_before_the_games(tmp_path: Path, path: str, line: str) -> None:
-    with pytest.raises(UserError, match=re.escape(line)):
-        film.checked_video(tmp_path / path)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("words", "overrides", "steps"),
-    [
-        (["env=labyrinth"], ["env.seconds=120"], 1800),
-        (["env=labyrinth"], ["env.seconds=30"], 900),  # the environment ends them
-        (["env=labyrinth", "evaluation.max_frames=400"], ["env.seconds=120"], 100),
-        (["env=labyrinth"], ["env.seconds=120", "evaluation.max_frames=400"], 100),
-        (["env=minatar/breakout"], ["env.reward_clip=1"], 20_000),
-    ],
-)
-def test_whole_games_stay_whole_where_they_become_longer(words: list[str], overrides: list[str], steps: int) -> None:
-    assert with_overrides(composed(*words), overrides).max_evaluation_steps == steps

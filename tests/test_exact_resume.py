@@ -26,16 +26,16 @@ from gymnasium.wrappers import (
 )
 from helpers import Noisy, Run, TellsNothing
 
-from a3crepro.common.plain import from_arrays, to_arrays
 from a3crepro.common.processes import CONTEXT
+from a3crepro.common.serialization import from_arrays, to_arrays
 from a3crepro.config import choices, compose
 from a3crepro.execution import hogwild
-from a3crepro.execution._execution import Origin, States
-from a3crepro.execution._team import Meeting, Team
+from a3crepro.execution._execution import ResumePoint, States
+from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.synchronous import work
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
-from a3crepro.runs.run_directory import load_checkpoint
+from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.training import initial_state, train
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
@@ -187,7 +187,7 @@ FURTHER = {
 
 def virtual(algo, env, network, *overrides):
     family = env.partition("/")[0]
-    frames = FRAMES.get(family, 2400)
+    frames = FRAMES.get(family, 1200)
     return compose(
         "execution=virtual_time", f"algo={algo}", f"env={env}", f"network={network}", "threads=3", f"frames={frames}",
         "evaluation.every=500", *FURTHER.get(env, ()), *overrides,
@@ -199,9 +199,9 @@ def run(config, stops=(), prepare=lambda clock: None):
 
     `prepare` is done to its first part.
     """
-    reports, origin, shared = [], Origin(), initial_state(config)
+    reports, resume_point, shared = [], ResumePoint(), initial_state(config)
     for number, stop in enumerate([*stops, None]):
-        clock, rollouts = Clock(config.execution, config, shared, origin), 0
+        clock, rollouts = Clock(config.execution, config, shared, resume_point), 0
         if number == 0:
             prepare(clock)
         while shared.frames() < config.frames and rollouts != stop and not shared.stopping:
@@ -210,7 +210,7 @@ def run(config, stops=(), prepare=lambda clock: None):
         states = clock.states()
         shared = initial_state(config)
         shared.restore(stored(dict(states.arrays)))
-        origin = Origin(number + 1, clock.now, 0.0, stored(states.tree))
+        resume_point = ResumePoint(number + 1, clock.now, 0.0, stored(states.tree))
     return reports, states
 
 
@@ -233,17 +233,18 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize(("algo", "env", "network"), MANY)
-def test_a_run_is_repeated_to_the_bit_and_another_seed_differs(algo, env, network):
-    first = run(virtual(algo, env, network))
-    assert_equal(first, run(virtual(algo, env, network)))
-    _, other = run(virtual(algo, env, network, "seed=1"))
-    assert not np.array_equal(other.arrays["parameters"], first[1].arrays["parameters"])
-
-
-@pytest.mark.parametrize(("algo", "env", "network"), MANY)
 def test_a_run_that_is_stopped_at_any_moments_is_the_unbroken_one(algo, env, network):
-    stops = np.random.default_rng(len(algo)).integers(1, 40, size=4).tolist()
-    assert_equal(run(virtual(algo, env, network)), run(virtual(algo, env, network), stops))
+    """So it is repeated to the bit, too. Games of Atari take long to be loaded: with two moments."""
+    config = virtual(algo, env, network)
+    stops = np.random.default_rng(len(algo)).integers(1, 20, size=4 if "/" in env else 2).tolist()
+    assert_equal(run(config), run(config, stops))
+
+
+@pytest.mark.parametrize(("env", "network"), [("toy/chain", "mlp"), ("minatar/breakout", "minatar")])
+def test_another_seed_differs(env, network):
+    runs = [run(virtual("a3c", env, network, f"seed={seed}", "frames=300"))[1] for seed in (0, 0, 1)]
+    first, again, other = (states.arrays["parameters"] for states in runs)
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd", "adam"])
@@ -258,8 +259,8 @@ def test_one_thread_in_virtual_time_is_one_process(tmp_path, algo):
     found = []
     for execution in ("virtual_time", "hogwild"):
         config = compose(
-            f"execution={execution}", f"algo={algo}", "env=minatar/breakout", "threads=1", "frames=3000",
-            "evaluation.every=1000", "evaluation.episodes=2", "logging.tensorboard=false",
+            f"execution={execution}", f"algo={algo}", "env=minatar/breakout", "threads=1", "frames=1500",
+            "evaluation.every=500", "evaluation.episodes=2", "logging.tensorboard=false",
         )  # fmt: skip
         directory = tmp_path / execution
         train(config, directory)
@@ -338,18 +339,18 @@ def test_a_schedule_worked_by_hand(monkeypatch):
     """Three actor-learners whose rollouts last 2, 3 and 5 seconds."""
     config = virtual("a3c", "toy/chain", "mlp", "algo.t_max=1")
     shared = initial_state(config)
-    clock = Clock(config.execution, config, shared, Origin())
+    clock = Clock(config.execution, config, shared, ResumePoint())
     costs, threads = (2.0, 3.0, 5.0), []
     copied, order = {}, []
     for thread, learner in enumerate(clock.learners):
 
-        def compute(thread=thread, compute=learner.compute):
+        def compute_gradient(thread=thread, compute=learner.compute_gradient):
             threads.append(thread)
             copied[thread] = shared.updates()
             assert not shared.updates() or np.array_equal(shared.parameters.numpy(), after[-1])
             return compute()
 
-        monkeypatch.setattr(learner, "compute", compute)
+        monkeypatch.setattr(learner, "compute_gradient", compute_gradient)
     monkeypatch.setattr(type(config.execution), "duration", lambda self, steps, rng: costs[threads[-1]])
     after = []
     for _ in range(9):
@@ -369,10 +370,10 @@ def test_a_schedule_worked_by_hand(monkeypatch):
     for number, (_, thread, copy) in enumerate(order):
         now = history[-1].copy()
         again.parameters.numpy()[:] = history[copy]
-        rollout = learners[thread].compute()
+        rollout = learners[thread].compute_gradient()
         learners[thread].global_frames = copy  # one a rollout, for the learning rate
         again.parameters.numpy()[:] = now
-        learners[thread].write(rollout)
+        learners[thread].apply_gradient(rollout)
         history.append(again.parameters.numpy().copy())
         np.testing.assert_array_equal(history[-1], after[number])
 
@@ -396,7 +397,7 @@ def test_staleness_of_one_step_methods_is_three_fifths_of_it(threads):
     In these 6 - k steps each of the n - 1 others makes (6 - k) / 5 updates: 3 / 5 (n - 1) on average.
     """
     config = compose(
-        "execution=virtual_time", "algo=one_step_q", "env=minatar/freeway", f"threads={threads}", "frames=12000",
+        "execution=virtual_time", "algo=one_step_q", "env=minatar/freeway", f"threads={threads}", "frames=5000",
     )  # fmt: skip
     _, states = run(config)
     counts = states.arrays["staleness"].sum(0)
@@ -446,7 +447,7 @@ COMMANDS = {
 @pytest.mark.parametrize(
     ("kills", "words"),
     [
-        (2, ["algo=one_step_sarsa", "env=minatar/breakout", "frames=10_000"]),
+        (1, ["algo=one_step_sarsa", "env=minatar/breakout", "frames=10_000"]),
         pytest.param(20, ["algo=a3c", "env=minatar/breakout", "frames=300_000"], marks=pytest.mark.slow),
         pytest.param(20, ["algo=one_step_q", "env=pong", "frames=40_000"], marks=pytest.mark.slow),
         pytest.param(20, ["algo=n_step_q", "network=mnih2013_lstm", "frames=60_000"], marks=pytest.mark.slow),
@@ -459,18 +460,26 @@ def test_a_run_that_is_killed_or_stopped_at_random_moments_is_the_unbroken_one(t
     for name, number in (("unbroken", 0), ("killed", kills)):
         (tmp_path / name).mkdir()
         command = [*words, "hydra.run.dir=run", "logging.tensorboard=false"]
-        rng = np.random.default_rng(7)
-        for _ in range(number):
-            started = Run(tmp_path / name, *command)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                started.process.wait(timeout=3 + 4 * rng.random())
+        rng = np.random.default_rng(5)
+        for kill in range(number):
+            started, before = Run(tmp_path / name, *command), saved(tmp_path / name)
+            while kill % 4 < 2 and started.process.poll() is None and saved(tmp_path / name) == before:
+                time.sleep(0.02)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # some perhaps before they have begun
+                started.process.wait(timeout=0.3 * rng.random() if kill % 4 < 2 else 3 + 4 * rng.random())
             started.process.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
             started.process.wait()
-        last = Run(tmp_path / name, *command, env={"PYTHONHASHSEED": str(number + 1)})
-        assert last.process.wait(timeout=600) == 0, last.stderr
+        assert number != 1 or 0 < load_checkpoint(tmp_path / name / "run", print).frames < frames_of(words)
+        train(compose(*command), tmp_path / name / "run")
         found.append(told(tmp_path / name / "run", execution))
         assert json.loads((tmp_path / name / "run" / "summary.json").read_text())["score_mean"] is not None
     assert found[0] == found[1]
+
+
+def saved(directory):
+    """The moment of a run's last checkpoint."""
+    path = directory / "run" / "checkpoint.npz"
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def frames_of(words):
@@ -490,9 +499,9 @@ def synchronous(algo, env, network, processes, *overrides):
 
 def end(config, asked_after=None):
     """Games without their moments, and the final state of a run that is stopped and gone on with after so many."""
-    games, origin, shared = [], Origin(), initial_state(config)
+    games, resume_point, shared = [], ResumePoint(), initial_state(config)
     while True:
-        for event in config.execution.run(config, shared, origin):
+        for event in config.execution.run(config, shared, resume_point):
             if isinstance(event.report, States):
                 states = event.report
             elif event.report is not None:
@@ -503,7 +512,7 @@ def end(config, asked_after=None):
             return games, states
         shared, asked_after = initial_state(config), None
         shared.restore(stored(dict(states.arrays)))
-        origin = Origin(1, 0.0, 0.0, stored(states.tree))
+        resume_point = ResumePoint(1, 0.0, 0.0, stored(states.tree))
 
 
 SOME = [(algo, "minatar/breakout", "minatar") for algo in METHODS] + [
@@ -552,7 +561,7 @@ def test_a_resumed_run_keeps_its_number_of_processes(monkeypatch):
     whole = end(config)
     shared = initial_state(config)
     states = None
-    for event in config.execution.run(config, shared, Origin()):
+    for event in config.execution.run(config, shared, ResumePoint()):
         if isinstance(event.report, States):
             states = event.report
         elif event.report is not None:
@@ -561,7 +570,7 @@ def test_a_resumed_run_keeps_its_number_of_processes(monkeypatch):
     again.restore(stored(dict(states.arrays)))
     other = config.model_copy(update={"execution": config.execution.model_copy(update={"processes": 5})})
     last = None
-    for event in other.execution.run(other, again, Origin(1, 0.0, 0.0, stored(states.tree))):
+    for event in other.execution.run(other, again, ResumePoint(1, 0.0, 0.0, stored(states.tree))):
         last = event.report if isinstance(event.report, States) else last
     assert len(last.tree) == 2
     np.testing.assert_array_equal(last.arrays["parameters"], whole[1].arrays["parameters"])
@@ -583,19 +592,19 @@ def test_a_checkpoint_of_several_processes_is_of_one_moment(monkeypatch):
         "execution=synchronous", "threads=2", "algo=a3c", "algo.t_max=1", "env=toy/catch", "network=mlp", "frames=60"
     )
     shared = initial_state(config)
-    meeting, boxes = Meeting(2, shared), [Letterbox(), Letterbox()]
-    state = Team.state
+    all_reduce, boxes = AllReduce(2, shared), [Letterbox(), Letterbox()]
+    state = WorkerGroup.state
 
-    def slow_state(team):
-        if team.part == 0:
+    def slow_state(group):
+        if group.part == 0:
             time.sleep(0.1)
             shared.request_states()
-        return state(team)
+        return state(group)
 
-    monkeypatch.setattr(Team, "state", slow_state)
+    monkeypatch.setattr(WorkerGroup, "state", slow_state)
     shared.request_states()
     threads = [
-        Thread(target=work, args=(box, config, shared, meeting, part, 0, None)) for part, box in enumerate(boxes)
+        Thread(target=work, args=(box, config, shared, all_reduce, part, 0, None)) for part, box in enumerate(boxes)
     ]
     for thread in threads:
         thread.start()
@@ -610,8 +619,8 @@ def test_a_checkpoint_of_several_processes_is_of_one_moment(monkeypatch):
 def test_actor_learners_that_act_together_know_t_at_the_beginning_of_their_round(monkeypatch):
     config = synchronous("n_step_q", "toy/catch", "mlp", 1)
     shared = initial_state(config)
-    team, seen = Team(config, shared, Meeting(1, shared), 0, 0), []
-    assert len(team.lanes.lanes) == 5
+    group, seen = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0), []
+    assert len(group.lanes.lanes) == 5
     choose = type(config.algo).choose
     monkeypatch.setattr(
         type(config.algo),
@@ -619,7 +628,7 @@ def test_actor_learners_that_act_together_know_t_at_the_beginning_of_their_round
         lambda self, outputs, lane: seen.append(lane.global_frames) or choose(self, outputs, lane),
     )
     for _ in range(3):
-        team.frames = shared.frames()
+        group.frames = shared.frames()
         seen.clear()
-        team.round()
-        assert seen and set(seen) == {team.frames}
+        group.run_round()
+        assert seen and set(seen) == {group.frames}

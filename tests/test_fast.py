@@ -12,13 +12,14 @@ from a3crepro import benchmark
 from a3crepro.common.rollout import Rollout
 from a3crepro.config import compose
 from a3crepro.environments._environment import random_action
-from a3crepro.execution._execution import Origin
-from a3crepro.execution._team import Meeting, Team
+from a3crepro.execution._execution import ResumePoint
+from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.models.fast.model import FastBatch, FastModel
 from a3crepro.models.make_model import make_model
-from a3crepro.models.model import ModuleBatch, ModuleModel, Sizes
+from a3crepro.models.model import Sizes
+from a3crepro.models.module import ModuleBatch, ModuleModel
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.runs import training
 from a3crepro.runs.training import initial_state
@@ -59,10 +60,10 @@ def pair(algo, network, env, *overrides):
     return config, space, actions, models
 
 
-def game(space, steps, rng, scaled=False):
-    """Observations of which each differs from the one before in some places; on the right, lines of one colour.
+def observations_of(space, steps, rng, scaled=False):
+    """Consecutive observations that differ in some places; on the right, lines of one colour.
 
-    Pictures may be shifted and scaled, as `env.normalise_observations` does it.
+    `scaled` shifts and scales images, as `env.normalise_observations` does.
     """
     if space.dtype == np.float32:
         yield from rng.normal(size=(steps, *space.shape)).astype(np.float32)
@@ -83,7 +84,7 @@ def close(a, b, tolerance=2e-5):
 
 
 def output_gradient(model, algo):
-    """∂loss/∂outputs, as an actor-learner with this model has it."""
+    """The function that an actor-learner with this model uses for ∂loss/∂outputs."""
     return algo.autograd_output_gradient if model.uses_autograd else algo.output_gradient
 
 
@@ -101,13 +102,13 @@ def as_state(state, model):
 
 
 @pytest.mark.parametrize(("algo", "network"), CASES_OF_METHODS)
-def test_outputs_gradients_and_updates_are_the_modules(algo, network):
+def test_outputs_gradients_and_updates_equal_those_of_the_module(algo, network):
     config, space, actions, models = pair(algo, network, CASES[network])
     rng = np.random.default_rng(0)
     cells = config.network.lstm_cells * (1 + config.network.separate)
     statistics = [np.zeros((1, parameter_count(models[1].module)), np.float32) for _ in models]
     for T in (5, 1, 3, 5, 2, 4):
-        observations = list(game(space, T + 1, rng, scaled=T in (1, 5)))  # the last one is bootstrapped from
+        observations = list(observations_of(space, T + 1, rng, scaled=T in (1, 5)))  # the last one is bootstrapped from
         taken, returns = [random_action(actions, rng) for _ in range(T)], rng.normal(size=T).astype(np.float32)
         start = 0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None
         results = []
@@ -115,27 +116,27 @@ def test_outputs_gradients_and_updates_are_the_modules(algo, network):
             model.synchronise()
             state, outputs = as_state(start, model), []
             for observation in observations:
-                output, state = model.outputs(observation, state)
+                output, state = model.forward(observation, state)
                 outputs.append(np.concatenate(list(output.values())).copy())
             accumulate(model, Rollout(as_state(start, model), 1, observations[:T], taken), returns, config.algo)
             norm, gradient = model.gradient_norm(), model.full_gradient().copy()
             model.update(config.optimizer, g, 0.05, min(1.0, 0.5 / norm), 1)
             model.clear_gradient()
             results.append(
-                (np.stack(outputs), gradient, np.array([norm]), np.asarray(getattr(model, "place", model).theta), g[0])
+                (np.stack(outputs), gradient, np.array([norm]), np.asarray(getattr(model, "local", model).theta), g[0])
             )
         for fast, module in zip(*results, strict=True):
             close(fast, module)
         bounds = models[0].spec.bounds
         for start_, end in pairwise(bounds):  # each parameter by itself, not only the largest
             close(results[0][1][start_:end], results[1][1][start_:end], 1e-4)
-        models[0].place.theta[:] = models[1].theta.numpy()
-        models[0].place._synchronised = False
+        models[0].local.theta[:] = models[1].theta.numpy()
+        models[0].local._synchronised = False
 
 
 @pytest.mark.parametrize(("algo", "network"), CASES_OF_METHODS)
-def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, network):
-    """Four lanes with rollouts of 5, 2, 5 and 1 steps, by both implementations, beside a module for one alone."""
+def test_a_batch_of_actor_learners_gets_the_results_of_each_one_alone(algo, network):
+    """Four lanes with rollouts of 5, 2, 5 and 1 steps in both implementations, against a module without lanes."""
     config, space, actions, (_, alone) = pair(algo, network, CASES[network])
     lengths, rng = [5, 2, 5, 1], np.random.default_rng(1)
     cells = config.network.lstm_cells * (1 + config.network.separate)
@@ -144,40 +145,40 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
         make_model(alone.module, space, alone.theta.clone(), None, sizes, implementation)
         for implementation in ("fast", "module")
     ]
-    for number in range(3):  # the second time, what is unchanged since the first is not cut into blocks again
-        games = [list(game(space, T_MAX + 1, rng, scaled=number == 2)) for _ in lengths]
+    for number in range(3):  # in later rounds, unchanged blocks are not cut again
+        episodes = [list(observations_of(space, T_MAX + 1, rng, scaled=number == 2)) for _ in lengths]
         starts = [0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None for _ in lengths]
         taken = [[random_action(actions, rng) for _ in range(T)] for T in lengths]
         returns = [rng.normal(size=T).astype(np.float32) for T in lengths]
         expected, found = [], []
         alone.synchronise()
         alone.clear_gradient()
-        for T, observations, start, chosen, theirs in zip(lengths, games, starts, taken, returns, strict=True):
+        for T, observations, start, chosen, targets in zip(lengths, episodes, starts, taken, returns, strict=True):
             state = as_state(start, alone)
             for observation in observations[: T + 1]:
-                outputs, state = alone.outputs(observation, state)
+                outputs, state = alone.forward(observation, state)
                 expected.append(np.concatenate([v.copy() for v in outputs.values()]))
-            accumulate(alone, Rollout(as_state(start, alone), 1, observations[:T], chosen), theirs, config.algo)
+            accumulate(alone, Rollout(as_state(start, alone), 1, observations[:T], chosen), targets, config.algo)
         for batch in batches:
             batch.synchronise()
             batch.clear_gradient()
             states, outputs = {lane: as_state(start, batch) for lane, start in enumerate(starts)}, {}
-            for t in range(T_MAX + 1):  # a lane that is done waits, and asks with the others again at last
-                asked = {
-                    lane: (games[lane][min(t, T)], states[lane])
+            for t in range(T_MAX + 1):  # a finished lane waits, and joins the others for the last call
+                requests = {
+                    lane: (episodes[lane][min(t, T)], states[lane])
                     for lane, T in enumerate(lengths)
                     if t < T or t == T_MAX
                 }
-                for lane, (answer, state) in batch.outputs_of(asked).items():
-                    outputs[lane, min(t, lengths[lane])] = np.concatenate([v.copy() for v in answer.values()])
+                for lane, (result, state) in batch.forward_batch(requests).items():
+                    outputs[lane, min(t, lengths[lane])] = np.concatenate([v.copy() for v in result.values()])
                     states[lane] = state
             rollouts = [
                 Rollout(as_state(start, batch), 1, observations[:T], chosen)
-                for T, observations, start, chosen in zip(lengths, games, starts, taken, strict=True)
+                for T, observations, start, chosen in zip(lengths, episodes, starts, taken, strict=True)
             ]
-            each = zip(batch.rollouts_outputs(rollouts), taken, returns, strict=True)
+            each = zip(batch.batch_rollout_outputs(rollouts), taken, returns, strict=True)
             gradient = output_gradient(batch, config.algo)
-            batch.backward_all([gradient(outputs, np.asarray(chosen), theirs) for outputs, chosen, theirs in each])
+            batch.backward_batch([gradient(outputs, np.asarray(chosen), targets) for outputs, chosen, targets in each])
             found.append(np.stack([outputs[key] for key in sorted(outputs)]))
             close(found[-1], np.stack(expected))
             for start, end in pairwise(batches[0].spec.bounds):
@@ -185,34 +186,34 @@ def test_actor_learners_that_act_together_get_what_each_would_get_alone(algo, ne
         assert isinstance(batches[0], FastBatch) and isinstance(batches[1], ModuleBatch)
 
 
-def test_a_background_is_computed_once_a_line():
+def test_a_background_is_computed_once_per_line():
     *_, (fast, module) = pair("a3c", "mnih2013", "breakout")
-    picture = np.repeat(np.arange(84, dtype=np.uint8)[:, None], 84, axis=1) * np.ones((4, 1, 1), np.uint8)
+    image = np.repeat(np.arange(84, dtype=np.uint8)[:, None], 84, axis=1) * np.ones((4, 1, 1), np.uint8)
     for ball, distinct in ((None, 1), (40, 4)):  # a block belongs to two patches; to the right, the background again
         if ball is not None:
-            picture = picture.copy()
-            picture[:, :, ball : ball + 2] = 255
+            image = image.copy()
+            image[:, :, ball : ball + 2] = 255
         fast.synchronise()
-        (outputs, _), (expected, _) = (model.outputs(picture, None) for model in (fast, module))
+        (outputs, _), (expected, _) = (model.forward(image, None) for model in (fast, module))
         for name, values in expected.items():
             close(outputs[name], values)
-        assert fast.place.network.convolutions[0].rows.counts[1] == 20 * distinct
+        assert fast.local.network.convolutions[0].rows.counts[1] == 20 * distinct
 
 
-def run(bench, implementation, algo, env, segments, *overrides):
+def run(bench, implementation, algo, env, updates, *overrides):
     case = bench(f"algo={algo}", f"env={env}", "threads=1", f"network.implementation={implementation}", *overrides)
     assert isinstance(case.learner.model, FastModel if implementation == "fast" else ModuleModel)
     taken = []
     step = case.learner.env.step
     case.learner.env.step = lambda action: taken.append(action) or step(action)
-    while case.shared.updates() < segments:
+    while case.shared.updates() < updates:
         case.learner.iterate()
     return case, taken
 
 
 @pytest.mark.parametrize("algo", METHODS)
 @pytest.mark.parametrize("network", ["mlp", "mlp_lstm"])
-def test_training_runs_of_connected_layers_stay_together_for_hundreds_of_updates(bench, algo, network):
+def test_training_runs_of_dense_networks_stay_equal_for_hundreds_of_updates(bench, algo, network):
     how = (f"network={network}", "optimizer.lr=5e-3", "env.schedule.epsilon_anneal_frames=500")
     (fast, taken), (module, expected) = (
         run(bench, implementation, algo, "toy/catch", 300, *how) for implementation in ("fast", "module")
@@ -223,7 +224,7 @@ def test_training_runs_of_connected_layers_stay_together_for_hundreds_of_updates
 
 @pytest.mark.parametrize("algo", METHODS)
 @pytest.mark.parametrize("network", ["minatar", "minatar_lstm"])
-def test_training_runs_stay_together_for_hundreds_of_updates(bench, algo, network):
+def test_training_runs_of_convolutional_networks_stay_equal_for_hundreds_of_updates(bench, algo, network):
     how = ("network.lstm_cells=16",) if network == "minatar_lstm" else ()
     how += ("optimizer.lr=1e-2",) if algo == "a3c" else ("optimizer.lr=1e-2", "env.schedule.epsilon_anneal_frames=500")
     (fast, taken), (module, expected) = (
@@ -239,7 +240,7 @@ def test_training_runs_stay_together_for_hundreds_of_updates(bench, algo, networ
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd", "adam"])
-def test_training_runs_stay_together_with_every_optimizer(bench, optimizer):
+def test_training_runs_stay_equal_with_every_optimizer(bench, optimizer):
     runs = [run(bench, how, "a3c", "minatar/asterix", 100, f"optimizer={optimizer}") for how in ("fast", "module")]
     (fast, taken), (module, expected) = runs
     assert taken == expected
@@ -247,13 +248,13 @@ def test_training_runs_stay_together_with_every_optimizer(bench, optimizer):
 
 
 @pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])
-def test_training_runs_on_atari_stay_together(bench, algo):
+def test_training_runs_on_atari_stay_equal(bench, algo):
     (fast, taken), (module, expected) = (run(bench, how, algo, "breakout", 40) for how in ("fast", "module"))
     assert taken == expected
     torch.testing.assert_close(fast.shared.parameters, module.shared.parameters, rtol=1e-3, atol=1e-5)
 
 
-def test_one_step_methods_see_the_others_writes_at_once(bench):
+def test_one_step_methods_see_writes_of_other_actor_learners_at_once(bench):
     for implementation in ("fast", "module"):
         case = bench("algo=one_step_q", "env=minatar/breakout", "threads=1", f"network.implementation={implementation}")
         learner = case.learner
@@ -265,13 +266,13 @@ def test_one_step_methods_see_the_others_writes_at_once(bench):
 
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("network", ["mnih2013", "mnih2015"])
-def test_the_gradient_of_one_of_several_states_is_the_modules(network, scaled):
-    """As a one-step method asks for it: the others, whose rows it may share, have no part in it."""
+def test_the_gradient_of_one_of_several_cached_states_equals_that_of_the_module(network, scaled):
+    """As in a one-step method: states that share rows with it do not contribute."""
     config, space, _, (_, module) = pair("one_step_q", network, CASES[network])
     fast = make_model(module.module, space, module.theta.clone(), lambda: 0, Sizes(6, 6), "fast")
-    observations = list(game(space, 6, np.random.default_rng(0), scaled))
+    observations = list(observations_of(space, 6, np.random.default_rng(0), scaled))
     for observation in observations:
-        fast.outputs(observation, None)
+        fast.forward(observation, None)
     for number in (3, 0, 5, 4):
         for model in (fast, module):
             model.clear_gradient()
@@ -281,7 +282,7 @@ def test_the_gradient_of_one_of_several_states_is_the_modules(network, scaled):
             close(fast.full_gradient()[start:end], module.full_gradient()[start:end], 1e-4)
 
 
-def test_longer_rollouts_than_are_unrolled(bench):
+def test_rollouts_longer_than_a_factored_gradient(bench):
     (fast, taken), (module, expected) = (
         run(bench, how, "a3c", "minatar/breakout", 50, "algo.t_max=12") for how in ("fast", "module")
     )
@@ -289,30 +290,30 @@ def test_longer_rollouts_than_are_unrolled(bench):
     torch.testing.assert_close(fast.shared.parameters, module.shared.parameters, rtol=1e-3, atol=1e-5)
 
 
-def test_an_unknown_network_takes_the_module_path(bench):
+def test_an_unsupported_network_runs_as_a_module(bench):
     assert isinstance(bench("env=breakout", "network=control_pixels", "threads=1").learner.model, ModuleModel)
 
 
-def test_a_run_and_the_benchmark_say_so(tmp_path, capsys, monkeypatch):
-    words = ("env=breakout", "network=control_pixels", "threads=1")
+def test_a_run_and_the_benchmark_report_that_a_network_is_unsupported(tmp_path, capsys, monkeypatch):
+    overrides = ("env=breakout", "network=control_pixels", "threads=1")
     for module in (training, benchmark):
-        monkeypatch.setattr(module, "preload", lambda _: 1 / 0)  # nothing has been started yet
+        monkeypatch.setattr(module, "preload", lambda _: 1 / 0)  # before any process starts
     with pytest.raises(ZeroDivisionError):
-        training.train(compose(*words), tmp_path)
+        training.train(compose(*overrides), tmp_path)
     with pytest.raises(ZeroDivisionError):
-        benchmark.benchmark([*words])
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == 2 and all("control_pixels" in line and "slower" in line for line in said)
+        benchmark.benchmark([*overrides])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all("control_pixels" in line and "slower" in line for line in lines)
 
 
 @pytest.mark.parametrize(("network", "how"), [("mnih2013", "fast"), ("control_pixels", "module")])
-def test_nothing_is_said_of_the_path_that_was_asked_for(capsys, network, how):
+def test_a_network_that_runs_as_configured_is_not_reported(capsys, network, how):
     training.say_if_slow(compose("env=breakout", f"network={network}", f"network.implementation={how}"))
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
-def test_a_gradient_that_is_not_finite_is_seen(bench, bad):
+def test_a_gradient_that_is_not_finite_is_skipped(bench, bad):
     for network in ("minatar", "minatar_lstm"):
         cells = ("network.lstm_cells=8",) if network == "minatar_lstm" else ()
         case = bench("algo=a3c", "env=minatar/breakout", "threads=1", *cells)
@@ -322,7 +323,7 @@ def test_a_gradient_that_is_not_finite_is_seen(bench, bad):
         learner.accumulate(rollout, np.array([0.0, bad, 0.0], np.float32)[: len(rollout.actions)])
         learner.update_parameters()
         assert torch.equal(case.shared.parameters, before)
-        assert case.shared.refused() == 1 and case.shared.updates() == 0
+        assert case.shared.skipped() == 1 and case.shared.updates() == 0
         learner.synchronise(learner.shared.moment())
         learner.accumulate(learner.roll_out(3), np.zeros(3, np.float32))
         learner.update_parameters()
@@ -345,23 +346,23 @@ def noise(size, scale, seed):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_gradient_is_the_modules_whoever_else_has_asked_since(name):
-    """At a shared θ: three take turns; then come rollouts that are held, scattered among others', and overwritten."""
-    network, env, *more = (word.removeprefix("network=").removeprefix("env=") for word in NETWORKS[name])
+def test_a_gradient_equals_that_of_the_module_after_calls_by_other_actor_learners(name):
+    """At a shared θ: three take turns; then come rollouts in the cache, scattered over it, and overwritten."""
+    network, env, *more = (override.removeprefix("network=").removeprefix("env=") for override in NETWORKS[name])
     config, space, _, (_, module) = pair("one_step_q", network, env, *more)
     module.theta += torch.from_numpy(noise(len(module.theta), 0.1, 0))
     module.synchronise()
     fast = make_model(module.module, space, module.theta.clone(), lambda: 0, Sizes(6, 2), "fast")
-    observations, asked = list(game(space, 7, np.random.default_rng(1))), []
+    observations, requests = list(observations_of(space, 7, np.random.default_rng(1))), []
     states = {who: noise((2, config.network.lstm_cells), 1.0, who) for who in range(3)} if fast.spec.lstm else {}
     for observation, who in zip(observations, (0, 1, 2, 2, 0, 1, 1), strict=True):
-        asked.append(states.get(who))
-        _, states[who] = fast.outputs(observation, states.get(who))
+        requests.append(states.get(who))
+        _, states[who] = fast.forward(observation, states.get(who))
     for numbers in ([6], [5], [5, 6], [3], [2, 3], [1, 5], [0, 4], [2], [4]):
         results = []
         for model in (fast, module):
             model.clear_gradient()
-            start, rollout = as_state(asked[numbers[0]], model), [observations[number] for number in numbers]
+            start, rollout = as_state(requests[numbers[0]], model), [observations[number] for number in numbers]
             returns = np.arange(1.0, len(numbers) + 1, dtype=np.float32)
             outputs = accumulate(model, Rollout(start, 1, rollout, [1] * len(numbers)), returns, config.algo)
             results.append((outputs["q"], model.full_gradient().copy()))
@@ -372,44 +373,44 @@ def test_a_gradient_is_the_modules_whoever_else_has_asked_since(name):
 
 
 class TakingTurns:
-    """Processes without the processes: one writes and goes on at once, and between the two the others do so."""
+    """`hogwild` in one process: an actor-learner updates and computes its next gradient; then comes the next one."""
 
     def __init__(self, config, shared):
         self.learners = [ActorLearner(config, shared, thread, 0, lambda _: None) for thread in range(config.threads)]
-        self.rollouts = deque((learner, learner.compute()) for learner in self.learners)
+        self.rollouts = deque((learner, learner.compute_gradient()) for learner in self.learners)
 
     def advance(self):
         learner, rollout = self.rollouts.popleft()
-        learner.apply(rollout)
-        self.rollouts.append((learner, learner.compute()))
+        learner.apply_gradient(rollout)
+        self.rollouts.append((learner, learner.compute_gradient()))
 
 
 composed = cache(compose)
 
 
 def started(config, shared):
-    """The models of a run's actor-learners, all in this process, and what makes them go on."""
+    """The models of the actor-learners of a run, all in this process, and a function that runs the next ones."""
     match config.execution.name:
         case "hogwild":
             turns = TakingTurns(config, shared)
             return [learner.model for learner in turns.learners], turns.advance
         case "virtual_time":
-            clock = Clock(config.execution, config, shared, Origin())
+            clock = Clock(config.execution, config, shared, ResumePoint())
             return [learner.model for learner in clock.learners], clock.advance
         case "synchronous":
-            team = Team(config, shared, Meeting(1, shared), 0, 0)
-            models = {id(learner.model): learner.model for learner in team.learners}
-            return models.values(), lambda: (team.look(), team.round())
+            group = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0)
+            models = {id(learner.model): learner.model for learner in group.learners}
+            return models.values(), lambda: (group.begin_round(), group.run_round())
 
 
 def gradients(config, implementation, rollouts):
-    """What actor-learners sum, rollout by rollout, and θ at the end; at the start, parameters are far from small."""
+    """The gradients of actor-learners, rollout by rollout, and θ at the end; initial parameters are not small."""
     network = config.network.model_copy(update={"implementation": implementation})
     config = config.model_copy(update={"network": network})
     shared, found = initial_state(config), []
     for number, vector in enumerate((shared.parameters, shared.target)):
         vector += torch.from_numpy(noise(len(vector), 0.1, number))
-    models, go_on = started(config, shared)
+    models, advance = started(config, shared)
 
     def keep_gradients(model, name):
         backward = getattr(model, name)
@@ -422,21 +423,21 @@ def gradients(config, implementation, rollouts):
 
     for model in models:
         assert isinstance(model, FastModel if implementation == "fast" else ModuleModel)
-        keep_gradients(model, "backward_all" if hasattr(model, "backward_all") else "backward")
+        keep_gradients(model, "backward_batch" if hasattr(model, "backward_batch") else "backward")
     while len(found) < rollouts:
-        go_on()
+        advance()
     return found, shared.parameters.numpy()
 
 
 @pytest.mark.parametrize("execution", ["hogwild", "virtual_time", "synchronous"])
 @pytest.mark.parametrize("network", ["minatar", "minatar_lstm", "mlp", "mlp_lstm"])
 @pytest.mark.parametrize("algo", METHODS)
-def test_actor_learners_that_take_turns_get_the_modules_gradients(algo, network, execution):
+def test_actor_learners_that_take_turns_get_the_gradients_of_the_module(algo, network, execution):
     config = composed(f"algo={algo}", *NETWORKS[network], "optimizer.lr=1e-3", "threads=3")
-    how, rollouts = composed(f"execution={execution}").execution, 60 if algo.startswith("one_step") else 12
-    config = config.model_copy(update={"execution": how})
+    chosen, rollouts = composed(f"execution={execution}").execution, 60 if algo.startswith("one_step") else 12
+    config = config.model_copy(update={"execution": chosen})
     (found, theta), (expected, correct) = (gradients(config, how, rollouts) for how in ("fast", "module"))
     assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected, strict=True):
-        close(ours, theirs, 1e-3)
+    for fast, module in zip(found, expected, strict=True):
+        close(fast, module, 1e-3)
     close(theta, correct, 1e-3)

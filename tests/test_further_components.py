@@ -1,4 +1,4 @@
-"""Components of other packages: found by entry points of installed distributions, and by nothing else."""
+"""Components of other packages: found only by entry points of installed distributions."""
 
 import json
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from a3crepro import compose, train
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.runs.evaluation import evaluate
-from a3crepro.runs.training import load_policy
+from a3crepro.runs.stored_policy import load_policy
 
 METHOD = '''
 from a3crepro.algorithms.a3c import A3C
@@ -32,7 +32,7 @@ from a3crepro.environments._environment import Environment
 
 
 class Guessing(SerializableEnv):
-    """A game of one step, won by the action that is shown."""
+    """An episode of one step, won by the action that is shown."""
 
     observation_space = gym.spaces.Box(0.0, 1.0, (2,), np.float32)
     action_space = gym.spaces.Discrete(2)
@@ -86,19 +86,26 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "conf"
 
 
-def test_a_method_and_an_environment_of_another_package_are_trained_by_processes(elsewhere: Path) -> None:
-    words = ("algo=bold", "env=guessing", "threads=2", "frames=6_000", "optimizer.lr=5e-3", "evaluation.episodes=50")
-    config = compose(*words, "logging.tensorboard=false", config_dir=str(elsewhere))
+def test_processes_train_a_method_and_an_environment_of_another_package(elsewhere: Path) -> None:
+    overrides = (
+        "algo=bold",
+        "env=guessing",
+        "threads=2",
+        "frames=6_000",
+        "optimizer.lr=5e-3",
+        "evaluation.episodes=50",
+    )
+    config = compose(*overrides, "logging.tensorboard=false", config_dir=str(elsewhere))
     assert (config.algo.name, config.env.name, config.algo.boldness) == ("bold", "guessing", 0.75)
     directory = elsewhere / "run"
     assert train(config, directory)["score_mean"] > 0.8  # chance: 0.5
     assert json.loads((directory / "manifest.json").read_text())["starts"]
-    policy, stored = load_policy(directory), compose(*words, config_dir=str(elsewhere))
+    policy, stored = load_policy(directory), compose(*overrides, config_dir=str(elsewhere))
     assert sum(evaluate(stored, policy, 0, 0, 20)) > 15
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("elsewhere.unnamed", r"^algo\.name: unknown name 'elsewhere\.unnamed'; allowed: a3c, bold, missing, n_.*"),
         ("os", r"^algo\.name: unknown name 'os'"),
@@ -108,10 +115,10 @@ def test_a_method_and_an_environment_of_another_package_are_trained_by_processes
         ("several", r"^the entry point several = elsewhere\.several .* is no component \(.* defines 2 components\)$"),
     ],
 )  # fmt: skip
-def test_nothing_else_can_be_named(elsewhere: Path, name: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_other_names_are_refused(elsewhere: Path, name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         compose(f"algo.name={name}", config_dir=str(elsewhere))
 
 
-def test_an_entry_point_takes_no_name_of_this_project_s(elsewhere: Path) -> None:
+def test_an_entry_point_cannot_replace_a_component_of_this_project(elsewhere: Path) -> None:
     assert type(compose("algo=a3c").algo).__module__ == "a3crepro.algorithms.a3c"

@@ -1,4 +1,4 @@
-"""Gradients of the four methods against the paper's pseudocode, step by step, in double precision."""
+"""Gradients of the four methods against the pseudocode of the paper, step by step, in double precision."""
 
 import copy
 
@@ -13,7 +13,7 @@ TASKS = ["toy/catch", "toy/chain", "toy/cue_memory"]
 
 
 class Tape:
-    """Records what an environment is asked and answers."""
+    """Records the transitions of an environment."""
 
     def __init__(self, env):
         self.env, self.steps = env, []
@@ -33,7 +33,7 @@ class Tape:
 
 
 def start(bench, algo, env, *overrides):
-    module = "network.implementation=module"  # with autograd, whose module can be looked into
+    module = "network.implementation=module"  # its module can be inspected
     case = bench(f"algo={algo}", f"env={env}", "threads=1", module, *overrides)
     noise = torch.Generator().manual_seed(1)
     case.shared.target += 0.1 * torch.randn(case.shared.target.shape, generator=noise)
@@ -67,8 +67,8 @@ def flat_gradient(module, loss):
     return torch.cat([gradient.flatten() for gradient in gradients]).numpy()
 
 
-def segments(learner, count):
-    """Runs so many segments; before each, what it starts from, and after its gradient, the steps it took."""
+def iterations(learner, count):
+    """Yields the recurrent state before each of `count` iterations, which the caller runs; clears recorded steps."""
     for _ in range(count):
         del learner.env.steps[:]
         if learner._episode_ended:
@@ -77,11 +77,11 @@ def segments(learner, count):
 
 
 @pytest.mark.parametrize("env", TASKS)
-def test_a3c(bench, env):
+def test_the_gradient_of_a3c(bench, env):
     case, learner = start(bench, "a3c", env)
-    for state in segments(learner, 40):
+    for state in iterations(learner, 40):
         theta = case.shared.parameters.clone()
-        rollout = learner.compute()
+        rollout = learner.compute_gradient()
         steps, module = learner.env.steps, module_at(learner, theta)
         outputs = []
         for observation, *_ in steps:
@@ -96,15 +96,15 @@ def test_a3c(bench, env):
             loss = loss - pi[action].log() * (R - value.item()) + BETA * (pi * pi.log()).sum()
             loss = loss + 0.25 * (R - value) ** 2
         np.testing.assert_allclose(learner.model.full_gradient(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
-        learner.apply(rollout)
+        learner.apply_gradient(rollout)
 
 
 @pytest.mark.parametrize("env", TASKS)
-def test_n_step_q(bench, env):
+def test_the_gradient_of_n_step_q(bench, env):
     case, learner = start(bench, "n_step_q", env)
-    for state in segments(learner, 40):
+    for state in iterations(learner, 40):
         theta, target = case.shared.parameters.clone(), module_at(learner, case.shared.target)
-        rollout = learner.compute()
+        rollout = learner.compute_gradient()
         steps, module = learner.env.steps, module_at(learner, theta)
         values = []
         for observation, action, *_ in steps:
@@ -117,26 +117,26 @@ def test_n_step_q(bench, env):
             R = reward + GAMMA * R
             loss = loss + (R - q) ** 2
         np.testing.assert_allclose(learner.model.full_gradient(), flat_gradient(module, loss), rtol=2e-4, atol=2e-6)
-        learner.apply(rollout)
+        learner.apply_gradient(rollout)
 
 
 @pytest.mark.parametrize("env", TASKS)
 @pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa"])
-def test_one_step_methods(bench, algo, env):
+def test_the_gradients_of_one_step_methods(bench, algo, env):
     case, learner = start(bench, algo, env)
     expected, updates = 0.0, 0
-    for state in segments(learner, 200):
+    for state in iterations(learner, 200):
         module, target = (module_at(learner, theta.clone()) for theta in (case.shared.parameters, case.shared.target))
-        step = learner.compute()
-        observation, action, reward, following, terminated, _ = learner.env.steps[-1]
+        step = learner.compute_gradient()
+        observation, action, reward, next_observation, terminated, _ = learner.env.steps[-1]
         output, _ = forward(module, observation, state)
-        q_target = forward(target, following, double(learner.state))[0]["q"].detach()
+        q_target = forward(target, next_observation, double(learner.state))[0]["q"].detach()
         y = reward
         if not terminated:
             y += GAMMA * (q_target.max() if algo == "one_step_q" else q_target[learner.next_action.action]).item()
         expected = expected + flat_gradient(module, (y - output["q"][action]) ** 2)
         np.testing.assert_allclose(learner.model.full_gradient(), expected, rtol=2e-4, atol=2e-6)
-        learner.apply(step)
+        learner.apply_gradient(step)
         if learner.counters[UPDATES] > updates:
             expected, updates = 0.0, int(learner.counters[UPDATES])
             assert learner.own_steps % 5 == 0 or learner._episode_ended

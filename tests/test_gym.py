@@ -14,11 +14,12 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 
-from a3crepro.common.settings import EnvironmentFault, UserError
-from a3crepro.config import Config, compose, course, run_name
+from a3crepro.common.errors import EnvironmentFault, UserError
+from a3crepro.config import Config, compose, effective_values, run_name
 from a3crepro.environments._environment import Environment
 from a3crepro.learner.actor_learner import ActorLearner
-from a3crepro.runs.evaluation import RandomPolicy, evaluate
+from a3crepro.runs.evaluation import evaluate
+from a3crepro.runs.policies import RandomPolicy
 from a3crepro.runs.training import initial_state
 
 
@@ -64,7 +65,7 @@ def test_wrappers_are_applied_in_order() -> None:
     assert [config.env.supports_exact_resume() for config in configs] == [True, False, False], "a queue of frames"
     assert composed("env=gym", "env.wrappers=[{ReshapeObservation: {shape: [2, 2]}}]").supports_exact_resume()
     assert len({run_name(config) for config in configs}) == 3
-    assert course(configs[0]) != course(configs[1]) != course(configs[2])
+    assert effective_values(configs[0]) != effective_values(configs[1]) != effective_values(configs[2])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Compiled loops are compiled once, and whatever happens to what is cached of them."""
+"""Kernels are compiled once; a damaged or unsafe cache is not used."""
 
 import importlib.util
 import os
@@ -25,7 +25,7 @@ def source(tmp_path):
 
 
 def defined(path):
-    """The kernel, as a process that imports it has it."""
+    """The kernel, as a process that imports the module gets it."""
     spec = importlib.util.spec_from_file_location("loops", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -34,14 +34,14 @@ def defined(path):
 
 
 def loads(kernel):
-    """How many signatures were not compiled, but loaded."""
+    """Number of signatures that were loaded from the cache instead of compiled."""
     return sum(kernel.stats.cache_hits.values())
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data[::-1]],
                          ids=["half", "empty", "reversed"])  # fmt: skip
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
-def test_what_is_damaged_in_the_cache_is_compiled_anew(source, kind, damage):
+def test_a_damaged_cache_is_compiled_again(source, kind, damage):
     assert loads(defined(source)) == 0
     assert loads(defined(source)) == 2
     for path in source.parent.rglob(f"*.{kind}"):
@@ -51,8 +51,8 @@ def test_what_is_damaged_in_the_cache_is_compiled_anew(source, kind, damage):
 
 
 @pytest.fixture
-def no_place(source, monkeypatch):
-    """Numba can cache nothing anywhere; what is left is a directory for temporary files."""
+def no_cache_directory(source, monkeypatch):
+    """Numba finds no directory for its cache; only one for temporary files is left."""
     wall = source.parent / "file"
     for path in (wall, source.parent / "__pycache__"):
         path.touch()
@@ -66,22 +66,22 @@ def no_place(source, monkeypatch):
     numba.config.reload_config()
 
 
-def test_where_numba_has_no_place_for_it_the_cache_is_among_the_temporary_files(source, no_place):
+def test_without_a_cache_directory_the_cache_is_among_the_temporary_files(source, no_cache_directory):
     assert loads(defined(source)) == 0
     assert loads(defined(source)) == 2
-    assert os.environ["NUMBA_CACHE_DIR"] == str(no_place)  # where the fork server looks
-    assert no_place.stat().st_mode & 0o777 == 0o700
+    assert os.environ["NUMBA_CACHE_DIR"] == str(no_cache_directory)  # where the fork server looks
+    assert no_cache_directory.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("theirs", ["a directory that others may write to", "a link"])
-def test_a_cache_that_somebody_else_may_write_to_is_not_used(source, no_place, theirs):
+@pytest.mark.parametrize("kind", ["a directory that others may write to", "a link"])
+def test_a_cache_that_other_users_may_write_to_is_not_used(source, no_cache_directory, kind):
     elsewhere = Path(tempfile.gettempdir()) / "elsewhere"
     elsewhere.mkdir(mode=0o700)
-    if theirs == "a link":
-        no_place.symlink_to(elsewhere)
+    if kind == "a link":
+        no_cache_directory.symlink_to(elsewhere)
     else:
-        no_place.mkdir()
-        no_place.chmod(0o777)
+        no_cache_directory.mkdir()
+        no_cache_directory.chmod(0o777)
     defined(source)
     assert loads(defined(source)) == 0
     assert not [path for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file()]

@@ -1,6 +1,6 @@
-"""Learning: each method, with each optimizer and one or four actor-learners, solves what it should, far above chance.
+"""Learning: each method, with each optimizer and one or four actor-learners, scores far above chance.
 
-The toy environments' docstrings state what chance is. Scores are those of the final evaluation of a whole training run.
+Scores are those of the final evaluation of a training run; docstrings of the toy environments give those of chance.
 """
 
 import json
@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from a3crepro import compose, train
-from a3crepro.runs.run_directory import load_checkpoint
+from a3crepro.runs.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
@@ -24,7 +24,7 @@ RATES = {
     "rmsprop": 5e-3,
     "momentum_sgd": 1e-2,
     "adam": 5e-3,
-}  # one rate an optimizer, for all methods and tasks
+}  # one per optimizer, for all methods and tasks
 COMMON = ("evaluation.every=0", "evaluation.episodes=100", "logging.tensorboard=false")
 
 
@@ -65,25 +65,30 @@ def test_each_method_learns_to_remember_with_lstm_cells(tmp_path, algo, optimize
 
 
 @pytest.mark.slow
-def test_without_memory_the_cue_stays_at_chance(tmp_path):
+def test_without_lstm_cells_the_cue_stays_at_chance(tmp_path):
     assert abs(score(tmp_path, "a3c", "toy/cue_memory", "shared_rmsprop", 4, 60_000, "network=mlp")) < 0.4
 
 
 @pytest.mark.slow
-def test_the_first_commands_of_the_readme_learn_and_film(tmp_path):
+def test_the_first_commands_of_the_readme_learn_and_record_a_video(tmp_path):
     (block,) = re.findall(r"^## A first result.*?^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
     commands = [shlex.split(line) for line in block.replace("\\\n", "").splitlines()]
-    assert [words[:3] for words in commands] == [["python", "-m", "a3crepro"], ["python", "-m", "a3crepro.evaluate"]]
-    for words in commands:
-        told = subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, check=True, capture_output=True, text=True)
-    score = json.loads(told.stdout.splitlines()[-1])["score_mean"]
-    assert score > 6  # a random player has 0.4, five seeds had 9.2 to 11.6
+    assert [command[:3] for command in commands] == [
+        ["python", "-m", "a3crepro"],
+        ["python", "-m", "a3crepro.evaluate"],
+    ]
+    for command in commands:
+        result = subprocess.run(
+            [sys.executable, *command[1:]], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+    score = json.loads(result.stdout.splitlines()[-1])["score_mean"]
+    assert score > 6  # random policy: 0.4; five seeds: 9.2 to 11.6
     assert (tmp_path / "breakout.mp4").stat().st_size > 10_000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("execution", ["hogwild", "virtual_time"])
-def test_the_first_thing_that_everybody_tries_is_solved_as_it_comes(tmp_path, execution):
+def test_cartpole_is_solved_with_default_settings(tmp_path, execution):
     config = compose(
         "env=gym", f"execution={execution}", "seed=3", "evaluation.episodes=30", "logging.tensorboard=false"
     )
@@ -96,8 +101,8 @@ def test_the_first_thing_that_everybody_tries_is_solved_as_it_comes(tmp_path, ex
     ("env_id", "random", "good"),
     [("Acrobot-v1", -500, -150), ("Pendulum-v1", -1270, -950), ("HalfCheetah-v5", -280, 500)],
 )
-def test_other_small_tasks_are_learnt_as_they_come(tmp_path, env_id, random, good):
-    """`random` is the score of a random policy; `good` lies well above it, and below what searched seeds had."""
+def test_other_small_tasks_are_learnt_with_default_settings(tmp_path, env_id, random, good):
+    """`random` is the score of a random policy; `good` is well above it and below the scores of other seeds."""
     config = compose(
         "env=gym", f"env.id={env_id}", "execution=virtual_time", "seed=3", "evaluation.episodes=30",
         "logging.tensorboard=false",
@@ -107,11 +112,11 @@ def test_other_small_tasks_are_learnt_as_they_come(tmp_path, env_id, random, goo
 
 @pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])
 def test_one_thread_gives_the_same_run_to_the_bit(tmp_path, algo):
-    """Everything but the times, whatever else the machine does and whenever evaluations are played."""
+    """Everything but the times, regardless of the load of the machine and of when evaluations run."""
     runs = []
     for name in ("a", "b"):
-        overrides = ("evaluation.every=1000", "evaluation.episodes=5", "seed=7")
-        score(tmp_path / name, algo, "toy/chain", "shared_rmsprop", 1, 4_000, *overrides)
+        overrides = ("evaluation.every=500", "evaluation.episodes=5", "seed=7")
+        score(tmp_path / name, algo, "toy/chain", "shared_rmsprop", 1, 2_000, *overrides)
         checkpoint = load_checkpoint(tmp_path / name, print)
         tables = [pd.read_csv(tmp_path / name / f"{table}.csv") for table in ("episodes", "evaluations")]
         runs.append((checkpoint.arrays, [table.drop(columns=["seconds", "real_seconds"]) for table in tables]))
@@ -119,4 +124,4 @@ def test_one_thread_gives_the_same_run_to_the_bit(tmp_path, algo):
     assert arrays.keys() == arrays_again.keys()
     assert all(np.array_equal(arrays[name], arrays_again[name]) for name in arrays)
     assert all(table.equals(again) for table, again in zip(tables, tables_again, strict=True))
-    assert len(tables[1]) == 4 and arrays["counters"][:, 0].sum() >= 4_000
+    assert len(tables[1]) == 4 and arrays["counters"][:, 0].sum() >= 2_000

@@ -1,3 +1,5 @@
+"""Returns, losses, exploration and gradients at the outputs, worked by hand or against autograd."""
+
 import math
 
 import numpy as np
@@ -40,7 +42,7 @@ def test_q_loss_and_its_gradient_by_hand():
     assert q.grad.tolist() == [[0.0, 2 * (2 - 5)], [2 * (3 - 1), 0.0]]  # 2 (Q - y)
 
 
-def test_value_loss_has_half_the_gradient_of_the_pseudocodes():
+def test_value_loss_has_half_the_gradient_of_the_pseudocode():
     v = torch.tensor([1.0, 2.0], requires_grad=True)
     value_loss(v, torch.tensor([3.0, -2.0]), 0.5).backward()
     assert v.grad.tolist() == [0.5 * (1 - 3), 0.5 * (2 + 2)]
@@ -64,7 +66,7 @@ def test_no_gradient_flows_through_the_advantage():
     assert v.grad is None or v.grad.item() == 0
 
 
-def test_the_entropy_of_a_uniform_policy_is_the_logarithm_of_its_actions():
+def test_the_entropy_of_a_uniform_policy_is_the_logarithm_of_the_number_of_actions():
     assert policy_entropy(torch.zeros(1, 6)).item() == pytest.approx(math.log(6))
     assert policy_entropy(torch.tensor([[1000.0, 0.0]])).item() == pytest.approx(0.0, abs=1e-6)
 
@@ -77,7 +79,7 @@ def test_epsilon_falls_linearly_from_one():
     assert epsilon(0, 0, 0.1) == pytest.approx(0.1)
 
 
-def test_final_epsilons_have_the_papers_mixture_for_one_thread_and_for_many():
+def test_final_epsilons_have_the_probabilities_of_the_paper_for_one_thread_and_for_many():
     values, probabilities = (0.1, 0.01, 0.5), (0.4, 0.3, 0.3)
     one = [final_epsilon(0, 0, draw, values, probabilities) for draw in range(4000)]
     many = [final_epsilon(0, thread, draw, values, probabilities) for thread in range(16) for draw in range(250)]
@@ -110,7 +112,7 @@ def test_actions_are_drawn_from_the_softmax():
 
 
 @pytest.mark.parametrize("actions", [2, 6, 18])
-def test_gradients_at_the_outputs_in_closed_form_are_autograds(actions):
+def test_closed_form_gradients_at_the_outputs_equal_those_of_autograd(actions):
     rng = np.random.default_rng(actions)
     for T in (1, 3, 5):
         logits = (3 * rng.normal(size=(T, actions))).astype(np.float32)
@@ -126,7 +128,7 @@ def test_gradients_at_the_outputs_in_closed_form_are_autograds(actions):
 
 
 @pytest.mark.parametrize("algo", ["a3c", "n_step_q"])
-def test_an_algorithms_output_gradient_is_that_of_its_loss(algo):
+def test_the_output_gradient_of_an_algorithm_is_that_of_its_loss(algo):
     method = compose(f"algo={algo}", "env=toy/catch").algo
     rng = np.random.default_rng(0)
     outputs = {

@@ -1,4 +1,4 @@
-"""Networks: their sizes by hand, Torch7's initialisation, views of flat vectors, the face they share."""
+"""Networks: their sizes by hand, Torch7's initialisation, views of flat vectors, the interface of a module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from a3crepro.algorithms._algorithm import Actor, Outputs, ValueBased
 from a3crepro.common.rollout import Action, Rollout
 from a3crepro.config import compose
-from a3crepro.models.model import ModuleModel
+from a3crepro.models.module import ModuleModel
 from a3crepro.networks._network import flatten, parameter_count, seeded, view_as_parameters
 
 ATARI = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
@@ -115,7 +115,7 @@ def test_outputs_have_a_row_for_each_step_and_a_column_for_each_unit(name: str) 
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_parameter_has_a_part_in_the_outputs(name: str) -> None:
+def test_every_parameter_affects_the_outputs(name: str) -> None:
     module = build(name)
     outputs, _ = module(observations(name, 5), module.initial_state())
     sum(output.square().sum() for output in outputs.values()).backward()
@@ -165,14 +165,14 @@ def test_weights_and_biases_are_uniform_within_one_over_root_fan_in(name: str) -
             assert n < 8 or parameter.abs().max() > bound / 2, parameter_name
 
 
-def test_the_same_seed_gives_the_same_parameters_and_another_seed_others() -> None:
+def test_parameters_depend_only_on_the_seed() -> None:
     first = vector(build("mnih2013_lstm", 3))
-    torch.rand(7)  # whatever else was drawn
+    torch.rand(7)  # other draws do not matter
     assert torch.equal(first, vector(build("mnih2013_lstm", 3)))
     assert (first != vector(build("mnih2013_lstm", 4))).float().mean() > 0.99
 
 
-def test_initialising_leaves_torch_s_own_random_state_alone() -> None:
+def test_initialising_leaves_the_random_state_of_torch_alone() -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     build("mlp_lstm", 3)
@@ -202,7 +202,7 @@ def test_writing_the_vector_writes_the_module_at_the_same_addresses(name: str) -
     assert torch.equal(vector(module), parameters)
 
 
-def test_the_module_writes_the_vector_too() -> None:
+def test_writing_the_module_writes_the_vector() -> None:
     module = build("mlp")
     parameters = vector(module)
     view_as_parameters(module, parameters)
@@ -212,7 +212,7 @@ def test_the_module_writes_the_vector_too() -> None:
     assert (parameters == 2.5).all()
 
 
-def test_gradients_are_summed_into_the_vector_and_nowhere_else() -> None:
+def test_gradients_are_summed_into_the_vector_alone() -> None:
     module, reference = build("mlp"), build("mlp")
     parameters, gradient = vector(module), torch.zeros(parameter_count(module))
     view_as_parameters(module, parameters, gradient)
@@ -237,7 +237,7 @@ def test_a_vector_of_another_length_is_refused() -> None:
             view_as_parameters(build("mlp"), torch.zeros(length))
 
 
-# ---- Scale of the pictures -------------------------------------------------------------------------------------------
+# ---- Scale of images -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -245,11 +245,11 @@ def test_a_vector_of_another_length_is_refused() -> None:
     [
         (gym.spaces.Box(0, 255, (2,), np.uint8), (51 + 102) / 255),
         (gym.spaces.Box(0, 1, (2,), np.uint8), 51 + 102),  # 0 or 1 stays 0 or 1
-        (gym.spaces.Box(0.0, 255.0, (2,), np.float32), 51 + 102),  # not a picture
+        (gym.spaces.Box(0.0, 255.0, (2,), np.float32), 51 + 102),  # not an image
     ],
-    ids=["picture", "bits", "numbers"],
+    ids=["image", "bits", "numbers"],
 )
-def test_only_pictures_are_scaled_to_one(space: gym.spaces.Box, expected: float) -> None:
+def test_only_images_are_scaled_to_one(space: gym.spaces.Box, expected: float) -> None:
     module = seeded(SMALL("network.hidden=[1]").network, space, {"q": 1}, 0)
     view_as_parameters(module, torch.tensor([1.0, 1.0, 0.0, 1.0, 0.0]))  # the sum of the inputs, twice without bias
     outputs, _ = module(torch.tensor([[51, 102]]).to(torch.from_numpy(space.sample()).dtype), None)
@@ -260,7 +260,7 @@ def test_only_pictures_are_scaled_to_one(space: gym.spaces.Box, expected: float)
 
 
 @pytest.mark.parametrize("name", ["mlp_lstm", "mnih2013_lstm"])
-def test_a_sequence_gives_what_its_steps_give_with_the_state_carried(name: str) -> None:
+def test_a_sequence_gives_the_outputs_of_single_steps_with_the_state_carried(name: str) -> None:
     module = build(name)
     sequence = observations(name, 6)
     together, last = module(sequence, module.initial_state())
@@ -274,7 +274,7 @@ def test_a_sequence_gives_what_its_steps_give_with_the_state_carried(name: str) 
     assert not torch.allclose(afresh["logits"][0], together["logits"][5]), "the past must matter"
 
 
-def test_the_cells_are_those_of_the_equations() -> None:
+def test_lstm_cells_follow_the_equations() -> None:
     module = build("mlp_lstm")
     x = observations("mlp_lstm", 1)
     state = torch.rand(2, 1, 32, generator=torch.Generator().manual_seed(0))
@@ -291,11 +291,11 @@ def test_the_cells_are_those_of_the_equations() -> None:
     torch.testing.assert_close(outputs["value"][0], p["heads.value.weight"] @ h + p["heads.value.bias"])
 
 
-# ---- Any module of this face -----------------------------------------------------------------------------------------
+# ---- Any module with this interface ----------------------------------------------------------------------------------
 
 
 class Averaging(nn.Module):
-    """No LSTM and no base class of ours: its state is the sum of what was seen."""
+    """Without an LSTM or a base class of the project: its state is the sum of all observations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -311,7 +311,7 @@ class Averaging(nn.Module):
 
 
 class Stateless(nn.Module):
-    """The least that a network has to be."""
+    """The minimal interface of a network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -343,24 +343,24 @@ class SumOfFirst(ValueBased):
 def test_a_plain_module_without_state_acts_and_learns() -> None:
     weights = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     model = ModuleModel(Stateless(), weights, copy=False)
-    outputs, state = model.outputs(np.array([1.0, 10.0], np.float32), model.initial_state())
+    outputs, state = model.forward(np.array([1.0, 10.0], np.float32), model.initial_state())
     assert (outputs["q"].tolist(), state) == ([21.0, 43.0, 65.0], None)
     assert isinstance(outputs["q"], np.ndarray)
     rollout = [np.array([1.0, 0.0], np.float32), np.array([1.0, 1.0], np.float32)]
     algo = SumOfFirst.model_construct()
-    for times in (1, 2):  # gradients are summed until someone clears them
+    for times in (1, 2):  # gradients are summed until they are cleared
         given = model.rollout_outputs(Rollout(None, 1, rollout, [0, 0]))
         model.backward(algo.autograd_output_gradient(given, np.array([0, 0]), np.zeros(2, np.float32)))
         assert given["q"][:, 0].tolist() == [1.0, 3.0]
         assert model.full_gradient().tolist() == [times * 2.0, times * 1.0, 0.0, 0.0, 0.0, 0.0]
     weights.fill_(0.0)
-    assert model.outputs(np.ones(2, np.float32), None)[0]["q"].tolist() == [0.0, 0.0, 0.0]
+    assert model.forward(np.ones(2, np.float32), None)[0]["q"].tolist() == [0.0, 0.0, 0.0]
 
 
-def test_a_plain_module_with_a_state_of_its_own_carries_it() -> None:
+def test_a_plain_module_carries_its_own_kind_of_state() -> None:
     theta = torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.5])
     model = ModuleModel(Averaging(), theta, copy=False)
     state = model.initial_state()
     for seen in (1.0, 3.0, 6.0):
-        outputs, state = model.outputs(np.array([seen - state[0], 0.0], np.float32), state)
+        outputs, state = model.forward(np.array([seen - state[0], 0.0], np.float32), state)
         assert outputs["q"].tolist() == [seen, 0.0, seen + 0.5]

@@ -8,7 +8,7 @@ import torch
 
 from a3crepro.config import compose
 
-N = 1003  # no multiple of a vector register's width
+N = 1003  # not a multiple of the width of a vector register
 
 
 def optimizer(name, *overrides):
@@ -31,7 +31,7 @@ def test_a_small_first_gradient_makes_a_small_step():
 
 
 @pytest.mark.parametrize("name", ["rmsprop", "shared_rmsprop"])
-def test_rmsprop_over_many_steps_against_double_precision(name):
+def test_rmsprop_over_many_steps_equals_double_precision(name):
     rng = np.random.default_rng(0)
     start = rng.normal(size=N).astype(np.float32)
     theta, g = start.copy(), np.zeros(N, np.float32)
@@ -55,7 +55,7 @@ def test_momentum_by_hand():
     assert (m[0], theta[0]) == (0.75, 0.125)
 
 
-def test_adam_against_pytorchs():
+def test_adam_equals_that_of_pytorch():
     rng = np.random.default_rng(0)
     start = rng.normal(size=N).astype(np.float32)
     theta, statistics = start.copy(), np.zeros((2, N), np.float32)
@@ -76,7 +76,7 @@ def test_the_share_of_g_above_epsilon():
     assert optimizer("momentum_sgd").share_above_epsilon(statistics) is None
 
 
-def test_statistics_are_shared_or_each_actor_learners_own(bench):
+def test_statistics_are_shared_or_separate_for_each_actor_learner(bench):
     for name, rows, vectors in (("shared_rmsprop", 1, 1), ("rmsprop", 3, 1), ("momentum_sgd", 3, 1), ("adam", 1, 2)):
         case = bench(f"optimizer={name}", "env=toy/catch", "threads=3")
         assert case.shared.statistics.shape[:2] == (rows, vectors)

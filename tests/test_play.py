@@ -7,20 +7,13 @@ import sys
 
 import pytest
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 from a3crepro.config import compose
-from a3crepro.play import Window
+from a3crepro.play import Window, main
 from a3crepro.worlds.labyrinth import ACTIONS
 
-
-def play(tmp_path, environment, *words, timeout=60):
-    command = [sys.executable, "-m", "a3crepro.play", *words]
-    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout)
-
-
-def without_display():
-    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-    return {key: value for key, value in os.environ.items() if key not in hidden}
+HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+"""What tells pygame of a display."""
 
 
 @pytest.mark.parametrize(
@@ -30,10 +23,14 @@ def without_display():
         ("env=toy/catch", "env: toy/catch cannot be played by keys; allowed: Atari, MinAtar, labyrinth, racing"),
     ],
 )
-def test_what_cannot_be_played_is_said_in_one_line(tmp_path, word, line):
-    done = play(tmp_path, without_display(), word)
-    (told,) = done.stderr.splitlines()
-    assert done.returncode == 2 and line in told
+def test_what_cannot_be_played_is_said_in_one_line(monkeypatch, capsys, word, line):
+    for name in HIDDEN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["play", word])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (message,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and line in message
 
 
 def test_without_pygame_the_message_says_how_to_get_it(monkeypatch):
@@ -100,7 +97,8 @@ print("shown", shown, pygame.display.get_init())
     ],
 )
 def test_a_person_can_play_in_a_window(tmp_path, screen, env, held, tapped):
-    environment = {**without_display(), "DISPLAY": screen}
+    hidden = {key: value for key, value in os.environ.items() if key not in HIDDEN}
+    environment = {**hidden, "DISPLAY": screen}
     code = PLAYED.format(held=held, tapped=tapped, words=[f"env={env}"])
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
                           timeout=60)  # fmt: skip

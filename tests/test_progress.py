@@ -17,7 +17,7 @@ from a3crepro.common.processes import Launcher
 from a3crepro.config import Config, compose
 from a3crepro.learner.shared_state import FRAMES
 from a3crepro.runs import progress
-from a3crepro.runs.evaluation import Scores
+from a3crepro.runs.evaluation import EvaluationResult
 from a3crepro.runs.training import initial_state
 
 BUDGET = 8_000
@@ -48,7 +48,7 @@ class Watched:
         for _ in range(8 * seconds):
             self.now += 0.125
             self.shared.counters[0, FRAMES] += frames_per_second // 8
-            self.shared.monitors[0] = entropy if self.shared.frames() else 0.0
+            self.shared.metrics[0] = entropy if self.shared.frames() else 0.0
             self.shown.update()
 
 
@@ -117,7 +117,7 @@ def test_the_final_evaluation_is_no_standstill(watched: Watched, capsys: pytest.
 def test_the_last_line_is_up_to_date(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
     with watched.shown:
         watched.go_on(101, frames_per_second=80)
-        watched.shown.evaluated(Scores(watched.shared.frames(), [3.0, 4.0]))
+        watched.shown.add_evaluation(EvaluationResult(watched.shared.frames(), [3.0, 4.0]))
     line = last_of(capsys.readouterr().out)
     assert line["evaluation"] == "3.50 at 8,080 frames" and line["left"] == "0:00:00" and line["rate"] == "0.00e+00"
 
@@ -128,7 +128,7 @@ def test_a_terminal_has_a_bar_and_at_the_end_a_table_that_is_up_to_date(screen: 
         table = screen.getvalue()[screen.getvalue().rindex("━") :]
         assert all(name in table for name in ("4,000 (50.0%)", "elapsed", "0:00:50", "learning rate", "2.00e-03"))
         watched.go_on(51, frames_per_second=80)
-        watched.shown.evaluated(Scores(watched.shared.frames(), [3.0, 4.0]))
+        watched.shown.add_evaluation(EvaluationResult(watched.shared.frames(), [3.0, 4.0]))
     last = screen.getvalue()[screen.getvalue().rindex("━") :]
     assert last.splitlines()[0].strip().endswith("━\x1b[0m"), "the bar has a line of its own"
     assert "8,080 (101.0%)" in last and "3.50 at 8,080 frames" in last
@@ -147,7 +147,7 @@ def test_each_line_of_a_multirun_says_whose_it_is(
     assert watched.shown.run is None
     multirun(monkeypatch)
     with Watched(tmp_path).shown as shown:
-        shown.evaluated(Scores(0, [1.0]))
+        shown.add_evaluation(EvaluationResult(0, [1.0]))
     _, *lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and all(line.startswith("toy/catch/a3c/seed=[1]: ") for line in lines)
 

@@ -30,8 +30,8 @@ from helpers import (
 from a3crepro import compose, train
 from a3crepro.common.processes import ProcessDied
 from a3crepro.common.signals import SIGNALS
-from a3crepro.execution._post import grace_of
-from a3crepro.runs.run_directory import load_checkpoint
+from a3crepro.execution._messages import stop_timeout
+from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.training import Stopped, stop_signals
 
 LIMIT = 10
@@ -73,17 +73,16 @@ def goes_on(cwd: Path) -> None:
     stopped = whole_checkpoint(cwd / "run")
     before = (cwd / "run" / "episodes.csv").read_text()
     games = len(rows(cwd / "run"))
-    with running(cwd, *SMALL, *EVALUATED, f"frames={BUDGET}") as run:
-        assert run.wait() == 0, run.stderr
-    found = summary(run.directory)
-    assert BUDGET <= found["frames"] < BUDGET + 2 * 5
-    assert found["seconds"] > stopped.numbers.seconds > 0
-    assert whole_checkpoint(run.directory).numbers.start == 1
-    assert (run.directory / "episodes.csv").read_text().startswith(before)
-    assert min(frames(run.directory)[games:]) >= stopped.frames
-    assert min(float(row["seconds"]) for row in rows(run.directory)[games:]) >= stopped.numbers.seconds
-    games_are_in_order(run.directory)
-    assert frames(run.directory, "evaluations.csv") == [*range(500, BUDGET, 500), found["frames"]]
+    directory = cwd / "run"
+    found = train(compose(*SMALL, *EVALUATED, f"frames={BUDGET}"), directory)
+    assert BUDGET <= found["frames"] < BUDGET + 2 * 5 and summary(directory) == found
+    assert found["seconds"] > stopped.counters.seconds > 0
+    assert whole_checkpoint(directory).counters.attempt == 1
+    assert (directory / "episodes.csv").read_text().startswith(before)
+    assert min(frames(directory)[games:]) >= stopped.frames
+    assert min(float(row["seconds"]) for row in rows(directory)[games:]) >= stopped.counters.seconds
+    games_are_in_order(directory)
+    assert frames(directory, "evaluations.csv") == [*range(500, BUDGET, 500), found["frames"]]
 
 
 def games_are_in_order(directory: Path) -> None:
@@ -95,20 +94,17 @@ def games_are_in_order(directory: Path) -> None:
 
 
 def test_a_run_that_is_stopped_saves_leaves_no_process_and_goes_on(tmp_path):
-    at_once(
-        stop,
-        (tmp_path / "ctrl-c", signal.SIGINT, True),
-        (tmp_path / "term", signal.SIGTERM, False),
-        (tmp_path / "terminal", signal.SIGHUP, True),
-    )
-    goes_on(tmp_path / "ctrl-c")
+    at_once(stop, (tmp_path / "terminal", signal.SIGHUP, True), (tmp_path / "term", signal.SIGTERM, False))
+    goes_on(tmp_path / "terminal")
 
 
 @pytest.mark.slow
 def test_it_does_so_whoever_gets_the_signal(tmp_path):
-    calls = (("ctrl-c", signal.SIGINT, False), ("term", signal.SIGTERM, True), ("terminal", signal.SIGHUP, False))
+    calls = (("ctrl-c", signal.SIGINT, True), ("main", signal.SIGINT, False), ("term", signal.SIGTERM, True),
+             ("terminal", signal.SIGHUP, False))  # fmt: skip
     at_once(stop, *((tmp_path / name, *how) for name, *how in calls))
-    at_once(goes_on, *((tmp_path / name,) for name, *_ in calls))
+    for name, *_ in calls:
+        goes_on(tmp_path / name)
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +204,7 @@ def has_rows(directory: Path, count: int):
 
 
 def test_whole_episodes_have_longer_to_come_to_an_end():
-    assert grace_of(compose("env=breakout")) < LIMIT / 1.5 < grace_of(compose("env=control/dog_run")) == 15
+    assert stop_timeout(compose("env=breakout")) < LIMIT / 1.5 < stop_timeout(compose("env=control/dog_run")) == 15
 
 
 def test_a_worker_that_hangs_does_not_keep_ctrl_c_from_ending_the_run(tmp_path):
@@ -421,7 +417,7 @@ def test_a_disk_that_fills_up_and_is_made_free_again_costs_nothing_that_was_save
         with meanwhile(lambda: stop_in_process(has_rows(directory, more))), pytest.raises(Stopped):
             train(config, directory)
         assert whole_checkpoint(directory).frames > stopped.frames
-        kept = games[: stopped.numbers.episodes]
+        kept = games[: stopped.counters.episodes]
         assert rows(directory)[: len(kept)] == kept
         at = frames(directory, "evaluations.csv")
         assert at == sorted(set(at))

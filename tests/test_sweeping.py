@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import compose
 from a3crepro.environments._environment import Environment
 from a3crepro.experiments import costs
@@ -29,13 +29,12 @@ from a3crepro.experiments.collected import Collected
 from a3crepro.experiments.command import Command, main, time_left
 from a3crepro.experiments.experiment import Experiment, Scale, run
 from a3crepro.experiments.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
-from a3crepro.runs.run_directory import RunError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
     "ablations", "atari_games", "atari_table", "data_efficiency", "executions", "first_runs", "implementations",
     "labyrinth",
-    "learning_rates", "learning_speed", "mujoco", "optimizers", "racing", "staleness", "thread_scaling",
+    "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing", "staleness", "thread_scaling",
     "training_speed",
 ]  # fmt: skip
 
@@ -59,7 +58,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
     "optimizers": (10, 160, 1200),
     "atari_table": (60, 45, 171),
     "ablations": (8, 64, 2000),
-    "mujoco": (6, 247, 2750),
+    "physical_tasks": (6, 247, 2750),
     "racing": (4, 8, 800),
     "labyrinth": (1, 6, 20),
     "first_runs": (7, 7),
@@ -81,7 +80,7 @@ def test_a_sweep_plans_the_runs_that_its_file_says(name):
         command = Command(found, [f"scale={scale}"])
         for one in (runs[0], runs[len(runs) // 2], runs[-1]):
             config = compose(*command.words(one))
-            assert config.algo.name == one.words[1].removeprefix("algo=")
+            assert config.algo.name == one.settings["algo"] and one.settings["env"] == config.composition.choices["env"]
 
 
 def test_the_rates_of_atari_games_are_means_of_the_best_five_of_the_papers():
@@ -93,9 +92,8 @@ def test_the_rates_of_atari_games_are_means_of_the_best_five_of_the_papers():
         scores = sorted((float(row["score"]), row["learning_rate"]) for row in points if row["game"] == game)
         assert sorted(float(rate) for _, rate in scores[-5:]) == sorted(rates)
         runs = experiment("atari_games").scales["laptop"].runs(lambda _: None)
-        words = next(one.words for one in runs if one.words[:2] == (f"env={game}", "algo=a3c"))
-        rate = next(float(word.partition("=")[2]) for word in words if word.startswith("optimizer.lr="))
-        assert rate == pytest.approx(math.prod(rates) ** (1 / 5), rel=1e-3)
+        settings = next(one.settings for one in runs if (one.settings["env"], one.settings["algo"]) == (game, "a3c"))
+        assert float(settings["optimizer.lr"]) == pytest.approx(math.prod(rates) ** (1 / 5), rel=1e-3)
 
 
 def test_a_budget_that_is_raised_is_no_part_of_a_runs_name():
@@ -144,17 +142,17 @@ def test_the_best_rate_of_a_complete_cell_is_run_again_with_fresh_seeds():
     runs = experiment("thread_scaling").scales["laptop"].runs
 
     def scores(one):
-        words = dict(word.split("=") for word in one.words)
-        if words["algo"] != "a3c" or words["threads"] == "16":
+        settings = one.settings
+        if settings["algo"] != "a3c" or settings["threads"] == "16":
             return None
-        return -abs(float(words["optimizer.lr"]) - (0.003 if words["threads"] == "4" else 0.0001))
+        return -abs(float(settings["optimizer.lr"]) - (0.003 if settings["threads"] == "4" else 0.0001))
 
     fresh = list(runs(scores))[96:]
-    assert len(fresh) == 12 and len({one.words[-1] for one in fresh}) == 6
-    rates = {(one.words[2], one.words[3]) for one in fresh}
-    known = {word for one in runs(lambda _: None) for word in one.words if word.startswith("optimizer.lr")}
-    assert {threads for threads, _ in rates} == {"threads=1", "threads=4"} and {rate for _, rate in rates} <= known
-    one, four = (float(rate.partition("=")[2]) for _, rate in sorted(rates))
+    assert len(fresh) == 12 and len({one.settings["seed"] for one in fresh}) == 6
+    rates = {(one.settings["threads"], one.settings["optimizer.lr"]) for one in fresh}
+    known = {one.settings["optimizer.lr"] for one in runs(lambda _: None)}
+    assert {threads for threads, _ in rates} == {"1", "4"} and {rate for _, rate in rates} <= known
+    one, four = (float(rate) for _, rate in sorted(rates))
     assert one < 0.0003 and 0.002 < four < 0.005
 
 
@@ -459,7 +457,7 @@ def test_with_a_word_a_sweep_starts(tmp_path, monkeypatch, word):
 
 
 def test_a_sweep_s_launcher_that_is_not_installed_is_told_with_its_extra(monkeypatch):
-    monkeypatch.setattr("a3crepro.config._is_installed", lambda plugin: False)
+    monkeypatch.setattr("a3crepro.config.groups._is_installed", lambda plugin: False)
     with pytest.raises(UserError, match=r'needs hydra-submitit-launcher; pip install "a3crepro\[slurm\]"'):
         Command(TINY, ["scale=smoke", "hydra/launcher=slurm"])
 
@@ -474,10 +472,12 @@ def test_at_the_paper_s_scale_the_learning_rate_falls_over_a_run_s_own_frames(na
     assert config.env.name == "atari" and config.anneal_frames == config.frames in (200_000_000, 1_000_000_000)
 
 
-def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path):
-    status, out = finish(start(tmp_path, "--dry-run"))
-    assert status == 0 and not (tmp_path / "runs").exists()
-    first, *commands = out.splitlines()
+def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sweeps/tiny.py", "scale=smoke", "--dry-run"])
+    main(TINY)
+    assert not (tmp_path / "runs").exists()
+    first, *commands = capsys.readouterr().out.splitlines()
     assert "0 of 3 done, 3 missing" in first and "core-minutes" in first
     assert len(commands) == 3
     for line in commands:
@@ -518,7 +518,7 @@ SCRIPTS = {
     "learning_rates": ["learning_rates"],
     "learning_speed": ["learning_speed"],
     "labyrinth": ["labyrinth"],
-    "mujoco": ["mujoco"],
+    "physical_tasks": ["physical_tasks"],
     "optimizers": ["optimizers"],
     "racing": ["racing"],
     "thread_scaling": ["data_efficiency", "speedup", "training_speed"],
@@ -548,7 +548,14 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     tables = "thread_scaling" if name in ("data_efficiency", "training_speed") else name
     runs = pd.read_csv(tmp_path / "results" / tables / "smoke" / "runs.csv")
-    later = {"thread_scaling": 8, "data_efficiency": 8, "training_speed": 8, "mujoco": 3, "labyrinth": 2, "racing": 8}
+    later = {
+        "thread_scaling": 8,
+        "data_efficiency": 8,
+        "training_speed": 8,
+        "physical_tasks": 3,
+        "labyrinth": 2,
+        "racing": 8,
+    }
     if name == "labyrinth":
         np.testing.assert_allclose(runs["score"], runs["apples"] + 10 * runs["portals"])
     assert len(runs) == PLANNED[name][0] + later.get(name, 0)
@@ -592,17 +599,17 @@ def test_the_time_left_is_that_of_as_much_work_at_the_same_pace():
 def test_what_a_run_costs_by_what_was_measured(tmp_path, monkeypatch):
     measured = tmp_path / "methods.jsonl"
     cases = [("a3c", "minatar", 100), ("a3c", "minatar", 300), ("n_step_q", "minatar", 50), ("a3c", "mnih2015", 10)]
-    lines = [
-        {"env": "minatar/breakout", "algo": algo, "network": network, "steps_per_second": speed}
-        for algo, network, speed in cases
-    ]
+
+    def measured_at(speed, **components):
+        return {"components": components, "steps_per_second": speed}
+
+    lines = [measured_at(speed, env="minatar", algo=algo, network=name, lstm=False) for algo, name, speed in cases]
     measured.write_text("".join(json.dumps(line) + "\n" for line in lines))
     monkeypatch.setattr(costs, "MEASURED", measured)
     assert costs.committed_cost(compose("algo=a3c", "env=minatar/asterix")) == 1 / 200  # a frame, in core-seconds
     assert costs.committed_cost(compose("algo=n_step_q", "env=minatar/asterix")) == 1 / 50
     assert costs.committed_cost(compose("algo=one_step_q", "env=minatar/asterix")) == 1 / 200  # A3C's
-    held = {"env": "control/cheetah_run_pixels", "algo": "a3c", "network": "control_pixels", "steps_per_second": 100}
-    measured.write_text(json.dumps(held))
+    measured.write_text(json.dumps(measured_at(100, env="control", algo="a3c", network="control_pixels", lstm=True)))
     costs._measured.cache_clear()
     assert costs.committed_cost(compose("env=control/reacher_easy_pixels", "env.action_repeat=4")) == 1 / 400
     assert costs.committed_cost(compose("algo=a3c", "env=breakout")) is None  # another family

@@ -11,10 +11,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import a3crepro.worlds
-from a3crepro.common.plain import from_arrays, to_arrays
-from a3crepro.common.settings import UserError
+from a3crepro.cli import main
+from a3crepro.common.errors import UserError
+from a3crepro.common.serialization import from_arrays, to_arrays
 from a3crepro.config import choices, compose
-from a3crepro.runs.evaluation import ConstantPolicy
+from a3crepro.runs.policies import ConstantPolicy
 from a3crepro.worlds import renderer
 from a3crepro.worlds.labyrinth import LabyrinthParameters
 from a3crepro.worlds.racing import RacingParameters, action_of
@@ -107,7 +108,8 @@ def test_a_restored_environment_goes_on_as_the_first_one(env):
 
 @pytest.mark.parametrize(("env", "times"), [("labyrinth", 20), ("racing/slow", 10), ("racing/slow_bots", 10)])
 def test_the_expert_is_far_better_than_chance(env, times):
-    from a3crepro.runs.evaluation import RandomPolicy, evaluate
+    from a3crepro.runs.evaluation import evaluate
+    from a3crepro.runs.policies import RandomPolicy
 
     config = compose(f"env={env}")
     expert = np.mean(list(evaluate(config, config.env.scripted_policies()["expert"], 0, 0, 2)))
@@ -256,12 +258,14 @@ def test_a_maze_that_is_never_long_enough_is_refused():
         gymnasium.make("a3crepro/Labyrinth-v0", rooms=0, dead_ends=1e-9)
 
 
-def test_a_maze_that_is_never_long_enough_is_told_before_anything_starts(tmp_path):
-    command = [sys.executable, "-m", "a3crepro", "env=labyrinth", "env.rooms=0", "env.dead_ends=1e-9", "threads=2",
-               "frames=100"]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    (line,) = done.stderr.splitlines()
-    assert done.returncode == 2 and not list(tmp_path.iterdir())
+def test_a_maze_that_is_never_long_enough_is_told_before_anything_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    overrides = ["env=labyrinth", "env.rooms=0", "env.dead_ends=1e-9", "threads=2", "frames=100"]
+    monkeypatch.setattr(sys, "argv", ["a3crepro", *overrides])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and not list(tmp_path.iterdir())
     assert line.startswith("a3crepro: env.start_distance: no maze of this size, rooms and dead_ends has 6 steps")
 
 
@@ -273,7 +277,8 @@ def test_seconds_are_as_long_in_evaluation_and_action_repeat_sets_the_pace_of_a_
 
 
 def test_a_player_who_does_not_look_gets_around_all_the_same():
-    from a3crepro.runs.evaluation import RandomPolicy, evaluate
+    from a3crepro.runs.evaluation import evaluate
+    from a3crepro.runs.policies import RandomPolicy
 
     config = compose("env=labyrinth")
     blind = np.mean(list(evaluate(config, config.env.scripted_policies()["blind"], 0, 0, 6)))

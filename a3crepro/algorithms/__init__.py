@@ -1,1 +1,1 @@
-"""The four methods: one module and one YAML file each, over pure functions for returns, losses and exploration."""
+"""The methods: one module and one YAML file each."""

@@ -1,7 +1,7 @@
-"""What all methods have in common.
+"""The interface of a method: what differs between methods in the loop that `ActorLearner` runs.
 
-An algorithm says what differs between the methods: which action an actor takes, which value a rollout bootstraps from,
-which loss it has, and when θ and θ⁻ are updated. `ActorLearner` runs the loop that they share.
+A method selects actions, chooses the value that a rollout bootstraps from, defines the loss, and decides when θ and θ⁻
+are updated.
 """
 
 from __future__ import annotations
@@ -15,70 +15,67 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from a3crepro.common.config_model import ComponentConfig, ConfigModel, Count, Fraction, PositiveCount, PositiveFloat
 from a3crepro.common.rollout import Action, Rollout
-from a3crepro.common.settings import Component, Count, Fraction, PositiveCount, PositiveFloat, Settings
 from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
 from a3crepro.mathematics.losses import q_loss
 from a3crepro.mathematics.output_gradients import q_gradient
 
 Outputs = dict[str, np.ndarray]
-"""A network's outputs for one observation: the vector of each head."""
+"""Arrays by head: [width] for one observation, [T, width] for a rollout."""
 
 
 class Actor(Protocol):
-    """What an algorithm may know of the actor-learner whose action it selects."""
+    """What an algorithm may read of an actor-learner."""
 
     seed: int
-    """The run's."""
+    """Seed of the run."""
     thread: int
     """Number of the actor-learner, from 0."""
     rng: np.random.Generator
     global_frames: int
-    """T when it last read the shared parameters."""
+    """T when it last read the shared parameters, in environment frames."""
 
     @property
     def own_frames(self) -> int:
         """Environment frames of this actor-learner alone."""
 
 
-class Algorithm(Component, ABC):
-    """Settings of a method, and what is its own in the paper's pseudocode."""
+class Algorithm(ComponentConfig, ABC):
+    """A method and its settings."""
 
     uses_thread_copy: ClassVar[bool] = True
-    """Whether an actor-learner acts and computes gradients at a copy θ' of its own, or at the shared θ itself."""
+    """Whether an actor-learner acts and computes gradients at its own copy θ', or at the shared θ."""
     bootstraps_from_target: ClassVar[bool] = False
-    """Whether the value of the last state of a rollout comes from the target network θ⁻, or from θ'."""
+    """Whether a rollout bootstraps from the target network θ⁻, or from θ'."""
     bootstraps_from_next_action: ClassVar[bool] = False
-    """Whether that value needs the action that the actor-learner takes next (Sarsa)."""
+    """Whether the bootstrap value depends on the next action (Sarsa)."""
     updates_target_first: ClassVar[bool] = False
     """Whether θ⁻ is updated before θ (Algorithm 1) or after it (Algorithm S2)."""
     metric_name: ClassVar[str]
-    """Name of the number that `metric` returns."""
+    """Name of what `metric` returns."""
 
     gamma: Fraction
     """The discount γ."""
     max_gradient_norm: PositiveFloat
-    """A gradient with a larger L2 norm is scaled down to it."""
+    """Gradients with a larger L2 norm are scaled down to it."""
     paper_step_seconds: PositiveFloat | None = None
     """Default of `execution.step_seconds`: a step on the paper's machine with 16 threads, median of its games."""
 
     @property
     def target_interval(self) -> int | None:
-        """I_target, in frames over all actor-learners; None for a method without a target network θ⁻."""
+        """I_target, in environment frames over all actor-learners; None without a target network θ⁻."""
         return None
 
     @property
     @abstractmethod
     def max_steps(self) -> int | None:
-        """Most agent steps whose gradients are summed into an update; None: as many as an episode has."""
+        """Maximum number of agent steps whose gradients are summed into an update; None: those of an episode."""
 
     @property
     def rollout_steps(self) -> int | None:
-        """Agent steps after which a gradient is computed, unless the episode ends before; None: at its end only.
-
-        A method without this limit does not bootstrap, not even at a time limit.
-        """
+        """Maximum length of a rollout, in agent steps; None: a whole episode, without bootstrapping."""
         return self.max_steps
 
     @abstractmethod
@@ -86,37 +83,38 @@ class Algorithm(Component, ABC):
         """Names and widths of the network's outputs.
 
         Raises:
-          ValueError: the method does not choose among such actions; says what it needs.
+          ValueError: the method does not support this action space; the message says what it supports.
         """
 
     @abstractmethod
     def select_action(self, outputs: Outputs, actor: Actor) -> Action:
-        """The action that an actor-learner takes, from the network's outputs for a state."""
+        """The action of the behaviour policy, from the outputs for one state."""
 
     @abstractmethod
     def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
-        """The value of the state that a rollout ends in, if it is not terminal.
+        """The value of a non-terminal state that a rollout ends in.
 
         Args:
-          outputs: for this state, of the target network if `bootstraps_from_target`.
-          next_action: the action that is taken in it, if `bootstraps_from_next_action`.
-          actor: the actor-learner whose rollout it is.
+          outputs: for this state, from the target network if `bootstraps_from_target`.
+          next_action: the action taken in it, if `bootstraps_from_next_action`.
+          actor: the actor-learner.
         """
 
     def update_is_due(self, own_steps: int, rollout: Rollout) -> bool:
-        """Whether θ is updated after this rollout, or the next gradient is added first.
+        """Whether θ is updated after this rollout; else the gradient of the next one is added first.
 
         Args:
-          own_steps: t, the steps of this actor-learner, those of the rollout included.
+          own_steps: t, the steps of this actor-learner, including those of the rollout.
+          rollout: the rollout.
         """
         return True
 
     @abstractmethod
     def metric(self, outputs: Outputs, actor: Actor) -> float:
-        """A number that shows how the training goes: the policy's entropy in a rollout, in nats, or ε."""
+        """A number to log for each rollout: the mean entropy of the policy, in nats, or ε."""
 
     def entropy(self, outputs: Outputs) -> float | None:
-        """Mean entropy of the policy over states, in nats, from outputs [T, width]; None where it has no entropy."""
+        """Mean entropy of the policy, in nats, from outputs [T, width]; None for ε-greedy policies."""
         return None
 
     @abstractmethod
@@ -124,44 +122,40 @@ class Algorithm(Component, ABC):
         """The summed loss of a rollout.
 
         Args:
-          outputs: of the network for s_0 … s_{T-1}, [T, width] for each head.
+          outputs: for s_0 … s_{T-1}, [T, width] for each head.
           actions: a_0 … a_{T-1}, int64 [T] or float32 [T, n].
-          returns: the targets or returns of these states, float32 [T].
+          returns: returns (or targets) of these states, float32 [T].
         """
 
-    def autograd_output_gradient(
-        self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        """∂loss/∂outputs by autograd, from outputs [T, width] of each head."""
+    def autograd_output_gradient(self, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> Outputs:
+        """∂loss/∂outputs by autograd, [T, width] for each head; arguments as for `loss`."""
         leaves = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in outputs.items()}
         for leaf in leaves.values():
             leaf.requires_grad_()
         self.loss(leaves, torch.from_numpy(actions), torch.from_numpy(returns)).backward()  # type: ignore[no-untyped-call]
         return {name: leaf.grad.numpy() for name, leaf in leaves.items() if leaf.grad is not None}
 
-    def output_gradient(
-        self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        """The same; a method may have it in closed form, which takes a tenth of the time."""
+    def output_gradient(self, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> Outputs:
+        """∂loss/∂outputs. Override it with a closed form, which takes a tenth of the time."""
         return self.autograd_output_gradient(outputs, actions, returns)
 
     @abstractmethod
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> Action:
-        """The action of the policy that is scored."""
+        """The action of the policy that evaluations score, from the outputs for one state."""
 
 
-class Exploration(Settings):
-    """ε-greedy exploration with a final ε that each actor-learner draws for itself (§4, §8)."""
+class Exploration(ConfigModel):
+    """ε-greedy exploration; each actor-learner draws its own final ε (§4, §8)."""
 
     anneal_frames: Count
-    """Frames (over all actor-learners) in which ε falls from 1 to its final value."""
+    """Environment frames, over all actor-learners, in which ε falls linearly from 1 to its final value."""
     final_values: list[Fraction]
     """The values that the final ε is drawn from."""
     probabilities: list[Fraction]
     """Their probabilities."""
     redraw_frames: PositiveCount
-    """An actor-learner draws anew after this many frames of its own: in frames, not in episodes, which would favour the
-    long ones of a small ε."""
+    """Environment frames of an actor-learner between its draws: drawing per episode would favour the long episodes of a
+    small ε."""
 
     @model_validator(mode="after")
     def _fits(self) -> Exploration:
@@ -171,16 +165,16 @@ class Exploration(Settings):
 
 
 class ValueBased(Algorithm):
-    """What the three value-based methods have in common."""
+    """A method that learns action values Q(s, ·; θ) and acts ε-greedily."""
 
     metric_name: ClassVar[str] = "epsilon"
     bootstraps_from_target: ClassVar[bool] = True
 
     target_update_frames: PositiveCount
-    """I_target: θ⁻ ← θ whenever the frames of all actor-learners cross a multiple of this."""
+    """I_target: θ⁻ ← θ whenever T, in environment frames over all actor-learners, crosses a multiple of it."""
     exploration: Exploration
     evaluation_epsilon: Fraction
-    """ε of the policy that is scored."""
+    """ε of the policy that evaluations score."""
 
     @property
     def target_interval(self) -> int:
@@ -194,26 +188,23 @@ class ValueBased(Algorithm):
         return {"q": int(actions.n)}
 
     def epsilon(self, actor: Actor) -> float:
-        """The actor-learner's ε at this moment."""
-        how = self.exploration
-        draw = actor.own_frames // how.redraw_frames
-        final = final_epsilon(actor.seed, actor.thread, draw, tuple(how.final_values), tuple(how.probabilities))
-        return epsilon(actor.global_frames, how.anneal_frames, final)
+        """The current ε of an actor-learner."""
+        exploration = self.exploration
+        values, probabilities = tuple(exploration.final_values), tuple(exploration.probabilities)
+        draw = actor.own_frames // exploration.redraw_frames
+        final = final_epsilon(actor.seed, actor.thread, draw, values, probabilities)
+        return epsilon(actor.global_frames, exploration.anneal_frames, final)
 
     def select_action(self, outputs: Outputs, actor: Actor) -> int:
-        """a ε-greedy with respect to Q(s, ·; θ)."""
         return epsilon_greedy(outputs["q"], self.epsilon(actor), actor.rng)
 
     def metric(self, outputs: Outputs, actor: Actor) -> float:
-        """ε."""
         return self.epsilon(actor)
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         return q_loss(outputs["q"], actions, returns)
 
-    def output_gradient(
-        self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def output_gradient(self, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> Outputs:
         return {"q": q_gradient(outputs["q"], actions, returns)}
 
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:

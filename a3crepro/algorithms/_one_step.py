@@ -1,22 +1,22 @@
-"""What one-step Q-learning and one-step Sarsa have in common: Algorithm 1, but for the target's Q(s', ·; θ⁻)."""
+"""What one-step Q-learning and one-step Sarsa share: Algorithm 1 except for the value that it bootstraps from."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from a3crepro.algorithms._algorithm import ValueBased
+from a3crepro.common.config_model import PositiveCount
 from a3crepro.common.rollout import Rollout
-from a3crepro.common.settings import PositiveCount
 
 
 class OneStep(ValueBased):
-    """Gradients of single steps at the shared θ, summed and applied every I_AsyncUpdate steps."""
+    """Computes gradients of single steps at the shared θ, and applies their sum every I_AsyncUpdate steps."""
 
     uses_thread_copy: ClassVar[bool] = False
     updates_target_first: ClassVar[bool] = True
 
     update_steps: PositiveCount
-    """I_AsyncUpdate: an update sums the gradients since the last one, where t mod this = 0 or a state is terminal."""
+    """I_AsyncUpdate: θ is updated where t mod I_AsyncUpdate = 0, and at the end of an episode."""
 
     @property
     def max_steps(self) -> int:

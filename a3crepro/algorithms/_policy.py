@@ -1,4 +1,4 @@
-"""A3C's policy by the kind of actions: a softmax over numbers, a normal distribution over vectors."""
+"""Policy distributions: a softmax over discrete actions, a Gaussian over action vectors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from torch import Tensor
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.environments._environment import Action
 from a3crepro.mathematics import exploration, losses, output_gradients
-from a3crepro.mathematics.variance import moments
+from a3crepro.mathematics.variance import mean_and_variance
 
 
 class Policy(ABC):
-    """π(·|s) as the network's heads give it; `beta` is the weight of its entropy in the loss."""
+    """π(·|s), parameterised by the outputs of a network.
+
+    Args:
+      beta: weight of the entropy in the loss.
+    """
 
     def __init__(self, beta: float) -> None:
         self.beta = beta
@@ -29,7 +33,7 @@ class Policy(ABC):
 
     @abstractmethod
     def entropy(self, outputs: Outputs) -> float:
-        """Mean entropy over a rollout's states, in nats."""
+        """Mean entropy over the states of a rollout, in nats."""
 
     @abstractmethod
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, advantage: Tensor) -> Tensor:
@@ -37,11 +41,11 @@ class Policy(ABC):
 
     @abstractmethod
     def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
-        """The loss's derivatives at the policy's heads."""
+        """∂loss/∂outputs of the policy's heads."""
 
 
 class Softmax(Policy):
-    """Discrete actions, by the head `logits` [actions]."""
+    """Discrete actions; head `logits` [actions]."""
 
     def sample(self, outputs: Outputs, rng: np.random.Generator) -> Action:
         return exploration.sample_softmax(outputs["logits"], rng)
@@ -60,30 +64,30 @@ class Softmax(Policy):
 
 
 class Gaussian(Policy):
-    """Vectors, by the heads `mean` [n] and `spread`, of which the variance is made: [1], or [n] for a diagonal one."""
+    """Action vectors; heads `mean` [n] and `raw_variance`, [1] or, for a diagonal covariance, [n]."""
 
     def __init__(self, beta: float, bounded: bool) -> None:
         super().__init__(beta)
         self.bounded = bounded
 
     def sample(self, outputs: Outputs, rng: np.random.Generator) -> Action:
-        return exploration.sample_gaussian(outputs["mean"], outputs["spread"], self.bounded, rng)
+        return exploration.sample_gaussian(outputs["mean"], outputs["raw_variance"], self.bounded, rng)
 
     def mode(self, outputs: Outputs) -> Action:
         mean: np.ndarray = exploration.action_at(
-            outputs["mean"], outputs["spread"], np.zeros(len(outputs["mean"])), self.bounded
+            outputs["mean"], outputs["raw_variance"], np.zeros(len(outputs["mean"])), self.bounded
         )
         return mean
 
     def entropy(self, outputs: Outputs) -> float:
-        return float(output_gradients.gaussian_mean_entropy(outputs["spread"], self.bounded))
+        return float(output_gradients.gaussian_mean_entropy(outputs["raw_variance"], self.bounded))
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, advantage: Tensor) -> Tensor:
-        mean, variance = moments(outputs["mean"], outputs["spread"], self.bounded)
+        mean, variance = mean_and_variance(outputs["mean"], outputs["raw_variance"], self.bounded)
         return losses.gaussian_policy_loss(mean, variance, actions, advantage, self.beta)
 
     def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
-        mean, spread = output_gradients.gaussian_policy_gradient(
-            outputs["mean"], outputs["spread"], actions, advantage, self.beta, self.bounded
+        mean, raw_variance = output_gradients.gaussian_policy_gradient(
+            outputs["mean"], outputs["raw_variance"], actions, advantage, self.beta, self.bounded
         )
-        return {"mean": mean, "spread": spread}
+        return {"mean": mean, "raw_variance": raw_variance}

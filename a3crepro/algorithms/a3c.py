@@ -11,40 +11,39 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Actor, Algorithm, Outputs
 from a3crepro.algorithms._policy import Gaussian, Policy, Softmax
+from a3crepro.common.config_model import ConfigModel, NonNegativeFloat, PositiveFloat, RolloutLength
 from a3crepro.common.rollout import Action
-from a3crepro.common.settings import NonNegativeFloat, PositiveFloat, RolloutLength, Settings
 from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.losses import value_loss
 
 
-class GaussianPolicy(Settings):
-    """The policy where actions are vectors (§5.3, §9): a normal distribution."""
+class GaussianPolicy(ConfigModel):
+    """The policy over action vectors (§5.3, §9): a normal distribution."""
 
     covariance: Literal["spherical", "diagonal"]
-    """One variance for all components, or one for each."""
+    """One variance for all components, or one per component."""
     bounded: bool
-    """Mean in [-1, 1] and variance in [0.01, 2.01], as the Control Suite's own A3C has them, whatever the bounds of the
-    actions are; else the mean is the linear layer's output and the variance its softplus."""
+    """Whether the mean is in [-1, 1] and the variance in [0.01, 2.01], as in the Control Suite's own A3C; else the mean
+    is a linear output and the variance the softplus of one (§9)."""
     entropy_cost: NonNegativeFloat
-    """Weight of −½ (log 2πσ² + 1) in the loss. It counts once, whatever the number of components: with a diagonal
-    covariance it is the mean over them."""
+    """Weight of −½ (log 2πσ² + 1) in the loss: the mean over components, not their sum."""
 
 
 class A3C(Algorithm):
-    """A policy π(a|s; θ) and a value V(s; θ_v), learnt from n-step returns."""
+    """Learns a policy π(a|s; θ) and a value V(s; θ_v) from n-step returns."""
 
     metric_name: ClassVar[str] = "entropy"
 
     t_max: RolloutLength
-    """Longest rollout, in agent steps. `episode`: one update an episode and no bootstrapping, the return is 0 beyond
-    its end, at a time limit, too (§9)."""
+    """Maximum length of a rollout, in agent steps. `episode`: one update per episode, without bootstrapping, even at a
+    time limit (§9)."""
     entropy_beta: NonNegativeFloat
     """Weight β of the entropy of a policy over discrete actions."""
     gaussian: GaussianPolicy
     value_gradient: PositiveFloat
-    """Factor of the value's gradient (V − R)∇V."""
+    """Factor of the gradient (V − R)∇V of the value."""
     evaluation_policy: Literal["sample", "greedy"]
-    """The policy that is scored: actions drawn from π, or its most probable ones."""
+    """Whether an evaluation samples actions from π, or takes the most probable one."""
 
     @property
     def max_steps(self) -> int | None:
@@ -54,15 +53,13 @@ class A3C(Algorithm):
         if isinstance(actions, gym.spaces.Discrete):
             return {"logits": int(actions.n), "value": 1}
         n = int(np.prod(actions.shape))
-        return {"mean": n, "spread": 1 if self.gaussian.covariance == "spherical" else n, "value": 1}
+        return {"mean": n, "raw_variance": 1 if self.gaussian.covariance == "spherical" else n, "value": 1}
 
     def policy(self, heads: Iterable[str]) -> Policy:
-        """π as a network with such heads has it."""
-        return (
-            Softmax(self.entropy_beta)
-            if "logits" in heads
-            else Gaussian(self.gaussian.entropy_cost, self.gaussian.bounded)
-        )
+        """The policy distribution of a network with these heads."""
+        if "logits" in heads:
+            return Softmax(self.entropy_beta)
+        return Gaussian(self.gaussian.entropy_cost, self.gaussian.bounded)
 
     def select_action(self, outputs: Outputs, actor: Actor) -> Action:
         """a drawn from π(·|s; θ')."""
@@ -76,22 +73,19 @@ class A3C(Algorithm):
         return self.policy(outputs).entropy(outputs)
 
     def metric(self, outputs: Outputs, actor: Actor) -> float:
-        """The policy's mean entropy in a rollout, in nats."""
         return self.entropy(outputs)
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         """The sum of policy and value losses over a rollout."""
         values = outputs["value"][:, 0]
         advantage = returns - values.detach()
-        policy = self.policy(outputs).loss(outputs, actions, advantage)
-        return policy + value_loss(values, returns, self.value_gradient)
+        policy_loss = self.policy(outputs).loss(outputs, actions, advantage)
+        return policy_loss + value_loss(values, returns, self.value_gradient)
 
-    def output_gradient(
-        self, outputs: dict[str, np.ndarray], actions: np.ndarray, returns: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def output_gradient(self, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> Outputs:
         advantage = returns - outputs["value"][:, 0]
-        policy = self.policy(outputs).gradient(outputs, actions, advantage)
-        return {**policy, "value": -self.value_gradient * advantage[:, None]}
+        policy_gradient = self.policy(outputs).gradient(outputs, actions, advantage)
+        return {**policy_gradient, "value": -self.value_gradient * advantage[:, None]}
 
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> Action:
         policy = self.policy(outputs)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from a3crepro.algorithms._algorithm import Actor, Outputs, ValueBased
+from a3crepro.common.config_model import RolloutLength
 from a3crepro.common.rollout import Action
-from a3crepro.common.settings import RolloutLength
 
 
 class NStepQ(ValueBased):
-    """R = r_1 + γ r_2 + … + γⁿ max_a Q(s_n, a; θ⁻): each state of a rollout gets the longest return there is."""
+    """R = r_1 + γ r_2 + … + γⁿ max_a Q(s_n, a; θ⁻), the longest return within the rollout for each of its states."""
 
     t_max: RolloutLength
-    """Longest rollout, in agent steps. `episode`: one update an episode and no bootstrapping, as A3C has it."""
+    """Maximum length of a rollout, in agent steps. `episode`: one update per episode, without bootstrapping."""
 
     @property
     def max_steps(self) -> int | None:
         return None if self.t_max == "episode" else self.t_max
 
     def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
-        """max_a Q(s_n, a; θ⁻), float32: so are the returns, step by step."""
-        best: float = outputs["q"].max()
-        return best
+        """max_a Q(s_n, a; θ⁻), as a float32, so that returns are computed in float32."""
+        value: float = outputs["q"].max()
+        return value

@@ -10,7 +10,7 @@ from a3crepro.common.rollout import Action
 
 
 class OneStepSarsa(OneStep):
-    """y = r + γ Q(s', a'; θ⁻) with the action a' that is then taken in s'."""
+    """y = r + γ Q(s', a'; θ⁻), where a' is the action taken in s'."""
 
     bootstraps_from_next_action: ClassVar[bool] = True
 

@@ -1,1 +1,1 @@
-"""What every layer may use: settings, rollouts, serialisation, kernels, processes and signals."""
+"""Used by every layer: config types, rollouts, serialisation, kernels, processes and signals."""

@@ -1,4 +1,4 @@
-"""What the fork server imports first: it must not go on importing, or compiling, for a run that is gone."""
+"""Imported first by the fork server: it ends if its parent ends while it imports or compiles."""
 
 from a3crepro.common.processes import end_with_parent
 

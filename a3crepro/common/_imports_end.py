@@ -1,4 +1,4 @@
-"""What the fork server imports last: from now on it sees by itself whether anybody is left who needs it."""
+"""Imported last by the fork server: from now on it notices the end of its parent itself."""
 
 from a3crepro.common.processes import end_with_parent
 

@@ -1,4 +1,4 @@
-"""Compiling a loop over a flat vector, once, before any worker process is forked."""
+"""Numba kernels, compiled once, before any worker process is forked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache
 
-from a3crepro.common.settings import own_names
+from a3crepro.common.config_model import own_names
 
 MODULES = (
     "a3crepro.environments._preprocessing",
@@ -25,22 +25,22 @@ MODULES = (
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",
     "a3crepro.mathematics.variance",
-    "a3crepro.learner.scaling",
+    "a3crepro.learner.normalisation",
 )
 """The modules with kernels, beside those of the optimizers."""
 
 
 def kernel(*signatures: str, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compiles a function for these signatures as it is defined, so that importing its module is all a worker needs.
+    """Compiles a function for these signatures when it is defined, i.e. when its module is imported.
 
-    The machine code is cached on disk: where Numba has a place for it, else among the temporary files. It is made anew
-    (seconds) where what is cached is damaged, and wherever there is no such place.
+    The machine code is cached on disk, in Numba's directory or else among the temporary files. It is compiled again
+    (seconds) if the cache is damaged or cannot be written.
     """
     compiled = partial(numba.njit, list(signatures), fastmath=fastmath, error_model="numpy", nogil=True)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for prepare in (_nothing, _forget, _cache_among_temporary_files):
-            with contextlib.suppress(Exception):  # what a damaged file leads to is anything
+            with contextlib.suppress(Exception):  # a damaged file may cause any error
                 prepare(function)
                 return compiled(cache=True)(function)
         return compiled()(function)
@@ -53,12 +53,12 @@ def _nothing(_: Callable[..., Any]) -> None:
 
 
 def _forget(function: Callable[..., Any]) -> None:
-    """What is cached of a function is written anew."""
+    """Empties the cache of a function."""
     FunctionCache(function).flush()  # type: ignore[no-untyped-call]
 
 
 def _cache_among_temporary_files(_: Callable[..., Any]) -> None:
-    """In a directory of this user's alone, for what is cached is executed; the fork server looks there, too."""
+    """Sets a cache directory of this user alone, whose files are executed; child processes inherit it."""
     path = Path(tempfile.gettempdir()) / f"a3crepro-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
@@ -69,7 +69,7 @@ def _cache_among_temporary_files(_: Callable[..., Any]) -> None:
 
 
 def compile_all() -> None:
-    """Compiles what was never compiled on this machine, or loads it: all kernels of the project."""
+    """Compiles all kernels, or loads them from the cache."""
     notice = threading.Timer(3.0, print, ["compiling for this machine, once: some 15 seconds"], {"flush": True})
     notice.start()
     try:

@@ -1,4 +1,4 @@
-"""What the machine offers, or the container that this process is in: cores, memory, open files."""
+"""Resources of the machine or the container: cores, memory, shared memory, open files."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def usable_cores() -> int:
-    """Cores that this process can keep busy: its affinity, or its control groups' least quota, rounded up."""
+    """Usable cores: the CPU affinity or the smallest quota of the control groups, rounded up."""
     return math.ceil(min([len(os.sched_getaffinity(0)), *_quotas()]))
 
 
 def memory_bytes() -> int:
-    """Bytes of memory that this process can have at most: the machine's, or what its control groups allow."""
+    """Usable memory in bytes: the machine's or the smallest limit of the control groups."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limits = [
-        words
+        fields
         for group in _groups("memory")
-        for words in (_words(group, "memory.max"), _words(group, "memory.limit_in_bytes"))
+        for fields in (_fields(group, "memory.max"), _fields(group, "memory.limit_in_bytes"))
     ]
-    return min([machine, *(int(words[0]) for words in limits if words and words[0].isdecimal())])
+    return min([machine, *(int(fields[0]) for fields in limits if fields and fields[0].isdecimal())])
 
 
 def _quotas() -> Iterator[float]:
-    """Cores that each control group around this process may use, where it has a quota."""
+    """The quotas of the enclosing control groups, in cores."""
     for group in _groups("cpu"):
-        words = _words(group, "cpu.max") or [*_words(group, "cpu.cfs_quota_us"), *_words(group, "cpu.cfs_period_us")]
-        if len(words) == 2 and all(word.isdecimal() and int(word) for word in words):  # not "max 100000", nor -1
-            yield int(words[0]) / int(words[1])
+        fields = _fields(group, "cpu.max") or [
+            *_fields(group, "cpu.cfs_quota_us"),
+            *_fields(group, "cpu.cfs_period_us"),
+        ]
+        if len(fields) == 2 and all(field.isdecimal() and int(field) for field in fields):  # not "max 100000", nor -1
+            yield int(fields[0]) / int(fields[1])
 
 
 def _groups(controller: str) -> Iterator[Path]:
-    """The control groups that this process is in, each with those around it; of version 2 and of version 1."""
+    """The control groups of this process and their parents, of versions 1 and 2."""
     try:
         lines = OWN_CGROUPS.read_text().splitlines()
     except OSError:
@@ -51,8 +54,8 @@ def _groups(controller: str) -> Iterator[Path]:
             yield from (root / group for group in (own, *own.parents))
 
 
-def _words(group: Path, name: str) -> list[str]:
-    """What a file of a control group says; nothing where there is none."""
+def _fields(group: Path, name: str) -> list[str]:
+    """The fields in a file of a control group; empty without the file."""
     try:
         return (group / name).read_text().split()
     except OSError:
@@ -63,7 +66,7 @@ def free_shared_memory() -> int:
     """Free bytes in `/dev/shm`.
 
     Raises:
-      OSError: there is none, or nothing can be written there.
+      OSError: it does not exist or cannot be written.
     """
     found = os.statvfs(SHARED_MEMORY)
     if found.f_flag & os.ST_RDONLY or not os.access(SHARED_MEMORY, os.W_OK):
@@ -72,10 +75,10 @@ def free_shared_memory() -> int:
 
 
 def allow_open_files(count: int) -> int:
-    """Lets this process, and those that it starts, have so many files open, or as many as the hard limit allows.
+    """Raises the limit of open files to `count`, or to the hard limit.
 
     Returns:
-      The limit as it is then.
+      The resulting limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= count:

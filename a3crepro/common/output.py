@@ -1,4 +1,4 @@
-"""Standard output and error that outlive who reads them: what cannot be written is dropped, and the work goes on."""
+"""Standard output and error that survive a closed pipe or terminal: output that cannot be written is dropped."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, TextIO, cast
 
 
 class Lasting:
-    """A stream whose reader may go: a pipe to `head`, a terminal that is closed.
+    """A stream whose reader may disappear, e.g. a pipe to `head` or a terminal.
 
     Args:
-      stream: where to write, as long as that can be done.
-      notice: what standard error is told once when it cannot; empty: nothing.
+      stream: written to as long as possible.
+      notice: written once to standard error when it is no longer possible; empty: nothing.
     """
 
     def __init__(self, stream: TextIO, notice: str) -> None:
@@ -33,7 +33,7 @@ class Lasting:
         self.write("".join(lines))
 
     def flush(self) -> None:
-        """Writes what is in the buffer, or drops it."""
+        """Flushes the buffer, or drops it."""
         self._try(self._stream.flush)
 
     def _try(self, act: Callable[..., object], *arguments: str) -> None:
@@ -46,10 +46,10 @@ class Lasting:
                 print(f"a3crepro: {notice} ({error.strerror}): going on without it", file=sys.stderr, flush=True)
 
     def _let_go(self) -> None:
-        """Writes to nowhere from now on, the buffer included: Python flushes it once more as it ends."""
+        """Redirects the stream and its buffer, which Python flushes once more at exit, to the null device."""
         try:
             number = self._stream.fileno()
-        except OSError:  # no file of the system's
+        except OSError:  # no file descriptor
             self._stream = open(os.devnull, "w")
             return
         null = os.open(os.devnull, os.O_WRONLY)
@@ -62,7 +62,7 @@ UNWRITTEN = "standard output cannot be written"
 
 @contextlib.contextmanager
 def lasting_output(notice: str = UNWRITTEN) -> Iterator[None]:
-    """Standard output and error outlive who reads them; where one was closed from the start, it leads nowhere."""
+    """Keeps standard output and error usable; one that is closed from the start becomes the null device."""
     for number in range(3):
         _fill(number)
     before = sys.stdout, sys.stderr
@@ -82,7 +82,7 @@ def _lasting(stream: TextIO | None, notice: str) -> TextIO:
 
 
 def _fill(number: int) -> None:
-    """Opens a standard descriptor that is closed: the next file would take its place, and what is printed go there."""
+    """Opens a closed standard descriptor, which the next opened file would get otherwise."""
     try:
         os.fstat(number)
     except OSError:

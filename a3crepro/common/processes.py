@@ -1,4 +1,4 @@
-"""The other processes of a run: forked from a server with everything imported, heard through a pipe, never orphans."""
+"""Child processes of a run: forked from a server that has imported everything, connected by a pipe, never orphaned."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, ClassVar
 
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.output import lasting_output
-from a3crepro.common.settings import RunError, UserError
 from a3crepro.common.signals import SIGNALS, ignore_all
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -31,14 +31,14 @@ CONTEXT = multiprocessing.get_context("forkserver")
 class ProcessDied(Exception):
     """A process of the run raised an exception or was killed; the message has its traceback or signal.
 
-    The line alone of a mistake of the user's, or of an environment's, that only showed there.
+    For a `UserError` or `RunError`, the message has its line only.
     """
 
 
 class ScriptError(UserError, SystemExit):
-    """A script that a run's processes cannot import, as each of them does first.
+    """A run's processes cannot import the script, which each of them does first.
 
-    Where nothing catches it, it ends the script with its line alone, without a traceback (status 1).
+    Uncaught, it ends the script with its line and no traceback (status 1).
     """
 
     def __init__(self, text: str) -> None:
@@ -50,57 +50,54 @@ class ScriptError(UserError, SystemExit):
 
 
 UNGUARDED = 113
-"""Exit code of a process that came upon training when it imported the script."""
+"""Exit code of a process in which importing the script began to train."""
 
 
 def check_script() -> None:
-    """Refuses, before training, a script that is no file; in a process that imports the script, ends that.
+    """Refuses a script that is no file; ends the process if it is a child that imports the script.
 
     Raises:
       ScriptError: the script came from standard input.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        os._exit(UNGUARDED)  # it is the main process that tells
+        os._exit(UNGUARDED)  # the main process reports it
     main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
     if path is not None and getattr(main, "__spec__", None) is None and not Path(path).exists():
         raise ScriptError("the processes of a run import the script: put it into a file, and what trains")
 
 
-class _Failure:
-    """The last message of a process that raised an exception: how it failed."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
+class _Failure(str):
+    """The last message of a process that raised an exception."""
 
 
 class _Finished:
-    """The last message of a process that came to its end."""
+    """The last message of a process whose target returned."""
 
 
 _preloaded = ["a3crepro.runs._preload"]
 PARENT = "A3CREPRO_PARENT"
-"""The environment variable that tells the fork server who started it."""
+"""The environment variable with the process id of the fork server's parent."""
 
 
 def preload(modules: Sequence[str]) -> None:
-    """The server imports these, too, if it does not run yet: what all processes need is then in memory once."""
+    """Adds modules that the server imports when it starts, so that all processes share their memory."""
     _preloaded.extend(name for name in modules if name not in _preloaded)
 
 
 def start_server() -> None:
-    """Starts the server that processes are forked from, if it does not run yet.
+    """Starts the fork server, unless it is running.
 
-    One thread a process: with more, each product would wait for cores that the other processes use.
+    Each process has one arithmetic thread; with more, products would wait for cores that other processes use.
     """
     added = {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())}
     before = {name: os.environ.pop(name, None) for name in added}
     os.environ.update(added)
     try:
-        begin, end = (f"a3crepro.execution._imports_{what}" for what in ("begin", "end"))
+        begin, end = (f"a3crepro.common._imports_{what}" for what in ("begin", "end"))
         CONTEXT.set_forkserver_preload([begin, *_preloaded, end])
-        # A signal to the whole process group must not end the server in the middle of its imports; the server and all
-        # that is forked from it keep the mask, and so does the resource tracker, which SIGHUP would end.
+        # A signal to the process group must not end the server during its imports, nor the resource tracker; the
+        # processes forked from the server inherit the mask.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             multiprocessing.resource_tracker.ensure_running()
@@ -117,7 +114,7 @@ def start_server() -> None:
 
 
 def wait_for_server() -> None:
-    """Starts the server, and returns when it has imported everything: seconds, a minute where it has to compile."""
+    """Starts the server and waits until it has imported everything: seconds, or a minute if kernels are compiled."""
     start_server()
     process = CONTEXT.Process(target=os.getpid)
     process.start()
@@ -125,25 +122,25 @@ def wait_for_server() -> None:
 
 
 def end_with_parent(wanted: bool) -> None:
-    """Whether Linux kills the server when the process that started it, or its thread that did so, is gone.
+    """Sets whether Linux kills this process when its parent, or the parent's thread that started it, ends.
 
-    The server notices that by itself, but not before it has imported everything.
+    The server itself notices the end of its parent only after all imports.
     """
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL if wanted else 0)
     if wanted and os.getppid() != int(os.environ[PARENT]):
-        os._exit(1)  # it is gone already
+        os._exit(1)  # it has ended already
 
 
 def make_lock() -> Lock:
-    """A lock of the run's processes; Python's resource tracker, which it needs, is started as `start_server` does."""
+    """A lock for the run's processes; starts the server first, whose signal mask the resource tracker needs, too."""
     start_server()
     return CONTEXT.Lock()
 
 
 @contextlib.contextmanager
 def _short_temporary_directory() -> Iterator[None]:
-    """The server's socket lies in one, and the path of a socket has at most 107 bytes."""
+    """A temporary directory for the server's socket, whose path may have at most 107 bytes."""
     before, longest = tempfile.tempdir, 107 - len("/pymp-________/listener-________")
     if len(os.fsencode(tempfile.gettempdir())) > longest:
         shorter = [path for path in ("/tmp", "/var/tmp", "/dev/shm") if os.access(path, os.W_OK | os.X_OK)]
@@ -157,9 +154,9 @@ def _short_temporary_directory() -> Iterator[None]:
 
 
 class Child:
-    """A process that runs `target(connection, *args)`; both ends may send through the connection.
+    """A process that runs `target(connection, *args)`, where both ends may send through the connection.
 
-    It ignores the signals that stop a run, which are for its main process, and ends itself when that is gone.
+    It ignores the signals that stop a run, and ends when the main process ends.
     """
 
     def __init__(self, name: str, target: Callable[..., None], *args: Any) -> None:
@@ -173,7 +170,7 @@ class Child:
         assert self.process.pid is not None
 
     def receive(self) -> Iterator[Any]:
-        """The messages that are there, without waiting.
+        """Yields the messages received so far, without waiting.
 
         Raises:
           ProcessDied: the process ended before its work did.
@@ -184,7 +181,7 @@ class Child:
                 if isinstance(message, _Finished):
                     self.finished = True
                 elif isinstance(message, _Failure):
-                    raise ProcessDied(f"{self.name} {message.text}")
+                    raise ProcessDied(f"{self.name} {message}")
                 else:
                     yield message
         except (EOFError, ConnectionResetError):
@@ -193,7 +190,7 @@ class Child:
                     "the processes of a run import the script, which trains then: put what trains"
                 ) from None
             raise ProcessDied(f"{self.name} {self._how_it_died()}") from None
-        # The sentinel is the fork server's word that this process ended: without the end, the server is gone.
+        # The fork server closes the sentinel when this process ends; without an end, the server died.
         if not self.finished and wait([self.process.sentinel], 0) and not any_is_gone([self], 0):
             raise ProcessDied("the fork server was killed")
 
@@ -208,7 +205,7 @@ class Child:
         return f"ended with exit code {code}"
 
     def end(self, grace: float = 0.0) -> None:
-        """Waits for the process, `grace` seconds at most, then kills it; afterwards it is gone."""
+        """Waits at most `grace` seconds for the process to end, then kills it."""
         if not any_is_gone([self], grace):
             assert self.process.pid is not None
             with contextlib.suppress(ProcessLookupError):
@@ -219,18 +216,18 @@ class Child:
 
 
 def wait_for_messages(children: Sequence[Child], timeout: float) -> None:
-    """Returns when one of these processes has sent something or died, or after `timeout` seconds."""
+    """Waits until one of these processes sends something or ends, at most `timeout` seconds."""
     wait([child.connection for child in children if not child.finished], timeout)
 
 
 def any_is_gone(children: Sequence[Child], timeout: float) -> bool:
-    """Whether one of these processes has ended, now or within `timeout` seconds, whatever it has sent before.
+    """Whether one of these processes ends within `timeout` seconds.
 
-    Its end of the connection is closed then, by the kernel: this is right where the fork server is gone, too.
+    The kernel closes its end of the connection, also if the fork server has died.
     """
     poll = select.poll()
     for child in children:
-        poll.register(child.connection, 0)  # nothing but the end
+        poll.register(child.connection, 0)  # reports hang-ups only
     return bool(poll.poll(1000 * timeout))
 
 
@@ -250,7 +247,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
 
 
 def set_up_arithmetic() -> None:
-    """One thread, and numbers below the smallest normal one are 0: they would cost a hundred times as much."""
+    """Sets one arithmetic thread, and flushes denormal numbers, which cost a hundred times as much, to 0."""
     import torch
 
     torch.set_num_threads(1)
@@ -258,7 +255,7 @@ def set_up_arithmetic() -> None:
 
 
 def _end_with_parent() -> None:
-    """However the main process ends, even by SIGKILL, this one does not outlive it."""
+    """Ends this process when the main process ends, even by SIGKILL."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
@@ -269,7 +266,7 @@ def _end_with_parent() -> None:
 
 
 class Launcher:
-    """The launcher's process, as one of its workers sees it: no launcher's death, by SIGKILL even, leaves an orphan."""
+    """Watches the launcher's process from one of its workers, so that no worker outlives it."""
 
     watched: ClassVar[Launcher | None] = None
 
@@ -282,7 +279,7 @@ class Launcher:
         return os.getppid() != self._pid
 
     def _stop_with_it(self) -> None:
-        """A run in progress stops, as by SIGTERM, after saving; between two runs the process ends at once."""
+        """Sends SIGTERM to this process: a run in progress stops after saving; between two runs the process ends."""
         while not self.is_gone:
             time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -290,9 +287,9 @@ class Launcher:
 
 @contextlib.contextmanager
 def worker_of_a_launcher() -> Iterator[None]:
-    """A job in whatever process a launcher runs it in: ends the process after it if the launcher is gone by then.
+    """Runs a job in a launcher's worker, and ends the process afterwards if the launcher has ended.
 
-    In one of joblib's, whose own way to start processes cannot start those of a run, by the way that can.
+    In a worker of joblib's, sets a start method that can start the processes of a run.
     """
     if multiprocessing.get_start_method(allow_none=True) == "loky":
         multiprocessing.set_start_method("forkserver", force=True)
@@ -301,4 +298,4 @@ def worker_of_a_launcher() -> Iterator[None]:
         yield
     finally:
         if Launcher.watched and Launcher.watched.is_gone:
-            os._exit(1)  # nobody is there who could end this process
+            os._exit(1)  # no other process would end this one

@@ -8,18 +8,18 @@ import platform
 import struct
 
 TIME_SLICE = 0.012
-"""Seconds. Linux gives 3 to 4 ms, in which an actor-learner makes one rollout of Breakout; whatever it had in the
-caches is lost by its next turn. Three to four rollouts in a row cost a tenth less (docs/speed.md)."""
+"""Seconds. By default, 3 to 4 ms, about one rollout of Breakout, after which the caches are lost. Three to four
+rollouts in a row take a tenth less time (docs/speed.md)."""
 
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
-"""Numbers of the system call, for which Python has no function."""
+"""System call numbers; Python has no function for it."""
 
 
 def ask_for_long_time_slices() -> bool:
-    """Asks for slices of `TIME_SLICE` for this process; its share of the cores stays the same.
+    """Requests slices of `TIME_SLICE` for this process; its share of the cores stays the same.
 
     Returns:
-      Whether the kernel took the request. One before Linux 6.12 takes it without effect.
+      Whether the kernel accepted the request; before Linux 6.12 it has no effect.
     """
     number = _SCHED_SETATTR.get(platform.machine())
     if number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:

@@ -13,10 +13,10 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 def handle(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> dict[signal.Signals, Any]:
-    """Has signals handled so; SIGHUP only where it is not ignored, as `nohup` has it.
+    """Installs a signal handler; SIGHUP stays ignored under `nohup`.
 
     Returns:
-      The handlers that they had before.
+      The previous handlers.
     """
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     wanted = [number for number in numbers if not (number == signal.SIGHUP and ignored)]
@@ -24,12 +24,12 @@ def handle(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> dic
 
 
 def handle_as_before(handlers: Mapping[signal.Signals, Any]) -> None:
-    """Undoes what `handle` did, with what it returned."""
+    """Restores the handlers that `handle` returned."""
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
 def ignore_all() -> None:
-    """They are for the run's main process, which then stops the others in order."""
+    """Ignores the signals, which the run's main process handles for all of its processes."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

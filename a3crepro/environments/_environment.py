@@ -10,18 +10,18 @@ from typing import Any, ClassVar, Protocol
 import gymnasium as gym
 import numpy as np
 
-from a3crepro.common.plain import Tree
-from a3crepro.common.rollout import Action as Action
-from a3crepro.common.settings import (
-    Component,
+from a3crepro.common.config_model import (
+    ComponentConfig,
+    ConfigModel,
     Count,
-    EnvironmentFault,
     NonNegativeFloat,
     PositiveCount,
     PositiveFloat,
     RolloutLength,
-    Settings,
 )
+from a3crepro.common.errors import EnvironmentFault
+from a3crepro.common.rollout import Action as Action
+from a3crepro.common.serialization import PyTree
 
 ActionSpace = gym.spaces.Discrete | gym.spaces.Box
 """Discrete actions from 0, or real vectors."""
@@ -39,7 +39,7 @@ class ScriptedPolicy(Protocol):
         """Returns an action."""
 
 
-class Schedule(Settings):
+class Schedule(ConfigModel):
     """Defaults that suit an environment, for keys of other groups. Where one is absent, that group's own applies.
 
     Durations are in environment frames over all actor-learners.
@@ -73,7 +73,7 @@ class Schedule(Settings):
     """Default of `evaluation.max_frames`."""
 
 
-class Environment(Component, ABC):
+class Environment(ComponentConfig, ABC):
     """Configuration of an environment, and its factory.
 
     Observations are arrays of a `Box` space. `info["game_over"]` is optional: it tells the end of a game from the end
@@ -128,9 +128,9 @@ class Environment(Component, ABC):
         With `render`, `env.render()` returns an RGB frame, uint8 [height, width, 3].
         """
 
-    def get_state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
+    def get_state(self, env: gym.Env[np.ndarray, Any]) -> PyTree | None:
         """Everything that the future of an environment depends on; None if that is not available."""
-        tree: Tree = env.get_state() if hasattr(env, "get_state") else None
+        tree: PyTree = env.get_state() if hasattr(env, "get_state") else None
         return tree
 
     def supports_exact_resume(self) -> bool:
@@ -142,7 +142,7 @@ class Environment(Component, ABC):
         finally:
             env.close()
 
-    def set_state(self, env: gym.Env[np.ndarray, Any], state: Tree) -> None:
+    def set_state(self, env: gym.Env[np.ndarray, Any], state: PyTree) -> None:
         """Restores a state that `get_state` returned for an environment of the same configuration."""
         env.set_state(state)  # type: ignore[attr-defined]
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import mujoco
 import numpy as np
 
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 
 FIXED = ("mesh", "tex", "skin", "bvh", "oct", "flex", "names", "text", "plugin", "key")
 """Prefixes of the model's arrays that no task changes; they can be large."""
@@ -50,7 +50,7 @@ class Simulation:
         found = ((name, getattr(self.model, name)) for name in names)
         return [(name, value) for name, value in found if isinstance(value, np.ndarray)]
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The integration state, and the arrays of the model that have changed since it was loaded."""
         kind = mujoco.mjtState.mjSTATE_INTEGRATION
         state = np.empty(mujoco.mj_stateSize(self.model, kind))
@@ -66,7 +66,7 @@ class Simulation:
             "derived": [np.array(getattr(self.data, name)) for name in self.derived],
         }
 
-    def set_state(self, tree: Tree) -> None:
+    def set_state(self, tree: PyTree) -> None:
         """Restores the state twice: computing the derived quantities in between changes the solver's warm start."""
         for name, values in self._model_arrays():
             values[...] = tree["model"].get(name, self._loaded[name])

@@ -14,7 +14,7 @@ import ale_py
 import numpy as np
 
 from a3crepro.common.kernels import kernel
-from a3crepro.common.plain import Tree
+from a3crepro.common.serialization import PyTree
 
 
 def area_table(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,11 +114,11 @@ class ScreenPreprocessor:
         self._columns, self._rows = area_table(width, side), area_table(height, side)
         self._changed, self._lines = np.zeros(height, np.uint8), np.zeros((height, side), np.float32)
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """What later frames depend on."""
         return [getattr(self, name) for name in self.STATE]
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         for name, value in zip(self.STATE, state, strict=True):
             getattr(self, name)[...] = value
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 
 PACKAGES = "Debian's libegl1 libegl-mesa0 libgl1-mesa-dri"
 CHOSEN = os.environ.get("MUJOCO_GL") or "egl"

@@ -19,8 +19,8 @@ from ale_py import roms
 from gymnasium.utils import seeding
 from pydantic import field_validator
 
-from a3crepro.common.plain import Tree
-from a3crepro.common.settings import Count, Fraction, PositiveCount
+from a3crepro.common.config_model import Count, Fraction, PositiveCount
+from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import Environment
 from a3crepro.environments._preprocessing import ScreenPreprocessor
 
@@ -86,7 +86,7 @@ class Atari(Environment):
         ale.setInt("max_num_frames_per_episode", self.max_episode_frames)
         return ale
 
-    def get_state(self, env: gym.Env[np.ndarray, Any]) -> Tree | None:
+    def get_state(self, env: gym.Env[np.ndarray, Any]) -> PyTree | None:
         """None with sticky actions: the emulator does not reveal the last action, which the next frame may repeat."""
         return None if self.repeat_action_probability else super().get_state(env)
 
@@ -204,7 +204,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
     def _info(self, game_over: bool) -> dict[str, Any]:
         return {"lives": self._lives, "game_over": game_over}
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The emulator with its generator, the preprocessing, and the attributes of this class."""
         return {
             "emulator": np.frombuffer(self.ale.cloneState(include_rng=True).serialize(), np.uint8),
@@ -215,7 +215,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
             "goes_on": self._goes_on,
         }
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         self.ale.act(self.actions[0])  # without it Q*bert is not restored exactly (ale-py 0.12)
         self.ale.restoreState(ale_py.ALEState(state["emulator"].tobytes()))
         self.np_random.bit_generator.state = state["random"]

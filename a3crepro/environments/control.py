@@ -18,9 +18,10 @@ import gymnasium as gym
 import numpy as np
 from pydantic import model_validator
 
+from a3crepro.common.config_model import Count, PositiveCount
 from a3crepro.common.env_state import get_attributes, set_attributes
-from a3crepro.common.plain import Tree
-from a3crepro.common.settings import Count, PositiveCount, UserError
+from a3crepro.common.errors import UserError
+from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import NormalisableEnvironment
 from a3crepro.environments._rendering import import_with_mujoco, rendering_errors, use_egl
 
@@ -170,7 +171,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
     def close(self) -> None:
         self.task_env.close()
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The simulation, the task's variables and its generator."""
         return {
             "simulation": self.simulation.get_state(),
@@ -181,7 +182,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
             "latest": self.latest,
         }
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         self.simulation.set_state(state["simulation"])
         set_attributes(self.task, state["task"])
         self.task._random.set_state(state["random"])

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from a3crepro.common.env_state import get_attributes, set_attributes
-from a3crepro.common.plain import Tree
-from a3crepro.common.settings import EnvironmentFault
+from a3crepro.common.errors import EnvironmentFault
+from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import NormalisableEnvironment, env_name
 from a3crepro.environments._rendering import import_with_mujoco, rendering_errors, use_egl
 
@@ -110,7 +110,7 @@ class Gym(NormalisableEnvironment):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
         return _Seen(env)
 
-    def get_state(self, env: gymnasium.Env[Any, Any]) -> Tree | None:
+    def get_state(self, env: gymnasium.Env[Any, Any]) -> PyTree | None:
         if not all(map(_is_known, _layers(env))):
             return None
         inner = env.unwrapped
@@ -120,7 +120,7 @@ class Gym(NormalisableEnvironment):
             "simulation": _simulation(inner).get_state() if hasattr(inner, "do_simulation") else None,
         }
 
-    def set_state(self, env: gymnasium.Env[Any, Any], state: Tree) -> None:
+    def set_state(self, env: gymnasium.Env[Any, Any], state: PyTree) -> None:
         for layer, attributes in zip(_layers(env), state["layers"], strict=True):
             set_attributes(layer, attributes)
         env.unwrapped.np_random.bit_generator.state = state["random"]

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 import numpy as np
 
+from a3crepro.common.config_model import Fraction
 from a3crepro.common.env_state import get_attributes, set_attributes
-from a3crepro.common.plain import Tree
-from a3crepro.common.settings import Fraction
+from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import Environment
 
 Game = Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
@@ -74,12 +74,12 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
         reward, terminated = self.game.act(self._last_action)
         return self._observation(), float(reward), bool(terminated), False, {}
 
-    def get_state(self) -> Tree:
+    def get_state(self) -> PyTree:
         """The game's variables, its generator (also used here), and the action that may stick."""
         random = self.game.random.get_state(legacy=False)
         return {"game": get_attributes(self.game), "random": random, "last_action": self._last_action}
 
-    def set_state(self, state: Tree) -> None:
+    def set_state(self, state: PyTree) -> None:
         set_attributes(self.game, state["game"])
         self.game.random.set_state(state["random"])
         self._last_action = state["last_action"]

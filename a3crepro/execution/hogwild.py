@@ -1,4 +1,4 @@
-"""Processes on shared memory without locks (§4): the paper's own way, in wall-clock time."""
+"""Processes on shared memory without locks (§4), as in the paper."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from a3crepro.common.plain import Tree
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.scheduling import ask_for_long_time_slices
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, Origin, States
-from a3crepro.execution._post import Outbox, grace_of, listen
+from a3crepro.execution._execution import Event, Execution, ResumePoint, States
+from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted
 from a3crepro.learner.shared_state import SharedState
 
 
 class Hogwild(Execution):
-    """Each actor-learner is a process that goes as fast as it can."""
+    """One process for each actor-learner, as fast as it can."""
 
     def is_exact(self, threads: int) -> bool:
         return threads == 1
@@ -29,32 +29,37 @@ class Hogwild(Execution):
     def process_count(self, threads: int) -> int:
         return threads
 
-    def run(self, config: Config, shared: SharedState, origin: Origin) -> Generator[Event, None, None]:
+    def run(self, config: Config, shared: SharedState, resume_point: ResumePoint) -> Generator[Event, None, None]:
         shared.share(make_lock())
         children: list[Child] = []
-        states = Collection(config, shared)
-        trees = origin.tree or [None] * config.threads
+        states = StateCollection(config, shared)
+        trees = resume_point.tree or [None] * config.threads
         try:
             for thread, tree in enumerate(trees):
                 name = f"actor-learner {thread}"
-                children.append(Child(name, work, config, shared, thread, origin.start, tree, states.answered))
-                yield Event(origin.seconds, origin.real_seconds)
-            yield from self._events(config, shared, origin, children, states)
+                children.append(Child(name, work, config, shared, thread, resume_point.attempt, tree, states.answered))
+                yield Event(resume_point.seconds, resume_point.real_seconds)
+            yield from self._events(config, shared, resume_point, children, states)
         finally:
-            grace = time.monotonic() + (0.0 if shared.stopping else grace_of(config) / 2)
+            deadline = time.monotonic() + (0.0 if shared.stopping else stop_timeout(config) / 2)
             shared.request_stop()
             for child in children:
-                child.end(grace=max(0.0, grace - time.monotonic()))
+                child.end(grace=max(0.0, deadline - time.monotonic()))
 
     def _events(
-        self, config: Config, shared: SharedState, origin: Origin, children: list[Child], states: Collection
+        self,
+        config: Config,
+        shared: SharedState,
+        resume_point: ResumePoint,
+        children: list[Child],
+        states: StateCollection,
     ) -> Generator[Event, None, None]:
-        now = time.monotonic()  # not before: imports are no training
-        began = now - origin.real_seconds
-        exact = config.is_exact  # without its state it would not go on as it would have gone on
-        for now, _, reports in listen(children, shared, grace_of(config)):
+        now = time.monotonic()  # processes have started: imports do not count as training
+        began = now - resume_point.real_seconds
+        exact = config.is_exact  # it cannot be resumed exactly without its state
+        for now, _, reports in receive_messages(children, shared, stop_timeout(config)):
             for report in reports or ():
-                then = max(origin.seconds, report.moment - began)
+                then = max(resume_point.seconds, report.moment - began)
                 if not isinstance(report.what, State):
                     yield Event(then, then, report.what)
                 elif whole := states.add(report.what):
@@ -67,30 +72,30 @@ class Hogwild(Execution):
 
 @dataclass(frozen=True)
 class State:
-    """The state of one actor-learner, on its way to the main process."""
+    """The state of one actor-learner."""
 
     thread: int
     request: int
-    """The request that it answers; LAST at the end of the process."""
-    tree: Tree
+    """Number of the request that it answers; LAST when the process ends."""
+    tree: PyTree
     arrays: dict[str, np.ndarray] | None
-    """The shared state at the same moment, from an actor-learner that is alone: it does not wait for the others."""
+    """The shared arrays at the same moment; only if there is one actor-learner."""
 
 
 LAST = -1
 
 
-class Collection:
-    """The actor-learners' states, until they are complete."""
+class StateCollection:
+    """Collects the states of all actor-learners for a checkpoint."""
 
     def __init__(self, config: Config, shared: SharedState) -> None:
         self.config, self.shared = config, shared
-        self._of: dict[int, dict[int, Tree]] = {}
+        self._of: dict[int, dict[int, PyTree]] = {}
         self.answered = shared.states_requested
         self._arrays: dict[str, np.ndarray] | None = None
 
     def add(self, state: State) -> States | None:
-        """All states that answer the same request, where this one is the last of them."""
+        """Adds a state; returns all states that answer the same request once they are complete."""
         answers = self._of.setdefault(state.request, {})
         answers[state.thread], self._arrays = state.tree, state.arrays
         if len(answers) < self.config.threads or state.request == LAST:
@@ -100,7 +105,7 @@ class Collection:
         return self._states(answers)
 
     def overdue(self) -> States | None:
-        """The answers to a request before the last one: whoever has not answered yet hangs, and will begin anew."""
+        """The answers to the last request but one: an actor-learner that has not answered hangs, and starts anew."""
         request = self.shared.states_requested - 1
         if request <= self.answered:
             return None
@@ -109,25 +114,35 @@ class Collection:
 
     @property
     def complete(self) -> bool:
-        """Whether all have told their last state."""
+        """Whether all have sent their last state."""
         return len(self._of.get(LAST, {})) == self.config.threads
 
     def last(self) -> States:
-        """Those at the end; without that of a process that had to be killed."""
+        """The last states, without those of processes that were killed."""
         return self._states(self._of.get(LAST, {}))
 
-    def _states(self, answers: dict[int, Tree]) -> States:
+    def _states(self, answers: dict[int, PyTree]) -> States:
         arrays = self._arrays or self.shared.arrays()
         return States(arrays, [answers.get(thread) for thread in range(self.config.threads)])
 
 
 def work(
-    connection: Connection, config: Config, shared: SharedState, thread: int, start: int, tree: Tree, answered: int
+    connection: Connection, config: Config, shared: SharedState, thread: int, attempt: int, tree: PyTree, answered: int
 ) -> None:
-    """The process of one actor-learner; `answered`: requests for its state that were made before this start."""
+    """The process of one actor-learner.
+
+    Args:
+      connection: to the main process.
+      config: the run's configuration.
+      shared: what all actor-learners share.
+      thread: number of the actor-learner.
+      attempt: how often the run was resumed.
+      tree: its state; None: from the beginning.
+      answered: number of requests for states before it started.
+    """
     ask_for_long_time_slices()
-    outbox = Outbox(connection)
-    learner = ActorLearner(config, shared, thread, start, outbox.add)
+    buffer = ReportBuffer(connection)
+    learner = ActorLearner(config, shared, thread, attempt, buffer.add)
     alone = config.threads == 1
     if tree is not None:
         learner.models.set_state(tree["models"])
@@ -135,16 +150,16 @@ def work(
 
     def send_state(request: int) -> None:
         tree = {"learner": learner.get_state(), "models": learner.models.get_state()}
-        outbox.add(State(thread, request, tree, shared.arrays() if alone else None))
+        buffer.add(State(thread, request, tree, shared.arrays() if alone else None))
 
     try:
         while not shared.stopping and shared.frames() < config.frames:
             with suppress(Interrupted):
                 learner.iterate()
-            outbox.send_if_due()
+            buffer.send_if_due()
             if shared.states_requested != answered:
                 answered = shared.states_requested
                 send_state(answered)
         send_state(LAST)
     finally:
-        outbox.send()
+        buffer.send()

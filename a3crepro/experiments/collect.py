@@ -6,48 +6,41 @@ import contextlib
 import io
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from a3crepro.common.settings import UserError
-from a3crepro.config import Config, compose, course
+from a3crepro.common.errors import UserError
+from a3crepro.config import Config, compose, effective_values
 from a3crepro.experiments.collected import DIAGNOSTICS
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
 from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done
-from a3crepro.runs.run_directory import (
-    EPISODES,
-    EVALUATIONS,
-    Damaged,
-    load_checkpoint,
-    read_json,
-    starts_of,
-    stored_config,
-    trying,
-    write_text,
-)
+from a3crepro.runs.checkpoint import load_checkpoint
+from a3crepro.runs.files import DamagedFile, read_json, trying, write_text
+from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.run_directory import EPISODES, EVALUATIONS, stored_config
 
 BINS = 20
 """Rows of a run's training scores: its games in so many equal parts of the budget."""
 EPOCH = 1_000_000
 """Agent steps, over all actor-learners: 4M frames on Atari (Figure 3)."""
-SHARED = (
-    "env",
-    "algo",
-    "execution",
-    "threads",
-    "optimizer",
-    "optimizer.lr",
-    "optimizer.epsilon",
-    "seed",
-    "frames",
-    "network",
-)
-"""Keys that have columns of their own; a run's other words make its variant."""
+COLUMNS = {
+    "env": "env",
+    "algo": "method",
+    "network": "network",
+    "optimizer": "optimizer",
+    "optimizer.epsilon": "epsilon",
+    "optimizer.lr": "learning_rate",
+    "execution": "execution",
+    "threads": "threads",
+    "seed": "seed",
+    "frames": "budget",
+}
+"""Columns of keys that all runs have; any other key that a run overrides has a column of its own name."""
 
 
 def collect(command: Command, unfinished: bool = False) -> list[str]:
@@ -87,7 +80,7 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
              "planned": planned, "runs": len(done), "notes": warnings}  # fmt: skip
     command.tables.mkdir(parents=True, exist_ok=True)
     for name, text in {**texts, "notes.json": json.dumps(notes, indent=2) + "\n"}.items():
-        if text.strip():
+        if text:
             write_text(command.tables / name, text)
         else:
             (command.tables / name).unlink(missing_ok=True)
@@ -110,8 +103,12 @@ def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict
         "runs.csv": table("runs.csv", runs_table(command, here), names),
         "scores.csv": table("scores.csv", rows(_scores, here), names),
         DIAGNOSTICS: table(DIAGNOSTICS, rows(_diagnostics, [*here, *begun]), all_names),
-        "unfinished.csv": rows(_scores, begun).to_csv(index=False),
+        "unfinished.csv": _text(rows(_scores, begun)),
     }
+
+
+def _text(table: pd.DataFrame) -> str:
+    return "" if table.empty else table.to_csv(index=False)
 
 
 def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
@@ -124,9 +121,9 @@ def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
 def joined(mine: pd.DataFrame, collected: pd.DataFrame, runs: Sequence[str]) -> str:
     """The rows of these runs, in their order, of two tables with the same columns; those collected as they were."""
     if mine.empty or collected.empty:
-        return (collected if mine.empty else mine).to_csv(index=False)
+        return _text(collected if mine.empty else mine)
     text = pd.read_csv(io.StringIO(mine.to_csv(index=False)), dtype=str, keep_default_na=False)
-    both = pd.concat([text, collected])[list(text.columns)]
+    both = pd.concat([text, collected]).fillna("")
     order = {run: number for number, run in enumerate(runs)}
     return both.sort_values("run", key=lambda column: column.map(order), kind="stable").to_csv(index=False)
 
@@ -146,26 +143,38 @@ def remarks(table: pd.DataFrame) -> list[str]:
 
 def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
     """A row for each of these runs, which are done: what it was, the commit and date that made it, how it ended."""
-    return pd.DataFrame(_run_row(command, run) for run in runs)
+    keys = override_keys(command.runs())
+    return pd.DataFrame(_run_row(command, run, keys) for run in runs)
 
 
 def _check_protocol(command: Command, run: Run) -> None:
     stored, meant = stored_config(command.root / run.name), compose(*command.words(run))
-    if course(stored) != course(meant):
+    if effective_values(stored) != effective_values(meant):
         raise UserError(f"{command.root / run.name} has another configuration than {command.title} says")
 
 
-def describe(run: Run, config: Config) -> dict[str, Any]:
-    """The columns that say what a run is."""
-    others = [word for word in run.words if word.partition("=")[0] not in SHARED]
+def override_keys(runs: Iterable[Run]) -> list[str]:
+    """The keys that some of the runs override and that have columns of their own names."""
+    return list(dict.fromkeys(key for run in runs for key in run.settings if key not in COLUMNS))
+
+
+def describe(run: Run, config: Config, choices: Mapping[str, str], keys: Iterable[str]) -> dict[str, Any]:
+    """The columns that say what a run is.
+
+    Args:
+      run: of the experiment.
+      config: its configuration.
+      choices: of Hydra's groups, as its manifest has them.
+      keys: that have columns of their own; the cell is empty where the run does not override the key.
+    """
     return {
-        "method": config.algo.name,
-        "env": config.env.title,
-        "network": config.network.title,
-        "optimizer": config.optimizer.name,
+        "method": choices["algo"],
+        "env": choices["env"],
+        "network": choices["network"],
+        "optimizer": choices["optimizer"],
         "epsilon": getattr(config.optimizer, "epsilon", None),
-        "variant": " ".join(others),
-        "execution": config.execution.name,
+        **{key: run.settings.get(key, "") for key in keys},
+        "execution": choices["execution"],
         "threads": config.threads,
         "seed": config.seed,
         "learning_rate": config.optimizer.lr,
@@ -180,17 +189,17 @@ def policy_of(config: Config) -> str:
     return f"epsilon_greedy {getattr(config.algo, 'evaluation_epsilon', 0)}"
 
 
-def _run_row(command: Command, run: Run) -> dict[str, Any]:
+def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
     directory = command.root / run.name
     config = stored_config(directory)
     summary = summary_of_done(directory)
     found = read_json(directory / MARK, _is_mark, "remove it, and run the sweep again")
     greedy = found["greedy"]
-    starts = starts_of(directory)
+    starts = attempts_of(directory)
     cores = starts[0]["cores"]  # where it ran, which need not be here
     return {
         "run": run.name,
-        **describe(run, config),
+        **describe(run, config, _choices(directory, starts), keys),
         "budget": config.frames,
         "frames": summary["frames"],
         "updates": summary["updates"],
@@ -217,6 +226,13 @@ def _is_mark(found: Any) -> bool:
     return isinstance(found, dict) and {"greedy", "counts"} <= found.keys()
 
 
+def _choices(directory: Path, starts: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+    for start in starts:
+        if found := start.get("choices"):
+            return found  # type: ignore[no-any-return]
+    raise UserError(f"{directory}: its manifest has no choices: made by an older version; run it again")
+
+
 def _commits(starts: list[dict[str, Any]]) -> str | None:
     """Those of all starts, in order; nearly always it is one."""
     return " ".join(dict.fromkeys(start["git_commit"] for start in starts if start["git_commit"])) or None
@@ -237,19 +253,20 @@ def _share_above_epsilon(directory: Path, config: Config) -> float | None:
 def _scores(command: Command, run: Run) -> pd.DataFrame:
     directory = command.root / run.name
     config = stored_config(directory)
-    starts = starts_of(directory)
+    starts = attempts_of(directory)
     table = pd.DataFrame(_score_rows(directory, config))
     if table.empty:
         return table
     table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
-    for position, (key, value) in enumerate(describe(run, config).items()):
+    columns = describe(run, config, _choices(directory, starts), override_keys(command.runs()))
+    for position, (key, value) in enumerate(columns.items()):
         table.insert(position, key, value)
     return table.assign(run=run.name, commit=_commits(starts), versions=_versions(starts[0]))
 
 
 def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
     checkpoint = load_checkpoint(directory, print)
-    counted = (checkpoint.numbers.episodes, checkpoint.numbers.evaluations) if checkpoint else (0, 0)
+    counted = (checkpoint.counters.episodes, checkpoint.counters.evaluations) if checkpoint else (0, 0)
     games = _whole_table(directory / "episodes.csv", EPISODES, counted[0])
     evaluations = _whole_table(directory / "evaluations.csv", EVALUATIONS, counted[1])
     for row in evaluations.itertuples():
@@ -264,7 +281,7 @@ def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
     """A run's table, with all rows that its checkpoint counts.
 
     Raises:
-      Damaged: something is missing.
+      DamagedFile: something is missing.
     """
     with trying("read", path):
         data = path.read_bytes()
@@ -273,7 +290,9 @@ def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
         whole = data.endswith(b"\n") and set(columns) <= set(table.columns) and len(table) >= rows
         if whole and table[columns[-1]].notna().all():
             return table
-    raise Damaged(f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again")
+    raise DamagedFile(
+        f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again"
+    )
 
 
 def told(warnings: Iterable[str]) -> str:

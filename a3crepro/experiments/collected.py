@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from a3crepro.common.settings import UserError
+from a3crepro.common.errors import UserError
 
 TABLES = ("runs.csv", "scores.csv")
 DIAGNOSTICS = "diagnostics.csv"
@@ -72,7 +72,7 @@ class Collected:
         Raises:
           UserError: it was not.
         """
-        if shlex.split(self._rows[run]["command"])[3:] != list(words):  # python -m a3crepro ...
+        if self._rows[run]["command"] != shlex.join(["python", "-m", "a3crepro", *words]):
             raise UserError(f"{self.directory}: {run} has another configuration than the sweep says")
 
     def rows(self, name: str, runs: Iterable[str]) -> pd.DataFrame:

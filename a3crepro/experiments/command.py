@@ -25,8 +25,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.machine import usable_cores
-from a3crepro.common.settings import UserError
 from a3crepro.common.signals import handle, handle_as_before
 from a3crepro.config import Config, check_launcher, compose
 from a3crepro.experiments.collected import Collected
@@ -35,7 +35,8 @@ from a3crepro.experiments.experiment import Experiment, Run
 from a3crepro.experiments.launch import LOG, launch
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import ERROR, Overview, State, failures, final_score, overview
-from a3crepro.runs.command_line import own_words, run_command
+from a3crepro.runs.arguments import one_of, own_arguments
+from a3crepro.runs.command_line import run_command
 
 FLAGS = ("--dry-run", "--status", "--collected")
 EVERY = 10.0
@@ -63,18 +64,16 @@ class Command:
             raise SystemExit(0)
         if unknown := set(flags) - set(FLAGS):
             raise UserError(f"{min(unknown)}: unknown; allowed: {', '.join(FLAGS)}")
-        own, overrides = own_words(
-            [argument for argument in arguments if argument not in flags],
-            {"scale": "laptop"},
-            {"scale": experiment.scales},
-        )
-        self.experiment, self.flags, self.title = experiment, flags, f"{experiment.name} ({own['scale']})"
+        words = [argument for argument in arguments if argument not in flags]
+        own, overrides = own_arguments(words, {"scale": one_of(experiment.scales, "laptop")})
+        self.experiment, self.flags, self.scale_name = experiment, flags, own.scale
+        self.title = f"{experiment.name} ({self.scale_name})"
         self.asked = len(arguments) > len(flags)
-        self.scale = experiment.scales[own["scale"]]
+        self.scale = experiment.scales[self.scale_name]
         self.hydra = [word for word in overrides if word.lstrip("+~").startswith("hydra")]
         self.overrides = [word for word in overrides if word not in self.hydra]
         check_launcher(self.hydra)
-        self.root = experiment.root(own["scale"], self.overrides)
+        self.root = experiment.root(self.scale_name, self.overrides)
         self.tables = RESULTS / (experiment.tables or experiment.name) / self.root.name
         self.configs: dict[tuple[str, ...], Config] = {}
         self.collected = self._collected() if "--collected" in flags else Collected()
@@ -167,7 +166,7 @@ class Command:
             raise SystemExit(1)
 
     def _tell_how_to_start(self) -> None:
-        words = shlex.join(["python", sys.argv[0], f"scale={self.title.rpartition('(')[2].rstrip(')')}", *self.flags])
+        words = shlex.join(["python", sys.argv[0], f"scale={self.scale_name}", *self.flags])
         print(f"nothing is started without a word; these runs, one by one: {words}")
         print(f"as many at a time as there are cores: {words} hydra/launcher=local; other scales and words: --help")
 

@@ -19,22 +19,25 @@ def committed_cost(config: Config) -> float | None:
 
     Where a method was not measured with this network, the cost of A3C with it is taken.
     """
-    family = config.env.title.partition("/")[0]
-    measured = _measured(MEASURED)
     for algo in (config.algo.name, "a3c"):
-        if speeds := measured.get((family, algo, config.network.title)):
+        wanted = {**components(config), "algo": algo}
+        speeds: list[float] = [line["steps_per_second"] for line in _measured(MEASURED) if line["components"] == wanted]
+        if speeds:
             return len(speeds) / sum(speeds) / config.env.frames_per_step
     return None
 
 
+def components(config: Config) -> dict[str, Any]:
+    """What the cost of a step depends on."""
+    return {
+        "env": config.env.name,
+        "algo": config.algo.name,
+        "network": config.network.name,
+        "lstm": config.network.lstm_cells > 0,
+    }
+
+
 @cache
-def _measured(path: Path) -> dict[tuple[str, str, str], list[float]]:
-    """Agent steps a second of one core, call by call."""
-    found: dict[tuple[str, str, str], list[float]] = {}
-    if not path.exists():
-        return found
-    for text in path.read_text().splitlines():
-        line: dict[str, Any] = json.loads(text)
-        key = line["env"].partition("/")[0], line["algo"], line["network"]
-        found.setdefault(key, []).append(line["steps_per_second"])
-    return found
+def _measured(path: Path) -> list[dict[str, Any]]:
+    """All calls."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

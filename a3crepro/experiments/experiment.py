@@ -16,32 +16,39 @@ class Run:
     Two experiments that name the same run share it.
     """
 
-    words: tuple[str, ...]
+    settings: Mapping[str, str]
+    """Keys and values, in the order of the command line."""
     budget: int | None = None
-    """Frames, where they may be raised later: no part of its name. None: they stand among the words, if anywhere."""
+    """Frames, where they may be raised later: no part of its name. None: they are among the settings, if anywhere."""
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.settings.items()), self.budget))
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """Its words, and its budget."""
-        return self.words if self.budget is None else (*self.words, f"frames={self.budget}")
+        """Its settings and its budget, as Hydra takes them."""
+        return self._but()
 
     @property
     def name(self) -> str:
         """Its directory below that of its scale."""
-        values = dict(word.split("=", 1) for word in self.words)
-        rest = ",".join(word for word in self.words if word.partition("=")[0] not in ("env", "algo"))
-        return f"{values['env']}/{values['algo']}/{file_name(rest)}"
+        rest = ",".join(f"{key}={value}" for key, value in self.settings.items() if key not in ("env", "algo"))
+        return f"{self.settings['env']}/{self.settings['algo']}/{file_name(rest)}"
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """What its cost depends on: its words without learning rate and seed."""
-        return tuple(word for word in self.overrides if word.partition("=")[0] not in ("optimizer.lr", "seed"))
+        """What its cost depends on: its overrides without learning rate and seed."""
+        return self._but("optimizer.lr", "seed")
+
+    def _but(self, *keys: str) -> tuple[str, ...]:
+        settings = self.settings if self.budget is None else {**self.settings, "frames": str(self.budget)}
+        return tuple(f"{key}={value}" for key, value in settings.items() if key not in keys)
 
 
 def run(env: str, algo: str, budget: int | None = None, **others: object) -> Run:
     """A run; a key's dots are written `__`."""
-    rest = (f"{key.replace('__', '.')}={_text(value)}" for key, value in others.items() if value is not None)
-    return Run((f"env={env}", f"algo={algo}", *rest), budget)
+    rest = {key.replace("__", "."): _text(value) for key, value in others.items() if value is not None}
+    return Run({"env": env, "algo": algo, **rest}, budget)
 
 
 def _text(value: object) -> str:

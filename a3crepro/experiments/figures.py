@@ -17,33 +17,39 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.common.settings import UserError
-from a3crepro.experiments.results import RESULTS
+from a3crepro.common.errors import UserError
+from a3crepro.experiments.results import RESULTS, overridden, read_table
 from a3crepro.experiments.state import in_core_time, in_frames
-from a3crepro.runs.run_directory import trying, write_text
+from a3crepro.runs.arguments import one_of, own_arguments
+from a3crepro.runs.files import trying, write_text
 
 FIGURES = RESULTS.parent / "figures"
 METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
-GAMES = {"qbert": "Q*bert", "beam_rider": "Beamrider"}
-"""Where a game's title is not its key in words."""
+TITLES = {
+    "beam_rider": "Beamrider",
+    "breakout": "Breakout",
+    "enduro": "Enduro",
+    "pong": "Pong",
+    "qbert": "Q*bert",
+    "seaquest": "Seaquest",
+    "space_invaders": "Space Invaders",
+    "minatar/asterix": "Asterix (MinAtar)",
+    "minatar/breakout": "Breakout (MinAtar)",
+    "minatar/freeway": "Freeway (MinAtar)",
+    "minatar/seaquest": "Seaquest (MinAtar)",
+    "minatar/space_invaders": "Space Invaders (MinAtar)",
+}
+"""Of the games in figures and tables, by the choice of `env`."""
 _COLORS = sns.color_palette("colorblind")
 COLORS = {method: _COLORS[number] for number, method in enumerate(METHODS)}
 COLORS["dqn"] = (0.35, 0.35, 0.35)
 DASHES = {"one_step_q": (4, 2), "one_step_sarsa": (1, 1), "n_step_q": (6, 1, 1, 1), "a3c": (), "dqn": (2, 3)}
 """So that lines differ in print, too."""
 THREADS = (1, 2, 4, 8, 16)
-SETTING = ["env", "method", "network", "optimizer", "epsilon", "variant", "execution", "threads", "learning_rate",
-           "budget"]  # fmt: skip
-"""Columns in which runs are equal that differ by their seeds alone."""
+SETTING = ["env", "method", "network", "optimizer", "epsilon", "execution", "threads", "learning_rate", "budget"]
+"""Columns in which runs are equal that differ by their seeds alone, beside those of overridden keys."""
 LEAST = {"pong": -21.0}
 """The least score of a game, where that is not 0."""
-
-
-def title(env: str) -> str:
-    """A game's name, of its key or of an environment's title."""
-    family, _, game = env.rpartition("/")
-    name = GAMES.get(game, game.replace("_", " ").title())
-    return f"{name} (MinAtar)" if family == "minatar" else name
 
 
 def paper(name: str) -> pd.DataFrame:
@@ -52,20 +58,22 @@ def paper(name: str) -> pd.DataFrame:
 
 
 def reference(env: str, policy: str = "random", column: str = "score_mean") -> float:
-    """The mean score of a policy that learns nothing, by an environment's title; NaN where it is not known.
+    """The mean score of a policy that learns nothing, by the choice of `env`; NaN where it is not known.
 
     Atari's are those of a random player from no-op starts, of the paper's data; others `sweeps/references.py` measures.
     """
     games = paper("human_random_scores").set_index("game")["noop_random"]
     if env in games and policy == "random":
         return float(games[env])
-    return float(references(env)[column].get(policy, float("nan")))
+    table = references(env)
+    found = table.loc[(table["policy"] == policy) & table["env.action_repeat"].isna(), column]
+    return float(found.iloc[0]) if len(found) else float("nan")
 
 
 def references(env: str) -> pd.DataFrame:
-    """All that `sweeps/references.py` measured in an environment: a row a policy that learns nothing, by its name."""
+    """All that `sweeps/references.py` measured in an environment: a row a policy that learns nothing."""
     table = pd.read_csv(RESULTS / "references" / "references.csv")
-    return table[table["env"] == env].set_index("policy")
+    return table[table["env"] == env]
 
 
 class Ours(NamedTuple):
@@ -83,7 +91,7 @@ class Ours(NamedTuple):
         """What was run, in one line."""
         runs = self.runs
         frames = f"{in_frames(runs['frames'].sum())} frames"
-        equal = runs.groupby(SETTING, dropna=False)["seed"].nunique()
+        equal = runs.groupby([*SETTING, *overridden(runs)], dropna=False)["seed"].nunique()
         seeds = " to ".join(dict.fromkeys(str(n) for n in (equal.min(), equal.max())))
         seeds += f" seed{'' if equal.max() == 1 else 's'} a setting"
         known = runs["commit"].dropna().astype(str)
@@ -100,15 +108,11 @@ class Ours(NamedTuple):
 
 
 def ours(sweep: str, scale: str) -> Ours | None:
-    """The tables of a sweep at a scale, with the paper's names of games; None where there are none."""
+    """The tables of a sweep at a scale; None where there are none."""
     directory = RESULTS / sweep / scale
     if not (directory / "runs.csv").exists():
         return None
-    tables = (pd.read_csv(directory / f"{name}.csv", dtype={"variant": str}) for name in ("runs", "scores"))
-    runs, scores = (
-        table.fillna({"variant": ""}).assign(env=lambda table: table["env"].str.removeprefix("atari/"))
-        for table in tables
-    )
+    runs, scores = (read_table(directory / f"{name}.csv") for name in ("runs", "scores"))
     return Ours(runs, scores, json.loads((directory / "notes.json").read_text()))
 
 
@@ -118,12 +122,10 @@ def scale_of(arguments: Sequence[str]) -> str:
     Raises:
       UserError: another word.
     """
-    scale = "laptop"
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key != "scale" or value not in ("smoke", "laptop", "paper"):
-            raise UserError(f"{argument!r}: the only word is scale=smoke|laptop|paper")
-        scale = value
+    own, others = own_arguments(arguments, {"scale": one_of(("smoke", "laptop", "paper"), "laptop")})
+    if others:
+        raise UserError(f"{others[0]!r}: the only key is scale=smoke|laptop|paper")
+    scale: str = own.scale
     return scale
 
 

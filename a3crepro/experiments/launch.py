@@ -30,10 +30,9 @@ def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
     import hydra
     from hydra.core.plugins import Plugins
 
-    from a3crepro.config import conf_directory, register_resolvers
+    from a3crepro.config import conf_directory
     from hydra_plugins.a3crepro_listed import ListedSweeper
 
-    register_resolvers()
     Plugins.instance().register(ListedSweeper)
     ListedSweeper.jobs = jobs
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are
@@ -52,17 +51,15 @@ def job(config: Any) -> None:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from a3crepro.config import register_resolvers
-    from a3crepro.runs.run_directory import InUse
+    from a3crepro.runs.run_directory import DirectoryInUse
 
-    register_resolvers()
     directory = Path(HydraConfig.get().runtime.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
     with worker_of_a_launcher():
         try:
             with _printing_to(directory / LOG):
                 _train_and_score(config, directory)
-        except InUse:
+        except DirectoryInUse:
             return
         except Exception as error:
             with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
@@ -71,7 +68,8 @@ def job(config: Any) -> None:
 
 def _train_and_score(config: Any, directory: Path) -> None:
     from a3crepro.config import build
-    from a3crepro.runs.run_directory import RunDirectory, write_text
+    from a3crepro.runs.files import write_text
+    from a3crepro.runs.run_directory import RunDirectory
     from a3crepro.runs.training import train
 
     built = build(config)
@@ -101,18 +99,19 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
     a game of what the environment counts.
     """
     from a3crepro.common.processes import set_up_arithmetic
-    from a3crepro.learner.shared_state import learnt
-    from a3crepro.runs.evaluation import Counts, NetworkPolicy, evaluate
-    from a3crepro.runs.run_directory import last_checkpoint
+    from a3crepro.learner.shared_state import policy_snapshot
+    from a3crepro.runs.checkpoint import last_checkpoint
+    from a3crepro.runs.evaluation import InfoSums, evaluate
+    from a3crepro.runs.policies import NetworkPolicy
 
-    episodes, counts = config.evaluation.episodes, Counts(config)
+    episodes, counts = config.evaluation.episodes, InfoSums(config)
     if not episodes:
         return {"greedy": None, "counts": {}}
     set_up_arithmetic()
     checkpoint = last_checkpoint(directory, print)
 
     def play(config: Any, tell: Any = None) -> list[float]:
-        policy = NetworkPolicy(config, learnt(checkpoint.arrays))
+        policy = NetworkPolicy(config, policy_snapshot(checkpoint.arrays))
         return list(evaluate(config, policy, config.seed, checkpoint.frames, episodes, tell))
 
     greedy = None
@@ -121,7 +120,7 @@ def final_games(config: Any, directory: Path) -> dict[str, Any]:
         greedy = play(config.model_copy(update={"algo": algo}))
     if config.env.counted_info:
         play(config, counts)
-    return {"greedy": greedy, "counts": counts.of_a_game(episodes)}
+    return {"greedy": greedy, "counts": counts.per_episode(episodes)}
 
 
 @contextlib.contextmanager

@@ -14,6 +14,24 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 """The committed tables of a checkout."""
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of runs or scores. Columns of overridden keys are text, empty where a run does not override the key."""
+    table = pd.read_csv(path)
+    if keys := overridden(table):
+        table[keys] = pd.read_csv(path, usecols=keys, dtype=str, keep_default_na=False)[keys]
+    return table
+
+
+def overridden(table: pd.DataFrame) -> list[str]:
+    """Columns of configuration keys that some run overrides: those with a dot, as `algo.t_max`."""
+    return [column for column in table.columns if "." in column]
+
+
+def setting(table: pd.DataFrame, key: str) -> pd.Series:
+    """The values with which runs override a key; empty where they do not."""
+    return table[key].fillna("") if key in table else pd.Series("", table.index)
+
+
 def stacked(table: pd.DataFrame, x: str, y: str = "score") -> tuple[np.ndarray, np.ndarray]:
     """The mean of a column [points] and another one [runs, points] of a table's runs, up to the shortest one's end.
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from a3crepro.experiments.collected import Collected
 from a3crepro.experiments.experiment import Run
-from a3crepro.runs.run_directory import Damaged, summary_of
+from a3crepro.runs.files import DamagedFile
+from a3crepro.runs.run_directory import summary_of
 
 MARK = "sweep.json"
 """Written last, by the sweep: the run is finished and scored."""
@@ -39,7 +40,7 @@ def is_done(directory: Path, frames: int = 0) -> bool:
         return True
     try:
         return int(summary_of(directory, "it is made anew")["frames"]) >= frames
-    except (OSError, Damaged):  # a budget that was raised, or what is made anew from the checkpoint
+    except (OSError, DamagedFile):  # a budget that was raised, or what is made anew from the checkpoint
         return False
 
 
@@ -98,7 +99,7 @@ def summary_of_done(directory: Path) -> dict[str, Any]:
     """The summary of a run that is done.
 
     Raises:
-      Damaged: it is; the line says what to do.
+      DamagedFile: it is; the line says what to do.
     """
     return summary_of(directory, f"remove {directory / MARK}, and the sweep goes on with the run")
 

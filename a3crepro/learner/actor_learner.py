@@ -1,4 +1,4 @@
-"""The actor-learner: synchronise, roll out, gradient, update. One serves all methods, networks and environments."""
+"""The actor-learner: synchronise, roll out, compute the gradient, update. One serves all methods and environments."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ import torch
 from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
-from a3crepro.common.plain import Tree
+from a3crepro.common.errors import UserError
 from a3crepro.common.rollout import Action, Rollout
-from a3crepro.common.settings import UserError
+from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.environments._environment import Spaces, checked_reward, spaces_of
+from a3crepro.learner.normalisation import NormaliseObservation
 from a3crepro.learner.reports import Copy, Episode, Report, Snapshot
-from a3crepro.learner.scaling import NormaliseObservation
 from a3crepro.learner.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, UPDATES, Moment, SharedState
 from a3crepro.learner.update import Update
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.models.make_model import make_model
-from a3crepro.models.model import Answer, Model, Sizes
+from a3crepro.models.model import Model, OutputsAndState, Sizes
 from a3crepro.networks._network import seeded
 
-PERSISTENT = 100
-"""So many gradients in a row that are not finite end the run."""
+MAX_NOT_FINITE = 100
+"""Consecutive gradients that are not finite before the run ends with an error."""
 
 
 class Interrupted(Exception):
-    """The run is to stop, and a rollout that is a whole episode was not over: its actor-learner is where it began."""
+    """The run stops before a rollout of a whole episode has ended; the actor-learner is as it was at its start."""
 
 
 class Models(NamedTuple):
-    """The networks of an actor-learner; several of one process can share what is no gradient."""
+    """The networks of an actor-learner."""
 
     model: Model
     """At θ' or, for a method without a thread copy, at the shared θ."""
     target: Model | None
     """At θ⁻."""
 
-    def siblings(self) -> Models:
-        """Models of another actor-learner of this process."""
-        return Models(self.model.sibling(), self.target)
+    def replicas(self) -> Models:
+        """The same networks with a gradient of their own, for another actor-learner of this process."""
+        return Models(self.model.replica(), self.target)
 
-    def get_state(self) -> Tree:
-        """What siblings share, beside the parameters."""
-        return [None if model is None else model.get_shared_state() for model in self]
+    def get_state(self) -> PyTree:
+        """What replicas share, beside the parameters."""
+        return [None if model is None else model.get_cache() for model in self]
 
-    def set_state(self, state: Tree) -> None:
-        """Goes on from there, where the parameters are as they were."""
+    def set_state(self, state: PyTree) -> None:
+        """Restores what `get_state` returned, after the parameters were restored."""
         for model, part in zip(self, state, strict=True):
             if model is not None:
-                model.set_shared_state(part)
+                model.set_cache(part)
 
 
 def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int = 0) -> Models:
-    """The networks of one actor-learner, or of so many that act together, where there are lanes."""
+    """The networks of one actor-learner, or, with `lanes`, of as many that act as a batch."""
     network, algo, (observation_space, actions) = config.network, config.algo, spaces
     heads, steps = algo.heads(actions), config.rollout_steps
 
@@ -66,39 +66,37 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
         return make_model(module, observation_space, theta, version, sizes, network.implementation)
 
     version = None if algo.uses_thread_copy else shared.updates
-    learnt = model(shared.parameters, version, Sizes(steps + 1, steps * max(1, lanes), lanes))
+    online = model(shared.parameters, version, Sizes(steps + 1, steps * max(1, lanes), lanes))
     if algo.target_interval is None:
-        return Models(learnt, None)
-    return Models(learnt, model(shared.target, shared.target_version, Sizes(8, 0, lanes)))
+        return Models(online, None)
+    return Models(online, model(shared.target, shared.target_version, Sizes(8, 0, lanes)))
 
 
 def share_above_epsilon(config: Config, shared: SharedState) -> float | None:
-    """Share of the optimizer's statistics g that exceed its ε; None for an optimizer without them."""
+    """Share of the entries of g that exceed ε; None for an optimizer without g."""
     return config.optimizer.share_above_epsilon(shared.statistics.numpy())
 
 
 class Selected(NamedTuple):
-    """What the policy selects in a state."""
+    """An action, and the recurrent state after the forward pass that selected it."""
 
     action: Action
     state: Any
-    """The recurrent state after it."""
 
 
 class ActorLearner:
-    """One of the paper's threads: an environment, a copy θ' of the parameters, and a gradient.
+    """One of the paper's threads: an environment, a copy θ' of the parameters, and a gradient dθ.
 
-    Its loop, which an execution runs, is `apply(compute())`. Between the two halves of the loop's body, other
-    actor-learners may run.
+    An execution runs its loop, `apply_gradient(compute_gradient())`; between the two halves, others may run.
 
     Args:
       config: the run's configuration.
-      shared: what it shares with the others.
+      shared: what all actor-learners share.
       thread: its number, from 0.
-      start: how often the run was started before; a run that goes on plays new games.
-      report: takes an `Episode` at the end of each game, and a `Snapshot` and a `Copy` when T crosses a multiple of
-        `evaluation.every` and of `checkpoint.copies_every` by this actor-learner's update.
-      models: its networks; made here, unless it shares them with others of this process.
+      attempt: how often the run was resumed; each time, environments are seeded anew.
+      report: receives an `Episode` at the end of each episode, and a `Snapshot` and a `Copy` when its update lets T
+        cross a multiple of `evaluation.every` and of `checkpoint.copies_every`.
+      models: its networks; by default, its own.
     """
 
     def __init__(
@@ -106,7 +104,7 @@ class ActorLearner:
         config: Config,
         shared: SharedState,
         thread: int,
-        start: int,
+        attempt: int,
         report: Callable[[Report], None],
         models: Models | None = None,
     ) -> None:
@@ -115,17 +113,16 @@ class ActorLearner:
         self.own_env = self.env = config.env.make(training=True)
         self.normalise = NormaliseObservation(self.env) if config.env.normalises else None
         self.env = self.normalise or self.env
-        self.rng = np.random.default_rng([config.seed, thread, start])
+        self.rng = np.random.default_rng([config.seed, thread, attempt])
         self._env_seed: int | None = int(self.rng.integers(2**31))
         self.models = models or make_models(config, shared, spaces_of(self.env))
         self.model = self.models.model
-        # Autograd of the whole loss is the reference; without it, what an algorithm has in closed form is faster.
-        self.output_gradient = (
-            self.algo.autograd_output_gradient if self.model.uses_autograd else self.algo.output_gradient
-        )
+        # With autograd, the gradient at the outputs is autograd's, too: that path is the reference.
+        by_autograd = self.model.uses_autograd
+        self.output_gradient = self.algo.autograd_output_gradient if by_autograd else self.algo.output_gradient
         self.moment, self.global_frames = shared.moment(), 0
         self.counters = shared.counters[thread].numpy()
-        self.monitors = shared.monitors.numpy()
+        self.metrics = shared.metrics.numpy()
         self.statistics = shared.statistics[thread if len(shared.statistics) > 1 else 0].numpy()
         self.update = Update(config, shared, self.statistics)
         self.staleness = shared.staleness[thread].numpy()
@@ -138,54 +135,54 @@ class ActorLearner:
         self.can_be_interrupted = self.algo.rollout_steps is None and not config.execution.makes_one_update
         self._start_episode()
 
-    # ---- The loop's body ---------------------------------------------------------------------------------------------
+    # ---- The body of the loop ----------------------------------------------------------------------------------------
 
-    def compute(self) -> Rollout:
-        """The first half: acts, and adds to dθ. Writes nothing that is shared.
+    def compute_gradient(self) -> Rollout:
+        """Acts and adds to dθ; writes nothing that is shared.
 
         Raises:
-          Interrupted: the run is to stop, and a whole episode would take long.
+          Interrupted: the run stops, and the rollout is a whole episode that has not ended.
         """
         if not self.can_be_interrupted:
-            return self.compute_at(self.shared.moment())
+            return self.compute_gradient_at(self.shared.moment())
         before = copy.deepcopy(self.get_state())
         try:
-            return self.compute_at(self.shared.moment())
+            return self.compute_gradient_at(self.shared.moment())
         except Interrupted:
             self.set_state(before)
             raise
 
-    def compute_at(self, moment: Moment) -> Rollout:
-        """The same, with T and the scale of observations as they were at this moment."""
+    def compute_gradient_at(self, moment: Moment) -> Rollout:
+        """The same, given T and the normaliser of this moment."""
         self.synchronise(moment)  # θ' ← θ
         rollout = self.roll_out(self.algo.rollout_steps)
         returns = n_step_returns(rollout.rewards, rollout.discounts, self.bootstrap(rollout))
         outputs = self.accumulate(rollout, returns)  # dθ ← dθ + ∂loss/∂θ'
-        self.monitors[self.thread] = self.algo.metric(outputs, self)
+        self.metrics[self.thread] = self.algo.metric(outputs, self)
         return rollout
 
-    def apply(self, rollout: Rollout) -> None:
-        """The second half: counts frames, and updates θ and θ⁻ if the method does so after this rollout."""
+    def apply_gradient(self, rollout: Rollout) -> None:
+        """Counts the frames of a rollout, and updates θ and θ⁻ if the method does so after it."""
         self.count(rollout.frames)
         due = self.algo.update_is_due(self.own_steps, rollout)
         self.update.in_order(self.update_parameters if due else lambda: None, self.update.update_target)
 
     def iterate(self) -> None:
-        """Once through the body of the method's loop."""
-        self.apply(self.compute())
+        """Runs the body of the loop once."""
+        self.apply_gradient(self.compute_gradient())
 
     def synchronise(self, moment: Moment) -> None:
-        """θ' ← θ for a method with a thread copy; takes note of what else was read."""
+        """θ' ← θ, for a method with a thread copy."""
         self.begin_at(moment)
         self.model.synchronise()
 
     def begin_at(self, moment: Moment) -> None:
-        """Takes note of T, of the number of updates, and of the scale of observations."""
+        """Takes over T and the normaliser of this moment."""
         self.moment, self.global_frames = moment, moment.frames
         self._read_at.append(moment.updates)
 
     def roll_out(self, steps: int | None) -> Rollout:
-        """Acts for this many steps, or to the end of the episode; None: always to the end."""
+        """Acts for `steps` steps or to the end of the episode; None: always to the end."""
         rollout = self.begin_rollout()
         while not rollout.is_complete(steps):
             if self.can_be_interrupted and self.shared.stopping:
@@ -194,20 +191,20 @@ class ActorLearner:
         return rollout
 
     def begin_rollout(self) -> Rollout:
-        """A rollout without a step yet, in a new episode if the last one ended."""
+        """An empty rollout; starts a new episode if the last one has ended."""
         if self._episode_ended:
             self._start_episode()
-        if self.normalise and self.moment.scale is not self.normalise.scale:
-            self.observation = self.normalise.renew(self.moment.scale)
+        if self.normalise and self.moment.normaliser is not self.normalise.normaliser:
+            self.observation = self.normalise.set_normaliser(self.moment.normaliser)
         return Rollout(self.state, self.config.env.frames_per_step)
 
     def select_action(self) -> Selected:
-        """What the policy selects in the current state."""
+        """The action of the behaviour policy in the current state."""
         outputs, state = self.forward(self.model)
         return Selected(self.algo.select_action(outputs, self), state)
 
     def step(self, rollout: Rollout, selected: Selected) -> None:
-        """Takes an action, and adds the step to the rollout."""
+        """Steps the environment, and adds the step to the rollout."""
         observation, given, terminated, truncated, info = self.env.step(selected.action)
         reward, clip = checked_reward(given, self.env), self.config.env.reward_clip
         rollout.observations.append(self.observation)
@@ -217,25 +214,33 @@ class ActorLearner:
         rollout.terminal = terminated
         rollout.episode_ended = self._episode_ended = terminated or truncated
         self.observation, self.state, self.next_action = observation, selected.state, None
-        self._keep_score(reward, info.get("game_over", terminated or truncated))
+        self._add_to_score(reward, info.get("game_over", terminated or truncated))
 
     def bootstrap(self, rollout: Rollout) -> float:
-        """The value of the state that the rollout ends in."""
+        """The value of the state that the rollout ends in; 0 if it is terminal."""
         if rollout.terminal or self.algo.rollout_steps is None:
             return 0.0
         if self.algo.bootstraps_from_next_action:
             self.next_action = self.select_action()  # a', which the next step takes
         model = self.models.target if self.algo.bootstraps_from_target else self.model
         assert model is not None
-        outputs, _ = self.forward(model)  # of the target network, with LSTM cells, in the state of θ'
+        outputs, _ = self.forward(model)  # the target network shares the recurrent state of θ'
         return self.algo.bootstrap_value(outputs, self.next_action and self.next_action.action, self)
 
-    def forward(self, model: Model) -> Answer:
-        """A model's outputs for the current state, and the recurrent state after it."""
-        return model.outputs(self.observation, self.state)
+    def forward(self, model: Model) -> OutputsAndState:
+        """The outputs of a model for the current state, and the next recurrent state."""
+        return model.forward(self.observation, self.state)
 
     def accumulate(self, rollout: Rollout, returns: np.ndarray) -> Outputs:
-        """dθ ← dθ + ∂loss/∂θ', for these returns of the rollout's states; returns the network's outputs there."""
+        """dθ ← dθ + ∂loss/∂θ'.
+
+        Args:
+          rollout: the steps.
+          returns: of the states of the rollout, float32 [T].
+
+        Returns:
+          The outputs of the network for these states, [T, width] for each head.
+        """
         outputs = self.model.rollout_outputs(rollout)
         self.model.backward(self.output_gradient(outputs, np.asarray(rollout.actions), returns))
         return outputs
@@ -248,17 +253,17 @@ class ActorLearner:
             self.normalise.seen[:] = 0
 
     def update_parameters(self) -> None:
-        """Asynchronous update of θ with dθ; then dθ ← 0."""
+        """Updates θ with dθ, then dθ ← 0."""
         self.count_staleness()
         self.count_update(self.update.apply(self.model, self.global_frames))
         self.model.clear_gradient()
         self.snapshot()
 
-    # ---- Around it ---------------------------------------------------------------------------------------------------
+    # ---- Counters, scores and reports --------------------------------------------------------------------------------
 
     @property
     def own_frames(self) -> int:
-        """Frames of this actor-learner alone."""
+        """Environment frames of this actor-learner alone."""
         return int(self.counters[FRAMES])
 
     @property
@@ -275,7 +280,7 @@ class ActorLearner:
         self.next_action = None
         self._episode_ended = False
 
-    def _keep_score(self, reward: float, game_over: bool) -> None:
+    def _add_to_score(self, reward: float, game_over: bool) -> None:
         self._score += reward
         self._game_frames += self.config.env.frames_per_step
         if game_over:
@@ -283,41 +288,43 @@ class ActorLearner:
             self._score, self._game_frames = 0.0, 0
 
     def count_staleness(self) -> None:
-        """For each gradient of the update that comes: how many updates θ has had since it was read."""
+        """Counts, for each gradient of the next update, the updates of θ since it was read."""
         now, last = self.shared.updates(), len(self.staleness) - 1
         for then in self._read_at:
             self.staleness[min(now - then, last)] += 1
         self._read_at.clear()
 
     def count_update(self, finite: bool) -> None:
-        """Counts an update, or a gradient that was not finite and therefore not applied.
+        """Counts an update, or a gradient that was skipped because it was not finite.
 
         Raises:
-          UserError: too many in a row were not finite.
+          UserError: too many gradients in a row were skipped.
         """
         self.counters[UPDATES if finite else NOT_FINITE] += 1
         self._not_finite_in_a_row = 0 if finite else self._not_finite_in_a_row + 1
-        if self._not_finite_in_a_row >= PERSISTENT:
+        if self._not_finite_in_a_row >= MAX_NOT_FINITE:
             raise UserError(
-                f"{PERSISTENT} gradients in a row were not finite, and none of them was applied: the learning rate is "
-                f"too large (optimizer.lr={self.config.optimizer.lr:g}), or rewards or observations of "
-                f"{self.config.env.title} are huge or not finite"
+                f"{MAX_NOT_FINITE} gradients in a row were not finite and were skipped: the learning rate is too large "
+                f"(optimizer.lr={self.config.optimizer.lr:g}), or rewards or observations of {self.config.env.title} "
+                "are huge or not finite"
             )
 
     def snapshot(self) -> None:
-        """Reports θ where T has crossed a multiple of `evaluation.every` or of `checkpoint.copies_every`."""
+        """Reports θ if T has crossed a multiple of `evaluation.every` or of `checkpoint.copies_every`."""
         every, shared = self.config.evaluation.every, self.shared
         if every and self.config.evaluation.episodes:
-            frames = shared.crossed(SNAPSHOT, every)
-            if frames is not None and frames < self.config.frames:  # the final evaluation is everybody's
-                self.report(Snapshot(frames, shared.learnt(), share_above_epsilon(self.config, shared)))
+            frames = shared.crossed_multiple(SNAPSHOT, every)
+            if frames is not None and frames < self.config.frames:  # the final evaluation is the main process's
+                self.report(Snapshot(frames, shared.policy_snapshot(), share_above_epsilon(self.config, shared)))
         copies = self.config.checkpoint.copies_every
-        if copies and (frames := shared.crossed(COPY, copies)) is not None:
-            self.report(Copy(frames, shared.learnt(), shared.statistics.numpy().copy()))
+        if copies and (frames := shared.crossed_multiple(COPY, copies)) is not None:
+            self.report(Copy(frames, shared.policy_snapshot(), shared.statistics.numpy().copy()))
 
-    # ---- To go on later, exactly -------------------------------------------------------------------------------------
+    # ---- Checkpoints -------------------------------------------------------------------------------------------------
 
-    def get_state(self) -> Tree:
+    NUMBERS = ("global_frames", "_read_at", "_score", "_game_frames", "_episode_ended", "_not_finite_in_a_row")
+
+    def get_state(self) -> PyTree:
         """Everything that is not shared, between two halves of the loop's body."""
         selected = self.next_action
         return {
@@ -326,16 +333,14 @@ class ActorLearner:
             "random": self.rng.bit_generator.state,
             "observation": self.observation,
             "normalise": self.normalise and self.normalise.get_state(),
-            "state": _plain(self.state),
-            "next_action": selected and (selected.action, _plain(selected.state)),
+            "state": _as_array(self.state),
+            "next_action": selected and (selected.action, _as_array(selected.state)),
             "gradient": self.model.get_state(),
             "numbers": {name: getattr(self, name) for name in self.NUMBERS},
         }
 
-    NUMBERS = ("global_frames", "_read_at", "_score", "_game_frames", "_episode_ended", "_not_finite_in_a_row")
-
-    def set_state(self, tree: Tree) -> None:
-        """Goes on from there; if the environment could not save its state, with a new episode."""
+    def set_state(self, tree: PyTree) -> None:
+        """Restores what `get_state` returned; starts a new episode if the environment could not save its state."""
         self.rng.bit_generator.state = tree["random"]
         if tree["gradient"] is not None:
             self.model.set_state(tree["gradient"])
@@ -354,9 +359,9 @@ class ActorLearner:
         self.next_action = selected and Selected(selected[0], self._recurrent(selected[1]))
 
     def _recurrent(self, state: np.ndarray | None) -> Any:
-        """A recurrent state as this network has it."""
+        """A recurrent state in the form that the model takes."""
         return torch.from_numpy(state) if isinstance(self.model.initial_state(), Tensor) else state
 
 
-def _plain(state: Any) -> np.ndarray | None:
+def _as_array(state: Any) -> np.ndarray | None:
     return None if state is None else np.array(torch.as_tensor(state).numpy())

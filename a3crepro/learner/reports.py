@@ -6,39 +6,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from a3crepro.learner.shared_state import Learnt
+from a3crepro.learner.shared_state import PolicySnapshot
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A whole game of an actor-learner, reported at its end."""
+    """A whole episode of the environment (on Atari, a game of several lives), reported at its end."""
 
     frames: int
     """T, over all actor-learners."""
     thread: int
     score: float
-    """Sum of the game's own, unclipped rewards."""
+    """Sum of the unclipped rewards."""
     episode_frames: int
+    """Length in environment frames."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """θ when T crossed a multiple of `evaluation.every`."""
+    """The parameters when T crossed a multiple of `evaluation.every`."""
 
     frames: int
     """The multiple."""
-    learnt: Learnt
+    snapshot: PolicySnapshot
     share_above_epsilon: float | None = None
-    """Of the optimizer's statistics g at this moment, those above its ε; None where it has no ε."""
+    """See `Optimizer.share_above_epsilon`."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """θ and g when T crossed a multiple of `checkpoint.copies_every`, to be kept."""
+    """The parameters and statistics when T crossed a multiple of `checkpoint.copies_every`."""
 
     frames: int
     """The multiple."""
-    learnt: Learnt
+    snapshot: PolicySnapshot
     statistics: np.ndarray
 
 

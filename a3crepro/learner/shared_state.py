@@ -11,33 +11,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from a3crepro.learner.scaling import Scaling
+from a3crepro.learner.normalisation import Normaliser
 
-# Columns of `counters`. Each row belongs to one actor-learner, which alone writes it, and fills a cache line: no
-# addition is lost, and none needs a lock.
+# Columns of `counters`. Each row belongs to one actor-learner, its only writer, and fills a cache line, so no increment
+# is lost and none needs a lock.
 FRAMES, UPDATES, NOT_FINITE = range(3)
 ROW = 8
 
-# Entries of `marks`: the last multiple of an interval that somebody has dealt with; how often θ⁻ was written.
+# Entries of `last_triggers`: the last multiple of an interval of T that has been handled; the number of updates of θ⁻.
 TARGET, SNAPSHOT, TARGET_VERSION, COPY = range(4)
 
-# Entries of `flags`: whether to stop; how often the actor-learners' states were asked for.
+# Entries of `flags`: whether to stop; how often the states of the actor-learners were requested.
 STOP, SAVE = range(2)
 
 STALENESS = 512
-"""Columns of `staleness`; the last one counts everything from there on."""
-
-
-UNSCALED = Scaling(np.zeros(0))
+"""Columns of `staleness`; the last one counts everything beyond."""
 GROWTH = 1.01
-"""By this factor more observations must have been seen before what they are scaled by is renewed."""
+"""The normaliser is renewed when the number of observations has grown by this factor."""
+IDENTITY = Normaliser(np.zeros(0))
 
 
 class _Views(NamedTuple):
     counters: np.ndarray
     sums: np.ndarray
-    scaled_by: np.ndarray
-    marks: np.ndarray
+    normalised_by: np.ndarray
+    last_triggers: np.ndarray
     flags: np.ndarray
 
 
@@ -47,13 +45,13 @@ class Moment(NamedTuple):
     frames: int
     """T: environment frames over all actor-learners."""
     updates: int
-    """How often θ was updated."""
-    scale: Scaling
-    """Scales observations by what all actor-learners have seen."""
+    """Number of updates of θ."""
+    normaliser: Normaliser
+    """Of observations, by what all actor-learners have seen."""
 
 
-class Learnt(NamedTuple):
-    """What a policy is made of."""
+class PolicySnapshot(NamedTuple):
+    """What a policy consists of: its parameters, and the statistics of its observation normaliser."""
 
     parameters: np.ndarray
     """θ, float32 [n]."""
@@ -61,31 +59,32 @@ class Learnt(NamedTuple):
     """Sums of observations, of all actor-learners (`scaling.py`); of length 0 where they are not scaled."""
 
 
-def learnt(arrays: Mapping[str, np.ndarray]) -> Learnt:
-    """What was learnt, of the arrays of a shared state."""
-    return Learnt(arrays["parameters"], arrays["sums"].sum(0))
+def policy_snapshot(arrays: Mapping[str, np.ndarray]) -> PolicySnapshot:
+    """The snapshot in the arrays of a shared state."""
+    return PolicySnapshot(arrays["parameters"], arrays["sums"].sum(0))
 
 
 class SharedState:
-    """Written by all actor-learners without locks, as the paper has it.
+    """Parameters, optimizer statistics and counters, written by all actor-learners without locks (§4).
 
     Attributes:
       parameters: θ, float32 [n].
-      target: θ⁻, float32 [n], or of length 0 where no target network is used.
+      target: θ⁻, float32 [n]; empty for a method without a target network.
       statistics: of the optimizer, float32 [1 or threads, vectors, n].
-      counters: frames, updates and refused gradients of each actor-learner, int64 [threads, 8].
-      staleness: how many gradients of each actor-learner came to a θ that had had 0, 1, 2, … updates since they
-        read it, int64 [threads, 512].
-      sums: of the observations of each actor-learner, float64 [threads, 1 + 2 components], or of width 0
-        where observations are not scaled.
-      scaled_by: their sum over the actor-learners, as it was when it was last renewed (`scale`), float64 [width]. Like
-        a copy of θ, it may have some of an actor-learner's numbers of before and some of after its last rollout.
-      marks: what was done at multiples of T, int64 [4].
-      monitors: one number an actor-learner for the screen (its entropy or ε), float64 [threads].
-      holding: whether the main process, whose alone this is, leaves reports unread: who has one to send waits.
+      counters: frames, updates and skipped gradients of each actor-learner, int64 [threads, 8].
+      staleness: histogram of the number of updates between reading θ and applying the gradient, int64 [threads, 512].
+      sums: of the observations of each actor-learner, float64 [threads, 1 + 2 components], or of width 0.
+      normalised_by: the sum of `sums` when the normaliser was last renewed, float64 [width]. Like a copy of θ, it may
+        mix values from before and after another actor-learner's write.
+      last_triggers: int64 [4]; see the constants above.
+      metrics: one number per actor-learner for the display (entropy or ε), float64 [threads].
+      holding: whether the main process leaves reports unread, so that senders wait; not shared.
     """
 
-    ARRAYS = ("parameters", "target", "statistics", "counters", "staleness", "sums", "scaled_by", "marks", "monitors")
+    ARRAYS = (
+        "parameters", "target", "statistics", "counters", "staleness", "sums", "normalised_by", "last_triggers",
+        "metrics",
+    )  # fmt: skip
 
     def __init__(
         self, initial: Tensor, *, target: bool, statistics: tuple[int, int], threads: int, sums: int = 0
@@ -97,15 +96,15 @@ class SharedState:
         self.counters = torch.zeros(threads, ROW, dtype=torch.int64)
         self.staleness = torch.zeros(threads, STALENESS, dtype=torch.int64)
         self.sums = torch.zeros(threads, sums, dtype=torch.float64)
-        self.scaled_by = torch.zeros(sums, dtype=torch.float64)
-        self.monitors = torch.zeros(threads, dtype=torch.float64)
-        self.marks = torch.zeros(4, dtype=torch.int64)
+        self.normalised_by = torch.zeros(sums, dtype=torch.float64)
+        self.metrics = torch.zeros(threads, dtype=torch.float64)
+        self.last_triggers = torch.zeros(4, dtype=torch.int64)
         self.flags = torch.zeros(2, dtype=torch.int64)
         self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
         self.holding = False
 
     def share(self, lock: AbstractContextManager[Any]) -> None:
-        """Moves everything into shared memory; the lock is that of rare events, never of an update."""
+        """Moves all arrays into shared memory. The lock guards rare events, never an update of θ."""
         for tensor in (*map(self.__getattribute__, self.ARRAYS), self.flags):
             tensor.share_memory_()
         self.__dict__.pop("_cached", None)
@@ -113,7 +112,7 @@ class SharedState:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of it."""
+        """Size of all arrays, in bytes."""
         return sum(getattr(self, name).nbytes for name in self.ARRAYS)
 
     def frames(self) -> int:
@@ -121,116 +120,115 @@ class SharedState:
         return int(self._views.counters[:, FRAMES].sum())
 
     def updates(self) -> int:
-        """Updates that were applied: a number that changes whenever θ has changed, by one for each."""
+        """Number of updates of θ; it changes whenever θ does."""
         return int(self._views.counters[:, UPDATES].sum())
 
-    def moment(self) -> Moment:
-        """What is read at the beginning of a rollout."""
-        return Moment(self.frames(), self.updates(), self.scale())
-
-    def refused(self) -> int:
-        """Gradients that were not finite and therefore not applied."""
+    def skipped(self) -> int:
+        """Number of gradients that were not finite and therefore not applied."""
         return int(self._views.counters[:, NOT_FINITE].sum())
 
-    def crossed(self, mark: int, interval: int) -> int | None:
-        """The multiple of `interval` that T has crossed since anybody last asked, once for all actor-learners.
+    def moment(self) -> Moment:
+        """What an actor-learner reads at the beginning of a rollout."""
+        return Moment(self.frames(), self.updates(), self.normaliser())
 
-        T jumps over multiples, so that `T mod interval = 0` would miss nearly all of them.
+    def crossed_multiple(self, trigger: int, interval: int) -> int | None:
+        """The multiple of `interval` that T has crossed since the last call, for one caller of all actor-learners.
+
+        T advances by whole rollouts, so a test of `T mod interval = 0` would miss nearly all multiples.
         """
-        if not self.is_due(mark, interval):
+        if not self.is_due(trigger, interval):
             return None
         with self.lock:
-            if not self.is_due(mark, interval):
+            if not self.is_due(trigger, interval):
                 return None
             multiple = self.frames() // interval
-            self.marks[mark] = multiple
+            self.last_triggers[trigger] = multiple
             return multiple * interval
 
-    def is_due(self, mark: int, interval: int) -> bool:
-        """Whether T has crossed a multiple of `interval` that nobody has asked about."""
-        return self.frames() // interval > int(self._views.marks[mark])
+    def is_due(self, trigger: int, interval: int) -> bool:
+        """Whether T has crossed a multiple of `interval` that has not been handled."""
+        return self.frames() // interval > int(self._views.last_triggers[trigger])
 
     def update_target(self) -> None:
-        """θ⁻ ← θ: the values change, the tensor stays."""
+        """θ⁻ ← θ, in place."""
         self.target.copy_(self.parameters)
         with self.lock:
-            self.marks[TARGET_VERSION] += 1
+            self.last_triggers[TARGET_VERSION] += 1
 
     def target_version(self) -> int:
-        """A number that changes whenever θ⁻ has changed."""
-        return int(self._views.marks[TARGET_VERSION])
+        """Number of updates of θ⁻."""
+        return int(self._views.last_triggers[TARGET_VERSION])
 
     def request_stop(self) -> None:
-        """Asks all actor-learners to stop at their next segment."""
+        """Asks all actor-learners to stop after their current rollout."""
         self.flags[STOP] = 1
 
     def request_states(self) -> None:
-        """Asks all actor-learners for their states at their next segment, for a checkpoint."""
+        """Asks all actor-learners for their states, for a checkpoint."""
         self.flags[SAVE] += 1
 
     @property
     def states_requested(self) -> int:
-        """How often they were asked."""
+        """Number of requests for states."""
         return int(self._views.flags[SAVE])
 
     @property
     def stopping(self) -> bool:
+        """Whether actor-learners were asked to stop."""
         return bool(self._views.flags[STOP])
 
     @property
     def _views(self) -> _Views:
-        """The small tensors as arrays, which are read in a tenth of the time; made in each process for itself."""
+        """The small tensors as NumPy arrays, which are ten times as fast to read; made anew in each process."""
         views: _Views | None = self.__dict__.get("_cached")
         if views is None:
-            tensors = self.counters, self.sums, self.scaled_by, self.marks, self.flags
+            tensors = self.counters, self.sums, self.normalised_by, self.last_triggers, self.flags
             views = _Views(*(tensor.numpy() for tensor in tensors))
             self.__dict__["_cached"] = views
         return views
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_cached", "_scale")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_cached", "_normaliser")}
 
-    def learnt(self) -> Learnt:
-        """A copy of what evaluations need."""
-        return Learnt(self.parameters.numpy().copy(), self.seen())
+    def policy_snapshot(self) -> PolicySnapshot:
+        """A copy of what a policy is made of."""
+        return PolicySnapshot(self.parameters.numpy().copy(), self.seen())
 
     def seen(self) -> np.ndarray:
         """Sums of the observations of all actor-learners."""
         sums: np.ndarray = self._views.sums.sum(0)
         return sums
 
-    def scale(self) -> Scaling:
-        """What scales observations: renewed when a hundredth more of them has been seen than when it last was.
+    def normaliser(self) -> Normaliser:
+        """The current normaliser of observations.
 
-        It is as long as several pictures: to renew it at every rollout took a third of the time of a race.
+        It is renewed when the number of observations has grown by 1 %: renewing it for every rollout would take a third
+        of the time where observations are images.
         """
-        scaled_by = self._views.scaled_by
-        if not scaled_by.size:
-            return UNSCALED
-        scale: Scaling | None = self.__dict__.get("_scale")
-        if scale is None or self._scale_is_due() or scale.observations != scaled_by[0]:
+        normalised_by = self._views.normalised_by
+        if not normalised_by.size:
+            return IDENTITY
+        normaliser: Normaliser | None = self.__dict__.get("_normaliser")
+        if normaliser is None or self._normaliser_is_due() or normaliser.observations != normalised_by[0]:
             with self.lock:
-                if self._scale_is_due():
-                    scaled_by[:] = self.seen()
-                scale = self.__dict__["_scale"] = Scaling(scaled_by)
-        return scale
+                if self._normaliser_is_due():
+                    normalised_by[:] = self.seen()
+                normaliser = self.__dict__["_normaliser"] = Normaliser(normalised_by)
+        return normaliser
 
-    def _scale_is_due(self) -> bool:
-        return bool(self._views.sums[:, 0].sum() > GROWTH * self._views.scaled_by[0])
+    def _normaliser_is_due(self) -> bool:
+        return bool(self._views.sums[:, 0].sum() > GROWTH * self._views.normalised_by[0])
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """A copy of everything needed to go on."""
+        """A copy of everything that a checkpoint needs."""
         return {name: getattr(self, name).numpy().copy() for name in self.ARRAYS}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Takes over what `arrays` returned.
+        """Restores what `arrays` returned.
 
         Raises:
-          KeyError, ValueError: an array is missing or of another shape.
+          KeyError, ValueError: an array is missing or has another shape.
         """
-        arrays = {"scaled_by": self.scaled_by.numpy(), **arrays}  # a run of before there was one: it is renewed at once
-        if len(arrays["marks"]) == COPY:  # a run of before copies were kept
-            arrays["marks"] = np.append(arrays["marks"], 0)
         for name in self.ARRAYS:
             tensor = getattr(self, name)
             if arrays[name].shape != tuple(tensor.shape):

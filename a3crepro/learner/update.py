@@ -1,4 +1,4 @@
-"""The update of θ and of θ⁻, the same in all executions: clip, annealed learning rate, optimizer, target network."""
+"""The update of θ and θ⁻, the same in all executions: clipping, learning rate, optimizer, target network."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from a3crepro.models.model import Model
 
 
 class Update:
-    """Updates what actor-learners share.
+    """Updates the shared parameters.
 
     Args:
       config: the run's configuration.
-      shared: what is updated.
-      statistics: the optimizer's vectors, float32 [vectors, n].
+      shared: holds the parameters.
+      statistics: of the optimizer, float32 [vectors, n].
     """
 
     def __init__(self, config: Config, shared: SharedState, statistics: np.ndarray) -> None:
@@ -31,10 +31,14 @@ class Update:
         second()
 
     def apply(self, model: Model, frames: int) -> bool:
-        """θ ← θ − …, with the gradient dθ of a model, clipped, at the learning rate of T = `frames`.
+        """Updates θ with the gradient of a model.
+
+        Args:
+          model: holds the gradient.
+          frames: T, which the learning rate depends on.
 
         Returns:
-          Whether dθ was finite. If it was not, nothing is updated.
+          Whether the gradient was finite; if not, nothing is updated.
         """
         norm = model.gradient_norm()
         if math.isfinite(norm):
@@ -42,34 +46,38 @@ class Update:
             model.update(self.config.optimizer, self.statistics, *self._step_size(frames, norm), step)
         return math.isfinite(norm)
 
-    def apply_to(self, part: slice, gradient: np.ndarray, norm: float, moment: Moment) -> bool:
-        """The same for a part of θ.
+    def apply_slice(self, part: slice, gradient: np.ndarray, norm: float, moment: Moment) -> bool:
+        """Updates a slice of θ, while other processes update the others.
 
         Args:
-          part: of θ.
-          gradient: its part of the gradient.
+          part: the slice.
+          gradient: its gradient.
           norm: of the whole gradient.
-          moment: at which the rollouts began; whoever updates another part knows the same.
+          moment: at which the rollouts began, the same in all processes.
+
+        Returns:
+          Whether the gradient was finite; if not, nothing is updated.
         """
         if math.isfinite(norm):
-            rate, clip = self._step_size(moment.frames, norm)
+            learning_rate, clip = self._step_size(moment.frames, norm)
             theta, statistics = self.shared.parameters.numpy()[part], self.statistics[:, part]
-            self.config.optimizer.update(theta, np.float32(clip) * gradient, statistics, rate, moment.updates + 1)
+            gradient = np.float32(clip) * gradient
+            self.config.optimizer.update(theta, gradient, statistics, learning_rate, moment.updates + 1)
         return math.isfinite(norm)
 
     def _step_size(self, frames: int, norm: float) -> tuple[float, float]:
-        """The learning rate, and the factor by which a gradient of this norm is clipped."""
-        rate = self.config.optimizer.learning_rate(frames, self.config.frames)
-        return rate, min(1.0, self.config.algo.max_gradient_norm / norm) if norm else 1.0
+        """The learning rate, and the factor that clips a gradient of this norm."""
+        learning_rate = self.config.optimizer.learning_rate(frames, self.config.frames)
+        return learning_rate, min(1.0, self.config.algo.max_gradient_norm / norm) if norm else 1.0
 
     @property
     def target_is_due(self) -> bool:
-        """Whether T has crossed a multiple of I_target since θ⁻ was last updated."""
+        """Whether T has crossed a multiple of I_target since the last update of θ⁻."""
         interval = self.config.algo.target_interval
         return interval is not None and self.shared.is_due(TARGET, interval)
 
     def update_target(self) -> None:
-        """θ⁻ ← θ if it is due: one of the actor-learners does it."""
+        """θ⁻ ← θ if it is due and no other actor-learner does it."""
         interval = self.config.algo.target_interval
-        if interval is not None and self.shared.crossed(TARGET, interval) is not None:
+        if interval is not None and self.shared.crossed_multiple(TARGET, interval) is not None:
             self.shared.update_target()

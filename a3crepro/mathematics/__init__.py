@@ -1,1 +1,1 @@
-"""The methods' mathematics: returns, losses and exploration, as pure functions of one trajectory."""
+"""Returns, losses and exploration, as pure functions."""

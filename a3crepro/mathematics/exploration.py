@@ -1,4 +1,4 @@
-"""ε-greedy exploration whose final ε differs between actor-learners (§4, §8), as pure functions."""
+"""Selecting actions: ε-greedy with a final ε for each actor-learner (§4, §8), softmax and Gaussian policies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from a3crepro.mathematics.variance import mean_of, variance_of
 
 
 def epsilon(frames: int, anneal_frames: int, final: float) -> float:
-    """ε after so many frames over all actor-learners: linearly from 1 to its final value."""
+    """ε after `frames` environment frames over all actor-learners: linear from 1 to `final`."""
     share = min(1.0, frames / anneal_frames) if anneal_frames else 1.0
     return 1.0 + share * (final - 1.0)
 
@@ -21,13 +21,13 @@ def epsilon(frames: int, anneal_frames: int, final: float) -> float:
 def final_epsilon(
     seed: int, thread: int, draw: int, values: tuple[float, ...], probabilities: tuple[float, ...]
 ) -> float:
-    """The final ε of an actor-learner's draw number `draw`: nothing of it has to be stored to go on with a run."""
+    """The final ε of draw number `draw` of an actor-learner: a pure function, so that checkpoints need not hold it."""
     rng = np.random.default_rng([seed, thread, draw, 0xE])
     return float(rng.choice(values, p=probabilities))
 
 
 def epsilon_greedy(q: np.ndarray, epsilon: float, rng: np.random.Generator) -> int:
-    """A random action with probability ε, else the first of the best."""
+    """A random action with probability ε, else the first of those with the highest value."""
     if rng.random() < epsilon:
         return int(rng.integers(len(q)))
     return int(q.argmax())
@@ -36,15 +36,16 @@ def epsilon_greedy(q: np.ndarray, epsilon: float, rng: np.random.Generator) -> i
 def sample_softmax(logits: np.ndarray, rng: np.random.Generator) -> int:
     """An action drawn from the softmax policy.
 
-    The highest logit is subtracted first, so that no exponential overflows; the draw is the first action whose
-    cumulated weight exceeds a uniform number. `logits` is float32 and contiguous.
+    Args:
+      logits: float32 [actions], contiguous.
+      rng: draws a uniform number; the action is the first whose cumulative probability exceeds it.
     """
     return int(_draw(logits, rng.random()))
 
 
 @kernel("int64(float32[::1], float64)")
 def _draw(logits, uniform):  # type: ignore[no-untyped-def]
-    weights = np.exp(logits - logits.max())
+    weights = np.exp(logits - logits.max())  # no exponential overflows
     left = uniform * weights.sum()
     for action in range(len(weights) - 1):
         left -= weights[action]
@@ -53,22 +54,22 @@ def _draw(logits, uniform):  # type: ignore[no-untyped-def]
     return len(weights) - 1
 
 
-def sample_gaussian(mean: np.ndarray, spread: np.ndarray, bounded: bool, rng: np.random.Generator) -> np.ndarray:
-    """An action drawn from the normal distribution that these outputs stand for (`variance.py`), float32 [n]."""
-    action: np.ndarray = action_at(mean, spread, rng.standard_normal(len(mean)), bounded)
+def sample_gaussian(mean: np.ndarray, raw_variance: np.ndarray, bounded: bool, rng: np.random.Generator) -> np.ndarray:
+    """An action drawn from the Gaussian policy (`variance.py`), float32 [n]."""
+    action: np.ndarray = action_at(mean, raw_variance, rng.standard_normal(len(mean)), bounded)
     return action
 
 
 @kernel("float32[::1](float32[::1], float32[::1], float64[::1], boolean)", fastmath=False)
-def action_at(mean, spread, deviations, bounded):  # type: ignore[no-untyped-def]
-    """The action so many standard deviations away from the mean, float32 [n]."""
+def action_at(mean, raw_variance, deviations, bounded):  # type: ignore[no-untyped-def]
+    """The action that is `deviations` standard deviations away from the mean, float32 [n]."""
     action = np.empty(len(mean), np.float32)
     for i in range(len(mean)):
-        sigma = np.sqrt(variance_of(np.float64(spread[i % len(spread)]), bounded))
+        sigma = np.sqrt(variance_of(np.float64(raw_variance[i % len(raw_variance)]), bounded))
         action[i] = mean_of(np.float64(mean[i]), bounded) + sigma * deviations[i]
     return action
 
 
 def is_distribution(probabilities: Sequence[float]) -> bool:
-    """Whether these numbers are probabilities that sum to 1."""
+    """Whether probabilities are non-negative and sum to 1."""
     return all(p >= 0 for p in probabilities) and abs(sum(probabilities) - 1.0) < 1e-9

@@ -1,6 +1,6 @@
-"""Losses, as pure functions of a rollout's outputs, actions and returns. All are sums over the rollout, not means.
+"""Losses, as pure functions of a rollout's outputs, actions and returns: sums over the rollout, not means.
 
-The returns are constants: no gradient flows through a target or an advantage.
+Returns are constants: no gradient flows through a target or an advantage.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def gaussian_log_probability(mean: Tensor, variance: Tensor, action: Tensor) -> 
     Args:
       mean: μ, [T, n].
       variance: σ², [T, 1] for a spherical covariance, [T, n] for a diagonal one.
-      action: as it was drawn, not as it was clipped, [T, n].
+      action: as drawn, before the environment clips it, [T, n].
     """
     return -0.5 * ((action - mean).square() / variance + (2 * math.pi * variance).log()).sum(1)
 
 
 def gaussian_entropy(variance: Tensor) -> Tensor:
-    """½ (log 2πσ² + 1), the differential entropy of one component, in nats, [T]; the mean where they differ."""
+    """½ (log 2πσ² + 1), the differential entropy of one component, or its mean over components, in nats, [T]."""
     return 0.5 * ((2 * math.pi * variance).log() + 1).mean(1)
 
 
@@ -67,7 +67,7 @@ def gaussian_policy_loss(
     Args:
       mean: μ of s_0 … s_{T-1}, [T, n].
       variance: σ², [T, 1] or [T, n].
-      a_tm1: actions as they were drawn in these states, [T, n].
+      a_tm1: actions drawn in these states, [T, n].
       advantage: R − V(s), a constant, [T].
       entropy_cost: the factor c.
     """

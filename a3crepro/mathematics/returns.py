@@ -1,8 +1,7 @@
 """Returns, as pure functions of one rollout.
 
-The discount is data: 0 at a terminal state, γ elsewhere, so that no function asks whether an episode ended. A time
-limit is not a terminal state: its discount is γ, and the value of the state at which the clock ran out is bootstrapped
-from.
+The discount is data: 0 at a terminal state, γ elsewhere. A time limit is not a terminal state: its discount is γ, and
+the return bootstraps from the value of the state that was reached.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import numpy as np
 
 
 def n_step_returns(r_t: Sequence[float], discount_t: Sequence[float], bootstrap: float) -> np.ndarray:
-    """The longest return that the rollout has for each of its states (§4, Algorithms S2, S3).
+    """The longest return within the rollout, for each of its states (§4, Algorithms S2, S3).
 
       R_T = bootstrap,   R_{t-1} = r_t + discount_t · R_t
 
     Args:
       r_t: rewards r_1 … r_T, of the steps out of s_0 … s_{T-1}.
       discount_t: discounts of s_1 … s_T: 0 where the state is terminal, γ elsewhere.
-      bootstrap: the value of s_T; without effect where s_T is terminal.
+      bootstrap: the value of s_T; ignored where s_T is terminal.
 
     Returns:
       R_0 … R_{T-1}, float32 [T].

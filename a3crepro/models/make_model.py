@@ -1,4 +1,4 @@
-"""The network of an actor-learner or a policy: the fast path where there is one, else a module with autograd."""
+"""Chooses the implementation of a network: the fast path if it supports the network, else a module with autograd."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 import gymnasium as gym
 from torch import Tensor, nn
 
-from a3crepro.models.fast.model import FastBatch, FastModel, Place, network_for
-from a3crepro.models.model import Model, ModuleBatch, ModuleModel, Sizes
+from a3crepro.models.fast.model import FastBatch, FastModel, LocalParameters, network_for
+from a3crepro.models.model import Model, Sizes
+from a3crepro.models.module import ModuleBatch, ModuleModel
 
 
 def make_model(
@@ -19,13 +20,20 @@ def make_model(
     sizes: Sizes,
     implementation: str,
 ) -> Model:
-    """The fast path where it is asked for and knows the network, else the module itself; a `Batch`, where it has lanes.
+    """A model of a network; a `Batch` if it has lanes.
 
-    `version` is a number that changes whenever θ does, for a model at the shared θ; None for one at a copy θ'.
+    Args:
+      module: defines the network.
+      observation_space: of the environment.
+      theta: the shared parameters, float32 [n].
+      version: returns a number that changes whenever θ does, for a model that acts at the shared θ; None for a model
+        that acts at a copy θ'.
+      sizes: capacity of the model.
+      implementation: `fast` or `module`.
     """
     fast = implementation == "fast"
-    network = network_for(module, observation_space, sizes.slots, max(1, sizes.lanes)) if fast else None
+    network = network_for(module, observation_space, sizes.entries, max(1, sizes.lanes)) if fast else None
     if network is None:
         return (ModuleBatch if sizes.lanes else ModuleModel)(module, theta, copy=version is None)
-    place = Place(network, theta.numpy(), version)
-    return (FastBatch if sizes.lanes else FastModel)(place, sizes.steps)
+    local = LocalParameters(network, theta.numpy(), version)
+    return (FastBatch if sizes.lanes else FastModel)(local, sizes.steps)

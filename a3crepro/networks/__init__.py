@@ -1,1 +1,1 @@
-"""Networks: one module and one YAML file each; each builds an `nn.Module` of the face in `_network.py`."""
+"""Networks: one module and one YAML file each. Each builds an `nn.Module`; `_network.py` documents its interface."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import gymnasium as gym
+from typing import ClassVar
 
-from a3crepro.networks._network import require_shape
 from a3crepro.networks.mlp import MLP
 
 
 class Control(MLP):
-    """Rectified hidden layers and perhaps LSTM cells.
+    """Rectified hidden layers and optional LSTM cells.
 
-    `control_lstm`: 200 units, then 128 LSTM cells, policy and value apart (§9). `control_mlp`: two layers of 256 units
-    that policy and value share (Tassa et al. 2018, who searched 128 and 256 for the second).
+    `control_lstm`: 200 units, then 128 LSTM cells, policy and value separate (§9). `control_mlp`: two layers of 256
+    units that policy and value share (Tassa et al. 2018, who searched 128 and 256 for the second).
     """
+
+    observation_shape: ClassVar = (None,)
 
     @property
     def title(self) -> str:
         return "control_lstm" if self.lstm_cells else "control_mlp"
-
-    def check(self, observation_space: gym.spaces.Box) -> None:
-        require_shape(observation_space, (None,), self.title)

@@ -1,11 +1,12 @@
-"""The network of §9 for pictures of a physical task."""
+"""The network of §9 for images of a physical task."""
 
 from __future__ import annotations
 
-import gymnasium as gym
+from typing import ClassVar
+
 from torch import nn
 
-from a3crepro.networks._network import Network, require_shape
+from a3crepro.networks._network import Network
 
 
 class ControlPixels(Network):
@@ -15,12 +16,11 @@ class ControlPixels(Network):
     32 filters 4x4 with stride 2.
     """
 
+    observation_shape: ClassVar = (None, 84, 84)
+
     @property
     def title(self) -> str:
         return self.name
 
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
         return nn.Sequential(nn.Conv2d(shape[0], 16, 8, stride=4), nn.Conv2d(16, 32, 4, stride=2), nn.Flatten())
-
-    def check(self, observation_space: gym.spaces.Box) -> None:
-        require_shape(observation_space, (None, 84, 84), self.name)

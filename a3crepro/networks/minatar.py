@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import gymnasium as gym
+from typing import ClassVar
+
 from torch import nn
 
-from a3crepro.networks._network import Network, PositionsFirst, require_shape
+from a3crepro.networks._network import Network, PositionsFirst
 
 
 class MinAtarNetwork(Network):
     """16 filters 3x3 with stride 1, 128 hidden units, rectified."""
+
+    observation_shape: ClassVar = (None, 10, 10)
 
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
         return nn.Sequential(
@@ -17,6 +20,3 @@ class MinAtarNetwork(Network):
             PositionsFirst(),
             nn.Linear(16 * 8 * 8, 128), nn.ReLU(),
         )  # fmt: skip
-
-    def check(self, observation_space: gym.spaces.Box) -> None:
-        require_shape(observation_space, (None, 10, 10), "minatar")

@@ -1,4 +1,4 @@
-"""Fully connected layers, for observations without a picture's structure."""
+"""Fully connected layers, for observations that are not images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from a3crepro.common.settings import PositiveCount
+from a3crepro.common.config_model import PositiveCount
 from a3crepro.networks._network import Network
 
 

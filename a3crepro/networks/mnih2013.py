@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import gymnasium as gym
+from typing import ClassVar
+
 from torch import nn
 
-from a3crepro.networks._network import Network, PositionsFirst, require_shape
+from a3crepro.networks._network import Network, PositionsFirst
 
 
 class Mnih2013(Network):
     """16 filters 8x8 with stride 4, 32 filters 4x4 with stride 2, 256 hidden units, rectified (§8)."""
+
+    observation_shape: ClassVar = (None, 84, 84)
 
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
         return nn.Sequential(
@@ -18,6 +21,3 @@ class Mnih2013(Network):
             PositionsFirst(),
             nn.Linear(32 * 9 * 9, 256), nn.ReLU(),
         )  # fmt: skip
-
-    def check(self, observation_space: gym.spaces.Box) -> None:
-        require_shape(observation_space, (None, 84, 84), "mnih2013")

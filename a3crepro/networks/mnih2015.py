@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import gymnasium as gym
+from typing import ClassVar
+
 from torch import nn
 
-from a3crepro.networks._network import Network, PositionsFirst, require_shape
+from a3crepro.networks._network import Network, PositionsFirst
 
 
 class Mnih2015(Network):
     """32 filters 8x8/4, 64 filters 4x4/2, 64 filters 3x3/1, 512 hidden units, rectified (§5.1)."""
+
+    observation_shape: ClassVar = (None, 84, 84)
 
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
         return nn.Sequential(
@@ -19,6 +22,3 @@ class Mnih2015(Network):
             PositionsFirst(),
             nn.Linear(64 * 7 * 7, 512), nn.ReLU(),
         )  # fmt: skip
-
-    def check(self, observation_space: gym.spaces.Box) -> None:
-        require_shape(observation_space, (None, 84, 84), "mnih2015")

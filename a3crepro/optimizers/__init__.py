@@ -1,1 +1,1 @@
-"""Optimizers (§4, §7): one module and one YAML file each; each updates flat vectors in place, in one pass."""
+"""Optimizers (§4, §7): one module and one YAML file each."""

@@ -1,4 +1,4 @@
-"""What all optimizers have in common: named statistics, an annealed learning rate, one pass over flat vectors."""
+"""The interface of an optimizer: named statistics, an annealed learning rate, in-place updates of flat vectors."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import ClassVar
 
 import numpy as np
 
-from a3crepro.common.settings import Component, Count, PositiveFloat
+from a3crepro.common.config_model import ComponentConfig, Count, PositiveFloat
 
 Statistics = np.ndarray | Sequence[np.ndarray]
-"""The optimizer's vectors, float32, each as long as the parameters that are updated."""
+"""The statistics of the parameters that are updated, each float32 [n], in the order of their names."""
 
 
-class Optimizer(Component, ABC):
-    """Settings of an optimizer, and its equation."""
+class Optimizer(ComponentConfig, ABC):
+    """An optimizer and its settings."""
 
     statistics: ClassVar[tuple[str, ...]]
-    """Names of its statistics: vectors as long as the parameters, 0 at first."""
+    """Names of the statistics: vectors as long as the parameters, initially 0."""
     shares_statistics: ClassVar[bool]
-    """Whether all actor-learners share one set of statistics, or each has its own."""
+    """Whether actor-learners share one set of statistics, or each has its own."""
     is_fused: ClassVar[bool] = False
-    """Whether it has `update_outer`."""
+    """Whether it implements `update_outer`."""
 
     lr: PositiveFloat
     """The initial learning rate η."""
     anneal_frames: Count | None
-    """The learning rate falls linearly to 0 over so many frames; null: over all of `frames`."""
+    """Environment frames over which the learning rate falls linearly to 0; null: `frames`, the budget of the run."""
 
     def learning_rate(self, frames: int, budget: int) -> float:
-        """The learning rate after `frames` environment frames: linearly from `lr` to 0 (§8).
+        """The learning rate η, which falls linearly from `lr` to 0 (§8).
 
         Args:
-          frames: T.
-          budget: over which it falls if `anneal_frames` is null.
+          frames: T, in environment frames.
+          budget: frames over which it falls if `anneal_frames` is null.
         """
         over = budget if self.anneal_frames is None else self.anneal_frames
         return self.lr * max(0.0, 1.0 - frames / over) if over else 0.0
@@ -43,13 +43,13 @@ class Optimizer(Component, ABC):
     def update(
         self, parameters: np.ndarray, gradient: np.ndarray, statistics: Statistics, learning_rate: float, step: int
     ) -> None:
-        """One step down the gradient, without locks.
+        """Updates parameters and statistics in place, without locks.
 
         Args:
-          parameters: float32 [n], updated in place.
+          parameters: float32 [n].
           gradient: float32 [n].
-          statistics: in the order of their names, each float32 [n], updated in place.
-          learning_rate: η at this step.
+          statistics: each float32 [n].
+          learning_rate: η.
           step: number of the update, from 1, over all actor-learners.
         """
 
@@ -60,22 +60,22 @@ class Optimizer(Component, ABC):
         inputs: np.ndarray,
         statistics: Statistics,
         copy: np.ndarray,
-        scale: float,
+        clip: float,
         learning_rate: float,
     ) -> None:
-        """`update` of a large layer's weight, whose gradient deltaᵀ inputs is never written.
+        """Updates the weight of a large layer, without materialising its gradient clip · deltaᵀ inputs.
 
         Args:
           weight: float32 [outputs * n], updated in place.
-          delta: gradients of the layer's sums, float32 [T, outputs], T ≥ 5.
+          delta: ∂loss/∂ the layer's pre-activations, float32 [T, outputs], T ≥ 5.
           inputs: of the layer, float32 [T, n].
           statistics: of the weight, each float32 [outputs * n], updated in place.
-          copy: takes the new weight, float32 [blocks, outputs, n / blocks].
-          scale: by which the gradient is clipped.
-          learning_rate: η at this step.
+          copy: receives the new weight, float32 [blocks, outputs, n / blocks].
+          clip: factor that clips the gradient.
+          learning_rate: η.
         """
         raise NotImplementedError
 
     def share_above_epsilon(self, statistics: np.ndarray) -> float | None:
-        """Share of the entries of g that exceed ε, from all statistics [rows, vectors, n]; None without a g."""
+        """Share of the entries of g that exceed ε, given all statistics [rows, vectors, n]; None without g."""
         return None

@@ -1,4 +1,4 @@
-"""Adam (Kingma and Ba, 2015) with statistics that all actor-learners share; not in the paper."""
+"""Adam (Kingma and Ba 2015) with shared statistics; not in the paper."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from a3crepro.common.config_model import Fraction, PositiveFloat
 from a3crepro.common.kernels import kernel
-from a3crepro.common.settings import Fraction, PositiveFloat
 from a3crepro.optimizers._optimizer import Optimizer, Statistics
 
 
@@ -22,17 +22,17 @@ def adam_update(theta, gradient, m, v, step_size, root, beta1, beta2, epsilon): 
 
 
 class Adam(Optimizer):
-    """Adam; m and v are shared by all actor-learners, read and written without locks, as in `pytorch-a3c`."""
+    """Adam whose m and v all actor-learners share, without locks, as in `pytorch-a3c`."""
 
     statistics: ClassVar[tuple[str, ...]] = ("m", "v")
     shares_statistics: ClassVar[bool] = True
 
     beta1: Fraction
-    """Decay β₁ of the mean of gradients."""
+    """β₁, decay of the running mean of gradients."""
     beta2: Fraction
-    """Decay β₂ of the mean of squared gradients."""
+    """β₂, decay of the running mean of squared gradients."""
     epsilon: PositiveFloat
-    """Added to the root of v."""
+    """ε, added to the root of v."""
 
     def update(
         self, parameters: np.ndarray, gradient: np.ndarray, statistics: Statistics, learning_rate: float, step: int

@@ -1,4 +1,4 @@
-"""Momentum SGD with each actor-learner's own momentum (§7)."""
+"""Momentum SGD with separate momentum for each actor-learner (§7)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from a3crepro.common.config_model import Fraction
 from a3crepro.common.kernels import kernel
-from a3crepro.common.settings import Fraction
 from a3crepro.optimizers._optimizer import Optimizer, Statistics
 
 
@@ -20,13 +20,13 @@ def momentum_update(theta, gradient, momentum, learning_rate, alpha):  # type: i
 
 
 class MomentumSGD(Optimizer):
-    """Stochastic gradient descent with momentum; the momentum is the actor-learner's own."""
+    """Stochastic gradient descent with momentum; each actor-learner has its own m."""
 
     statistics: ClassVar[tuple[str, ...]] = ("m",)
     shares_statistics: ClassVar[bool] = False
 
     alpha: Fraction
-    """Decay of the mean of gradients."""
+    """α, decay of the running mean of gradients."""
 
     def update(
         self, parameters: np.ndarray, gradient: np.ndarray, statistics: Statistics, learning_rate: float, step: int

@@ -1,6 +1,6 @@
-"""RMSProp with each actor-learner's own statistics (§7)."""
+"""RMSProp with separate statistics for each actor-learner (§7)."""
 
-# The loops are compiled: annotations would say nothing that the signatures do not.
+# The kernels have signatures instead of annotations.
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from a3crepro.common.config_model import Fraction, PositiveFloat
 from a3crepro.common.kernels import kernel
-from a3crepro.common.settings import Fraction, PositiveFloat
 from a3crepro.optimizers._optimizer import Optimizer, Statistics
 
 F1, F2, F3 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]"
@@ -26,34 +26,34 @@ def rmsprop_update(theta, gradient, g, learning_rate, alpha, epsilon):
 
 
 @kernel(f"void({F1}, {F1}, {F1}, {F1}, {F2}, {F1}, float32, float32, float32)")
-def rmsprop_outer_row(theta, g, rest, delta, inputs, new, rate, decay, epsilon):
-    """RMSProp for d = rest + delta[:5] inputs[:5], of which nothing is written; new is theta's new value."""
+def rmsprop_outer_row(theta, g, rest, delta, inputs, new, learning_rate, alpha, epsilon):
+    """RMSProp with the gradient rest + delta[:5] inputs[:5]; also writes the new theta to `new`."""
     d0, d1, d2, d3, d4 = delta[0], delta[1], delta[2], delta[3], delta[4]
     for i in range(theta.size):
         step = (
             rest[i] + d0 * inputs[0, i] + d1 * inputs[1, i] + d2 * inputs[2, i] + d3 * inputs[3, i] + d4 * inputs[4, i]
         )
-        square = decay * g[i] + (np.float32(1) - decay) * step * step
+        square = alpha * g[i] + (np.float32(1) - alpha) * step * step
         g[i] = square
-        new[i] = theta[i] - rate * step / np.sqrt(square + epsilon)
+        new[i] = theta[i] - learning_rate * step / np.sqrt(square + epsilon)
         theta[i] = new[i]
 
 
 @kernel(f"void({F1}, {F1}, {F2}, {F2}, {F3}, float32, float32, float32, float32)")
-def rmsprop_outer(theta, g, delta, inputs, copy, scale, rate, decay, epsilon):
-    """The same for a weight with the gradient delta^T inputs, never written; theta also goes to copy, block by block.
+def rmsprop_outer(theta, g, delta, inputs, copy, clip, learning_rate, alpha, epsilon):
+    """RMSProp for a weight with the gradient clip · deltaᵀ inputs; also writes the new weight to `copy`.
 
-    delta and inputs have at least five rows; copy [blocks, outputs, width of a block].
+    `delta` [T, outputs] and `inputs` [T, n] have T ≥ 5; `copy` is [blocks, outputs, n / blocks].
     """
     blocks, outputs, width = copy.shape
     n = blocks * width
     column, rest, new = np.empty(len(delta), np.float32), np.zeros(n, np.float32), np.empty(n, np.float32)
     for o in range(outputs):
         row, g_row = theta[o * n : (o + 1) * n], g[o * n : (o + 1) * n]
-        column[:] = delta[:, o] * scale
-        if not column.any():  # a rectified unit that was off in every state
+        column[:] = delta[:, o] * clip
+        if not column.any():  # a rectified unit that was 0 in every state
             for i in range(n):
-                g_row[i] *= decay
+                g_row[i] *= alpha
                 new[i] = row[i]
         else:
             if len(column) > 5:
@@ -61,23 +61,23 @@ def rmsprop_outer(theta, g, delta, inputs, copy, scale, rate, decay, epsilon):
             for t in range(5, len(column)):
                 for i in range(n):
                     rest[i] += column[t] * inputs[t, i]
-            rmsprop_outer_row(row, g_row, rest, column, inputs, new, rate, decay, epsilon)
+            rmsprop_outer_row(row, g_row, rest, column, inputs, new, learning_rate, alpha, epsilon)
         for b in range(blocks):
             for i in range(width):
                 copy[b, o, i] = new[b * width + i]
 
 
 class RMSProp(Optimizer):
-    """RMSProp, non-centred, without momentum; g is the actor-learner's own."""
+    """RMSProp, non-centred, without momentum; each actor-learner has its own g."""
 
     statistics: ClassVar[tuple[str, ...]] = ("g",)
     shares_statistics: ClassVar[bool] = False
     is_fused: ClassVar[bool] = True
 
     alpha: Fraction
-    """Decay of the mean of squared gradients."""
+    """α, decay of the running mean of squared gradients."""
     epsilon: PositiveFloat
-    """Added to g inside the root."""
+    """ε, added to g inside the root."""
 
     def update(
         self, parameters: np.ndarray, gradient: np.ndarray, statistics: Statistics, learning_rate: float, step: int
@@ -91,10 +91,10 @@ class RMSProp(Optimizer):
         inputs: np.ndarray,
         statistics: Statistics,
         copy: np.ndarray,
-        scale: float,
+        clip: float,
         learning_rate: float,
     ) -> None:
-        rmsprop_outer(weight, statistics[0], delta, inputs, copy, scale, learning_rate, self.alpha, self.epsilon)
+        rmsprop_outer(weight, statistics[0], delta, inputs, copy, clip, learning_rate, self.alpha, self.epsilon)
 
     def share_above_epsilon(self, statistics: np.ndarray) -> float:
         return float((statistics[:, 0] > self.epsilon).mean())

@@ -1,4 +1,4 @@
-"""Shared RMSProp: one vector g for all actor-learners, read and written without locks (§4, §7)."""
+"""Shared RMSProp: one vector g for all actor-learners, updated without locks (§4, §7)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from a3crepro.optimizers.rmsprop import RMSProp
 
 
 class SharedRMSProp(RMSProp):
-    """RMSProp, non-centred, without momentum; g is shared by all actor-learners."""
+    """RMSProp, non-centred, without momentum; actor-learners share g."""
 
     shares_statistics: ClassVar[bool] = True

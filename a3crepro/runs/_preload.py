@@ -1,4 +1,4 @@
-"""Imported by the fork server alone, before it forks: what all processes of a run need, once, in memory they share."""
+"""Imported by the fork server only, so that all processes of a run share the memory of its modules."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The checkout that the package is in: its commit, and what is there beside it."""
+"""The git checkout of the package: its commit and uncommitted changes."""
 
 from __future__ import annotations
 
@@ -8,57 +8,59 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("a3crepro", "conf", "hydra_plugins", "sweeps")
-"""Directories in which a file that git does not know of may change what a run does."""
-MOST = 1_000_000
-"""Bytes of differences that are kept."""
+"""Directories whose untracked files may affect a run."""
+MAX_PATCH_BYTES = 1_000_000
 PATCH = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
-"""Whatever a user's own settings are, `git apply` can read it."""
+"""Gives a patch for `git apply`, independent of the user's git configuration."""
 
 
 class GitState(NamedTuple):
-    """What a checkout holds."""
+    """The commit and the uncommitted changes."""
 
     commit: str | None
     """None outside a checkout."""
     difference: bytes | None
-    """A patch from the commit to the files as they are, for `git apply`; empty where they are equal."""
+    """A patch from the commit to the working tree, for `git apply`; empty without changes."""
 
     @property
     def is_clean(self) -> bool | None:
-        """Whether the commit tells all; None where that is not known."""
+        """Whether there are no changes; None if unknown."""
         return None if self.difference is None else not self.difference
 
 
 def git_state() -> GitState:
-    """The commit that the package is at, and what differs from it."""
+    """Reads the state of the package's checkout."""
     commit = _git("rev-parse", "HEAD")
     return GitState(None, None) if commit is None else GitState(commit.decode().strip(), _difference())
 
 
 def _difference() -> bytes | None:
-    """Changes to all files that git knows of, and all of the code that it does not."""
+    """Changes to tracked files, and untracked code."""
     changes = _git(*PATCH, "HEAD", "--")
     untracked = _git("ls-files", "-z", "--others", "--exclude-standard", "--", *CODE)
     if changes is None or untracked is None:
         return None
     patch, names = changes, untracked.decode(errors="surrogateescape").split("\0")[:-1]
     for name in names:
-        if len(patch) > MOST:
+        if len(patch) > MAX_PATCH_BYTES:
             break
         patch += _as_patch(name)
-    if len(patch) <= MOST:
+    if len(patch) <= MAX_PATCH_BYTES:
         return patch
-    return patch[:MOST].rpartition(b"\n")[0] + f"\n# cut off: only {MOST:,} bytes are kept\n".encode()
+    return (
+        patch[:MAX_PATCH_BYTES].rpartition(b"\n")[0]
+        + f"\n# cut off: only {MAX_PATCH_BYTES:,} bytes are kept\n".encode()
+    )
 
 
 def _as_patch(name: str) -> bytes:
-    """That makes a new file."""
+    """A patch that creates the file."""
     patch = _git(*PATCH, "--no-index", "--", "/dev/null", name, status=1)
     return patch or f"# not kept: {name}\n".encode(errors="replace")
 
 
 def _git(*words: str, status: int = 0) -> bytes | None:
-    """What git prints; None outside a checkout, and where it ends with another exit status."""
+    """The output of git; None outside a checkout, or with another exit status."""
     if not (ROOT / ".git").exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""What all commands have in common: errors and signals in one line, and a command's own `key=value` arguments."""
+"""What all commands have in common: help, version, and errors and signals in one line with an exit status."""
 
 from __future__ import annotations
 
@@ -9,32 +9,29 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
+from a3crepro.common.errors import RunError, UserError, check_python
 from a3crepro.common.output import UNWRITTEN, lasting_output
-from a3crepro.common.settings import RunError, UserError, check_python
 from a3crepro.common.signals import handle
 from a3crepro.common.version import __version__
 
-Default = TypeVar("Default", str, None)
-"""What a word that is not in the command stands for."""
 
-
-def run_command(command: Callable[[], None], usage: str | None = None, needs_words: bool = False) -> None:
+def run_command(command: Callable[[], None], usage: str | None = None, needs_arguments: bool = False) -> None:
     """Runs a command and turns its errors into one line and an exit status.
 
     Args:
-      command: what is run.
-      usage: printed instead where the command line asks for help.
-      needs_words: whether the usage is printed for an empty command line, too (status 2).
+      command: parses its arguments itself.
+      usage: printed for `--help`.
+      needs_arguments: print the usage for an empty command line, too (status 2).
     """
-    asked = set(sys.argv[1:]) & {"-h", "--help"}
-    with lasting_output(notice="" if asked else UNWRITTEN):  # of a help text, who has read enough closes the rest
-        write_whatever_the_locale()
-        if usage and (asked or (needs_words and not sys.argv[1:])):
+    help_requested = set(sys.argv[1:]) & {"-h", "--help"}
+    with lasting_output(notice="" if help_requested else UNWRITTEN):  # help is often piped to `head`
+        escape_unencodable_output()
+        if usage and (help_requested or (needs_arguments and not sys.argv[1:])):
             print(usage)
-            raise SystemExit(0 if asked else 2)
+            raise SystemExit(0 if help_requested else 2)
         if "--version" in sys.argv[1:]:
             print(version_line())
             raise SystemExit(0)
@@ -46,34 +43,34 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_wor
 
 
 def version_line() -> str:
-    """The version of this package, and of those that results depend on most."""
+    """The version of this package and of the packages that results depend on most."""
     packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ale-py", "gymnasium"))
     return f"a3crepro {__version__} ({packages})"
 
 
 def _run(command: Callable[[], None]) -> None:
-    end_at_once_on_signals("")  # until training begins, which has handlers of its own
-    threading.excepthook = _told_by_main_thread
+    end_at_once_on_signals("")  # training installs its own handlers
+    threading.excepthook = _thread_excepthook
     try:
         command()
     except JobsFailed as error:
         _end_of_jobs(error.failures)
     except BaseException as error:
-        told = line_of(error)
-        if told is None:
+        message = line_of(error)
+        if message is None:
             raise
-        _end(*told)
+        _end(*message)
 
 
-def write_whatever_the_locale() -> None:
-    """Lets a character that the output's encoding does not have be written as an escape, instead of raising."""
+def escape_unencodable_output() -> None:
+    """Writes characters that the output's encoding lacks as escapes, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):  # a stream of somebody else's
+        with contextlib.suppress(AttributeError):  # e.g. captured by a test
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def line_of(error: BaseException) -> tuple[str, int] | None:
-    """What is told of an error, and the exit status; None: a fault of the program, whose traceback tells more."""
+    """The line for an error and the exit status; None for an unexpected error, whose traceback is printed."""
     from hydra.errors import HydraException
 
     from a3crepro.common.processes import ProcessDied
@@ -105,100 +102,21 @@ class JobsFailed(Exception):
 
 
 def _end_of_jobs(failures: Sequence[tuple[str, BaseException]]) -> NoReturn:
-    """A line for each; the status of all, if it is one."""
+    """Prints a line for each; exits with their common status, else 1."""
     sys.stdout.flush()
     statuses = set()
     for directory, error in failures:
-        told = line_of(error)
-        if told is None:
+        message = line_of(error)
+        if message is None:
             traceback.print_exception(error)
-        line, status = told or (repr(error), 1)
+        line, status = message or (repr(error), 1)
         print(f"a3crepro: {directory}: {line}", file=sys.stderr, flush=True)
         statuses.add(status)
     raise SystemExit(statuses.pop() if len(statuses) == 1 else 1)
 
 
-def own_words(
-    arguments: Sequence[str], defaults: Mapping[str, Default], allowed: Mapping[str, Collection[str]]
-) -> tuple[dict[str, str | Default], list[str]]:
-    """Parts a command's own `key=value` words from the overrides of the configuration; of several, the last one counts.
-
-    Args:
-      arguments: of the command line.
-      defaults: of the command's own keys.
-      allowed: values of those keys that have a choice.
-
-    Raises:
-      UserError: a value that is not allowed.
-    """
-    own: dict[str, str | Default] = {**defaults}
-    overrides = []
-    for argument in without_options(arguments):
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        else:
-            overrides.append(argument)
-    for key, values in allowed.items():
-        if own[key] not in values:
-            raise UserError(f"{key}: allowed: {', '.join(values)}; got {own[key]!r}")
-    return own, overrides
-
-
-def without_options(arguments: Sequence[str]) -> Sequence[str]:
-    """The arguments.
-
-    Raises:
-      UserError: one of them begins with a dash, as they do elsewhere (`--threads 4`).
-    """
-    for index, word in enumerate(arguments):
-        if word.startswith("-"):
-            raise UserError(option_refused(word, arguments[index + 1 : index + 2]))
-    return arguments
-
-
-def option_refused(word: str, following: Sequence[str]) -> str:
-    """What is said of an option of another program's kind."""
-    from a3crepro.config import compose, items, key_meant
-
-    name, _, value = word.lstrip("-").partition("=")
-    value = value or next((text for text in following if "=" not in text and not text.startswith("-")), "…")
-    key = key_meant(name, [key for key, _ in items(compose().plain())])
-    return f"{word}: unknown option; did you mean {key or name}={value}?"
-
-
-def positive_number(key: str, text: str) -> float:
-    """The number that a word of the command line gives.
-
-    Raises:
-      UserError: it is none, or not greater than 0.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e6:
-        raise UserError(f"{key}: should be a number greater than 0, got {text!r}")
-    return number
-
-
-def whole_number(key: str, text: str | None, least: int) -> int:
-    """The whole number that a word of the command line gives.
-
-    Raises:
-      UserError: it is none, or less than `least`.
-    """
-    try:
-        number = int(text or "")
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise UserError(f"{key}: should be a whole number of at least {least}, got {text!r}")
-    return number
-
-
 def end_at_once_on_signals(saying: str) -> None:
-    """Nothing is to be saved here; and no exception may come out of the imports, for torch's own would abort."""
+    """Ends the process without an exception, at which torch's imports would abort; only while nothing must be saved."""
 
     def end(number: int, _: object) -> NoReturn:
         with contextlib.suppress(OSError):  # a terminal that was closed
@@ -208,8 +126,8 @@ def end_at_once_on_signals(saying: str) -> None:
     handle(end)
 
 
-def _told_by_main_thread(arguments: threading.ExceptHookArgs) -> None:
-    """What TensorBoard's thread could not write is raised again at the next write, and told then."""
+def _thread_excepthook(arguments: threading.ExceptHookArgs) -> None:
+    """Ignores `OSError`: TensorBoard raises what its thread could not write again at the next write."""
     if not issubclass(arguments.exc_type, OSError):
         threading.__excepthook__(arguments)
 

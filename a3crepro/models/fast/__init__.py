@@ -1,7 +1,6 @@
-"""The project's networks without autograd: one state forward at a time, one rollout backward.
+"""Networks without autograd: one observation forward at a time, one rollout backward.
 
-An `nn.Module` stays the definition of a network. `spec.py` reads off it what `network.py` needs: convolutions, one
-hidden layer, perhaps LSTM cells, linear heads; `dense.py` does the same for fully connected layers alone. A module that
-looks like neither takes the module path instead.
-Outputs and gradients are those of the module (`tests/test_fast.py`), from the same flat vector of parameters.
+An `nn.Module` stays the definition of a network. `spec.py` reads its layers: convolutions, one hidden layer, optional
+LSTM cells and linear heads (`convolutional.py`), or fully connected layers, cells and heads (`dense.py`). Other modules
+run with autograd. Outputs and gradients are the module's (`tests/test_fast.py`), at the same flat vector of parameters.
 """

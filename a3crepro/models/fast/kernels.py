@@ -1,16 +1,16 @@
-"""Compiled loops of the fast networks (`network.py` says what each is for).
+"""Kernels of the fast networks (`convolutional.py` explains entries and rows).
 
-A convolution keeps one row per *distinct* patch of its input. While the parameters stand still, an output position
-whose patch did not change since the state before keeps its row, so only what moved on the screen is computed, forward
-and backward. In state 0, where all are new, a position with the patch of its left neighbour shares that one's row: the
-background is computed once a line. `index[t, p]` is the row of position p in state t; state t's new rows are counts[t]
-to counts[t + 1].
+A convolution has one row per *distinct* patch of its input. While the parameters do not change, an output position
+whose patch has not changed since the last state keeps its row, so that only what moved on the screen is computed,
+forward and backward. In state 0, a position with the same patch as its left neighbour shares its row, so that the
+background is computed once per line. `index[t, p]` is the row of position p in state t; the new rows of state t are
+counts[t] to counts[t + 1].
 
-Several actor-learners may act together: each has a *lane*, t counts their steps, and the positions of the lanes follow
-one another, in `changed` one below the other. A matrix is then read once for all of them.
+Where several actor-learners act together, each has a *lane* and t counts their steps; the positions of the lanes are
+concatenated, and stacked vertically in `changed`. Weights are then read once for all lanes.
 """
 
-# The loops are compiled: annotations would say nothing that the signatures do not.
+# The kernels have signatures instead of annotations.
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from a3crepro.common.kernels import kernel
 F1, F2, F3, F4 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]", "float32[:,:,:,::1]"
 I1, I2 = "int32[::1]", "int32[:,::1]"
 U2, U3 = "uint8[:,::1]", "uint8[:,:,::1]"
-PICTURES = (U3, F3)
-"""As they are, or shifted and scaled."""
+IMAGES = (U3, F3)
+"""Images [channels, height, width]: pixels, or normalised floats."""
 
 
-@kernel(*(f"void({P}, {P}, int64, {U2})" for P in PICTURES))
+@kernel(*(f"void({P}, {P}, int64, {U2})" for P in IMAGES))
 def mark_changes(now, before, size, changed):
-    """changed[y, x] = whether any pixel of the block of size x size differs in any channel; then before = now."""
+    """changed[y, x] = whether any pixel of a block of size x size differs in any channel; then before = now."""
     width = now.shape[2]
     difference = np.empty(width, np.uint8)
     for y in range(changed.shape[0]):
@@ -44,7 +44,7 @@ def mark_changes(now, before, size, changed):
                 changed[y, x] |= difference[x * size + i] != 0
 
 
-@kernel(*(f"void({P}, int64, {U2})" for P in PICTURES))
+@kernel(*(f"void({P}, int64, {U2})" for P in IMAGES))
 def mark_repeats(now, size, repeats):
     """repeats[y, x] = whether the block of size x size at (y, x) equals the one on its left in all channels."""
     width = now.shape[2]
@@ -63,7 +63,7 @@ def mark_repeats(now, size, repeats):
                 repeats[y, x] &= difference[(x - 1) * size + i] == 0
 
 
-@kernel(*(f"void({P}, int64, int64, int64, float32, {F1})" for P in PICTURES))
+@kernel(*(f"void({P}, int64, int64, int64, float32, {F1})" for P in IMAGES))
 def block_to_row(now, top, left, size, scale, row):
     """One block of pixels [channels, height, width] as a row of floats."""
     i = 0
@@ -74,12 +74,12 @@ def block_to_row(now, top, left, size, scale, row):
                 i += 1
 
 
-@kernel(*(f"void(int64, int64, {P}, {P}, int64, float32, {I2}, {I1}, {I1}, {U2}, {F2})" for P in PICTURES))
+@kernel(*(f"void(int64, int64, {P}, {P}, int64, float32, {I2}, {I1}, {I1}, {U2}, {F2})" for P in IMAGES))
 def observe(t, lane, now, before, size, scale, index, latest, counts, changed, rows):
-    """Cuts pixels [channels, height, width] into blocks of size x size; a block that changed gets a new row of floats.
+    """Cuts an image into blocks of size x size; a block that changed gets a new row of floats.
 
-    latest holds the rows of the state before, also across rollouts; state 0 has block p of all lanes' in row p, and in
-    its index the first of those alike, from left to right. counts[t + 1] goes on from lane to lane.
+    `latest` holds the rows of the previous state, also across rollouts. In state 0, row p holds block p (counted over
+    all lanes), and `index` refers to the leftmost of equal neighbours. counts[t + 1] increases from lane to lane.
     """
     width = changed.shape[1]
     marks, repeats = changed[lane * width : (lane + 1) * width], np.zeros((width, width), np.uint8)
@@ -117,7 +117,7 @@ def window_changed(changed, top, left, size):
 
 @kernel(f"boolean({I1}, int64, int64, int64, int64)")
 def window_repeats(rows, corner, width, size, stride):
-    """Whether a window of size x size, of so wide a line of positions, has the rows of the one on its left."""
+    """Whether a window of size x size in lines of `width` positions has the rows of the window on its left."""
     for y in range(size):
         for p in range(corner + y * width, corner + y * width + size):
             if rows[p] != rows[p - stride]:
@@ -127,9 +127,9 @@ def window_repeats(rows, corner, width, size, stride):
 
 @kernel(f"void(int64, {U2}, {I2}, int64, int64, {I2}, {I1}, {U2})")
 def assign_rows(t, changed_in, index_in, size, stride, index, counts, changed):
-    """A position whose window changed gets a new row, any other keeps its row of state t - 1.
+    """Assigns a new row to each position whose window changed; other positions keep their row of state t - 1.
 
-    In state 0 only those get one whose window differs from the one on the left.
+    In state 0, a position gets a new row if its window differs from the one on its left.
     """
     row, height, width, width_in = counts[t], changed.shape[0], changed.shape[1], changed_in.shape[1]
     for y in range(height):
@@ -158,7 +158,7 @@ def convolve(
     row = first
     for p in range(index.shape[1]):
         if index[t, p] != row:
-            continue  # it has the row of another position or state
+            continue  # the row belongs to another position or state
         lane, y, x = p // (width * width), p // width % width, p % width
         corner = (lane * width_in + y * stride) * width_in + x * stride
         for k in range(size * size):
@@ -175,7 +175,7 @@ def convolve(
 
 @kernel(f"void({F2}, {F2}, {I2}, {F2}, {F2}, {F2}, {F1}, {F2})")
 def convolve_backward(d_rows, patches, source, weight, d_patches, d_weight, d_bias, d_rows_in):
-    """Gradients of weight (set), bias and, where there is room for them, input rows (added) from those of the rows."""
+    """Sets d_weight and adds to d_bias and, unless it is empty, to d_rows_in, given d_rows."""
     np.dot(patches.T, d_rows, d_weight)
     for r in range(d_rows.shape[0]):
         for c in range(d_bias.size):
@@ -215,9 +215,10 @@ def rectify_gradient(d_rows, rows):
 
 @kernel(f"void(int64, {U2}, {I2}, {F2}, {F3}, {F1}, {F3}, {F3})")
 def dense(t, changed, index, rows, blocks, bias, before, after):
-    """Rectified linear layer on the last convolution: state t's sum is state t - 1's plus what the changed rows add.
+    """Rectified linear layer on the last convolution: adds the contribution of changed rows to the sums of state t - 1.
 
-    blocks [positions, outputs, channels]; before holds the sums, after the rectified sums, [states, lanes, outputs].
+    blocks [positions, outputs, channels] is the weight; before [states, lanes, outputs] holds the sums, after the
+    rectified sums.
     """
     flat, channels, positions, lanes = changed.reshape(-1), rows.shape[1], blocks.shape[0], before.shape[1]
     differences, parts = np.empty((lanes, channels), np.float32), np.empty((lanes, bias.size), np.float32)
@@ -227,13 +228,13 @@ def dense(t, changed, index, rows, blocks, bias, before, after):
     for p in range(positions):
         n = 0
         for lane in range(lanes):
-            place = lane * positions + p
-            if not flat[place]:
+            position = lane * positions + p
+            if not flat[position]:
                 continue
             total = np.float32(0)
             for c in range(channels):
-                old = rows[index[t - 1, place], c] if t > 0 else np.float32(0)
-                differences[n, c] = rows[index[t, place], c] - old
+                old = rows[index[t - 1, position], c] if t > 0 else np.float32(0)
+                differences[n, c] = rows[index[t, position], c] - old
                 total += abs(differences[n, c])
             if total > 0:
                 moved[n] = lane
@@ -252,9 +253,9 @@ def dense(t, changed, index, rows, blocks, bias, before, after):
 
 @kernel(f"void({I2}, {F2}, {F3}, {F2})")
 def dense_backward(index, delta, blocks, d_rows):
-    """Added gradient of the last convolution's rows; delta [T * lanes, outputs] is that of the linear layer's sums.
+    """Adds to the gradient of the last convolution's rows, given that of the linear layer's sums.
 
-    A row that served several states gets the sum of their gradients, so it is the sum of delta that is multiplied.
+    delta [T * lanes, outputs] is summed over the states that share a row before it is multiplied by the weight.
     """
     (steps, width), outputs, positions = index.shape, delta.shape[1], blocks.shape[0]
     lanes, channels = width // positions, d_rows.shape[1]
@@ -263,10 +264,10 @@ def dense_backward(index, delta, blocks, d_rows):
     for p in range(positions):
         n = 0
         for lane in range(lanes):
-            place = lane * positions + p
+            position = lane * positions + p
             for t in range(steps):
-                if t == 0 or index[t, place] != index[t - 1, place]:
-                    row_of[n] = index[t, place]
+                if t == 0 or index[t, position] != index[t - 1, position]:
+                    row_of[n] = index[t, position]
                     n += 1
                     for o in range(outputs):
                         sums[n - 1, o] = delta[t * lanes + lane, o]
@@ -294,7 +295,7 @@ def gather_states(index, rows, states):
 
 @kernel(f"void({F2}, {F2}, {F1})")
 def add_outer(delta, inputs, d_weight):
-    """d_weight (flat) += delta^T inputs."""
+    """d_weight (flat) += deltaᵀ inputs."""
     width = inputs.shape[1]
     for o in range(delta.shape[1]):
         row = d_weight[o * width : (o + 1) * width]
@@ -306,7 +307,7 @@ def add_outer(delta, inputs, d_weight):
 
 @kernel(f"float64({F2}, {F2})")
 def outer_square_norm(delta, inputs):
-    """Squared norm of delta^T inputs, from two Gram matrices."""
+    """Squared norm of deltaᵀ inputs, from two Gram matrices."""
     total = 0.0
     for s in range(delta.shape[0]):
         for t in range(s + 1):
@@ -326,13 +327,13 @@ def square_norm(vector):
 
 @kernel("float32(float32)")
 def sigmoid(x):
-    """The logistic function; exp would overflow, which fastmath rules out."""
+    """The logistic function, without an exponential, which could overflow: fastmath excludes that."""
     return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
 @kernel(f"void({F2}, {F2}, {F2})")
 def times_transposed(x, weight, y):
-    """y = x weightᵀ; BLAS has a faster way where x is a single vector."""
+    """y = x weightᵀ; BLAS is faster for a single vector x."""
     if len(x) == 1:
         np.dot(weight, x[0], y[0])
     else:
@@ -350,7 +351,7 @@ def times(x, weight, y):
 
 @kernel(f"void({F2}, {F2}, {F2}, {F2}, {F3}, {F2}, {F2}, {F2}, {F2})")
 def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
-    """One step of nn.LSTM in each lane; gates [lanes, 4, units] leaves with i, f, g, o after their nonlinearities."""
+    """One step of nn.LSTM in each lane; sets gates [lanes, 4, units] to i, f, g, o after their nonlinearities."""
     lanes, units = h.shape
     from_x, from_h = np.empty((lanes, 4 * units), np.float32), np.empty((lanes, 4 * units), np.float32)
     times_transposed(x, weight_x, from_x)
@@ -367,7 +368,7 @@ def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
 
 @kernel(f"void({F2}, {F4}, {F3}, {F3}, {F3}, {F4})")
 def lstm_backward(weight_h, gates, c, c_next, d_h, d_gates):
-    """Back through time: d_h [T, lanes, units] in, d_gates [T, lanes, 4, units] (of the sums) out."""
+    """Backpropagation through time: sets d_gates [T, lanes, 4, units], of the sums, from d_h [T, lanes, units]."""
     steps, lanes, units = d_h.shape
     d_c, from_after = np.zeros((lanes, units), np.float32), np.empty((lanes, units), np.float32)
     one = np.float32(1)

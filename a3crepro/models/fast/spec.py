@@ -1,10 +1,11 @@
-"""What the fast path needs to know of a network, read off the `nn.Module` that defines it."""
+"""The layers of a network that the fast path supports, read off the `nn.Module` that defines it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any
 
@@ -12,94 +13,146 @@ import gymnasium as gym
 import numpy as np
 from torch import nn
 
-from a3crepro.networks._network import PositionsFirst, TorsoAndHeads
+from a3crepro.networks._network import PositionsFirst, Separate, TorsoAndHeads
 
 
 @dataclass(frozen=True)
-class Spec:
-    """A rectified torso of convolutions and one hidden layer, perhaps LSTM cells, then linear heads."""
+class PartSpec:
+    """Rectified linear layers, optional LSTM cells, then linear heads."""
 
-    observation: tuple[int, int, int]
-    """Channels, height, width."""
-    convolutions: tuple[tuple[int, int, int], ...]
-    """Filters, size and stride of each."""
-    hidden: int
-    heads: tuple[tuple[str, int], ...]
-    """Name and width of each."""
+    units: tuple[int, ...]
+    """Number of inputs, then of the units of each layer."""
     lstm: int
-    """Cells, or 0."""
-    scale: float
-    """Factor of the observations."""
+    """Number of LSTM cells, or 0."""
+    heads: tuple[tuple[str, int], ...]
+    """Name and width of each head."""
 
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the parameters, in the order of `module.parameters()`."""
-        (channels, side, _), shapes = self.observation, list[tuple[int, ...]]()
-        for out, size, stride in self.convolutions:
-            shapes += [(out, channels, size, size), (out,)]
-            channels, side = out, (side - size) // stride + 1
-        shapes += [(self.hidden, channels * side * side), (self.hidden,)]
+        shapes: list[tuple[int, ...]] = []
+        for inputs, outputs in pairwise(self.units):
+            shapes += [(outputs, inputs), (outputs,)]
         if self.lstm:
             gates = 4 * self.lstm
-            shapes += [(gates, self.hidden), (gates, self.lstm), (gates,), (gates,)]
+            shapes += [(gates, self.units[-1]), (gates, self.lstm), (gates,), (gates,)]
         for _, width in self.heads:
-            shapes += [(width, self.lstm or self.hidden), (width,)]
+            shapes += [(width, self.lstm or self.units[-1]), (width,)]
         return shapes
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Either convolutions and one part with one hidden layer, or parts that share only the observation."""
+
+    parts: tuple[PartSpec, ...]
+    observation: tuple[int, ...]
+    """Shape; with convolutions: channels, height, width."""
+    convolutions: tuple[tuple[int, int, int], ...] = ()
+    """Filters, size and stride of each rectified convolution."""
+    pixel_scale: float = 1.0
+    """Factor of uint8 observations."""
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the parameters, in the order of `module.parameters()`."""
+        channels, shapes = self.observation[:1], list[tuple[int, ...]]()
+        for filters, size, _ in self.convolutions:
+            shapes += [(filters, *channels, size, size), (filters,)]
+            channels = (filters,)
+        return shapes + [shape for part in self.parts for shape in part.shapes]
 
     @cached_property
     def bounds(self) -> list[int]:
         """Where each parameter begins in the flat vector, and where the last one ends."""
         return list(accumulate(map(prod, self.shapes), initial=0))
 
+    @cached_property
+    def columns(self) -> dict[str, slice]:
+        """The columns of each head in the outputs [..., width]."""
+        heads = [head for part in self.parts for head in part.heads]
+        edges = pairwise(accumulate((width for _, width in heads), initial=0))
+        return {name: slice(*edge) for (name, _), edge in zip(heads, edges, strict=True)}
+
     @property
-    def hidden_number(self) -> int:
-        """Of the hidden layer's weight among the parameters."""
-        return 2 * len(self.convolutions)
+    def lstm(self) -> int:
+        """Number of LSTM cells of all parts."""
+        return sum(part.lstm for part in self.parts)
 
-    def parameter(self, flat: np.ndarray, number: int) -> np.ndarray:
-        """The part of a flat vector that belongs to one of the parameters."""
-        return flat[self.bounds[number] : self.bounds[number + 1]]
+    def parameter(self, vector: np.ndarray, number: int) -> np.ndarray:
+        """The slice of a flat vector that holds parameter `number`."""
+        return vector[self.bounds[number] : self.bounds[number + 1]]
 
-    def between(self, numbers: list[int]) -> list[slice]:
-        """The parts of a flat vector between these parameters."""
+    def views(self, vector: np.ndarray) -> list[np.ndarray]:
+        """All parameters as views of a flat vector."""
+        return [self.parameter(vector, number).reshape(shape) for number, shape in enumerate(self.shapes)]
+
+    def slices_without(self, numbers: Iterable[int]) -> list[slice]:
+        """The slices of a flat vector that hold all parameters but these."""
         edges = [0, *(self.bounds[j] for i in numbers for j in (i, i + 1)), self.bounds[-1]]
         return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
 
 
 def spec_of(module: nn.Module, observation_space: gym.spaces.Box) -> Spec | None:
-    """The spec of a module for such observations, or None where the fast path has no such network."""
-    shape = observation_space.shape
-    if not isinstance(module, TorsoAndHeads) or len(shape) != 3 or shape[1] != shape[2]:
+    """The spec of a module for these observations; None if the fast path does not support them."""
+    parts = list(module.parts) if isinstance(module, Separate) else [module]
+    known = [part for part in parts if isinstance(part, TorsoAndHeads)]
+    if len(known) < len(parts):
         return None
-    if observation_space.dtype != np.uint8:
-        return None
-    layers: list[Any] = list(module.torso.children())
-    if len(layers) < 5 or not isinstance(layers[-3], PositionsFirst) or not _is_rectified(layers[-2:], nn.Linear):
-        return None
-    pairs = [layers[i : i + 2] for i in range(0, len(layers) - 3, 2)]
-    if not all(_is_rectified(pair, nn.Conv2d) and _is_plain(pair[0]) for pair in pairs):
-        return None
-    convolutions = tuple((pair[0].out_channels, pair[0].kernel_size[0], pair[0].stride[0]) for pair in pairs)
-    _, size, stride = convolutions[0]
-    if size % stride or shape[1] % stride:  # pictures are cut into blocks as large as the first stride
-        return None
-    named: list[tuple[str, Any]] = list(module.heads.named_children())
-    heads = tuple((name, int(head.out_features)) for name, head in named)
-    lstm = module.lstm.hidden_size if module.lstm is not None else 0
-    spec = Spec((shape[0], shape[1], shape[2]), convolutions, layers[-2].out_features, heads, lstm, module.scale)
-    assert spec.shapes == [tuple(parameter.shape) for parameter in module.parameters()]
+    spec = (_dense if observation_space.dtype == np.float32 else _convolutional)(known, observation_space)
+    assert spec is None or spec.shapes == [tuple(parameter.shape) for parameter in module.parameters()]
     return spec
 
 
-def _is_rectified(layers: list[nn.Module], kind: type[nn.Module]) -> bool:
-    return len(layers) == 2 and isinstance(layers[0], kind) and isinstance(layers[1], nn.ReLU)
+def _dense(modules: list[TorsoAndHeads], observation_space: gym.spaces.Box) -> Spec | None:
+    parts = []
+    for module in modules:
+        layers = list(module.torso.children())
+        if not layers or not isinstance(layers[0], nn.Flatten) or not _are_rectified(layers[1:], _is_linear):
+            return None
+        parts.append(_part(module, layers[1::2]))
+    return Spec(tuple(parts), observation_space.shape)
 
 
-def _is_plain(layer: nn.Module) -> bool:
+def _convolutional(modules: list[TorsoAndHeads], observation_space: gym.spaces.Box) -> Spec | None:
+    module, shape = modules[0], observation_space.shape
+    if len(modules) > 1 or observation_space.dtype != np.uint8 or len(shape) != 3 or shape[1] != shape[2]:
+        return None
+    layers: list[Any] = list(module.torso.children())
+    below, above = layers[:-3], layers[-2:]
+    if not (_are_rectified(below, _is_plain_convolution) and _are_rectified(above, _is_linear)):
+        return None
+    convolutions = tuple((layer.out_channels, layer.kernel_size[0], layer.stride[0]) for layer in below[::2])
+    _, size, stride = convolutions[0]
+    if not isinstance(layers[-3], PositionsFirst) or size % stride or shape[1] % stride:
+        return None  # observations are cut into blocks of the size of the first stride
+    return Spec((_part(module, above[:1]),), shape, convolutions, module.pixel_scale)
+
+
+def _part(module: TorsoAndHeads, layers: Sequence[Any]) -> PartSpec:
+    heads: list[tuple[str, Any]] = list(module.heads.named_children())
+    return PartSpec(
+        (layers[0].in_features, *(layer.out_features for layer in layers)),
+        module.lstm.hidden_size if module.lstm is not None else 0,
+        tuple((name, head.out_features) for name, head in heads),
+    )
+
+
+def _are_rectified(layers: Sequence[nn.Module], is_known: Callable[[nn.Module], bool]) -> bool:
+    """Whether these are one or more known layers, each followed by a ReLU."""
+    rectified = len(layers) % 2 == 0 and all(isinstance(layer, nn.ReLU) for layer in layers[1::2])
+    return len(layers) > 0 and rectified and all(map(is_known, layers[::2]))
+
+
+def _is_linear(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear) and isinstance(layer.bias, nn.Parameter)
+
+
+def _is_plain_convolution(layer: nn.Module) -> bool:
     """Square, without padding, dilation or groups, with a bias."""
-    assert isinstance(layer, nn.Conv2d)
     return (
-        layer.kernel_size[0] == layer.kernel_size[1]
+        isinstance(layer, nn.Conv2d)
+        and layer.kernel_size[0] == layer.kernel_size[1]
         and layer.stride[0] == layer.stride[1]
         and layer.padding == (0, 0)
         and layer.dilation == (1, 1)

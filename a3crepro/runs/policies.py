@@ -1,0 +1,189 @@
+"""The policies that `evaluate` and `play` run: a trained network's, and reference policies that need no training."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, ClassVar, Protocol, Self
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from a3crepro.common.errors import UserError
+from a3crepro.config import Config
+from a3crepro.environments._environment import Action, ActionSpace, random_action
+from a3crepro.learner.normalisation import Normaliser
+from a3crepro.learner.shared_state import PolicySnapshot
+from a3crepro.models.make_model import make_model
+from a3crepro.models.model import Sizes
+from a3crepro.networks._network import parameter_count, seeded
+from a3crepro.runs.arguments import Key, non_negative_number
+
+
+class EvaluationPolicy(Protocol):
+    """Selects the actions of an episode one after another."""
+
+    def start_episode(self, env: gym.Env[Any, Any]) -> None:
+        """Resets a recurrent state; `env`, just reset, is for scripted policies, which see the true state."""
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
+        """The action for the observation."""
+
+
+class PolicyStatistics:
+    """The mean entropy of a policy, and how often it took each action."""
+
+    def __init__(self) -> None:
+        self.steps, self._entropy = 0, 0.0
+        self._taken: Counter[int] = Counter()
+
+    def add(self, entropy: float | None, action: Action) -> None:
+        """Adds an agent step."""
+        self.steps += 1
+        self._entropy += math.nan if entropy is None else entropy
+        if not isinstance(action, np.ndarray):
+            self._taken[int(action)] += 1
+
+    @property
+    def entropy(self) -> float | None:
+        """In nats; None without steps, or for a policy without entropy."""
+        mean = self._entropy / self.steps if self.steps else math.nan
+        return None if math.isnan(mean) else mean
+
+    def frequencies(self, actions: ActionSpace) -> list[float]:
+        """The share of each discrete action; empty for continuous ones."""
+        if not isinstance(actions, gym.spaces.Discrete):
+            return []
+        return [self._taken[action] / max(1, self.steps) for action in range(int(actions.n))]
+
+
+class NetworkPolicy:
+    """The policy of a network with these parameters, as `algo` evaluates it.
+
+    Raises:
+      ValueError: the parameters are of another network.
+    """
+
+    def __init__(self, config: Config, snapshot: PolicySnapshot, statistics: PolicyStatistics | None = None) -> None:
+        space, actions = config.env.spaces()
+        module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+        theta = torch.from_numpy(snapshot.parameters.astype(np.float32))
+        if theta.numel() != parameter_count(module):
+            raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
+        self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
+        self.algo, self.normaliser, self.statistics = config.algo, Normaliser(snapshot.sums), statistics
+        self.state = self.model.initial_state()
+
+    def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
+        self.state = self.model.initial_state()
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
+        outputs, self.state = self.model.forward(self.normaliser(observation), self.state)
+        action = self.algo.act_in_evaluation(outputs, rng)
+        if self.statistics is not None:
+            batch = {name: output[None] for name, output in outputs.items()}
+            self.statistics.add(self.algo.entropy(batch), action)
+        return action
+
+
+class RandomPolicy:
+    """Draws actions uniformly."""
+
+    keys: ClassVar[Mapping[str, Key]] = {}
+
+    def __init__(self, actions: ActionSpace) -> None:
+        self.actions = actions
+
+    @classmethod
+    def from_arguments(cls, actions: ActionSpace, own: SimpleNamespace) -> Self:
+        return cls(actions)
+
+    def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
+        pass
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
+        return random_action(self.actions, rng)
+
+
+class ConstantPolicy:
+    """Always takes the same action; with noise, an observation-independent Gaussian policy.
+
+    Args:
+      noise: standard deviation of each component of a continuous action.
+    """
+
+    keys: ClassVar[Mapping[str, Key]] = {"action": Key(), "noise": non_negative_number()}
+
+    def __init__(self, action: Action, noise: float = 0.0) -> None:
+        self.action, self.noise = action, noise
+
+    @classmethod
+    def from_arguments(cls, actions: ActionSpace, own: SimpleNamespace) -> Self:
+        if own.noise and isinstance(actions, gym.spaces.Discrete):
+            raise UserError("noise: goes with actions that are vectors")
+        return cls(_constant_action(own.action or "0", actions), own.noise or 0.0)
+
+    def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
+        pass
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> Action:
+        if not self.noise:
+            return self.action
+        return np.asarray(rng.normal(self.action, self.noise), np.float32)
+
+
+def _constant_action(text: str, actions: ActionSpace) -> Action:
+    """An action whose components are all this number."""
+    if isinstance(actions, gym.spaces.Discrete):
+        if not text.isdecimal():
+            raise UserError(f"action: should be a whole number of at least 0, got {text!r}")
+        if int(text) >= actions.n:
+            raise UserError(f"action: should be at most {actions.n - 1}, got {text}")
+        return int(text)
+    try:
+        action = np.full(actions.shape, float(text), np.float32)
+    except ValueError as error:
+        raise UserError(f"action: should be a number, got {text!r}") from error
+    if not actions.contains(action):
+        raise UserError(f"action: should be within {actions.low.max():g} and {actions.high.min():g}, got {text}")
+    return action
+
+
+REFERENCE_POLICIES: Mapping[str, type[ConstantPolicy | RandomPolicy]] = {
+    "constant": ConstantPolicy,
+    "random": RandomPolicy,
+}
+"""Policies for every environment, by `policy=NAME`; `Environment.scripted_policies` adds others."""
+POLICY_KEYS = {
+    "policy": Key(),
+    **RandomPolicy.keys,
+    **ConstantPolicy.keys,
+}
+"""`policy` and the keys of all reference policies."""
+
+
+def reference_policy(config: Config, own: SimpleNamespace) -> EvaluationPolicy:
+    """The policy that `policy=` names, e.g. `random`, or `expert` and `blind` where the environment has them.
+
+    Args:
+      config: its environment decides what is allowed.
+      own: values of `POLICY_KEYS`.
+
+    Raises:
+      UserError: one line that names the key and what is allowed.
+    """
+    for name, policy in REFERENCE_POLICIES.items():
+        for key in policy.keys:
+            if getattr(own, key) is not None and own.policy != name:
+                raise UserError(f"{key}: goes with policy={name}")
+    if own.policy in REFERENCE_POLICIES:
+        return REFERENCE_POLICIES[own.policy].from_arguments(config.env.spaces()[1], own)
+    scripted = config.env.scripted_policies()
+    if own.policy not in scripted:
+        got = "missing" if own.policy is None else f"got {own.policy!r}"
+        allowed = ", ".join([*REFERENCE_POLICIES, *scripted])
+        raise UserError(f"policy: {got}; allowed for {config.env.title} without a run's directory: {allowed}")
+    return scripted[own.policy]

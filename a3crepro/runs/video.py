@@ -1,0 +1,104 @@
+"""Records an episode as a video."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from a3crepro.common.errors import UserError
+from a3crepro.config import Config
+from a3crepro.runs.evaluation import play_episode
+from a3crepro.runs.policies import EvaluationPolicy
+
+CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+MIN_HEIGHT = 300
+
+
+def video_path(text: str) -> Path:
+    """A path at which a video can be written.
+
+    Raises:
+      ValueError: a file type other than .mp4 and .avi, or a directory that does not exist or cannot be written.
+    """
+    path = Path(text)
+    if path.suffix not in CODECS:
+        raise ValueError(f"should end in {' or '.join(CODECS)}, got {text!r}")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no directory {path.parent}")
+    try:
+        _part(path).touch()
+        _part(path).unlink()
+    except OSError as error:
+        raise ValueError(f"cannot write {text!r} ({error.strerror})") from error
+    return path
+
+
+def record_video(config: Config, policy: EvaluationPolicy, rng: np.random.Generator, path: Path) -> float:
+    """Writes one episode as a video at the speed of human play, and returns its score.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    env = config.env.make(training=False, render=True)
+    video = VideoWriter(path, float(env.metadata.get("render_fps", 30)))
+    try:
+        score = play_episode(env, policy, rng, config.max_evaluation_steps, lambda: video.add(_frame(env)))
+        video.add(_frame(env))
+        video.finish()
+    finally:
+        video.part.unlink(missing_ok=True)
+        env.close()
+    print(f"{path}: {video.frames} frames, score {score:g}", flush=True)
+    return score
+
+
+class VideoWriter:
+    """Writes frames to a temporary file that is renamed when the video is whole."""
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path, self.fps, self.frames = path, fps, 0
+        self.part = _part(path)
+        self.writer: cv2.VideoWriter | None = None
+
+    def add(self, frame: np.ndarray) -> None:
+        """Adds a frame: uint8 RGB [height, width, 3]; all have the same size."""
+        if self.writer is None:
+            log = cv2.utils.logging
+            log.setLogLevel(log.LOG_LEVEL_ERROR)  # else a full disk is a warning at each frame
+            height, width = frame.shape[:2]
+            codec = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix])
+            self.writer = cv2.VideoWriter(str(self.part), codec, self.fps, (width, height))
+        self.writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self.frames += 1
+
+    def finish(self) -> None:
+        """Closes and renames the file.
+
+        Raises:
+          UserError: frames are missing in the file.
+        """
+        assert self.writer is not None
+        self.writer.release()
+        if int(cv2.VideoCapture(str(self.part)).get(cv2.CAP_PROP_FRAME_COUNT)) != self.frames:
+            raise UserError(f"video: cannot write {str(self.path)!r} whole; is the disk full?")
+        os.replace(self.part, self.path)
+
+
+def enlarged(frame: np.ndarray, min_height: int) -> np.ndarray:
+    """Repeats each pixel by the smallest factor that gives at least this height."""
+    factor = -(-min_height // frame.shape[0])
+    return frame.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def _frame(env: Any) -> np.ndarray:
+    """The rendered frame, enlarged, with even sides, which codecs need."""
+    frame = enlarged(np.asarray(env.render()), MIN_HEIGHT)
+    return np.ascontiguousarray(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])

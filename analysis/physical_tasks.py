@@ -1,0 +1,179 @@
+"""Figures S7 and S8: continuous control over learning rates and over time, the paper's readings and ours.
+
+  python analysis/physical_tasks.py [scale=laptop]
+
+The paper's tasks were never released, and rewards are not comparable: of its figures the ranges of good learning rates
+stand beside ours, and beside our scores those of the Control Suite's own A3C after 100M steps (Tassa et al. 2018).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from _control import (
+    MOST,
+    OTHERWISE,
+    PANELS,
+    PAPERS,
+    PIXELS,
+    SEARCHED,
+    SECOND,
+    THIRD,
+    by_chance,
+    control,
+    over_time,
+    suite_score,
+    suite_scores,
+)
+from matplotlib.axes import Axes
+
+from a3crepro.experiments.experiment import FRESH
+from a3crepro.experiments.figures import NOTHING, markdown, number, ours, paper, save, scale_of
+from a3crepro.experiments.results import select, stacked
+from a3crepro.experiments.statistics import interval_of_mean
+from a3crepro.runs.command_line import run_command
+
+SCHEMES = {
+    PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
+    "rollouts of 100, ε 1e-05": ">", SECOND: "D",
+    "rollouts of 20, entropy cost 1": "d", THIRD: "P", "scaled pictures, actions of 4 steps": "*",
+}  # fmt: skip
+COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
+CURVE = "tab:blue"
+COLUMNS = 5
+SEARCHES = ("first", "second", "third")
+
+
+def draw_ranges(axes: Axes) -> None:
+    """The paper's ranges of good learning rates, as they can be read off Figure S7."""
+    table = paper("figs7_s8_mujoco_readings").dropna(subset=["S7_good_lr_low", "S7_good_lr_high"])
+    low, high = table["S7_good_lr_low"], table["S7_good_lr_high"]
+    axes.barh(table["domain"], high - low, left=low, color="0.6", height=0.6)
+    axes.set(xscale="log", xlim=(7e-6, 0.15), xlabel="learning rate", title="paper: good learning rates, read off S7")
+    axes.tick_params(axis="y", labelsize=6)
+
+
+def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
+    """A point a run of the search."""
+    for scheme, marker in SCHEMES.items():
+        points = select(runs, task=task, scheme=scheme)
+        axes.plot(points["learning_rate"], points["score"], marker, color=COLORS[scheme], markersize=3, label=scheme)
+    axes.set(xscale="log", xlim=(7e-6, 0.15), title=task, xlabel="learning rate")
+
+
+def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
+    """Each run as a thin line, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
+    if len(found := select(scores, task=task)):
+        steps, values = stacked(found, "frames")
+        axes.plot(steps / 1e6, values.T, color=CURVE, linewidth=0.4, alpha=0.6)
+        axes.plot(steps / 1e6, values.mean(0), color=CURVE, linewidth=1.3)
+    axes.axhline(suite_score(task), color="black", linewidth=0.8, linestyle="--")
+    axes.axhline(by_chance(task), color="0.5", linewidth=0.8, linestyle=":")
+    axes.set(title=task, xlabel="million steps")
+
+
+def main() -> None:
+    """Draws the figure and writes the table."""
+    scale = scale_of(sys.argv[1:])
+    mine = ours("physical_tasks", scale)
+    runs, scores = control(mine) if mine else (pd.DataFrame(columns=["task"]), pd.DataFrame())
+    standing = over_time(mine, runs) if mine else runs
+    shown = scores[scores["run"].isin(standing["run"])] if mine else scores
+    tasks = list(dict.fromkeys(runs["task"]))
+    lines = -(-len(tasks) // COLUMNS)
+    sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
+    figure = plt.figure(figsize=(11, 2.6 + 4.0 * lines), layout="constrained")
+    grid = figure.add_gridspec(1 + 2 * lines, COLUMNS)
+    draw_ranges(figure.add_subplot(grid[0, : COLUMNS if not tasks else 3]))
+    for place, task in enumerate(tasks):
+        line, column = divmod(place, COLUMNS)
+        draw_rates(figure.add_subplot(grid[1 + line, column]), runs[runs["seed"] < FRESH], task)
+        draw_curves(figure.add_subplot(grid[1 + lines + line, column]), shown, task)
+    if tasks:
+        legend = figure.add_subplot(grid[0, 3:])
+        legend.set_axis_off()
+        legend.legend(*figure.axes[1].get_legend_handles_labels(), loc="center", title="a point a run of the search")
+    caption = (
+        f"Scores of the Control Suite's tasks, at most {MOST:,.0f}; final evaluations, means with 95 % intervals over "
+        "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
+        "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
+        "observations (from pixels one network with an LSTM, unscaled; or scaled, actions held for 4 steps); whole "
+        "episodes, else as rollouts: the same but for the updates. Search: the best of so many runs, of 300,000 steps; "
+        "the second search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 and 1 instead "
+        "of 1e-4; the third: as the second, but with separate networks, or with scaled pictures (400,000 steps). "
+        f"{chosen(runs)}"
+        "Dashed: the Control Suite's own A3C after 100M steps (a second score is that of the PlaNet paper, where it "
+        "prints another one); dotted: the best policy that does not look (random, or a constant action, also with "
+        "noise; for pictures also held for 4 steps). "
+        f"{mine.caption() if mine else NOTHING}"
+    )
+    save(figure, "physical_tasks", scale, table_of(runs), caption)
+
+
+def table_of(runs: pd.DataFrame) -> str:
+    """A row a task, or, without ours, a row a panel of the paper."""
+    if runs.empty:
+        readings = paper("figs7_s8_mujoco_readings")
+        header = ["paper's domain", "input", "start (S8)", "best (S8)", "hours to near its plateau", "good rates (S7)"]
+        rows = [
+            [row.domain, row.input, row.S8_start, row.S8_best, row.S8_hours_to_near_plateau,
+             f"{row.S7_good_lr_low:g} to {row.S7_good_lr_high:g}" if row.S7_good_lr_low == row.S7_good_lr_low else "–"]
+            for row in readings.itertuples()
+        ]  # fmt: skip
+        return markdown(header, rows)
+    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without looking",
+              "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
+              *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
+    rows = [
+        [task, PANELS[task], paper_reading(task), number(by_chance(task)), suite_scores(task),
+         *of_task(select(runs, task=task))]
+        for task in dict.fromkeys(runs["task"])
+    ]  # fmt: skip
+    return markdown(header, rows)
+
+
+def of_task(runs: pd.DataFrame) -> list[str]:
+    """The best of a task's search in each scheme, and the fresh seeds of what was best in each search."""
+    search, fresh = runs[runs["seed"] < FRESH], runs[runs["seed"] >= FRESH]
+    best = [best_of(select(search, scheme=scheme)["score"]) for scheme in SCHEMES]
+    return [*best, *(of_seeds(select(fresh, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
+
+
+def best_of(scores: pd.Series) -> str:
+    """The greatest one, and of how many: rates, and in the second search entropy costs."""
+    return f"{scores.max():.1f} of {len(scores)}" if len(scores) else "–"
+
+
+def of_seeds(runs: pd.DataFrame) -> str:
+    """Their mean, their number and their steps; that of their most probable actions, too."""
+    if runs.empty:
+        return "–"
+    drawn, greedy = (interval_of_mean(runs[column].to_numpy(float)) for column in ("score", "greedy_score"))
+    return f"{drawn}, {greedy.value:.1f} without noise, {len(runs)} seeds x {runs['budget'].max() / 1e6:g}M steps"
+
+
+def paper_reading(task: str) -> str:
+    """What Figure S8 shows of the task's ancestor."""
+    table = select(paper("figs7_s8_mujoco_readings"), domain=PANELS[task])
+    keys = ("S8_start", "S8_best", "S8_hours_to_near_plateau")
+    return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
+
+
+def chosen(runs: pd.DataFrame) -> str:
+    """How the runs with fresh seeds learnt, search by search."""
+    fresh = runs[runs["seed"] >= FRESH] if len(runs) else runs
+    if fresh.empty:
+        return ""
+    order = fresh.sort_values("search", kind="stable")
+    search = order["search"].map(lambda place: SEARCHES[place - 1] + " search, ")
+    pixels = order["task"].isin(list(PIXELS)).map({True: " (from pixels)", False: ""})
+    told = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
+    words = "; ".join(dict.fromkeys(told))
+    return f"Fresh seeds: {words}; drawn over time are a task's last, where the paper has its best five rates. "
+
+
+if __name__ == "__main__":
+    run_command(main, __doc__)

@@ -1,0 +1,172 @@
+"""What every registered component must do. The tests find components by themselves: a new one needs no line here."""
+
+from collections import deque
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from a3crepro.common.errors import UserError
+from a3crepro.config import choices, compose
+from a3crepro.execution._execution import ResumePoint
+from a3crepro.execution._worker_group import AllReduce, WorkerGroup
+from a3crepro.execution.virtual_time import Clock
+from a3crepro.learner.actor_learner import ActorLearner
+from a3crepro.models.make_model import make_model
+from a3crepro.models.model import Sizes
+from a3crepro.networks._network import flatten, parameter_count, seeded
+from a3crepro.runs.training import initial_state
+
+TASKS = {"discrete actions": "toy/cue_memory", "vector actions": "toy/point_mass"}
+ENVIRONMENTS = ["gym", "toy/catch", "minatar/breakout", "breakout"]
+"""A network must take the observations of one of them: vectors, grids, small images, or Atari frames."""
+
+composed = cache(compose)
+
+
+def fitting(*words):
+    """The configuration, or a skipped test if the choices do not go together."""
+    try:
+        return composed(*words)
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+class Turns:
+    """Hogwild without its processes: an actor-learner applies its gradient while the others hold theirs."""
+
+    def __init__(self, config, shared):
+        self.learners = [ActorLearner(config, shared, thread, 0, lambda _: None) for thread in range(config.threads)]
+        self.rollouts = deque((learner, learner.compute_gradient()) for learner in self.learners)
+
+    def advance(self):
+        learner, rollout = self.rollouts.popleft()
+        learner.apply_gradient(rollout)
+        self.rollouts.append((learner, learner.compute_gradient()))
+
+
+def steps_of(config, shared):
+    """A function that advances the run in this process, and its actor-learners."""
+    match config.execution.name:
+        case "virtual_time":
+            clock = Clock(config.execution, config, shared, ResumePoint())
+            return clock.advance, clock.learners
+        case "synchronous":
+            group = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0)
+            return lambda: (group.begin_round(), group.run_round()), group.learners
+    turns = Turns(config, shared)
+    return turns.advance, turns.learners
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize("execution", choices("execution"))
+@pytest.mark.parametrize("algo", choices("algo"))
+def test_an_algorithm_learns_in_every_execution(algo, execution, kind):
+    words = (f"algo={algo}", f"env={TASKS[kind]}", f"execution={execution}", "threads=3", "optimizer.lr=1e-3")
+    config = fitting(*words)
+    runs = []
+    for _ in range(2):  # twice: the same run to the bit
+        shared = initial_state(config)
+        before = shared.parameters.clone()
+        advance, learners = steps_of(config, shared)
+        while shared.updates() < 12:
+            advance()
+        assert torch.isfinite(shared.parameters).all() and not torch.equal(shared.parameters, before)
+        assert shared.frames() > 0 == shared.skipped()
+        assert np.isfinite(shared.metrics.numpy()).all()
+        runs.append((shared.parameters.clone(), [learner.own_frames for learner in learners]))
+    assert torch.equal(runs[0][0], runs[1][0]) and runs[0][1] == runs[1][1]
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize("algo", choices("algo"))
+def test_an_algorithms_gradient_in_closed_form_is_that_of_its_loss(algo, kind):
+    config = fitting(f"algo={algo}", f"env={TASKS[kind]}", "threads=1")
+    learner = ActorLearner(config, initial_state(config), 0, 0, lambda _: None)
+    for _ in range(5):
+        rollout = learner.compute_gradient()
+        outputs, actions = learner.model.rollout_outputs(rollout), np.asarray(rollout.actions)
+        returns = np.linspace(-1, 1, len(actions), dtype=np.float32)
+        closed, exact = (
+            f(outputs, actions, returns) for f in (config.algo.output_gradient, config.algo.autograd_output_gradient)
+        )
+        assert closed.keys() == exact.keys()
+        for name in exact:
+            np.testing.assert_allclose(closed[name], exact[name], rtol=1e-4, atol=1e-5)
+        learner.apply_gradient(rollout)
+
+
+@pytest.mark.parametrize("algo", choices("algo"))
+def test_an_algorithm_resumes_where_it_stopped(algo):
+    config = composed(f"algo={algo}", "env=toy/cue_memory", "threads=1", "optimizer.lr=1e-3")
+    shared, again = initial_state(config), initial_state(config)
+    learner, other = (ActorLearner(config, state, 0, 0, lambda _: None) for state in (shared, again))
+    for _ in range(7):
+        learner.iterate()
+    again.restore(shared.arrays())
+    other.set_state(learner.get_state())
+    other.models.set_state(learner.models.get_state())
+    for _ in range(7):
+        learner.iterate()
+        other.iterate()
+    assert torch.equal(shared.parameters, again.parameters)
+
+
+@pytest.mark.parametrize("optimizer", choices("optimizer"))
+def test_an_optimizer_descends_and_keeps_the_statistics_that_it_names(optimizer):
+    config = composed(f"optimizer={optimizer}", "env=toy/catch", "optimizer.lr=1e-2", "threads=2")
+    shared = initial_state(config)
+    rows = 1 if config.optimizer.shares_statistics else 2
+    assert shared.statistics.shape == (rows, len(config.optimizer.statistics), shared.parameters.numel())
+    theta, statistics = np.ones(101, np.float32), np.zeros((len(config.optimizer.statistics), 101), np.float32)
+    for step in range(1, 201):
+        config.optimizer.update(theta, 2 * theta, statistics, config.optimizer.learning_rate(0, 1), step)
+    assert np.square(theta).sum() < 0.5 * 101 and np.isfinite(statistics).all()
+
+
+@pytest.mark.parametrize("optimizer", choices("optimizer"))
+def test_an_optimizers_fused_update_is_its_update(optimizer):
+    config = composed(f"optimizer={optimizer}", "env=toy/catch")
+    if not config.optimizer.is_fused:
+        pytest.skip("not fused")
+    rng = np.random.default_rng(0)
+    weight, delta, inputs = (rng.normal(size=size).astype(np.float32) for size in ((6, 8), (5, 6), (5, 8)))
+    delta[:, 2] = 0
+    results = []
+    for fused in (True, False):
+        theta, copy = weight.ravel().copy(), np.zeros((2, 6, 4), np.float32)
+        statistics = [np.full(48, 0.1, np.float32) for _ in config.optimizer.statistics]
+        if fused:
+            config.optimizer.update_outer(theta, delta, inputs, statistics, copy, 0.5, 1e-2)
+            np.testing.assert_array_equal(copy.transpose(1, 0, 2).reshape(-1), theta)
+        else:
+            config.optimizer.update(theta, 0.5 * (delta.T @ inputs).ravel(), statistics, 1e-2, 1)
+        results.append((theta, *statistics))
+    for fused, plain in zip(*results, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", choices("network"))
+def test_a_network_acts_and_learns_alike_by_both_implementations(network):
+    for env in ENVIRONMENTS:
+        try:
+            config = composed(f"network={network}", f"env={env}")
+            break
+        except UserError:
+            continue
+    else:
+        pytest.fail(f"takes the observations of none of {ENVIRONMENTS}")
+    space, actions = config.env.spaces()
+    heads = config.algo.heads(actions)
+    module = seeded(config.network, space, heads, 0)
+    theta = torch.empty(parameter_count(module))
+    flatten(module, theta)
+    observation, results = config.env.make(training=True).reset(seed=0)[0], []
+    for implementation in ("fast", "module"):
+        model = make_model(module, space, theta.clone(), None, Sizes(2, 1), implementation)
+        outputs, _ = model.forward(observation, model.initial_state())
+        assert {name: output.shape for name, output in outputs.items()} == {name: (n,) for name, n in heads.items()}
+        results.append(outputs)
+    for name, output in results[0].items():
+        np.testing.assert_allclose(output, results[1][name], rtol=1e-4, atol=1e-5)
