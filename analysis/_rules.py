@@ -6,9 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from _threads import SpeedUp, compared, levels, our_curves, speedup, times
-from _verdicts import NO_DATA, Verdict, decided, joined, range_of_rates, with_data
-from atari_table import normalised, our_normalised
 
 from a3crepro.experiments.experiment import FRESH
 from a3crepro.experiments.figures import LEAST, METHODS, TITLES, Ours, ours, reference
@@ -20,6 +17,9 @@ from a3crepro.experiments.statistics import (
     interval_of_shares,
     median,
 )
+from analysis._threads import SpeedUp, compared, levels, our_curves, speedup, times
+from analysis._verdicts import NO_DATA, Verdict, decided, joined, range_of_rates, with_data
+from analysis.atari_table import normalised, our_normalised
 
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
 ONE_STEP = ("one_step_q", "one_step_sarsa")

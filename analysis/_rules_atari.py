@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from _atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
-from _verdicts import NO_DATA, Verdict, decided, joined
-
 from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import first_crossing, interval_of_proportion
+from analysis._atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
+from analysis._verdicts import NO_DATA, Verdict, decided, joined
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 MULTI_STEP = ("n_step_q", "a3c")

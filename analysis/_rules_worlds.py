@@ -6,11 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from _control import PAPERS, PIXELS, SEARCHED, SECOND, by_chance, control, is_learnt, over_time, suite_score
-from _rules import ONE_STEP
-from _verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, with_data
-from labyrinth import chosen
-from racing import chosen_runs, our_shares, paper_shares
 
 from a3crepro.experiments.experiment import FRESH
 from a3crepro.experiments.figures import METHODS, Ours, reference
@@ -21,6 +16,11 @@ from a3crepro.experiments.statistics import (
     interval_of_difference,
     interval_of_mean,
 )
+from analysis._control import PAPERS, PIXELS, SEARCHED, SECOND, by_chance, control, is_learnt, over_time, suite_score
+from analysis._rules import ONE_STEP
+from analysis._verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, with_data
+from analysis.labyrinth import chosen
+from analysis.racing import chosen_runs, our_shares, paper_shares
 
 SEVERAL = 8
 """Rates that a task is run at, at least, to tell its range."""

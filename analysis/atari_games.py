@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 
 import pandas as pd
-from _atari import PAPER_GAMES, Curve, at_paper_rates, beside_paper, curves, paper_curve, plain_run, race_with_dqn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -34,6 +33,16 @@ from a3crepro.experiments.figures import (
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import human_normalised
 from a3crepro.runs.command_line import run_command
+from analysis._atari import (
+    PAPER_GAMES,
+    Curve,
+    at_paper_rates,
+    beside_paper,
+    curves,
+    paper_curve,
+    plain_run,
+    race_with_dqn,
+)
 
 ROWS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods of the panels by epochs."""

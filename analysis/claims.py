@@ -12,16 +12,16 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-import _rules as games
-import _rules_atari as atari
-import _rules_worlds as worlds
 import pandas as pd
-from _verdicts import NO_DATA, Verdict
 
 from a3crepro.experiments.figures import FIGURES, markdown, ours, scale_of, written
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.files import write_text
+from analysis import _rules as games
+from analysis import _rules_atari as atari
+from analysis import _rules_worlds as worlds
+from analysis._verdicts import NO_DATA, Verdict
 
 NOT_RUN = (NO_DATA, "not decided: no DQN", "not decided: needs")
 """How verdicts begin where what would decide has not been run."""

@@ -9,7 +9,7 @@ With --collected, rows that the tables hold already stay, and those of runs made
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
@@ -23,19 +23,13 @@ SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 
 
 def experiment_of(name: str) -> Experiment:
-    """That of a file in `sweeps/`, which may have the name of a library, as `mujoco.py` has."""
-    spec = importlib.util.spec_from_file_location(f"sweep_{name}", SWEEPS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    experiment: Experiment = module.EXPERIMENT
+    """The experiment that a file in `sweeps/` defines."""
+    experiment: Experiment = importlib.import_module(f"sweeps.{name}").EXPERIMENT
     return experiment
 
 
 def main() -> None:
     """Collects as the command line says."""
-    sys.path.pop(0)  # this file's folder
-    sys.path.append(str(SWEEPS))  # behind the libraries
     names = sorted(path.stem for path in SWEEPS.glob("*.py") if "EXPERIMENT = " in path.read_text())
     arguments = sys.argv[1:]
     if not arguments or arguments[0] not in names:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import sys
 
-from _threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
-
 from a3crepro.experiments.figures import (
     METHODS,
     NOTHING,
@@ -23,6 +21,7 @@ from a3crepro.experiments.figures import (
 )
 from a3crepro.experiments.statistics import part_of_rise
 from a3crepro.runs.command_line import run_command
+from analysis._threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
 
 SHARE = 0.9
 """Of the rise of the curve with one actor-learner."""

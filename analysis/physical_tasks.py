@@ -13,7 +13,14 @@ import sys
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from _control import (
+from matplotlib.axes import Axes
+
+from a3crepro.experiments.experiment import FRESH
+from a3crepro.experiments.figures import NOTHING, markdown, number, ours, paper, save, scale_of
+from a3crepro.experiments.results import select, stacked
+from a3crepro.experiments.statistics import interval_of_mean
+from a3crepro.runs.command_line import run_command
+from analysis._control import (
     MOST,
     OTHERWISE,
     PANELS,
@@ -28,13 +35,6 @@ from _control import (
     suite_score,
     suite_scores,
 )
-from matplotlib.axes import Axes
-
-from a3crepro.experiments.experiment import FRESH
-from a3crepro.experiments.figures import NOTHING, markdown, number, ours, paper, save, scale_of
-from a3crepro.experiments.results import select, stacked
-from a3crepro.experiments.statistics import interval_of_mean
-from a3crepro.runs.command_line import run_command
 
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",

@@ -16,21 +16,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from _threads import (
-    CELL,
-    LEGEND,
-    Curves,
-    SpeedUp,
-    chosen_runs,
-    levels,
-    mean_ratio,
-    our_curves,
-    paper_curves,
-    speedup,
-)
-from data_efficiency import SHARE, efficiency
 from matplotlib.axes import Axes
-from training_speed import our_throughput
 
 from a3crepro.experiments.figures import COLORS as METHOD_COLORS
 from a3crepro.experiments.figures import (
@@ -52,6 +38,20 @@ from a3crepro.experiments.figures import (
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
+from analysis._threads import (
+    CELL,
+    LEGEND,
+    Curves,
+    SpeedUp,
+    chosen_runs,
+    levels,
+    mean_ratio,
+    our_curves,
+    paper_curves,
+    speedup,
+)
+from analysis.data_efficiency import SHARE, efficiency
+from analysis.training_speed import our_throughput
 
 SHARES = (0.3, 0.5, 0.7)
 VIRTUAL = ":\nn x data efficiency"

@@ -20,6 +20,7 @@ from a3crepro.experiments.command import Command
 from a3crepro.experiments.figures import markdown, panels, save, scale_of
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
+from sweeps.staleness import EXPERIMENT
 
 METHODS = {"a3c": "A3C, t_max = 5", "one_step_q": "one-step Q, I_AsyncUpdate = 5"}
 EXPECTED = {"a3c": 1.0, "one_step_q": 0.6}
@@ -31,9 +32,6 @@ COLUMNS = ["method", "env", "threads", "seed", "frames", "commit", "date", "comm
 
 def collect(scale: str, into: Path) -> None:
     """The table of the sweep's runs: a row for each number of updates."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "sweeps"))
-    from staleness import EXPERIMENT
-
     command = Command(EXPERIMENT, [f"scale={scale}"])
     tables = []
     for row in runs_table(command, command.runs()).to_dict("records"):

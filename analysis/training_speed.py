@@ -11,12 +11,12 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from _threads import BANDS, Curves, chosen_runs, draw, our_curves, paper_curves
 
 from a3crepro.experiments.figures import METHODS, NOTHING, THREADS, Ours, markdown, number, ours, paper, save, scale_of
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import fitted_speed
 from a3crepro.runs.command_line import run_command
+from analysis._threads import BANDS, Curves, chosen_runs, draw, our_curves, paper_curves
 
 FRAMES = 4.0
 """Million frames of an epoch."""

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from _protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
-from learning_rates import grid
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale
+from sweeps._protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
+from sweeps.learning_rates import grid
 
 
 def pairs(games: Iterable[str], rates: Iterable[float], threads: int = 16) -> list[Run]:

@@ -25,11 +25,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from _protocol import PAPER_GAMES, QUIET, SMOKE_EVALUATIONS
 
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 from a3crepro.experiments.results import RESULTS
+from sweeps._protocol import PAPER_GAMES, QUIET, SMOKE_EVALUATIONS
 
 BEST = 5
 """Rates of the paper's fifty, by final score, that ours is the geometric mean of."""

@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
-from _protocol import LAPTOP, LAPTOP_GAME, MINATAR_GAMES, PAPER, SMOKE
 
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 from a3crepro.experiments.results import RESULTS
+from sweeps._protocol import LAPTOP, LAPTOP_GAME, MINATAR_GAMES, PAPER, SMOKE
 
 RATE = 7e-4
 ATARI_GAMES = tuple(pd.read_csv(RESULTS / "paper" / "table_s3_human_starts.csv")["game"])

@@ -5,9 +5,8 @@ python sweeps/data_efficiency.py [scale=smoke|laptop|paper] [--dry-run|--status]
 
 from __future__ import annotations
 
-from thread_scaling import view
-
 from a3crepro.experiments.command import main
+from sweeps.thread_scaling import view
 
 EXPERIMENT = view("data_efficiency", "Figures 3 and S9")
 

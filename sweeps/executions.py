@@ -9,10 +9,9 @@ laptop: 60 runs of 500,000 frames, fifty minutes on two cores.
 
 from __future__ import annotations
 
-from _protocol import LAPTOP_GAME
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
+from sweeps._protocol import LAPTOP_GAME
 
 CASES = (
     ("hogwild", 2, None),

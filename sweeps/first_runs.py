@@ -8,10 +8,9 @@ laptop, in processes: MinAtar with 8 actor-learners, 4 runs of 2M frames, some t
 
 from __future__ import annotations
 
-from _protocol import METHODS
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
+from sweeps._protocol import METHODS
 
 BEST_OF_BREAKOUT = 12e-4
 """The rate of the paper's best final score there (Figure 2)."""

@@ -7,10 +7,9 @@ laptop: 24 runs of 500,000 frames with 8 actor-learners in processes, some forty
 
 from __future__ import annotations
 
-from _protocol import LAPTOP_GAME, METHODS
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
+from sweeps._protocol import LAPTOP_GAME, METHODS
 
 
 def runs(seeds: int, frames: int) -> list[Run]:

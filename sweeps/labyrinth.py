@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from _protocol import QUIET, SMOKE, best_of, log_uniform
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from sweeps._protocol import QUIET, SMOKE, best_of, log_uniform
 
 Choice = dict[str, object]
 

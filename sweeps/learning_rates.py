@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from _protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE, best_of
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from sweeps._protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE, best_of
 
 
 def grid(

@@ -9,11 +9,10 @@ Core-hours at the scale laptop: 4.0.
 
 from __future__ import annotations
 
-from _protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, MINATAR_GAMES, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
-from learning_rates import grid
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Scale
+from sweeps._protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, MINATAR_GAMES, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
+from sweeps.learning_rates import grid
 
 EXPERIMENT = Experiment(
     "learning_speed",

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from _protocol import LAPTOP, LAPTOP_GAME, PAPER, PAPER_RATES, SMOKE, log_uniform
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
+from sweeps._protocol import LAPTOP, LAPTOP_GAME, PAPER, PAPER_RATES, SMOKE, log_uniform
 
 METHODS = ("n_step_q", "a3c")
 GAMES = ("beam_rider", "breakout", "seaquest", "space_invaders")

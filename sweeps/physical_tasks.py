@@ -30,10 +30,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from _protocol import QUIET, SMOKE, final_scores, log_uniform
 
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from sweeps._protocol import QUIET, SMOKE, final_scores, log_uniform
 
 TASKS = (
     "cartpole_balance", "cartpole_swingup", "pendulum_swingup", "point_mass_easy", "reacher_easy", "cheetah_run",

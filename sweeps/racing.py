@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from _protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE
-from learning_rates import fresh_seeds, grid
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
+from sweeps._protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE
+from sweeps.learning_rates import fresh_seeds, grid
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
 TWO = EIGHT[2], EIGHT[4]

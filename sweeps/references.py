@@ -15,15 +15,15 @@ import subprocess
 import sys
 
 import pandas as pd
-from _protocol import MINATAR_GAMES
-from labyrinth import MAZES
-from racing import SETTINGS
 
 from a3crepro.common.errors import UserError
 from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.files import write_text
+from sweeps._protocol import MINATAR_GAMES
+from sweeps.labyrinth import MAZES
+from sweeps.racing import SETTINGS
 
 CONTROL = [
     f"control/{task}"

@@ -8,10 +8,9 @@ makes the table, from each run's `staleness.csv`, and the figure.
 
 from __future__ import annotations
 
-from _protocol import LAPTOP_GAME
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
+from sweeps._protocol import LAPTOP_GAME
 
 THREADS = (1, 2, 4, 8, 16, 32, 64)
 QUIET = ("execution=virtual_time", "evaluation.every=0", "evaluation.episodes=0")

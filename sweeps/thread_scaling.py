@@ -15,11 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from _protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
-from learning_rates import fresh_seeds, grid
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
+from sweeps._protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
+from sweeps.learning_rates import fresh_seeds, grid
 
 
 def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) -> list[Run]:

@@ -5,9 +5,8 @@ python sweeps/training_speed.py [scale=smoke|laptop|paper] [--dry-run|--status] 
 
 from __future__ import annotations
 
-from thread_scaling import view
-
 from a3crepro.experiments.command import main
+from sweeps.thread_scaling import view
 
 EXPERIMENT = view("training_speed", "Figures 4 and S10")
 

@@ -1,6 +1,6 @@
 """Figures, tables and claims: of the paper's data they say what is known, of made-up data what was put in."""
 
-import importlib.util
+import importlib
 import itertools
 import json
 import re
@@ -17,6 +17,7 @@ from a3crepro.config import compose
 from a3crepro.experiments import figures, statistics
 from a3crepro.experiments import results as results_module
 from a3crepro.experiments.statistics import Interval
+from sweeps import physical_tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [
@@ -33,42 +34,9 @@ METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]
 MORE = [2, 4, 8, 16]
 
 
-@pytest.fixture(autouse=True)
-def scripts_and_sweeps(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "sweeps"))
-    monkeypatch.syspath_prepend(str(ROOT / "analysis"))
-
-
-def load(folder, name):
-    """A script by its path: some have a namesake in another folder, or among the installed libraries."""
-    spec = importlib.util.spec_from_file_location(f"{folder}_{name}", ROOT / folder / f"{name}.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def script(name):
     """A script of `analysis/`."""
-    return load("analysis", name)
-
-
-@pytest.fixture(autouse=True)
-def forget_scripts():
-    yield
-    for name in [
-        *SCRIPTS,
-        *SWEEPS,
-        "_control",
-        "_atari",
-        "_protocol",
-        "_rules_atari",
-        "_rules",
-        "_rules_worlds",
-        "_threads",
-        "_verdicts",
-        "worlds",
-    ]:
-        sys.modules.pop(name, None)
+    return importlib.import_module(f"analysis.{name}")
 
 
 # ---- The paper's data ------------------------------------------------------------------------------------------------
@@ -336,10 +304,7 @@ def tables(name):
     from a3crepro.experiments.collect import describe, override_keys
     from a3crepro.experiments.command import Command
 
-    sys.path.insert(0, str(ROOT / "sweeps"))
-    experiment = load("sweeps", name).EXPERIMENT
-    sys.path.pop(0)
-    command = Command(experiment, ["scale=laptop"])
+    command = Command(importlib.import_module(f"sweeps.{name}").EXPERIMENT, ["scale=laptop"])
 
     def configured(run):
         """As `compose` would have it, which takes long."""
@@ -471,7 +436,7 @@ def rules(monkeypatch):
 
     def give(runs, scores=None, **notes):
         mine = figures.Ours(pd.DataFrame(runs), pd.DataFrame(scores if scores is not None else runs), notes)
-        monkeypatch.setattr(sys.modules["_verdicts"], "ours", lambda sweep, scale: mine)
+        monkeypatch.setattr(script("_verdicts"), "ours", lambda sweep, scale: mine)
         return module
 
     return give
@@ -663,20 +628,17 @@ def control_runs(tasks, rates, score, overrides=None, epsilon=0.1):
 def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
     """Without fresh seeds a task's best five runs count, and without pixels nothing is decided of them."""
     module = script("_rules_worlds")
-    sys.path.insert(0, str(ROOT / "sweeps"))
-    sweep = load("sweeps", "physical_tasks")
-    sys.path.pop(0)
     rates = np.geomspace(1e-5, 1e-1, 9)
 
     def verdicts(tasks, score):
-        monkeypatch.setattr(sys.modules["_verdicts"], "ours", lambda name, scale: control_runs(tasks, rates, score))
+        monkeypatch.setattr(script("_verdicts"), "ours", lambda name, scale: control_runs(tasks, rates, score))
         return module.solves_control("paper").verdict, module.wide_in_control("paper").verdict
 
-    both = (*sweep.DESCENDANTS, *sweep.DESCENDANTS_PIXELS)
+    both = (*physical_tasks.DESCENDANTS, *physical_tasks.DESCENDANTS_PIXELS)
     assert verdicts(both, lambda rate: 900 - 200 * abs(np.log10(rate / 1e-3))) == ("reproduced", "reproduced")
     assert verdicts(both, lambda rate: 0.0) == ("not reproduced (0 of 12 parts reproduced)",
                                                 "not decided: no task was learnt")  # fmt: skip
-    solved, wide = verdicts(sweep.DESCENDANTS, lambda rate: 900.0 if rate == rates[4] else 100.0)
+    solved, wide = verdicts(physical_tasks.DESCENDANTS, lambda rate: 900.0 if rate == rates[4] else 100.0)
     assert solved == "not decided: no runs from pixels" and wide.startswith("not reproduced")
 
 
@@ -694,7 +656,7 @@ def test_the_range_of_rates_of_control_is_that_of_the_updates_that_learnt_most_o
             found = control_runs(("cartpole_swingup_pixels",), rates[4:6], pixels, *rollouts).runs
             runs = pd.concat([runs, found])
         mine = figures.Ours(runs, pd.DataFrame({"run": [], "score_type": []}), {"best": 1})
-        monkeypatch.setattr(sys.modules["_verdicts"], "ours", lambda name, scale: mine)
+        monkeypatch.setattr(script("_verdicts"), "ours", lambda name, scale: mine)
         return module.wide_in_control("laptop")
 
     flat, peak = (lambda rate: 500.0), (lambda rate: 500.0 if rate == rates[4] else 0.0)
@@ -831,7 +793,7 @@ def racing_curves(**rises):
 def test_a_method_that_never_drives_counts_with_its_end(monkeypatch, one_step, n_step, a3c, verdict, effect):
     module = script("_rules_worlds")
     curves = racing_curves(one_step_q=one_step, n_step_q=n_step, a3c=a3c)
-    monkeypatch.setattr(sys.modules["_verdicts"], "ours", lambda name, scale: figures.Ours(curves, curves, {}))
+    monkeypatch.setattr(script("_verdicts"), "ours", lambda name, scale: figures.Ours(curves, curves, {}))
     monkeypatch.setattr(module, "our_shares", lambda mine: curves)
     found = module.multi_step_drives_sooner("laptop")
     assert found.verdict == verdict and effect in found.effect, found

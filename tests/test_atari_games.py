@@ -1,8 +1,6 @@
 """The five Atari games: of made-up runs the figure's tables and the rules say what was put in."""
 
 import math
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,25 +9,18 @@ from a3crepro.experiments import figures
 from a3crepro.experiments.figures import paper
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.statistics import interval_of_proportion
+from analysis import _atari, atari_games
+from analysis import _rules_atari as rules
 
-ANALYSIS = str(Path(__file__).resolve().parent.parent / "analysis")
 EPOCH = 4_000_000
 
 
-@pytest.fixture
-def modules(monkeypatch, tmp_path):
-    """`_atari`, `_rules_atari` and `atari_games`, with their tables in a directory of their own."""
-    monkeypatch.syspath_prepend(ANALYSIS)
-    import _atari
-    import _rules_atari
-    import atari_games
-
+@pytest.fixture(autouse=True)
+def results(monkeypatch, tmp_path):
+    """A directory for the tables of these tests."""
     (tmp_path / "atari_games" / "laptop").mkdir(parents=True)
     (tmp_path / "paper").symlink_to(RESULTS / "paper")
     monkeypatch.setattr(figures, "RESULTS", tmp_path)
-    yield _atari, _rules_atari, atari_games
-    for name in ("_atari", "_rules_atari", "atari_games", "_verdicts"):
-        sys.modules.pop(name, None)
 
 
 def rows(run, env, method, scores, hours_an_epoch=0.25, **others):
@@ -47,8 +38,7 @@ def write(directory, name, table):
     pd.DataFrame(table).to_csv(directory / "atari_games" / "laptop" / f"{name}.csv", index=False)
 
 
-def test_a_run_on_the_papers_curve_lags_by_nothing(modules, tmp_path):
-    _atari, _, atari_games = modules
+def test_a_run_on_the_papers_curve_lags_by_nothing(tmp_path):
     theirs = _atari.paper_curve("breakout", "a3c").set_index("epoch")["score"]
     write(tmp_path, "scores", rows("on", "breakout", "a3c", [theirs[epoch] for epoch in range(1, 11)]))
     write(tmp_path, "unfinished", rows("late", "breakout", "a3c", [theirs[epoch] for epoch in range(9)], seed=1))
@@ -63,15 +53,13 @@ def test_a_run_on_the_papers_curve_lags_by_nothing(modules, tmp_path):
     assert "unfinished" in atari_games.table_of([late]) and "53.2" in atari_games.five_games([on])
 
 
-def test_a_score_that_the_paper_never_had_is_ahead_of_its_end(modules, tmp_path):
-    _atari, _, atari_games = modules
+def test_a_score_that_the_paper_never_had_is_ahead_of_its_end(tmp_path):
     write(tmp_path, "scores", rows("far", "pong", "a3c", [21.0] * 5))
     (far,) = _atari.curves("laptop")
     assert _atari.beside_paper(far).lag == -math.inf and "ahead of its end" in atari_games.table_of([far])
 
 
-def test_the_race_with_dqn(modules, tmp_path):
-    _atari, rules, _ = modules
+def test_the_race_with_dqn(tmp_path):
     dqn = paper("fig1_learning_speed").query("game == 'breakout' and method == 'dqn'")
     best = dqn["score"].max()  # after 14 hours
     write(tmp_path, "scores", [
@@ -89,16 +77,14 @@ def test_the_race_with_dqn(modules, tmp_path):
     )
 
 
-def test_what_is_not_run_decides_nothing(modules):
-    _, rules, _ = modules
+def test_what_is_not_run_decides_nothing():
     assert all(
         rule("laptop").verdict.startswith("not decided")
         for rule in (rules.trains, rules.faster_than_dqn, rules.n_step_is_faster)
     )
 
 
-def test_multi_step_methods_that_are_first_on_one_game_are_faster(modules, tmp_path):
-    _, rules, _ = modules
+def test_multi_step_methods_that_are_first_on_one_game_are_faster(tmp_path):
     early, late = [2.0, 20.0, 40.0, 60.0, 60.0, 60.0], [2.0, 2.0, 2.0, 20.0, 50.0, 60.0]
     speeds = {"one_step_q": late, "one_step_sarsa": late, "n_step_q": early, "a3c": early}
     for fast, expected in ((early, "reproduced"), (late, "not decided: on none of 1")):

@@ -1,11 +1,11 @@
 """The pages: links resolve, commands compose, numbers are those of `results/` and `figures/`, examples train."""
 
 import functools
+import importlib
 import importlib.util
 import re
 import runpy
 import shlex
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,13 +136,8 @@ def check_script(words: list[str]) -> None:
         compose(*overrides_of(rest, OWN_WORDS["sweeps"]))
 
 
-@functools.cache
 def experiment(name: str):
-    sys.path.insert(0, str(ROOT / "sweeps"))
-    try:
-        return runpy.run_path(str(ROOT / "sweeps" / f"{name}.py"))["EXPERIMENT"]
-    finally:
-        sys.path.pop(0)
+    return importlib.import_module(f"sweeps.{name}").EXPERIMENT
 
 
 @pytest.mark.parametrize(

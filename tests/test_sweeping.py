@@ -1,11 +1,11 @@
 """Sweeps of many runs: what they consist of, how they are interrupted and gone on with, and the tables made of them."""
 
 import csv
+import importlib
 import json
 import math
 import os
 import re
-import runpy
 import shlex
 import shutil
 import signal
@@ -40,11 +40,7 @@ NAMES = [
 
 
 def experiment(name):
-    sys.path.insert(0, str(ROOT / "sweeps"))
-    try:
-        return runpy.run_path(str(ROOT / "sweeps" / f"{name}.py"))["EXPERIMENT"]
-    finally:
-        sys.path.pop(0)
+    return importlib.import_module(f"sweeps.{name}").EXPERIMENT
 
 
 # ---- What sweeps consist of ------------------------------------------------------------------------------------------
