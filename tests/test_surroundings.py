@@ -25,7 +25,7 @@ from a3crepro.common.processes import Launcher, ScriptError, start_server
 from a3crepro.common.settings import UserError
 from a3crepro.common.signals import SIGNALS
 from a3crepro.config import choices, runs_at_once
-from a3crepro.experiments import circumstances
+from a3crepro.experiments import provenance
 from a3crepro.runs.checkout import GitState
 from a3crepro.runs.needs import check_needs
 from a3crepro.runs.run_directory import RunError, this_start
@@ -197,7 +197,7 @@ def test_cores_are_the_least_of_affinity_and_quota_everywhere(cgroups, line, fil
     cgroups(line, **files)
     assert machine.usable_cores() == cores
     assert runs_at_once("virtual_time", 16) == cores
-    assert this_start(GitState(None, None))["cores"] == circumstances.machine()["usable_cores"] == cores
+    assert this_start(GitState(None, None))["cores"] == provenance.machine()["usable_cores"] == cores
     config = compose("env=toy/catch", "execution=synchronous", "threads=16")
     assert config.processes == cores
 

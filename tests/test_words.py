@@ -11,7 +11,7 @@ import pytest
 import a3crepro
 from a3crepro.cli import main
 from a3crepro.common.settings import RunError, UserError
-from a3crepro.experiments.circumstances import circumstances
+from a3crepro.experiments.provenance import provenance
 from a3crepro.runs.command_line import own_words, positive_number, run_command
 
 
@@ -30,7 +30,7 @@ def test_a_number_that_must_be_positive(text):
 
 
 def test_what_a_measurement_was_made_with():
-    found = circumstances()
+    found = provenance()
     assert {"commit", "clean", "date", "load", "cpu", "usable_cores", "python"} <= found.keys()
     assert found["usable_cores"] >= 1
 
