@@ -114,14 +114,16 @@ class Beside(NamedTuple):
 
 def beside_paper(curve: Curve) -> Beside:
     """Compares a final score, at the middle of the evaluations that it is the mean of."""
-    theirs = paper_curve(curve.env, curve.method)
+    from_paper = paper_curve(curve.env, curve.method)
     epoch = float(curve.table["epoch"].tail(LAST).mean())
 
     def at(column: str) -> float:
-        return float(np.interp(epoch, theirs["epoch"], theirs[column]))
+        return float(np.interp(epoch, from_paper["epoch"], from_paper[column]))
 
     score = at("score")
-    reached = first_crossing(theirs["epoch"].to_numpy(float), theirs["score"].to_numpy(float), curve.final.value)
+    reached = first_crossing(
+        from_paper["epoch"].to_numpy(float), from_paper["score"].to_numpy(float), curve.final.value
+    )
     lag = -math.inf if math.isnan(reached) else epoch - reached
     return Beside(score, (at("band_low"), at("band_high")), curve.final.value / score if score > 0 else math.nan, lag)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from a3crepro.experiments.experiment import FRESH
-from a3crepro.experiments.figures import Ours, number, paper, references
-from a3crepro.experiments.results import setting, standing_for
+from a3crepro.experiments.experiment import HELD_OUT
+from a3crepro.experiments.figures import Results, number, paper, references
+from a3crepro.experiments.results import representative_runs, setting
 
-MOST = 1000.0
+MAX_SCORE = 1000.0
 """The greatest possible score of a task."""
 EPISODES = 10
 """Of an evaluation (`sweeps/physical_tasks.py`)."""
@@ -56,37 +56,37 @@ def is_learnt(task: str, score: float) -> bool:
     many: the score is to be four of its standard errors above that, too.
     """
     least, deviation = by_chance(task), by_chance(task, "score_std")
-    far = min(2 * least, 0.2 * (MOST - least))
+    far = min(2 * least, 0.2 * (MAX_SCORE - least))
     return score > least + max(far, 4 * deviation / np.sqrt(EPISODES))
 
 
-def control(mine: Ours) -> tuple[pd.DataFrame, pd.DataFrame]:
+def control(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Runs and evaluations with the task, how a run learnt, and the number of the search that its choice is of."""
     length, cost, held = (
-        setting(mine.runs, key) for key in ("algo.t_max", "algo.gaussian.entropy_cost", "env.action_repeat")
+        setting(results.runs, key) for key in ("algo.t_max", "algo.gaussian.entropy_cost", "env.action_repeat")
     )
-    separate = setting(mine.runs, "network.separate") == "true"
+    separate = setting(results.runs, "network.separate") == "true"
     rollouts = "rollouts of " + length
     scheme = np.select(
-        [held != "", cost != "", length != "", setting(mine.runs, "algo.gaussian.bounded") == "true"],
+        [held != "", cost != "", length != "", setting(results.runs, "algo.gaussian.bounded") == "true"],
         [
             "scaled pictures, actions of " + held + " steps",
             rollouts.mask(separate, "separate networks") + ", entropy cost " + cost,
-            rollouts + ", ε " + mine.runs["epsilon"].map("{:g}".format),
+            rollouts + ", ε " + results.runs["epsilon"].map("{:g}".format),
             OTHERWISE,
         ],
         PAPERS,
     )
     search = np.select([separate | (held != ""), cost != ""], [3, 2], 1)
-    runs = mine.runs.assign(task=mine.runs["env"].map(TASKS), scheme=scheme, search=search)
-    return runs, mine.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
+    runs = results.runs.assign(task=results.runs["env"].map(TASKS), scheme=scheme, search=search)
+    return runs, results.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
 
 
-def over_time(mine: Ours, runs: pd.DataFrame) -> pd.DataFrame:
+def over_time(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     """The runs that stand for a task: fresh seeds of the last search that has any; else its best, as in the paper."""
-    fresh = runs[runs["seed"] >= FRESH]
+    fresh = runs[runs["seed"] >= HELD_OUT]
     if fresh.empty:
-        return standing_for(runs, ["task"], mine.notes["best"])
+        return representative_runs(runs, ["task"], results.notes["best"])
     return fresh[fresh["search"] == fresh.groupby("task")["search"].transform("max")]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from a3crepro.experiments.experiment import FRESH
-from a3crepro.experiments.figures import LEAST, METHODS, TITLES, Ours, ours, reference
+from a3crepro.experiments.experiment import HELD_OUT
+from a3crepro.experiments.figures import METHODS, MIN_SCORES, TITLES, Results, load_results, reference
 from a3crepro.experiments.results import overridden
 from a3crepro.experiments.statistics import (
     bootstrap,
@@ -40,10 +40,10 @@ AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
 # ---- Learning speed --------------------------------------------------------------------------------------------------
 
 
-def best_three(mine: Ours) -> dict[tuple[str, str], np.ndarray]:
+def best_three(results: Results) -> dict[tuple[str, str], np.ndarray]:
     """By game and method, the last scores of the three runs that were best at the evaluation before the last."""
     found = {}
-    for (env, method), scores in mine.evaluations().groupby(["env", "method"]):
+    for (env, method), scores in results.evaluations().groupby(["env", "method"]):
         last_two = [run.sort_values("frames")["score"].to_numpy(float)[-2:] for _, run in scores.groupby("run")]
         chosen = sorted((run for run in last_two if len(run) == 2), key=lambda run: run[0])[-3:]
         if len(chosen) == 3:
@@ -52,10 +52,10 @@ def best_three(mine: Ours) -> dict[tuple[str, str], np.ndarray]:
 
 
 @with_data("learning_speed")
-def trains(mine: Ours) -> Verdict:
+def trains(results: Results) -> Verdict:
     """The best three of each game and method against a random policy, which is what an untrained one amounts to."""
-    found, verdicts, effects = best_three(mine), [], []
-    for env in sorted(mine.runs["env"].unique()):
+    found, verdicts, effects = best_three(results), [], []
+    for env in sorted(results.runs["env"].unique()):
         for method, name in METHODS.items():
             if (env, method) not in found:
                 verdicts.append(NO_DATA)
@@ -69,15 +69,15 @@ def trains(mine: Ours) -> Verdict:
 
 
 @with_data("learning_speed")
-def a3c_is_best(mine: Ours) -> Verdict:
+def a3c_is_best(results: Results) -> Verdict:
     """The best three of each game and method, as shares of the game's best; the mean over games, by other method."""
-    found = best_three(mine)
-    games = sorted(mine.runs["env"].unique())
+    found = best_three(results)
+    games = sorted(results.runs["env"].unique())
     if any((env, method) not in found for env in games for method in METHODS):
         return Verdict("not decided: runs are missing", "–")
     shares = {}
     for env in games:
-        scores = {method: found[env, method] - LEAST.get(env, 0.0) for method in METHODS}
+        scores = {method: found[env, method] - MIN_SCORES.get(env, 0.0) for method in METHODS}
         most = max(float(score.mean()) for score in scores.values())
         shares |= {(env, method): score / most for method, score in scores.items()}
     less = {
@@ -90,15 +90,15 @@ def a3c_is_best(mine: Ours) -> Verdict:
 
 def half_the_time(scale: str) -> Verdict:
     """A3C's mean after 4 days over 57 games less that of the best earlier method, which had 8 days."""
-    mine = ours("atari_table", scale)
-    values = our_normalised(mine).get(AFTER_4_DAYS) if mine and scale == "paper" else None
-    theirs = np.array(list(normalised("prioritized").values()))
-    if values is None or len(values) < len(theirs):
-        return Verdict(f"not decided: needs the {len(theirs)} games of the scale `paper`", "–")
+    results = load_results("atari_table", scale)
+    values = our_normalised(results).get(AFTER_4_DAYS) if results and scale == "paper" else None
+    from_paper = np.array(list(normalised("prioritized").values()))
+    if values is None or len(values) < len(from_paper):
+        return Verdict(f"not decided: needs the {len(from_paper)} games of the scale `paper`", "–")
     own = np.array([runs.mean() for runs in values])
     games = np.arange(len(own))
-    more = bootstrap(own - theirs)
-    of_medians = bootstrap(games, lambda drawn: median(own[drawn]) - median(theirs[drawn]))
+    more = bootstrap(own - from_paper)
+    of_medians = bootstrap(games, lambda drawn: median(own[drawn]) - median(from_paper[drawn]))
     return Verdict(decided(more, 0.0), f"means {more} %, medians {of_medians} %; no-op starts against human ones")
 
 
@@ -106,9 +106,9 @@ def half_the_time(scale: str) -> Verdict:
 
 
 @with_data("thread_scaling")
-def n_step_is_faster(mine: Ours) -> Verdict:
+def n_step_is_faster(results: Results) -> Verdict:
     """Frames of the one-step methods over those of the others, with 16 actor-learners, game by game."""
-    curves, verdicts, effects = our_curves(mine, "frames"), [], []
+    curves, verdicts, effects = our_curves(results, "frames"), [], []
     for game, level in levels(curves, REFERENCE).items():
         if any((game, method, 16) not in curves for method in METHODS):
             continue
@@ -132,26 +132,26 @@ def on_some_games(verdicts: list[str]) -> str:
 
 
 @with_data("thread_scaling")
-def speeds_up(mine: Ours) -> Verdict:
+def speeds_up(results: Results) -> Verdict:
     """All methods above 10 with 16."""
-    return _with_16(mine, "seconds", tuple(METHODS), 10.0)
+    return _with_16(results, "seconds", tuple(METHODS), 10.0)
 
 
 @with_data("thread_scaling")
-def superlinear(mine: Ours) -> Verdict:
+def superlinear(results: Results) -> Verdict:
     """One-step methods above 16 with 16; in virtual time that is data efficiency above 1."""
-    return _with_16(mine, "seconds", ONE_STEP, 16.0)
+    return _with_16(results, "seconds", ONE_STEP, 16.0)
 
 
 @with_data("thread_scaling")
-def less_data(mine: Ours) -> Verdict:
+def less_data(results: Results) -> Verdict:
     """One-step methods above 1; the others are told."""
-    return _with_16(mine, "frames", ONE_STEP, 1.0)
+    return _with_16(results, "frames", ONE_STEP, 1.0)
 
 
-def _with_16(mine: Ours, x: str, methods: tuple[str, ...], line: float) -> Verdict:
+def _with_16(results: Results, x: str, methods: tuple[str, ...], line: float) -> Verdict:
     """Geometric mean over games."""
-    curves = our_curves(mine, x)
+    curves = our_curves(results, x)
     to = levels(curves, REFERENCE)
     found: dict[str, SpeedUp] = {
         method: one for method in METHODS if (one := speedup(curves, to, method, 16)) is not None
@@ -163,10 +163,10 @@ def _with_16(mine: Ours, x: str, methods: tuple[str, ...], line: float) -> Verdi
 
 
 @with_data("thread_scaling")
-def stabilises(mine: Ours) -> Verdict:
+def stabilises(results: Results) -> Verdict:
     """Share of the rates at which a run learns: ends above the reference."""
-    to = levels(our_curves(mine, "frames"), REFERENCE)
-    grid = mine.runs[(mine.runs["seed"] < FRESH) & mine.runs["env"].isin(list(to))]
+    to = levels(our_curves(results, "frames"), REFERENCE)
+    grid = results.runs[(results.runs["seed"] < HELD_OUT) & results.runs["env"].isin(list(to))]
     grid = grid.assign(learnt=grid["score"] >= grid["env"].map(to))
     verdicts, effects = [], []
     for method in VALUE_BASED:
@@ -185,14 +185,16 @@ def stabilises(mine: Ours) -> Verdict:
 
 
 @with_data("learning_rates")
-def wide_range(mine: Ours) -> Verdict:
+def wide_range(results: Results) -> Verdict:
     """By method, over the games in which its best run has three times a random policy's score."""
     verdicts, effects = [], []
     for method, name in METHODS.items():
-        games = list(learnt_games(mine.runs[mine.runs["method"] == method]))
+        games = list(learnt_games(results.runs[results.runs["method"] == method]))
         if not games:
-            verdicts.append("not reproduced" if method in set(mine.runs["method"]) else NO_DATA)
-            effects.append(f"{name}: no game was learnt" if method in set(mine.runs["method"]) else f"{name}: missing")
+            verdicts.append("not reproduced" if method in set(results.runs["method"]) else NO_DATA)
+            effects.append(
+                f"{name}: no game was learnt" if method in set(results.runs["method"]) else f"{name}: missing"
+            )
             continue
         found = range_of_rates(games, BEST)
         collapsed, inside = found.collapses
@@ -205,7 +207,7 @@ def wide_range(mine: Ours) -> Verdict:
 def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rates and scores above the least possible one, of each game that some run learnt."""
     for env, table in runs.groupby("env"):
-        least = LEAST.get(str(env), 0.0)
+        least = MIN_SCORES.get(str(env), 0.0)
         scores = table["score"].to_numpy(float) - least
         if scores.max() > 3 * (reference(str(env)) - least):
             yield table["learning_rate"].to_numpy(float), scores
@@ -213,7 +215,7 @@ def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def as_shares(runs: pd.DataFrame) -> pd.Series:
     """Final scores as shares of the best one of the game, both above the game's least."""
-    scores = runs["score"] - runs["env"].map(LEAST).fillna(0.0)
+    scores = runs["score"] - runs["env"].map(MIN_SCORES).fillna(0.0)
     return scores / scores.groupby(runs["env"]).transform("max")
 
 
@@ -238,37 +240,39 @@ def all_of(parts: dict[str, Verdict | None]) -> Verdict:
     return Verdict(joined([part.verdict for part in found.values()]), effect)
 
 
-def _ablation(mine: Ours, methods: tuple[str, ...]) -> Verdict:
-    runs = mine.runs.assign(share=as_shares(mine.runs), less=(mine.runs[overridden(mine.runs)] != "").any(axis=1))
+def _ablation(results: Results, methods: tuple[str, ...]) -> Verdict:
+    runs = results.runs.assign(
+        share=as_shares(results.runs), less=(results.runs[overridden(results.runs)] != "").any(axis=1)
+    )
     return all_of({METHODS[method]: paired(runs[runs["method"] == method], "less", False, True) for method in methods})
 
 
 @with_data("ablations")
-def mixture_is_robust(mine: Ours) -> Verdict:
+def mixture_is_robust(results: Results) -> Verdict:
     """Paired over rates."""
-    return _ablation(mine, VALUE_BASED)
+    return _ablation(results, VALUE_BASED)
 
 
 @with_data("ablations")
-def entropy_helps(mine: Ours) -> Verdict:
+def entropy_helps(results: Results) -> Verdict:
     """Paired over rates."""
-    return _ablation(mine, ("a3c",))
+    return _ablation(results, ("a3c",))
 
 
 @with_data("optimizers")
-def shared_is_robust(mine: Ours) -> Verdict:
+def shared_is_robust(results: Results) -> Verdict:
     """Paired over rates, at the paper's ε and at the small one."""
-    return _optimizers(mine, "shared_rmsprop", "rmsprop")
+    return _optimizers(results, "shared_rmsprop", "rmsprop")
 
 
 @with_data("optimizers")
-def rmsprop_is_robust(mine: Ours) -> Verdict:
+def rmsprop_is_robust(results: Results) -> Verdict:
     """Paired over rates, at the paper's ε and at the small one."""
-    return _optimizers(mine, "rmsprop", "momentum_sgd")
+    return _optimizers(results, "rmsprop", "momentum_sgd")
 
 
-def _optimizers(mine: Ours, one: str, other: str) -> Verdict:
-    all_runs = mine.runs.assign(share=as_shares(mine.runs))
+def _optimizers(results: Results, one: str, other: str) -> Verdict:
+    all_runs = results.runs.assign(share=as_shares(results.runs))
     return all_of(
         {
             f"{METHODS[str(method)]}, ε {epsilon:g}": paired(

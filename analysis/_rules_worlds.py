@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from a3crepro.experiments.experiment import FRESH
-from a3crepro.experiments.figures import METHODS, Ours, reference
+from a3crepro.experiments.experiment import HELD_OUT
+from a3crepro.experiments.figures import METHODS, Results, reference
 from a3crepro.experiments.results import stacked
 from a3crepro.experiments.statistics import (
     Interval,
@@ -35,10 +35,10 @@ MUCH = 2.0
 
 
 @with_data("physical_tasks")
-def solves_control(mine: Ours) -> Verdict:
+def solves_control(results: Results) -> Verdict:
     """Each task above a blind policy, and most of those that the Suite's own A3C was scored on as good as that."""
-    runs, _ = control(mine)
-    shown = over_time(mine, runs)
+    runs, _ = control(results)
+    shown = over_time(results, runs)
     if not shown["task"].isin(list(PIXELS)).any():
         return Verdict("not decided: no runs from pixels", "–")
     verdicts, effects, finals = [], [], {}
@@ -48,17 +48,17 @@ def solves_control(mine: Ours) -> Verdict:
         steps = f"{scores['budget'].max() / 1e6:g}M steps"
         effects.append(f"{task}, {steps}: {found} against {by_chance(str(task)):.1f} without looking")
         finals[str(task)] = found
-    as_good, told = beside_the_suite(finals, "1e8_steps")
+    as_good, text = beside_the_suite(finals, "1e8_steps")
     _, by_planet = beside_the_suite(finals, "planet")
-    effects.append(f"as good as the Suite's own A3C {told}; as the PlaNet paper prints its scores {by_planet}")
+    effects.append(f"as good as the Suite's own A3C {text}; as the PlaNet paper prints its scores {by_planet}")
     return Verdict(joined([*verdicts, as_good]), "; ".join(effects))
 
 
 def beside_the_suite(finals: Mapping[str, Interval], printed: str) -> tuple[str, str]:
     """Whether most tasks that the Suite's own A3C was scored on are as good as that, and on how many."""
-    theirs = {task: score for task in finals if (score := suite_score(task, printed)) == score}
-    as_good = [decided(finals[task], score) for task, score in theirs.items()]
-    by_mean = sum(finals[task].value >= score for task, score in theirs.items())
+    from_paper = {task: score for task in finals if (score := suite_score(task, printed)) == score}
+    as_good = [decided(finals[task], score) for task, score in from_paper.items()]
+    by_mean = sum(finals[task].value >= score for task, score in from_paper.items())
     return most_of(as_good), (
         f"for certain on {as_good.count('reproduced')} of {len(as_good)}, for certain not on "
         f"{as_good.count('not reproduced')}, by the mean on {by_mean}"
@@ -74,13 +74,13 @@ def most_of(verdicts: Sequence[str]) -> str:
 
 
 @with_data("physical_tasks")
-def wide_in_control(mine: Ours) -> Verdict:
+def wide_in_control(results: Results) -> Verdict:
     """By the way to update that learnt most of its tasks, the paper's or rollouts, over those that its best run learnt.
 
     A range that is cut off by the rates has a +. The third search has too few rates for one.
     """
-    runs, _ = control(mine)
-    search = runs[runs["seed"] < FRESH]
+    runs, _ = control(results)
+    search = runs[runs["seed"] < HELD_OUT]
     schemes = {scheme: learnt_tasks(search, scheme) for scheme in (PAPERS, SEARCHED, SECOND)}
     scheme, (learnt, _) = max(schemes.items(), key=lambda found: len(found[1][0]) / max(1, found[1][1]))
     if not learnt:
@@ -91,8 +91,8 @@ def wide_in_control(mine: Ours) -> Verdict:
         for task, part in zip(learnt, found.parts, strict=True)
     )
     collapsed, inside = found.collapses
-    told = f"{scheme}: {found.decades} decades ({effect}), {collapsed} of {inside} collapsed"
-    return Verdict(found.verdict(WIDE), told)
+    text = f"{scheme}: {found.decades} decades ({effect}), {collapsed} of {inside} collapsed"
+    return Verdict(found.verdict(WIDE), text)
 
 
 def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
@@ -111,9 +111,9 @@ def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.
 
 
 @with_data("labyrinth")
-def explores(mine: Ours) -> Verdict:
+def explores(results: Results) -> Verdict:
     """Final scores in new mazes, which evaluations draw apart from training: of fresh seeds, else of the best rates."""
-    scores = chosen(mine, "labyrinth")["score"].to_numpy(float)
+    scores = chosen(results, "labyrinth")["score"].to_numpy(float)
     if not scores.size:
         return Verdict(NO_DATA, "–")
     found, blind, expert = interval_of_mean(scores), reference("labyrinth", "blind"), reference("labyrinth", "expert")
@@ -122,10 +122,10 @@ def explores(mine: Ours) -> Verdict:
 
 
 @with_data("racing")
-def drives_best(mine: Ours) -> Verdict:
+def drives_best(results: Results) -> Verdict:
     """In the settings where all methods have several runs: A3C's share of the expert's score."""
     verdicts, effects = [], []
-    for env, table in chosen_runs(mine).groupby("env"):
+    for env, table in chosen_runs(results).groupby("env"):
         shares = {str(method): share.to_numpy(float) for method, share in table.groupby("method")["share"]}
         if set(shares) != set(METHODS) or min(map(len, shares.values())) < 2:
             continue
@@ -138,13 +138,16 @@ def drives_best(mine: Ours) -> Verdict:
 
 
 @with_data("racing")
-def multi_step_drives_sooner(mine: Ours) -> Verdict:
+def multi_step_drives_sooner(results: Results) -> Verdict:
     """Frames to half of A3C's best, of one-step methods over those of multi-step ones; mean of each setting's ratios.
 
     A method that never gets there counts with its end: as a one-step method that makes the ratio a bound from below,
     as a multi-step one a bound from above.
     """
-    (ratios, missed), (theirs, _) = times_as_long(our_shares(mine), "frames"), times_as_long(paper_shares(), "hours")
+    (ratios, missed), (from_paper, _) = (
+        times_as_long(our_shares(results), "frames"),
+        times_as_long(paper_shares(), "hours"),
+    )
     if len(ratios) < 2:
         return Verdict("not decided: fewer than two settings", "–")
     interval = Interval(*np.exp(interval_of_mean(ratios)))
@@ -152,7 +155,7 @@ def multi_step_drives_sooner(mine: Ours) -> Verdict:
     if missed["one-step" if verdict == "not reproduced" else "multi-step"]:
         verdict = BOUND
     counts = "".join(f"; {count} {kind} curves never got there" for kind, count in missed.items() if count)
-    by_hours = f"; the paper's curves, by hours: {np.exp(theirs.mean()):.1f}"
+    by_hours = f"; the paper's curves, by hours: {np.exp(from_paper.mean()):.1f}"
     return Verdict(verdict, f"{interval} times as many frames, {len(ratios)} settings{counts}{by_hours}")
 
 

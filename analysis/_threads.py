@@ -11,8 +11,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.experiments.figures import METHODS, THREADS, TITLES, Ours, legend_below, panels
-from a3crepro.experiments.results import stacked, standing_for
+from a3crepro.experiments.figures import METHODS, THREADS, TITLES, Results, legend_below, panels
+from a3crepro.experiments.results import representative_runs, stacked
 from a3crepro.experiments.statistics import Interval, band, first_crossing, part_of_rise, ratio_of_geometric_means
 
 COLORS = dict(zip(THREADS, sns.color_palette("viridis_r", len(THREADS) + 1)[1:], strict=True))
@@ -39,18 +39,18 @@ def paper_curves(table: pd.DataFrame, x: str) -> Curves:
 CELL = ["env", "method", "threads"]
 
 
-def chosen_runs(mine: Ours) -> pd.DataFrame:
+def chosen_runs(results: Results) -> pd.DataFrame:
     """The runs that stand for a cell."""
-    return standing_for(mine.runs, CELL, mine.notes["best"])
+    return representative_runs(results.runs, CELL, results.notes["best"])
 
 
-def our_curves(mine: Ours | None, x: str, unit: float = 1.0) -> Curves:
+def our_curves(results: Results | None, x: str, unit: float = 1.0) -> Curves:
     """Ours, by evaluations; where the runs that stand for a cell are not there yet, nothing."""
-    if mine is None:
+    if results is None:
         return {}
     found: Curves = {}
-    table = mine.evaluations()
-    for key, part in table[table["run"].isin(chosen_runs(mine)["run"])].groupby(CELL):
+    table = results.evaluations()
+    for key, part in table[table["run"].isin(chosen_runs(results)["run"])].groupby(CELL):
         along, scores = stacked(part, x)
         found[key] = Curve(along / unit, scores)
     return found
@@ -59,12 +59,12 @@ def our_curves(mine: Ours | None, x: str, unit: float = 1.0) -> Curves:
 BANDS = "Bands: 95 % intervals of the mean of our runs."
 
 
-def draw(theirs: Curves, ours: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
+def draw(from_paper: Curves, ours: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
     """A row a method, a column a game and whose it is, a line a number of actor-learners.
 
     Where both have a game, its axes have one scale. Logarithmic: x, of all panels.
     """
-    whose = {"": theirs, ", ours": ours}
+    whose = {"": from_paper, ", ours": ours}
     columns = [(game, name) for name, curves in whose.items() for game in dict.fromkeys(key[0] for key in curves)]
     figure, grid = panels([game for game, _ in columns], len(METHODS))
     for line, method in zip(grid, METHODS, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from a3crepro.experiments.figures import Ours, ours
+from a3crepro.experiments.figures import Results, load_results
 from a3crepro.experiments.statistics import Array, GoodRates, Interval, decades_of_good_rates, good_rates
 
 
@@ -64,13 +64,13 @@ def joined(verdicts: Sequence[str]) -> str:
     return "reproduced" if verdicts else NO_DATA
 
 
-def with_data(sweep: str) -> Callable[[Callable[[Ours], Verdict]], Callable[[str], Verdict]]:
+def with_data(sweep: str) -> Callable[[Callable[[Results], Verdict]], Callable[[str], Verdict]]:
     """A rule on the tables of a sweep; without these nothing is decided."""
 
-    def decorate(rule: Callable[[Ours], Verdict]) -> Callable[[str], Verdict]:
+    def decorate(rule: Callable[[Results], Verdict]) -> Callable[[str], Verdict]:
         def decide(scale: str) -> Verdict:
-            mine = ours(sweep, scale)
-            return Verdict(NO_DATA, "–") if mine is None else rule(mine)
+            results = load_results(sweep, scale)
+            return Verdict(NO_DATA, "–") if results is None else rule(results)
 
         return decide
 

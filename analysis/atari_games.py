@@ -70,9 +70,9 @@ def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, end: float)
     axes.fill_between(curve[x], curve["band_low"], curve["band_high"], color=COLORS[method], alpha=PALE, linewidth=0)
 
 
-def draw_ours(axes: Axes, mine: Sequence[Curve], x: str) -> None:
+def draw_ours(axes: Axes, own: Sequence[Curve], x: str) -> None:
     """The evaluations of each run: seed 0 at the paper's rate thick, others thin."""
-    for curve in mine:
+    for curve in own:
         first = curve.seed == 0
         label = f"ours, {METHODS[curve.method]}" if first else "ours, other seeds"
         axes.plot(
@@ -88,17 +88,17 @@ def figure_of(found: Sequence[Curve]) -> Figure:
     for column, game in enumerate(PAPER_GAMES):
         for row, methods in enumerate(ROWS):
             axes = grid[row][column]
-            mine = [curve for curve in plain if curve.env == game and curve.method in methods]
-            end = max([EPOCHS, *(curve.epochs for curve in mine)])
+            own = [curve for curve in plain if curve.env == game and curve.method in methods]
+            end = max([EPOCHS, *(curve.epochs for curve in own)])
             for method in methods:
                 draw_paper(axes, paper_curve(game, method), "epoch", method, end)
-            draw_ours(axes, mine, "epoch")
+            draw_ours(axes, own, "epoch")
             axes.set(title=TITLES[game] if row == 0 else None, xlabel="epochs of 4M frames")
-        axes, mine = grid[-1][column], [curve for curve in plain if curve.env == game]
+        axes, own = grid[-1][column], [curve for curve in plain if curve.env == game]
         for method in NAMES:
             table = select(paper("fig1_learning_speed"), game=game, method=method)
             draw_paper(axes, table, "hours", method, math.inf)
-        draw_ours(axes, mine, "hours")
+        draw_ours(axes, own, "hours")
         axes.set(xlabel="hours (ours: virtual)")
     for row in grid:
         row[0].set_ylabel("score")
@@ -141,12 +141,12 @@ def five_games(found: Sequence[Curve]) -> str:
               "paper's A3C FF, 320M, human starts", *OTHERS.values()]  # fmt: skip
     rows = []
     for game in PAPER_GAMES:
-        mine = plain_run(found, game, "a3c")
+        curve = plain_run(found, game, "a3c")
         random, human = (float(scores.loc[game, f"noop_{who}"]) for who in ("random", "human"))
         own = ["–"] * 3
-        if mine:
-            share = human_normalised(mine.final.value, random, human)
-            own = [f"{mine.final.value:,.1f}", f"{mine.epochs:.0f}", f"{share:.0f}"]
+        if curve:
+            share = human_normalised(curve.final.value, random, human)
+            own = [f"{curve.final.value:,.1f}", f"{curve.epochs:.0f}", f"{share:.0f}"]
         published = [f"{others.loc[game, column]:,.1f}" for column in ("paper_a3c_ff_1day_humanstart", *OTHERS)]
         rows.append([TITLES[game], f"{random:,.1f}", f"{human:,.1f}", *own, *published])
     return markdown(header, rows)

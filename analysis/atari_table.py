@@ -16,7 +16,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import NOTHING, TITLES, Ours, markdown, ours, panels, paper, save, scale_of
+from a3crepro.experiments.figures import NOTHING, TITLES, Results, load_results, markdown, panels, paper, save, scale_of
 from a3crepro.experiments.results import setting
 from a3crepro.experiments.statistics import (
     interquartile_mean,
@@ -47,11 +47,11 @@ def normalised(column: str) -> dict[str, float]:
     return table_1(scores.to_dict(), human["hs_random"].to_dict(), human["hs_human"].to_dict())
 
 
-def our_normalised(mine: Ours) -> dict[tuple[str, int], list[np.ndarray]]:
+def our_normalised(results: Results) -> dict[tuple[str, int], list[np.ndarray]]:
     """Ours, by network and frames: for each game a value a run, no-op starts."""
     human = paper("human_random_scores").set_index("game")
     found = {}
-    for (network, budget), runs in mine.runs.groupby(["network", "budget"]):
+    for (network, budget), runs in results.runs.groupby(["network", "budget"]):
         known = {str(env): scores.to_numpy(float) for env, scores in runs.groupby("env")["score"] if env in human.index}
         if known:
             values = table_1(known, human["noop_random"].to_dict(), human["noop_human"].to_dict())
@@ -75,21 +75,27 @@ def draw(axes: Axes, values: dict[str, list[np.ndarray]]) -> None:
     axes.legend(fontsize=5)
 
 
-def minatar_table(mine: Ours) -> str:
+def minatar_table(results: Results) -> str:
     """Raw scores of MinAtar's games beside those of its authors."""
     others = paper("other_minatar").pivot(index="game", columns="method", values="score_final_100_episodes")
     others.index = "minatar/" + others.index
     header = ["game", "network", "million frames", "A3C, mean of the seeds", "DQN, 5M frames", "AC(0.8), 5M frames"]
     rows = []
-    runs = mine.runs[mine.runs["env"].isin(others.index)]
+    runs = results.runs[results.runs["env"].isin(others.index)]
     with_lstm = setting(runs, "network.lstm_cells").map(lambda cells: f", {cells} LSTM cells" if cells else "")
     if runs.empty:
         return ""
     networks = runs.assign(network=runs["network"] + with_lstm)
     for (env, network, budget), runs in networks.groupby(["env", "network", "budget"]):
-        theirs = [f"{others.loc[env, name]:.1f}" for name in ("dqn", "ac_lambda_0.8")]
+        from_paper = [f"{others.loc[env, name]:.1f}" for name in ("dqn", "ac_lambda_0.8")]
         rows.append(
-            [TITLES[env], network, f"{budget / 1e6:.1f}", str(interval_of_mean(runs["score"].to_numpy(float))), *theirs]
+            [
+                TITLES[env],
+                network,
+                f"{budget / 1e6:.1f}",
+                str(interval_of_mean(runs["score"].to_numpy(float))),
+                *from_paper,
+            ]
         )
     return markdown(header, rows)
 
@@ -103,23 +109,23 @@ def row(name: str, scores: Sequence[np.ndarray]) -> list[object]:
 def main() -> None:
     """Draws the distribution of the scores and writes the table."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("atari_table", scale)
+    results = load_results("atari_table", scale)
     values = {name: [np.array([score]) for score in normalised(column).values()] for column, name in ROWS.items()}
-    if mine:
-        own = our_normalised(mine)
+    if results:
+        own = our_normalised(results)
         values |= {f"ours, {network}, {frames / 1e6:,.0f}M frames": own[network, frames] for network, frames in own}
     header = ["method", "games", "mean", "median", "interquartile mean"]
     rows = [row(name, scores) for name, scores in values.items()]
     figure, grid = panels([""], 1, 5.5, 3.6)
     draw(grid[0][0], values)
     table = markdown(header, rows)
-    if mine:
-        table += "\n\n" + minatar_table(mine)
+    if results:
+        table += "\n\n" + minatar_table(results)
     caption = (
         "In per cent, with 95 % bootstrap intervals: over the runs of each game, where there are several, else over "
         "the games. Video Pinball counts as score / human in the rows of 57 games, as in the paper "
         f"(statistics.table_1). Starts: the paper's from human play, ours after no-ops. The figure has what is below "
-        f"{LOWEST} % at {LOWEST} %. {mine.caption() if mine else NOTHING}"
+        f"{LOWEST} % at {LOWEST} %. {results.caption() if results else NOTHING}"
     )
     save(figure, "atari_table", scale, table, caption)
 

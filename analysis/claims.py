@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from a3crepro.experiments.figures import FIGURES, markdown, ours, scale_of, written
+from a3crepro.experiments.figures import FIGURES, load_results, markdown, scale_of, written
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.files import write_text
@@ -152,10 +152,10 @@ def by_verdict(found: pd.DataFrame) -> str:
     """How many claims there are of each kind, and which."""
     kinds = found["verdict"].map(kind_of)
     parts = found["verdict"].str.extract(r"\((.* of .*) parts", expand=False).radd(" (").add(")").fillna("")
-    told = found["claim"] + parts
+    text = found["claim"] + parts
     return markdown(
         ["verdict", "claims", "which"],
-        [[kind, (kinds == kind).sum(), "; ".join(told[kinds == kind]) or "–"] for kind in KINDS],
+        [[kind, (kinds == kind).sum(), "; ".join(text[kinds == kind]) or "–"] for kind in KINDS],
     )
 
 
@@ -167,15 +167,15 @@ SWEEPS = (
 
 def made(scale: str) -> list[str]:
     """What was run, by sweep and together."""
-    known = {sweep: mine for sweep in SWEEPS if (mine := ours(sweep, scale))}
+    known = {sweep: results for sweep in SWEEPS if (results := load_results(sweep, scale))}
     if not known:
         return []
-    runs = pd.concat([mine.runs for mine in known.values()]).drop_duplicates(["run", "date"])
+    runs = pd.concat([results.runs for results in known.values()]).drop_duplicates(["run", "date"])
     together = (
         f"together: {len(runs)} runs, {in_frames(runs['frames'].sum())} frames, "
         f"{in_core_time(runs['core_seconds'].sum())}; runs that two share are counted once"
     )
-    return [*(f"{sweep}: {mine.caption()}" for sweep, mine in known.items()), together]
+    return [*(f"{sweep}: {results.caption()}" for sweep, results in known.items()), together]
 
 
 def main() -> None:

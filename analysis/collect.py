@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.collect import collect, told
+from a3crepro.experiments.collect import collect, first_lines
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Experiment
 from a3crepro.runs.command_line import run_command
@@ -41,7 +41,7 @@ def main() -> None:
     warnings = collect(command, "--unfinished" in arguments)
     print(f"{command.tables}: {command.title}")
     if warnings:
-        print(told(warnings), file=sys.stderr)
+        print(first_lines(warnings), file=sys.stderr)
 
 
 if __name__ == "__main__":

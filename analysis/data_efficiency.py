@@ -12,9 +12,9 @@ from a3crepro.experiments.figures import (
     NOTHING,
     THREADS,
     TITLES,
+    load_results,
     markdown,
     number,
-    ours,
     paper,
     save,
     scale_of,
@@ -61,14 +61,14 @@ def our_efficiency(curves: Curves, game: str, method: str, threads: int) -> Spee
 def main() -> None:
     """Draws the figure and writes its table."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("thread_scaling", scale)
-    theirs, own = paper_curves(paper("fig3_s9_data_efficiency"), "epoch"), our_curves(mine, "epoch")
-    figure = draw(theirs, own, "epochs (1M agent steps)")
+    results = load_results("thread_scaling", scale)
+    from_paper, own = paper_curves(paper("fig3_s9_data_efficiency"), "epoch"), our_curves(results, "epoch")
+    figure = draw(from_paper, own, "epochs (1M agent steps)")
     header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS[1:])]
-    table = markdown(header, [*rows(theirs, "paper, 5 games"), *our_rows(own)])
+    table = markdown(header, [*rows(from_paper, "paper, 5 games"), *our_rows(own)])
     caption = (
         f"Epochs with one actor-learner over epochs with n, to {SHARE:.0%} of the rise of the curve with one; mean "
-        f"over games. Ours: {LEGEND} {BANDS} {mine.caption() if mine else NOTHING}"
+        f"over games. Ours: {LEGEND} {BANDS} {results.caption() if results else NOTHING}"
     )
     save(figure, "data_efficiency", scale, table, caption)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import NOTHING, legend_below, markdown, ours, panels, save, scale_of
+from a3crepro.experiments.figures import NOTHING, legend_below, load_results, markdown, panels, save, scale_of
 from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import band, interval_of_difference, interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -56,20 +56,20 @@ def compared(one: np.ndarray, other: np.ndarray) -> str:
 def main() -> None:
     """Draws the figure, tabulates the final scores, and tells how far hogwild and virtual time differ."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("executions", scale)
+    results = load_results("executions", scale)
     figure, grid = panels(["all"], 1, 6.5, 4.2)
     grid[0][0].set(xlabel="thousand frames", ylabel="score of the training games")
     rows, difference = [], ""
-    if mine:
-        found = draw(grid[0][0], select(mine.scores, score_type="training"))
+    if results:
+        found = draw(grid[0][0], select(results.scores, score_type="training"))
         legend_below(figure, grid[0], columns=2)
         difference = compared(*list(found.values())[:2])
         for case, label in CASES.items():
-            values, final = found[label], of_case(mine.runs, *case)["score"].mean()
+            values, final = found[label], of_case(results.runs, *case)["score"].mean()
             last = values[:, -max(1, values.shape[1] // 10) :].mean(1)
             rows.append([label, str(len(last)), str(interval_of_mean(last)), f"{final:.2f}"])
     header = ["execution", "seeds", "mean of the last tenth, 95 % interval", "final evaluation, mean"]
-    caption = f"{difference}Bands: 95 % intervals of the mean. {mine.caption() if mine else NOTHING}"
+    caption = f"{difference}Bands: 95 % intervals of the mean. {results.caption() if results else NOTHING}"
     save(figure, "executions", scale, markdown(header, rows), caption)
 
 

@@ -15,10 +15,10 @@ from a3crepro.experiments.figures import (
     METHODS,
     NOTHING,
     TITLES,
-    Ours,
+    Results,
+    load_results,
     markdown,
     number,
-    ours,
     panels,
     paper,
     save,
@@ -82,9 +82,9 @@ def table_of(runs: pd.DataFrame) -> str:
     return markdown(header, rows)
 
 
-def tables(mine: Ours) -> str:
+def tables(results: Results) -> str:
     """The final evaluations, and those on Atari beside the paper's."""
-    runs = mine.runs
+    runs = results.runs
     best = runs[runs["env"] == "breakout"].nlargest(1, "score")["learning_rate"]
     return "\n\n".join([table_of(runs), beside_paper(runs), *(papers_rates("breakout", rate) for rate in best)])
 
@@ -92,16 +92,16 @@ def tables(mine: Ours) -> str:
 def main() -> None:
     """Draws the figure and writes the table."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("first_runs", scale)
+    results = load_results("first_runs", scale)
     figure, grid = panels([""] * 3, 2, 3.6, 3.0)
     places = list(grid.flat)
     for axes, (method, title) in zip(places, METHODS.items(), strict=False):
-        if mine:
-            draw(axes, select(mine.scores, env="minatar/breakout", method=method))
+        if results:
+            draw(axes, select(results.scores, env="minatar/breakout", method=method))
         axes.set(title=f"MinAtar Breakout, {title}, 8 threads", ylim=(0, 14))
     for axes, (game, limits) in zip(places[len(METHODS) :], GAMES.items(), strict=True):
-        scores = select(mine.scores, env=game) if mine else pd.DataFrame({"frames": [20_000_000]})
-        if mine:
+        scores = select(results.scores, env=game) if results else pd.DataFrame({"frames": [20_000_000]})
+        if results:
             draw(axes, scores)
         draw_paper(axes, game, scores["frames"].max())
         axes.set(title=f"Atari {TITLES[game]}, A3C, 16 threads", ylim=limits)
@@ -110,7 +110,7 @@ def main() -> None:
         axes.legend(fontsize=6, loc="upper left")
     for axes in grid[:, 0]:
         axes.set_ylabel("score")
-    save(figure, "first_runs", scale, tables(mine) if mine else "", mine.caption() if mine else NOTHING)
+    save(figure, "first_runs", scale, tables(results) if results else "", results.caption() if results else NOTHING)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 
 import seaborn as sns
 
-from a3crepro.experiments.figures import METHODS, NOTHING, markdown, ours, panels, save, scale_of
+from a3crepro.experiments.figures import METHODS, NOTHING, load_results, markdown, panels, save, scale_of
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
 
@@ -21,27 +21,27 @@ PATHS = {"": "without autograd", "module": "by autograd"}
 def main() -> None:
     """Draws training games as lines and evaluations as points, a colour a path, and tabulates the final scores."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("implementations", scale)
+    results = load_results("implementations", scale)
     figure, grid = panels(list(METHODS), 1, 3.2, 3.0)
     rows = []
     for axes, (method, title) in zip(grid[0], METHODS.items(), strict=True):
         words = [title]
         for color, (path, label) in zip(sns.color_palette("colorblind"), PATHS.items(), strict=False):
-            if not mine:
+            if not results:
                 continue
-            for number, (_, run) in enumerate(select(mine.scores, method=method, **{KEY: path}).groupby("seed")):
+            for number, (_, run) in enumerate(select(results.scores, method=method, **{KEY: path}).groupby("seed")):
                 games, scored = (run[(run["score_type"] == "training") == wanted] for wanted in (True, False))
                 name = None if number else label
                 axes.plot(games["frames"] / 1e3, games["score"], color=color, label=name, linewidth=1)
                 axes.plot(scored["frames"] / 1e3, scored["score"], "o", color=color, markersize=3)
-            final = select(mine.runs, method=method, **{KEY: path}).sort_values("seed")["score"]
+            final = select(results.runs, method=method, **{KEY: path}).sort_values("seed")["score"]
             words += [", ".join(f"{score:.1f}" for score in final), f"{final.mean():.1f}"]
-        rows += [words] if mine else []
+        rows += [words] if results else []
         axes.set(title=title, xlabel="thousand frames", ylim=(0, 10))
         axes.legend(fontsize=6, loc="upper left")
     grid[0][0].set_ylabel("score")
     header = ["method", *(cell for label in PATHS.values() for cell in (f"{label}, by seed", "mean"))]
-    save(figure, "implementations", scale, markdown(header, rows), mine.caption() if mine else NOTHING)
+    save(figure, "implementations", scale, markdown(header, rows), results.caption() if results else NOTHING)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.experiment import FRESH
-from a3crepro.experiments.figures import NOTHING, Ours, markdown, number, ours, panels, reference, save, scale_of
-from a3crepro.experiments.results import overridden, select, stacked, standing_for
+from a3crepro.experiments.experiment import HELD_OUT
+from a3crepro.experiments.figures import (
+    NOTHING,
+    Results,
+    load_results,
+    markdown,
+    number,
+    panels,
+    reference,
+    save,
+    scale_of,
+)
+from a3crepro.experiments.results import overridden, representative_runs, select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
@@ -27,10 +37,10 @@ LAST = 3
 """Evaluations, the final one among them."""
 
 
-def draw(axes: Axes, mine: Ours, env: str) -> None:
+def draw(axes: Axes, results: Results, env: str) -> None:
     """Each run as a thin line, their mean as a thick one, beside players that learn nothing."""
-    table = mine.evaluations()
-    shown = table[table["run"].isin(chosen(mine, env)["run"])]
+    table = results.evaluations()
+    shown = table[table["run"].isin(chosen(results, env)["run"])]
     if len(shown):
         frames, scores = stacked(shown, "frames")
         frames /= 1e6
@@ -46,11 +56,11 @@ def draw(axes: Axes, mine: Ours, env: str) -> None:
 def main() -> None:
     """Draws the figure and writes the table."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("labyrinth", scale)
+    results = load_results("labyrinth", scale)
     figure, grid = panels(list(MAZES), 1, 3.4, 2.6)
     for axes, (env, name) in zip(grid[0], MAZES.items(), strict=True):
-        if mine:
-            draw(axes, mine, env)
+        if results:
+            draw(axes, results, env)
         axes.set_title(name)
     grid[0][0].set_ylabel("score")
     rows = [["paper, Labyrinth", "A3C, LSTM", f"around {PAPER:g}", "–", "–"]]
@@ -59,45 +69,45 @@ def main() -> None:
             [env, player, *(number(reference(env, player, column)) for column in ("score_mean", "apples", "portals"))]
             for player in ("random", "blind", "expert")
         ]
-        rows += [row(mine, env), last_row(mine, env)] if mine else []
-    rows += search(mine) if mine else []
+        rows += [row(results, env), last_row(results, env)] if results else []
+    rows += search(results) if results else []
     caption = (
         "Score, apples and portals an episode. Final evaluations, mean with 95 % interval over seeds; the mazes of "
         "`labyrinth` are drawn apart from those of training. The blind player goes straight on, and turns where there "
-        f"is no way on. A search has a run a choice, of fewer frames. {mine.caption() if mine else NOTHING}"
+        f"is no way on. A search has a run a choice, of fewer frames. {results.caption() if results else NOTHING}"
     )
     save(figure, "labyrinth", scale, markdown(["environment", "player", "score", "apples", "portals"], rows), caption)
 
 
-def chosen(mine: Ours, env: str) -> pd.DataFrame:
+def chosen(results: Results, env: str) -> pd.DataFrame:
     """The runs that stand for one kind of mazes: fresh seeds, or, as in the paper, the best rates."""
-    return select(standing_for(mine.runs, ["env"], mine.notes["best"]), env=env)
+    return select(representative_runs(results.runs, ["env"], results.notes["best"]), env=env)
 
 
-def row(mine: Ours, env: str) -> list[str]:
+def row(results: Results, env: str) -> list[str]:
     """What A3C came to."""
-    runs = chosen(mine, env)
+    runs = chosen(results, env)
     columns = [runs[key].to_numpy(float) for key in ("score", "apples", "portals")]
     return [env, "A3C, LSTM", *(str(interval_of_mean(column)) if len(runs) else "–" for column in columns)]
 
 
-def last_row(mine: Ours, env: str) -> list[str]:
+def last_row(results: Results, env: str) -> list[str]:
     """The same of the last evaluations on the way, whose mean varies less."""
-    table = mine.evaluations().sort_values("frames")
+    table = results.evaluations().sort_values("frames")
     means = [
         scores["score"].iloc[-LAST:].mean()
         for run, scores in table.groupby("run")
-        if run in set(chosen(mine, env)["run"])
+        if run in set(chosen(results, env)["run"])
     ]
-    told = str(interval_of_mean(np.array(means))) if means else "–"
-    return [env, f"A3C, LSTM, last {LAST} evaluations", told, "–", "–"]
+    text = str(interval_of_mean(np.array(means))) if means else "–"
+    return [env, f"A3C, LSTM, last {LAST} evaluations", text, "–", "–"]
 
 
-def search(mine: Ours) -> list[list[str]]:
+def search(results: Results) -> list[list[str]]:
     """What each choice came to, of which the best one was run with fresh seeds."""
     rows = []
-    for _, run in mine.runs[mine.runs["seed"] < FRESH].iterrows():
-        overrides = (f"{key}={run[key]}" for key in overridden(mine.runs) if run[key])
+    for _, run in results.runs[results.runs["seed"] < HELD_OUT].iterrows():
+        overrides = (f"{key}={run[key]}" for key in overridden(results.runs) if run[key])
         choice = ", ".join([f"rate {run['learning_rate']:g}", *overrides])
         rows.append([run["env"], f"search: {choice}", *(number(run[key]) for key in ("score", "apples", "portals"))])
     return rows

@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 
 from a3crepro.experiments.figures import (
     COLORS,
-    LEAST,
     METHODS,
+    MIN_SCORES,
     NOTHING,
     TITLES,
+    load_results,
     markdown,
     number,
-    ours,
     panels,
     paper,
     save,
@@ -80,8 +80,8 @@ def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> lis
 def main() -> None:
     """Draws the figure and writes its table."""
     scale = scale_of(sys.argv[1:])
-    data, mine = paper("fig2_s11_learning_rates"), ours("learning_rates", scale)
-    tables = {"": data, ", ours": mine.runs.rename(columns={"env": "game"})} if mine else {"": data}
+    data, results = paper("fig2_s11_learning_rates"), load_results("learning_rates", scale)
+    tables = {"": data, ", ours": results.runs.rename(columns={"env": "game"})} if results else {"": data}
     columns = [(game, whose) for whose, table in tables.items() for game in table["game"].unique()]
     figure, grid = panels([game for game, _ in columns], len(METHODS))
     rows = []
@@ -92,7 +92,7 @@ def main() -> None:
                 axes.sharey(first[game])
             first.setdefault(game, axes)
             rates, scores = points(game, method, tables[whose])
-            least = LEAST.get(game, 0.0)
+            least = MIN_SCORES.get(game, 0.0)
             if len(rates):
                 draw(axes, rates, scores, method, least)
                 cells = row(method, rates, scores, least)
@@ -110,7 +110,7 @@ def main() -> None:
         "Good rates: from the least to the greatest whose run reached half of the best run's score (above the game's "
         "least score); ≥: they end where the rates do; best 5: half, or another share, of the mean of the best five "
         "runs. Collapsed: "
-        f"below 5 % of the best. {mine.caption() if mine else NOTHING}"
+        f"below 5 % of the best. {results.caption() if results else NOTHING}"
     )
     save(figure, "learning_rates", scale, markdown(header, rows), caption)
 

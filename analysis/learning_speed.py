@@ -17,10 +17,10 @@ from a3crepro.experiments.figures import (
     METHODS,
     NOTHING,
     TITLES,
-    Ours,
+    Results,
     legend_below,
+    load_results,
     markdown,
-    ours,
     panels,
     paper,
     save,
@@ -45,18 +45,18 @@ def draw_paper(axes: Axes, table: pd.DataFrame) -> None:
         )
 
 
-def best_runs(mine: Ours, env: str, method: str, k: int | None) -> pd.DataFrame:
+def best_runs(results: Results, env: str, method: str, k: int | None) -> pd.DataFrame:
     """The scores of the k runs with the best final score; all, where k is None."""
-    runs = select(mine.runs, env=env, method=method)
+    runs = select(results.runs, env=env, method=method)
     chosen = runs.iloc[best(runs["score"].to_numpy(float), k)]["run"]
-    scores = mine.evaluations()
+    scores = results.evaluations()
     return scores[scores["run"].isin(chosen)]
 
 
-def draw_ours(axes: Axes, mine: Ours, env: str) -> None:
+def draw_ours(axes: Axes, results: Results, env: str) -> None:
     """Each of the best runs as a thin line, their mean as a thick one; of all runs the middle half as a band."""
     for method in METHODS:
-        table = best_runs(mine, env, method, mine.notes["best"])
+        table = best_runs(results, env, method, results.notes["best"])
         if table.empty:
             continue
         seconds, scores = stacked(table, "seconds")
@@ -65,7 +65,7 @@ def draw_ours(axes: Axes, mine: Ours, env: str) -> None:
         axes.plot(
             hours, scores.mean(0), color=COLORS[method], dashes=DASHES[method], linewidth=1.3, label=NAMES[method]
         )
-        seconds, scores = stacked(best_runs(mine, env, method, None), "seconds")
+        seconds, scores = stacked(best_runs(results, env, method, None), "seconds")
         axes.fill_between(
             seconds / 3600, *np.percentile(scores, (25, 75), axis=0), color=COLORS[method], alpha=0.1, linewidth=0
         )
@@ -74,46 +74,46 @@ def draw_ours(axes: Axes, mine: Ours, env: str) -> None:
 def main() -> None:
     """Draws the figure and writes the table of final scores."""
     scale = scale_of(sys.argv[1:])
-    data, mine = paper("fig1_learning_speed"), ours("learning_speed", scale)
-    games, envs = list(data["game"].unique()), list(mine.runs["env"].unique()) if mine else []
+    data, results = paper("fig1_learning_speed"), load_results("learning_speed", scale)
+    games, envs = list(data["game"].unique()), list(results.runs["env"].unique()) if results else []
     columns = max(len(games), len(envs))
     figure, grid = panels([""] * columns, 2 if envs else 1)
     for axes, game in zip(grid[0], games, strict=False):
         draw_paper(axes, data[data["game"] == game])
         axes.set(title=TITLES[game], xlabel="hours")
-    for axes, env in zip(grid[1] if mine else (), envs, strict=False):
-        assert mine is not None
-        draw_ours(axes, mine, env)
+    for axes, env in zip(grid[1] if results else (), envs, strict=False):
+        assert results is not None
+        draw_ours(axes, results, env)
         if env in games:  # at the scale of the paper's
             axes.sharex(grid[0][games.index(env)])
             axes.sharey(grid[0][games.index(env)])
         axes.set(
-            title=TITLES[env], xlabel="virtual hours" if "virtual_time" in set(mine.runs["execution"]) else "hours"
+            title=TITLES[env], xlabel="virtual hours" if "virtual_time" in set(results.runs["execution"]) else "hours"
         )
-    for axes in (*grid[0][len(games) :], *(grid[1][len(envs) :] if mine else ())):
+    for axes in (*grid[0][len(games) :], *(grid[1][len(envs) :] if results else ())):
         axes.set_visible(False)
     for line in grid:
         line[0].set_ylabel("score")
     legend_below(figure, grid[0][:1])
-    header, rows = table_of(data, mine)
+    header, rows = table_of(data, results)
     caption = (
         "Last scores: the paper's, means of the best 5 of 50 runs (DQN: 5 seeds); ours, final evaluations of all runs, "
-        f"mean with 95 % interval, and of the best {mine.notes['best'] if mine else 5}. Ours: the best as lines, the "
-        "middle half of all runs as a band. "
-        f"{mine.caption() if mine else NOTHING}"
+        f"mean with 95 % interval, and of the best {results.notes['best'] if results else 5}. Ours: the best as lines, "
+        "the middle half of all runs as a band. "
+        f"{results.caption() if results else NOTHING}"
     )
     save(figure, "learning_speed", scale, markdown(header, rows), caption)
 
 
-def table_of(data: pd.DataFrame, mine: Ours | None) -> tuple[list[str], list[list[str]]]:
+def table_of(data: pd.DataFrame, results: Results | None) -> tuple[list[str], list[list[str]]]:
     """Last scores by game and method."""
     last = data.sort_values("hours").groupby(["game", "method"])["score"].last().unstack()
     rows = [[TITLES[str(game)], *(f"{last.loc[game, method]:,.1f}" for method in NAMES)] for game in last.index]
-    for env, runs in mine.runs.groupby("env") if mine else ():
+    for env, runs in results.runs.groupby("env") if results else ():
         cells = ["–"]
         for method in METHODS:
             scores = select(runs, method=method)["score"].to_numpy(float)
-            top = scores[best(scores, mine.notes["best"] if mine else None)]
+            top = scores[best(scores, results.notes["best"] if results else None)]
             cells.append(f"{interval_of_mean(scores)}; {top.mean():.1f}" if scores.size else "–")
         rows.append([TITLES[str(env)], *cells])
     return ["game", *NAMES.values()], rows

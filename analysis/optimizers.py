@@ -16,10 +16,10 @@ from a3crepro.experiments.figures import (
     METHODS,
     NOTHING,
     TITLES,
-    Ours,
+    Results,
     legend_below,
+    load_results,
     markdown,
-    ours,
     panels,
     paper,
     save,
@@ -49,15 +49,15 @@ def of_paper() -> pd.DataFrame:
     return table.assign(label=table["optimizer"].map(label))
 
 
-def of_ours(mine: Ours | None) -> pd.DataFrame:
+def of_ours(results: Results | None) -> pd.DataFrame:
     """A row a run."""
-    if mine is None:
+    if results is None:
         return pd.DataFrame(columns=["env", "method", "label", "score", "learning_rate"])
     keys = [
         (name, None if epsilon != epsilon else epsilon)
-        for name, epsilon in mine.runs[["optimizer", "epsilon"]].itertuples(index=False)
+        for name, epsilon in results.runs[["optimizer", "epsilon"]].itertuples(index=False)
     ]
-    return mine.runs.assign(label=[LABELS.get(key, str(key)) for key in keys])
+    return results.runs.assign(label=[LABELS.get(key, str(key)) for key in keys])
 
 
 def ranked(table: pd.DataFrame, env: str, method: str, label: str) -> np.ndarray:
@@ -79,9 +79,9 @@ def draw(axes: Axes, table: pd.DataFrame, env: str, method: str) -> None:
 def main() -> None:
     """Draws the figure and writes its tables."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("optimizers", scale)
-    theirs, own = of_paper(), of_ours(mine)
-    columns = [(game, whose) for whose, table in (("", theirs), (", ours", own)) for game in table["env"].unique()]
+    results = load_results("optimizers", scale)
+    from_paper, own = of_paper(), of_ours(results)
+    columns = [(game, whose) for whose, table in (("", from_paper), (", ours", own)) for game in table["env"].unique()]
     methods = ("n_step_q", "a3c")
     figure, grid = panels([game for game, _ in columns], len(methods))
     rows = []
@@ -91,7 +91,7 @@ def main() -> None:
             if game in first:  # ours at the scale of the paper's
                 axes.sharey(first[game])
             first.setdefault(game, axes)
-            table = own if whose else theirs
+            table = own if whose else from_paper
             draw(axes, table, game, method)
             axes.set_title(f"{TITLES[game]}{whose}, {METHODS[method]}")
             for label in COLORS:
@@ -100,7 +100,7 @@ def main() -> None:
                     rows.append([TITLES[game] + whose, METHODS[method], label, len(scores), f"{scores.max():,.1f}",
                                  str(interval_of_mean(scores)),
                                  *_rates(own if whose else None, game, method, label),
-                                 _share(mine if whose else None, game, method, label)])  # fmt: skip
+                                 _share(results if whose else None, game, method, label)])  # fmt: skip
         line[0].set_ylabel("final score")
     for axes in grid[-1]:
         axes.set_xlabel("rank among the runs")
@@ -110,7 +110,7 @@ def main() -> None:
     caption = (
         "Runs from the best (0) to the worst (1). Good rates: those at which half of the mean of the best five runs is "
         "reached; the paper's rates are not known run by run. "
-        f"{mine.caption() if mine else NOTHING}"
+        f"{results.caption() if results else NOTHING}"
     )
     save(figure, "optimizers", scale, markdown(header, rows), caption)
 
@@ -124,11 +124,11 @@ def _rates(own: pd.DataFrame | None, game: str, method: str, label: str) -> list
     return [f"{found.low:.1e} to {found.high:.1e}", f"{'≥' if found.cut_off else ''}{found.decades:.2f}"]
 
 
-def _share(mine: Ours | None, game: str, method: str, label: str) -> str:
+def _share(results: Results | None, game: str, method: str, label: str) -> str:
     """How many of the statistics are above ε, so that RMSProp is not nearly SGD."""
-    if mine is None:
+    if results is None:
         return "–"
-    here = select(of_ours(mine), env=game, method=method, label=label)
+    here = select(of_ours(results), env=game, method=method, label=label)
     share = here["share_g_above_epsilon"].median()
     return "–" if share != share else f"{share:.2%}"
 

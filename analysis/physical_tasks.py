@@ -15,13 +15,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.experiment import FRESH
-from a3crepro.experiments.figures import NOTHING, markdown, number, ours, paper, save, scale_of
+from a3crepro.experiments.experiment import HELD_OUT
+from a3crepro.experiments.figures import NOTHING, load_results, markdown, number, paper, save, scale_of
 from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 from analysis._control import (
-    MOST,
+    MAX_SCORE,
     OTHERWISE,
     PANELS,
     PAPERS,
@@ -78,10 +78,10 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
 def main() -> None:
     """Draws the figure and writes the table."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("physical_tasks", scale)
-    runs, scores = control(mine) if mine else (pd.DataFrame(columns=["task"]), pd.DataFrame())
-    standing = over_time(mine, runs) if mine else runs
-    shown = scores[scores["run"].isin(standing["run"])] if mine else scores
+    results = load_results("physical_tasks", scale)
+    runs, scores = control(results) if results else (pd.DataFrame(columns=["task"]), pd.DataFrame())
+    standing = over_time(results, runs) if results else runs
+    shown = scores[scores["run"].isin(standing["run"])] if results else scores
     tasks = list(dict.fromkeys(runs["task"]))
     lines = -(-len(tasks) // COLUMNS)
     sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
@@ -90,25 +90,26 @@ def main() -> None:
     draw_ranges(figure.add_subplot(grid[0, : COLUMNS if not tasks else 3]))
     for place, task in enumerate(tasks):
         line, column = divmod(place, COLUMNS)
-        draw_rates(figure.add_subplot(grid[1 + line, column]), runs[runs["seed"] < FRESH], task)
+        draw_rates(figure.add_subplot(grid[1 + line, column]), runs[runs["seed"] < HELD_OUT], task)
         draw_curves(figure.add_subplot(grid[1 + lines + line, column]), shown, task)
     if tasks:
         legend = figure.add_subplot(grid[0, 3:])
         legend.set_axis_off()
         legend.legend(*figure.axes[1].get_legend_handles_labels(), loc="center", title="a point a run of the search")
     caption = (
-        f"Scores of the Control Suite's tasks, at most {MOST:,.0f}; final evaluations, means with 95 % intervals over "
-        "seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. Rollouts: of "
-        "20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, scaled "
-        "observations (from pixels one network with an LSTM, unscaled; or scaled, actions held for 4 steps); whole "
-        "episodes, else as rollouts: the same but for the updates. Search: the best of so many runs, of 300,000 steps; "
-        "the second search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 and 1 instead "
-        "of 1e-4; the third: as the second, but with separate networks, or with scaled pictures (400,000 steps). "
+        f"Scores of the Control Suite's tasks, at most {MAX_SCORE:,.0f}; final evaluations, means with 95 % intervals "
+        "over seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. "
+        "Rollouts: of 20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, "
+        "scaled observations (from pixels one network with an LSTM, unscaled; or scaled, actions held for 4 steps); "
+        "whole episodes, else as rollouts: the same but for the updates. Search: the best of so many runs, of "
+        "300,000 steps; the second search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 "
+        "and 1 instead of 1e-4; the third: as the second, but with separate networks, or with scaled pictures "
+        "(400,000 steps). "
         f"{chosen(runs)}"
         "Dashed: the Control Suite's own A3C after 100M steps (a second score is that of the PlaNet paper, where it "
         "prints another one); dotted: the best policy that does not look (random, or a constant action, also with "
         "noise; for pictures also held for 4 steps). "
-        f"{mine.caption() if mine else NOTHING}"
+        f"{results.caption() if results else NOTHING}"
     )
     save(figure, "physical_tasks", scale, table_of(runs), caption)
 
@@ -137,7 +138,7 @@ def table_of(runs: pd.DataFrame) -> str:
 
 def of_task(runs: pd.DataFrame) -> list[str]:
     """The best of a task's search in each scheme, and the fresh seeds of what was best in each search."""
-    search, fresh = runs[runs["seed"] < FRESH], runs[runs["seed"] >= FRESH]
+    search, fresh = runs[runs["seed"] < HELD_OUT], runs[runs["seed"] >= HELD_OUT]
     best = [best_of(select(search, scheme=scheme)["score"]) for scheme in SCHEMES]
     return [*best, *(of_seeds(select(fresh, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
 
@@ -164,14 +165,14 @@ def paper_reading(task: str) -> str:
 
 def chosen(runs: pd.DataFrame) -> str:
     """How the runs with fresh seeds learnt, search by search."""
-    fresh = runs[runs["seed"] >= FRESH] if len(runs) else runs
+    fresh = runs[runs["seed"] >= HELD_OUT] if len(runs) else runs
     if fresh.empty:
         return ""
     order = fresh.sort_values("search", kind="stable")
     search = order["search"].map(lambda place: SEARCHES[place - 1] + " search, ")
     pixels = order["task"].isin(list(PIXELS)).map({True: " (from pixels)", False: ""})
-    told = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
-    words = "; ".join(dict.fromkeys(told))
+    text = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
+    words = "; ".join(dict.fromkeys(text))
     return f"Fresh seeds: {words}; drawn over time are a task's last, where the paper has its best five rates. "
 
 

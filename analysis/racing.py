@@ -18,17 +18,17 @@ from a3crepro.experiments.figures import (
     DASHES,
     METHODS,
     NOTHING,
-    Ours,
+    Results,
     legend_below,
+    load_results,
     markdown,
-    ours,
     panels,
     paper,
     reference,
     save,
     scale_of,
 )
-from a3crepro.experiments.results import select, stacked, standing_for
+from a3crepro.experiments.results import representative_runs, select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
@@ -53,18 +53,20 @@ def paper_shares() -> pd.DataFrame:
     return table.assign(share=table["score"] / table["setting"].map(HUMAN), run="paper")
 
 
-def our_shares(mine: Ours | None) -> pd.DataFrame:
+def our_shares(results: Results | None) -> pd.DataFrame:
     """Evaluations of `chosen_runs` as shares of the expert's score."""
-    if mine is None:
+    if results is None:
         return pd.DataFrame(columns=["setting", "method", "run", "frames", "share"])
-    scores = mine.evaluations()
-    scores = scores[scores["run"].isin(chosen_runs(mine)["run"])]
+    scores = results.evaluations()
+    scores = scores[scores["run"].isin(chosen_runs(results)["run"])]
     return scores.assign(setting=scores["env"].map(SETTINGS), share=of_expert(scores))
 
 
-def chosen_runs(mine: Ours) -> pd.DataFrame:
+def chosen_runs(results: Results) -> pd.DataFrame:
     """Those that stand for a method in a setting. Their `share` is the final score as a share of the expert's."""
-    return standing_for(mine.runs.assign(share=of_expert(mine.runs)), ["env", "method"], mine.notes["best"])
+    return representative_runs(
+        results.runs.assign(share=of_expert(results.runs)), ["env", "method"], results.notes["best"]
+    )
 
 
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
@@ -81,28 +83,28 @@ def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
 def main() -> None:
     """Draws the figure and writes the table of last shares."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("racing", scale)
-    theirs, own = paper_shares(), our_shares(mine)
+    results = load_results("racing", scale)
+    from_paper, own = paper_shares(), our_shares(results)
     own = own.assign(million_frames=own["frames"].astype(float) / 1e6)
-    figure, grid = panels(list(HUMAN), 2 if mine else 1, 2.6, 2.2)
+    figure, grid = panels(list(HUMAN), 2 if results else 1, 2.6, 2.2)
     for axes, setting in zip(grid[0], HUMAN, strict=True):
-        draw(axes, theirs, setting, "hours")
+        draw(axes, from_paper, setting, "hours")
         axes.set_xlabel("hours")
-    for axes, setting in zip(grid[1] if mine else (), HUMAN, strict=False):
+    for axes, setting in zip(grid[1] if results else (), HUMAN, strict=False):
         draw(axes, own, setting, "million_frames")
         axes.set(title=f"{setting}, ours", xlabel="million frames")
     grid[0][0].set_ylabel("share of the human tester")
-    if mine:
+    if results:
         grid[1][0].set_ylabel("share of the expert")
     legend_below(figure, grid[0][:1])
-    rows = [row for setting in HUMAN for row in theirs_in(theirs, setting)]
-    rows += [row for env in SETTINGS if mine for row in ours_in(mine, env)]
+    rows = [row for setting in HUMAN for row in theirs_in(from_paper, setting)]
+    rows += [row for env in SETTINGS if results for row in ours_in(results, env)]
     caption = (
         "Shares of the reference player's score, of the paper's human tester's and our scripted driver's. The paper's: "
         f"the greatest on the way of its curves, and the mean of their last {LAST} hours. Ours, with fresh seeds (mean "
         "with 95 % interval) or else of the best rate, after so many frames: the final evaluation; the mean of the "
         f"last {LAST} evaluations, which of 2.5M frames are all; and, of A3C, whose actions are drawn, the final "
-        f"score of its most probable ones. {mine.caption() if mine else NOTHING}"
+        f"score of its most probable ones. {results.caption() if results else NOTHING}"
     )
     header = ["setting", "score", *METHODS.values(), "random player", "reference's score"]
     save(figure, "racing", scale, markdown(header, rows), caption)
@@ -122,19 +124,19 @@ def theirs_in(table: pd.DataFrame, setting: str) -> list[list[str]]:
     ]
 
 
-def ours_in(mine: Ours, env: str) -> list[list[str]]:
+def ours_in(results: Results, env: str) -> list[list[str]]:
     """Our shares in a setting: final, of the last evaluations, greedily."""
-    expert, runs = reference(env, "expert"), select(chosen_runs(mine), env=env)
-    curves = select(our_shares(mine), env=env).sort_values("frames").groupby("run")["share"]
+    expert, runs = reference(env, "expert"), select(chosen_runs(results), env=env)
+    curves = select(our_shares(results), env=env).sort_values("frames").groupby("run")["share"]
     runs = runs.assign(last=runs["run"].map(curves.agg(last_mean)), greedy=runs["greedy_score"] / expert)
     players = f"{reference(env, 'random') / expert:.1%}", f"{expert:.1f}"
     return [
-        [f"{SETTINGS[env]}, ours", name, *(told(select(runs, method=method), column) for method in METHODS), *players]
+        [f"{SETTINGS[env]}, ours", name, *(cell(select(runs, method=method), column) for method in METHODS), *players]
         for name, column in (("final", "share"), (f"last {LAST} evaluations", "last"), ("greedily", "greedy"))
     ]
 
 
-def told(runs: pd.DataFrame, column: str) -> str:
+def cell(runs: pd.DataFrame, column: str) -> str:
     """A method's shares, in per cent."""
     if runs.empty or runs[column].isna().any():
         return "–"

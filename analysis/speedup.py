@@ -25,11 +25,11 @@ from a3crepro.experiments.figures import (
     NOTHING,
     THREADS,
     TITLES,
-    Ours,
+    Results,
     legend_below,
+    load_results,
     markdown,
     number,
-    ours,
     panels,
     paper,
     save,
@@ -80,11 +80,11 @@ def our_rows(curves: Curves) -> list[list[str]]:
     return found
 
 
-def rates(mine: Ours) -> str:
+def rates(results: Results) -> str:
     """Which rates the runs had that stand for a cell, and how they ended."""
     rows = []
-    for (env, method, threads), runs in chosen_runs(mine).groupby(CELL):
-        tried = select(mine.runs, env=env, method=method, threads=threads)["learning_rate"]
+    for (env, method, threads), runs in chosen_runs(results).groupby(CELL):
+        tried = select(results.runs, env=env, method=method, threads=threads)["learning_rate"]
         least, most = runs["learning_rate"].min(), runs["learning_rate"].max()
         end = "the least tried" if least == tried.min() else "the greatest tried" if most == tried.max() else ""
         rate = " to ".join(dict.fromkeys(f"{value:.1e}" for value in (least, most)))
@@ -93,12 +93,12 @@ def rates(mine: Ours) -> str:
     return markdown(["ours", "method", "actor-learners", "learning rate", "", "runs", "final score"], rows)
 
 
-MOST = THREADS[-1]
+MAX_THREADS = THREADS[-1]
 MIDDLE = 0.5
 """Of `SHARES`: that of the factors."""
 
 
-def factors(mine: Ours | None) -> list[list[str]]:
+def factors(results: Results | None) -> list[list[str]]:
     """A row a method: the two factors of the speed-up with most actor-learners, their product, what is told of both.
 
     The paper's throughput is the median over games of the fits of Figure 4 to Figure 3.
@@ -108,17 +108,17 @@ def factors(mine: Ours | None) -> list[list[str]]:
     table_2 = paper("table2_thread_speedup").set_index(["method", "threads"])["speedup"]
     rows = []
     for method, name in METHODS.items():
-        faster, fewer = derived[method, MOST] / derived[method, 1], efficiency(epochs, method, MOST)
-        rows.append(["paper, Atari", name, *map(number, (faster, fewer, faster * fewer, table_2[method, MOST]))])
-    if mine is None:
+        faster, fewer = derived[method, MAX_THREADS] / derived[method, 1], efficiency(epochs, method, MAX_THREADS)
+        rows.append(["paper, Atari", name, *map(number, (faster, fewer, faster * fewer, table_2[method, MAX_THREADS]))])
+    if results is None:
         return rows
-    frames, seconds = our_curves(mine, "frames"), our_curves(mine, "seconds")
+    frames, seconds = our_curves(results, "frames"), our_curves(results, "seconds")
     to = levels(frames, MIDDLE)
     for method, name in METHODS.items():
-        fewer, sooner = (speedup(curves, to, method, MOST) for curves in (frames, seconds))
+        fewer, sooner = (speedup(curves, to, method, MAX_THREADS) for curves in (frames, seconds))
         if fewer is None or sooner is None:
             continue
-        faster = our_throughput(mine, method, MOST) / our_throughput(mine, method, 1)
+        faster = our_throughput(results, method, MAX_THREADS) / our_throughput(results, method, 1)
         product = number(faster * fewer.ratio.value)
         rows.append([f"ours, {MIDDLE:.0%} of the anchor", name, number(faster), str(fewer), product, str(sooner)])
     return rows
@@ -155,7 +155,7 @@ def our_lines(curves: Curves, share: float) -> dict[str, dict[int, Ratio]]:
     return {method: {n: found for n in THREADS[1:] if (found := speedup(curves, to, method, n))} for method in METHODS}
 
 
-def tables(printed: PapersRatios, read: PapersRatios, mine: Ours | None) -> str:
+def tables(printed: PapersRatios, read: PapersRatios, results: Results | None) -> str:
     """All speed-ups; our rates; the factors of the speed-ups with most actor-learners."""
     rows = [["paper, Table 2", METHODS[method], *map(str, values.values())] for method, values in printed.items()]
     rows += [
@@ -163,22 +163,25 @@ def tables(printed: PapersRatios, read: PapersRatios, mine: Ours | None) -> str:
         for method, values in read.items()
     ]
     header = ["reference", "method", *(f"{n} actor-learners" for n in THREADS[1:])]
-    parts = [markdown(header, [*rows, *our_rows(our_curves(mine, "seconds"))]), *([rates(mine)] if mine else [])]
-    times = f"with {MOST}: times as many frames a second"
+    parts = [
+        markdown(header, [*rows, *our_rows(our_curves(results, "seconds"))]),
+        *([rates(results)] if results else []),
+    ]
+    times = f"with {MAX_THREADS}: times as many frames a second"
     header = ["reference", "method", times, "times as few frames", "product", "speed-up"]
-    return "\n\n".join([*parts, markdown(header, factors(mine))])
+    return "\n\n".join([*parts, markdown(header, factors(results))])
 
 
 def main() -> None:
     """Draws the figure and writes the table."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("thread_scaling", scale)
+    results = load_results("thread_scaling", scale)
     table_2 = paper("table2_thread_speedup").pivot(index="method", columns="threads", values="speedup")
-    theirs, own = paper_curves(paper("fig4_s10_training_speed"), "hours"), our_curves(mine, "seconds")
-    read = {method: {n: paper_speedup(theirs, method, n) for n in THREADS[1:]} for method in METHODS}
+    from_paper, own = paper_curves(paper("fig4_s10_training_speed"), "hours"), our_curves(results, "seconds")
+    read = {method: {n: paper_speedup(from_paper, method, n) for n in THREADS[1:]} for method in METHODS}
     printed = {method: {n: float(table_2.loc[method, n]) for n in THREADS[1:]} for method in METHODS}
     shares = SHARES if own else ()
-    virtual = mine is not None and set(mine.runs["execution"]) == {"virtual_time"}
+    virtual = results is not None and set(results.runs["execution"]) == {"virtual_time"}
     figure, grid = panels(["printed", "read", *map(str, shares)], 1, 2.6, 2.8)
     draw(grid[0][0], printed, "paper, Table 2 (7 games)")
     draw(grid[0][1], read, f"paper, {PAPER_SHARE:.0%} in Figure 4 (5 games)")
@@ -187,13 +190,13 @@ def main() -> None:
         axes.sharey(grid[0][0])
     grid[0][0].set_ylabel("speed-up")
     legend_below(figure, grid[0][:1])
-    table = tables(printed, read, mine)
+    table = tables(printed, read, results)
     caption = (
         f"Ours: ratio of times to a share of the anchor. {LEGEND} Open markers: bounds. In virtual time a speed-up is "
         "threads x data efficiency by construction: the factor of the frames a second is assumed, not measured. The "
         "paper's factors: throughput by the fit of Figures 4 and S10 to Figures 3 and S9, median of 5 games; frames to "
         f"{SHARE:.0%} of the rise of the curve with one; the speed-up is Table 2's. "
-        f"{mine.caption() if mine else NOTHING}"
+        f"{results.caption() if results else NOTHING}"
     )
     save(figure, "speedup", scale, table, caption)
 

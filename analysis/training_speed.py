@@ -12,7 +12,18 @@ import sys
 
 import numpy as np
 
-from a3crepro.experiments.figures import METHODS, NOTHING, THREADS, Ours, markdown, number, ours, paper, save, scale_of
+from a3crepro.experiments.figures import (
+    METHODS,
+    NOTHING,
+    THREADS,
+    Results,
+    load_results,
+    markdown,
+    number,
+    paper,
+    save,
+    scale_of,
+)
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import fitted_speed
 from a3crepro.runs.command_line import run_command
@@ -33,36 +44,36 @@ def throughput(by_hours: Curves, by_epochs: Curves, method: str, threads: int) -
     return FRAMES * float(np.median(speeds)) if speeds else float("nan")
 
 
-def our_throughput(mine: Ours, method: str, threads: int) -> float:
+def our_throughput(results: Results, method: str, threads: int) -> float:
     """The same of our runs: their median; NaN where there are none."""
-    runs = select(chosen_runs(mine), method=method, threads=threads)
+    runs = select(chosen_runs(results), method=method, threads=threads)
     return float((runs["frames"] / runs["seconds"]).median()) * 3600 / 1e6
 
 
 def main() -> None:
     """Draws the figure and writes the table of throughputs."""
     scale = scale_of(sys.argv[1:])
-    mine = ours("thread_scaling", scale)
-    theirs = paper_curves(paper("fig4_s10_training_speed"), "hours")
+    results = load_results("thread_scaling", scale)
+    from_paper = paper_curves(paper("fig4_s10_training_speed"), "hours")
     epochs = paper_curves(paper("fig3_s9_data_efficiency"), "epoch")
-    own = our_curves(mine, "seconds", 3600.0)
-    virtual = mine is not None and set(mine.runs["execution"]) == {"virtual_time"}
-    figure = draw(theirs, own, "hours (ours: virtual)" if virtual else "hours", logarithmic=True)
+    own = our_curves(results, "seconds", 3600.0)
+    virtual = results is not None and set(results.runs["execution"]) == {"virtual_time"}
+    figure = draw(from_paper, own, "hours (ours: virtual)" if virtual else "hours", logarithmic=True)
     header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS)]
     rows = [
-        ["paper", name, *(number(throughput(theirs, epochs, method, threads)) for threads in THREADS)]
+        ["paper", name, *(number(throughput(from_paper, epochs, method, threads)) for threads in THREADS)]
         for method, name in METHODS.items()
     ]
-    if mine:
+    if results:
         whose = "ours, virtual hours" if virtual else "ours"
         rows += [
-            [whose, name, *(number(our_throughput(mine, method, threads)) for threads in THREADS)]
+            [whose, name, *(number(our_throughput(results, method, threads)) for threads in THREADS)]
             for method, name in METHODS.items()
         ]
     caption = (
         "Million frames an hour of all actor-learners together; a frame is a quarter of a step on Atari, a step on "
         "MinAtar. The paper's: from the fit of Figures 4 and S10 to Figures 3 and S9; median of 5 games. "
-        f"{BANDS} {mine.caption() if mine else NOTHING}"
+        f"{BANDS} {results.caption() if results else NOTHING}"
     )
     save(figure, "training_speed", scale, markdown(header, rows), caption)
 

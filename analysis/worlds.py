@@ -22,8 +22,8 @@ import numpy as np
 from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
-from a3crepro.experiments.circumstances import circumstances
 from a3crepro.experiments.figures import FIGURES, markdown, written
+from a3crepro.experiments.provenance import provenance
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import play_episode
 from a3crepro.runs.files import write_text
@@ -145,7 +145,7 @@ def main() -> None:
         line[0].set_title(f"{config.env.title}, {player}", fontsize=9, loc="left")
         line[-1].set_title(f"its way, score {played.score:.0f}", fontsize=8)
     rows = [[name, *(f"{speed:,.0f}" for speed in speeds(name))] for name in EXPERTS]
-    where = circumstances()
+    where = provenance()
     caption = (
         "Of one core: 5,000 pictures of 84x84, and as many random steps of four frames and a picture each, in 20 "
         f"episodes. Commit {(where['commit'] or 'unknown')[:7]}, {where['date'][:10]}, {where['cpu']}."

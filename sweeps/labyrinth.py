@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from a3crepro.experiments.command import main
-from a3crepro.experiments.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from a3crepro.experiments.experiment import HELD_OUT, Experiment, Run, Scale, Scores, run
 from sweeps._protocol import QUIET, SMOKE, best_of, log_uniform
 
 Choice = dict[str, object]
@@ -36,7 +36,7 @@ CHOICES: Sequence[Choice] = (
 )
 
 
-def with_fresh_seeds(
+def with_held_out_seeds(
     scores: Scores, choices: Sequence[Choice], short: int, long: int, seeds: Sequence[int], threads: int = 16
 ) -> list[Run]:
     """A run a choice in new mazes; when all are over, the best for longer, with fresh seeds in each kind of mazes."""
@@ -48,7 +48,7 @@ def with_fresh_seeds(
     if best is None:
         return runs
     return runs + [
-        run(maze, "a3c", threads=threads, **best, seed=FRESH + number, frames=long)
+        run(maze, "a3c", threads=threads, **best, seed=HELD_OUT + number, frames=long)
         for maze, count in zip(MAZES, seeds, strict=True)
         for number in range(count)
     ]
@@ -59,10 +59,10 @@ EXPERIMENT = Experiment(
     "§5.4",
     {
         "smoke": Scale(
-            SMOKE, lambda scores: with_fresh_seeds(scores, CHOICES[:1], 2_000, 4_000, (1, 1), 2), best=1, later=2
+            SMOKE, lambda scores: with_held_out_seeds(scores, CHOICES[:1], 2_000, 4_000, (1, 1), 2), best=1, later=2
         ),
         "laptop": Scale(
-            LAPTOP, lambda scores: with_fresh_seeds(scores, CHOICES, 4_000_000, LONG, (3, 1)), best=1, later=4
+            LAPTOP, lambda scores: with_held_out_seeds(scores, CHOICES, 4_000_000, LONG, (3, 1)), best=1, later=4
         ),
         "paper": Scale(
             PAPER,

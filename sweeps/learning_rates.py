@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from a3crepro.experiments.command import main
-from a3crepro.experiments.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from a3crepro.experiments.experiment import HELD_OUT, Experiment, Run, Scale, Scores, run
 from sweeps._protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE, best_of
 
 
@@ -29,7 +29,7 @@ def grid(
     ]
 
 
-def fresh_seeds(
+def held_out_seeds(
     scores: Scores,
     seeds: Mapping[str, int],
     method: str,
@@ -45,7 +45,7 @@ def fresh_seeds(
     if rate is None:
         return []
     return [
-        run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number, frames=(frames or {}).get(game))
+        run(game, method, threads=threads, optimizer__lr=rate, seed=HELD_OUT + number, frames=(frames or {}).get(game))
         for game, count in seeds.items()
         for number in range(count)
     ]

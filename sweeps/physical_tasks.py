@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from a3crepro.experiments.command import main
-from a3crepro.experiments.experiment import FRESH, Experiment, Run, Scale, Scores, run
+from a3crepro.experiments.experiment import HELD_OUT, Experiment, Run, Scale, Scores, run
 from sweeps._protocol import QUIET, SMOKE, final_scores, log_uniform
 
 TASKS = (
@@ -133,7 +133,7 @@ class Search:
             return search
         best = self.choices[self.best(np.reshape(found, (len(self.choices), len(self.tasks))))]
         return search + [
-            run(f"control/{task}", "a3c", threads=self.threads, **best, seed=FRESH + number, frames=self.then[task])
+            run(f"control/{task}", "a3c", threads=self.threads, **best, seed=HELD_OUT + number, frames=self.then[task])
             for task in sorted(self.then, key=self.then.__getitem__)
             for number in range(self.seeds)
         ]

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
 from sweeps._protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE
-from sweeps.learning_rates import fresh_seeds, grid
+from sweeps.learning_rates import grid, held_out_seeds
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
 TWO = EIGHT[2], EIGHT[4]
@@ -29,7 +29,7 @@ LAPTOP = (*QUIET, "execution=virtual_time", "frames=1_500_000", "evaluation.ever
 PAPER = (*QUIET, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000", "evaluation.episodes=10")
 
 
-def with_fresh_seeds(
+def with_held_out_seeds(
     scores: Scores,
     home: str,
     others: Sequence[str],
@@ -42,7 +42,7 @@ def with_fresh_seeds(
     runs = grid([home], rates, threads=threads)
     frames = {home: longer} | dict.fromkeys(others, longer // 2)
     for method in reversed(METHODS):  # A3C, of which most is expected, first
-        runs += fresh_seeds(scores, {home: seeds} | dict.fromkeys(others, 1), method, rates, threads, frames)
+        runs += held_out_seeds(scores, {home: seeds} | dict.fromkeys(others, 1), method, rates, threads, frames)
     return runs
 
 
@@ -52,13 +52,13 @@ EXPERIMENT = Experiment(
     {
         "smoke": Scale(
             SMOKE,
-            lambda scores: with_fresh_seeds(scores, SETTINGS[1], SETTINGS[:1], TWO[:1], 6_000, 1, 2),
+            lambda scores: with_held_out_seeds(scores, SETTINGS[1], SETTINGS[:1], TWO[:1], 6_000, 1, 2),
             best=1,
             later=8,
         ),
         "laptop": Scale(
             LAPTOP,
-            lambda scores: with_fresh_seeds(scores, SETTINGS[0], SETTINGS[1:], TWO, LONG, 3),
+            lambda scores: with_held_out_seeds(scores, SETTINGS[0], SETTINGS[1:], TWO, LONG, 3),
             best=1,
             later=24,
         ),

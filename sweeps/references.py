@@ -17,7 +17,7 @@ import sys
 import pandas as pd
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.circumstances import circumstances
+from a3crepro.experiments.provenance import provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.files import write_text
@@ -75,7 +75,7 @@ def main() -> None:
       UserError: the checkout has changes: the commit in the table would not be what was measured.
     """
     rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
-    where = {key: value for key, value in circumstances().items() if key in ("commit", "clean", "date")}
+    where = {key: value for key, value in provenance().items() if key in ("commit", "clean", "date")}
     there = [(row["env"], row["policy"], {key: row[key] for key in NUMBERS if not pd.isna(row[key])}) for row in rows]
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     for case in CASES:

@@ -18,7 +18,7 @@ from a3crepro.benchmark import gather
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.config import Config, compose
-from a3crepro.experiments.circumstances import circumstances
+from a3crepro.experiments.provenance import provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.learner.shared_state import SharedState
@@ -114,7 +114,7 @@ def main() -> None:
     line = {
         "command": " ".join(["python", "sweeps/step_time.py", *sys.argv[1:]]),
         "microseconds": {part: round(value, 1) for part, value in parts.items()},
-        **circumstances(),
+        **provenance(),
     }
     with open(RESULTS / "throughput" / "step_time.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")

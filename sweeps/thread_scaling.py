@@ -18,7 +18,7 @@ from dataclasses import replace
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
 from sweeps._protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
-from sweeps.learning_rates import fresh_seeds, grid
+from sweeps.learning_rates import grid, held_out_seeds
 
 
 def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) -> list[Run]:
@@ -26,14 +26,14 @@ def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) 
     return [one for n in threads for one in grid(games, rates, threads=n)]
 
 
-def with_fresh_seeds(
+def with_held_out_seeds(
     scores: Scores, game: str, threads: Sequence[int], rates: Sequence[float], seeds: int
 ) -> list[Run]:
     """The same, and for each cell that is complete the rate that ended best, with so many fresh seeds."""
     runs = cells([game], threads, rates)
     for n in threads:
         for method in METHODS:
-            runs += fresh_seeds(scores, {game: seeds}, method, rates, n)
+            runs += held_out_seeds(scores, {game: seeds}, method, rates, n)
     return runs
 
 
@@ -42,10 +42,10 @@ EXPERIMENT = Experiment(
     "Table 2",
     {
         "smoke": Scale(
-            SMOKE, lambda scores: with_fresh_seeds(scores, LAPTOP_GAME, (1, 2), FORTY[:1], 1), best=1, later=8
+            SMOKE, lambda scores: with_held_out_seeds(scores, LAPTOP_GAME, (1, 2), FORTY[:1], 1), best=1, later=8
         ),
         "laptop": Scale(
-            LAPTOP, lambda scores: with_fresh_seeds(scores, LAPTOP_GAME, (1, 4, 16), EIGHT, 6), best=1, later=72
+            LAPTOP, lambda scores: with_held_out_seeds(scores, LAPTOP_GAME, (1, 4, 16), EIGHT, 6), best=1, later=72
         ),
         "paper": Scale(
             PAPER,

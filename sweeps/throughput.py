@@ -19,8 +19,8 @@ import sys
 from pathlib import Path
 
 from a3crepro.config import compose
-from a3crepro.experiments.circumstances import circumstances, machine
 from a3crepro.experiments.costs import components
+from a3crepro.experiments.provenance import machine, provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.arguments import Key, one_of, own_arguments
 from a3crepro.runs.checkout import git_state
@@ -143,7 +143,7 @@ def measure(
         **known,
         **json.loads(done.stdout.splitlines()[-1]),
         "command": command,
-        **circumstances(),
+        **provenance(),
     }
     with open(path, "a") as file:
         file.write(json.dumps(line) + "\n")

@@ -122,7 +122,7 @@ def test_a_speed_up_is_the_product_of_its_factors(results, monkeypatch):
     """The paper's throughput goes up 10.2 to 14.2 times; ours in virtual time as many times as there are learners."""
     module = script("speedup")
     monkeypatch.setattr(figures, "RESULTS", results)
-    rows = module.factors(figures.ours("thread_scaling", "laptop"))
+    rows = module.factors(figures.load_results("thread_scaling", "laptop"))
     theirs, mine = rows[:4], rows[4:]
     assert [row[1] for row in rows] == 2 * list(figures.METHODS.values())
     assert [float(row[2]) for row in theirs] == [11.3, 10.2, 14.2, 10.5]
@@ -155,7 +155,7 @@ def test_collapses_among_the_paper_s_learning_rates():
         found = []
         for game in data["game"].unique():
             rates, scores = module.points(game, method, data)
-            found.append(statistics.good_rates(rates, scores - figures.LEAST.get(game, 0.0)))
+            found.append(statistics.good_rates(rates, scores - figures.MIN_SCORES.get(game, 0.0)))
         assert (sum(one.collapsed for one in found), sum(one.inside for one in found)) == counts
 
 
@@ -264,8 +264,8 @@ def test_the_interquartile_mean_is_over_the_runs_of_all_games():
 def test_fresh_seeds_stand_for_their_cell_and_the_best_for_the_others():
     rows = [("a", 0, 9.0), ("a", 1000, 1.0), ("a", 1001, 2.0), ("b", 0, 5.0), ("b", 1, 7.0), ("b", 2, 6.0)]
     runs = pd.DataFrame(rows, columns=["cell", "seed", "score"])
-    assert sorted(results_module.standing_for(runs, ["cell"], 2)["score"]) == [1.0, 2.0, 6.0, 7.0]
-    assert len(results_module.standing_for(runs, ["cell"], None)) == 5
+    assert sorted(results_module.representative_runs(runs, ["cell"], 2)["score"]) == [1.0, 2.0, 6.0, 7.0]
+    assert len(results_module.representative_runs(runs, ["cell"], None)) == 5
 
 
 def test_the_best_are_in_order_and_all_where_no_number_is_given():
@@ -390,7 +390,7 @@ def test_every_script_draws_the_paper_s_data_and_ours(drawn, name, capsys):
 
 def test_curves_are_of_evaluations_of_fresh_seeds(results, monkeypatch):
     monkeypatch.setattr(figures, "RESULTS", results)
-    curves = script("_threads").our_curves(figures.ours("thread_scaling", "laptop"), "epoch")
+    curves = script("_threads").our_curves(figures.load_results("thread_scaling", "laptop"), "epoch")
     assert len(curves) == 12
     for (_, method, threads), curve in curves.items():
         assert curve.scores.shape == (6, 10) and curve.scores.max() < 20  # of training they are 99
@@ -435,8 +435,8 @@ def rules(monkeypatch):
     monkeypatch.setattr(statistics, "RESAMPLES", 1000)
 
     def give(runs, scores=None, **notes):
-        mine = figures.Ours(pd.DataFrame(runs), pd.DataFrame(scores if scores is not None else runs), notes)
-        monkeypatch.setattr(script("_verdicts"), "ours", lambda sweep, scale: mine)
+        mine = figures.Results(pd.DataFrame(runs), pd.DataFrame(scores if scores is not None else runs), notes)
+        monkeypatch.setattr(script("_verdicts"), "load_results", lambda sweep, scale: mine)
         return module
 
     return give
@@ -566,7 +566,9 @@ def test_optimizers_are_compared_by_shares_of_the_game_s_best(rules):
 def test_the_mean_of_57_games_is_compared_game_by_game(rules, monkeypatch):
     prioritized = np.array(list(rules([{}]).normalised("prioritized").values()))
     module = rules([{}])
-    monkeypatch.setattr(module, "ours", lambda sweep, scale: figures.Ours(pd.DataFrame(), pd.DataFrame(), {}))
+    monkeypatch.setattr(
+        module, "load_results", lambda sweep, scale: figures.Results(pd.DataFrame(), pd.DataFrame(), {})
+    )
     for share, verdict in ((1.2, "reproduced"), (0.8, "not reproduced")):
         values = {module.AFTER_4_DAYS: [np.array([share * score + 5 * (share - 1)]) for score in prioritized]}
         monkeypatch.setattr(module, "our_normalised", lambda mine, values=values: values)
@@ -622,7 +624,7 @@ def control_runs(tasks, rates, score, overrides=None, epsilon=0.1):
         for task in tasks
         for number, rate in enumerate(rates)
     ]  # fmt: skip
-    return figures.Ours(pd.DataFrame(rows), pd.DataFrame({"run": [], "score_type": []}), {"best": 5})
+    return figures.Results(pd.DataFrame(rows), pd.DataFrame({"run": [], "score_type": []}), {"best": 5})
 
 
 def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
@@ -631,7 +633,7 @@ def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
     rates = np.geomspace(1e-5, 1e-1, 9)
 
     def verdicts(tasks, score):
-        monkeypatch.setattr(script("_verdicts"), "ours", lambda name, scale: control_runs(tasks, rates, score))
+        monkeypatch.setattr(script("_verdicts"), "load_results", lambda name, scale: control_runs(tasks, rates, score))
         return module.solves_control("paper").verdict, module.wide_in_control("paper").verdict
 
     both = (*physical_tasks.DESCENDANTS, *physical_tasks.DESCENDANTS_PIXELS)
@@ -655,8 +657,8 @@ def test_the_range_of_rates_of_control_is_that_of_the_updates_that_learnt_most_o
         if pixels is not None:
             found = control_runs(("cartpole_swingup_pixels",), rates[4:6], pixels, *rollouts).runs
             runs = pd.concat([runs, found])
-        mine = figures.Ours(runs, pd.DataFrame({"run": [], "score_type": []}), {"best": 1})
-        monkeypatch.setattr(script("_verdicts"), "ours", lambda name, scale: mine)
+        mine = figures.Results(runs, pd.DataFrame({"run": [], "score_type": []}), {"best": 1})
+        monkeypatch.setattr(script("_verdicts"), "load_results", lambda name, scale: mine)
         return module.wide_in_control("laptop")
 
     flat, peak = (lambda rate: 500.0), (lambda rate: 500.0 if rate == rates[4] else 0.0)
@@ -694,7 +696,7 @@ def test_over_time_stand_the_fresh_seeds_of_the_last_search():
     other = control_runs(("walker_walk",), [1e-3], lambda rate: 9.0).runs
 
     def shown(*runs):
-        mine = figures.Ours(pd.concat(runs, ignore_index=True), found.scores, {"best": 1})
+        mine = figures.Results(pd.concat(runs, ignore_index=True), found.scores, {"best": 1})
         return list(module.over_time(mine, module.control(mine)[0])["score"])
 
     assert shown(*rows, other) == [5.0]  # a task that was only searched on is none of them
@@ -720,7 +722,7 @@ def test_the_paper_s_drivers_are_as_good_as_the_text_says():
 
 def test_races_are_told_as_shares_of_the_expert_in_the_same_setting(results, monkeypatch):
     monkeypatch.setattr(figures, "RESULTS", results)
-    mine, racing = figures.ours("racing", "laptop"), script("racing")
+    mine, racing = figures.load_results("racing", "laptop"), script("racing")
     evaluations = mine.evaluations().sort_values("frames")
     for env in racing.SETTINGS:
         expert = figures.reference(env, "expert")
@@ -747,7 +749,7 @@ def test_the_paper_s_races_are_told_by_their_greatest_scores_and_their_last():
 
 def test_apples_and_portals_are_told_as_they_were_counted(results, monkeypatch):
     monkeypatch.setattr(figures, "RESULTS", results)
-    cells = script("labyrinth").row(figures.ours("labyrinth", "laptop"), "labyrinth")[2:]
+    cells = script("labyrinth").row(figures.load_results("labyrinth", "laptop"), "labyrinth")[2:]
     score, apples, portals = (float(cell.split()[0]) for cell in cells)
     assert apples == 1 and portals == pytest.approx(0.1 * score, abs=0.01) and score > 20
 
@@ -757,7 +759,7 @@ def test_mazes_are_told_by_the_last_three_evaluations_too():
     scores = {"a": [99, 99, 99, 99], "b": [100, 20, 31, 60], "c": [5, 0, 30, 0]}
     table = pd.DataFrame([{"run": run, "frames": -place, "score": score, "score_type": "sampled"}
                           for run, all_ in scores.items() for place, score in enumerate(reversed(all_))])  # fmt: skip
-    told = script("labyrinth").last_row(figures.Ours(runs, table, {"best": 1}), "labyrinth")
+    told = script("labyrinth").last_row(figures.Results(runs, table, {"best": 1}), "labyrinth")
     assert told[1] == "A3C, LSTM, last 3 evaluations" and told[2].startswith("23.50 (")
 
 
@@ -793,7 +795,7 @@ def racing_curves(**rises):
 def test_a_method_that_never_drives_counts_with_its_end(monkeypatch, one_step, n_step, a3c, verdict, effect):
     module = script("_rules_worlds")
     curves = racing_curves(one_step_q=one_step, n_step_q=n_step, a3c=a3c)
-    monkeypatch.setattr(script("_verdicts"), "ours", lambda name, scale: figures.Ours(curves, curves, {}))
+    monkeypatch.setattr(script("_verdicts"), "load_results", lambda name, scale: figures.Results(curves, curves, {}))
     monkeypatch.setattr(module, "our_shares", lambda mine: curves)
     found = module.multi_step_drives_sooner("laptop")
     assert found.verdict == verdict and effect in found.effect, found
@@ -907,7 +909,7 @@ def test_our_scores_are_normalised_run_by_run():
         100 * (np.array(scores[game]) - low) / (high - low)
         for game, low, high in human[["noop_random", "noop_human"]].itertuples()
     ]
-    ((label, found),) = module.our_normalised(figures.Ours(runs, runs, {})).items()
+    ((label, found),) = module.our_normalised(figures.Results(runs, runs, {})).items()
     assert label == ("mnih2015", 320_000_000)
     np.testing.assert_allclose(found, expected)
     _, games, *cells = module.row(label, found)
@@ -926,7 +928,7 @@ def test_the_table_of_57_games_is_drawn_from_one_of_them():
          for env, values in known.items() for score in values]
     )  # fmt: skip
     for part in (runs[:1], runs):
-        values = module.our_normalised(figures.Ours(part, part, {}))
+        values = module.our_normalised(figures.Results(part, part, {}))
         (label,) = values
         assert module.row(label, values[label])[:2] == [("mnih2015", 320_000_000), len(part)]
         _, grid = figures.panels([""], 1)

@@ -11,12 +11,12 @@ import pytest
 import a3crepro
 from a3crepro.cli import main
 from a3crepro.common.errors import RunError
-from a3crepro.experiments.circumstances import circumstances
+from a3crepro.experiments.provenance import provenance
 from a3crepro.runs.command_line import run_command
 
 
 def test_what_a_measurement_was_made_with():
-    found = circumstances()
+    found = provenance()
     assert {"commit", "clean", "date", "load", "cpu", "usable_cores", "python"} <= found.keys()
     assert found["usable_cores"] >= 1
 

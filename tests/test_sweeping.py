@@ -25,9 +25,9 @@ from a3crepro.config import compose
 from a3crepro.environments._environment import Environment
 from a3crepro.experiments import costs
 from a3crepro.experiments.collect import BINS, collect
-from a3crepro.experiments.collected import Collected
 from a3crepro.experiments.command import Command, main, time_left
 from a3crepro.experiments.experiment import Experiment, Scale, run
+from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.experiments.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -226,7 +226,7 @@ def sweep_in(root, *flags):
     command = Command(TINY, ["scale=smoke"])
     command.tables = root / "tables"
     if "--collected" in flags:
-        command.collected = command._collected()
+        command.imported = command._import_runs()
     return command
 
 
@@ -425,7 +425,7 @@ def test_a_run_that_fails_is_told_at_the_end_and_tried_again(tmp_path, unbroken)
 def test_frames_and_core_time_have_units_of_their_size(frames, budget, seconds, left, told):
     one = run("toy/catch", "a3c")
     left = None if left is None else left / 3600
-    found = Overview({one: State.RUNNING}, {one: frames}, {one: budget}, seconds / 3600, left).told()
+    found = Overview({one: State.RUNNING}, {one: frames}, {one: budget}, seconds / 3600, left).summary_line()
     assert found == f"0 of 1 done, 1 running, {told}"
 
 
@@ -433,7 +433,7 @@ def test_frames_and_core_time_have_units_of_their_size(frames, budget, seconds, 
 def test_without_a_word_a_sweep_tells_what_it_would_run_and_starts_nothing(tmp_path, monkeypatch, capsys, words):
     many = Experiment("many", "no figure", {"laptop": TINY.scales["smoke"]})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Command, "_collected", lambda self: Collected())
+    monkeypatch.setattr(Command, "_import_runs", lambda self: ImportedRuns())
     monkeypatch.setattr(sys, "argv", ["sweeps/many.py", *words])
     main(many)
     out = capsys.readouterr().out

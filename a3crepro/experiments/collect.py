@@ -15,9 +15,9 @@ import pandas as pd
 
 from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose, effective_values
-from a3crepro.experiments.collected import DIAGNOSTICS
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
+from a3crepro.experiments.imported_runs import DIAGNOSTICS
 from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.files import DamagedFile, read_json, trying, write_text
@@ -59,9 +59,9 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
       UserError: not all runs are done, or one of them has another configuration than its sweep says.
     """
     runs = command.runs()
-    states = states_of(runs, command.root, command.collected)
+    states = states_of(runs, command.root, command.imported)
     done = [run for run in runs if states[run] is State.DONE]
-    here = [run for run in done if run.name not in command.collected]
+    here = [run for run in done if run.name not in command.imported]
     warnings = [f"{states[run].value}: {run.name}" for run in runs if states[run] is not State.DONE]
     if warnings and not unfinished:
         raise UserError(
@@ -90,10 +90,10 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
 def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict[str, str]:
     """All tables as text, by their files' names; empty ones are not to be there."""
     names, all_names = [run.name for run in done], [run.name for run in (*done, *begun)]
-    here = [run for run in done if run.name not in command.collected]
+    here = [run for run in done if run.name not in command.imported]
 
-    def table(name: str, mine: pd.DataFrame, runs: Sequence[str]) -> str:
-        return joined(mine, command.collected.rows(name, runs), runs)
+    def table(name: str, own: pd.DataFrame, runs: Sequence[str]) -> str:
+        return joined(own, command.imported.rows(name, runs), runs)
 
     def rows(make: Callable[[Command, Run], pd.DataFrame], runs: Sequence[Run]) -> pd.DataFrame:
         tables = (make(command, run) for run in runs)
@@ -118,12 +118,12 @@ def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
     return table if table.empty else table.assign(run=run.name)
 
 
-def joined(mine: pd.DataFrame, collected: pd.DataFrame, runs: Sequence[str]) -> str:
+def joined(own: pd.DataFrame, imported: pd.DataFrame, runs: Sequence[str]) -> str:
     """The rows of these runs, in their order, of two tables with the same columns; those collected as they were."""
-    if mine.empty or collected.empty:
-        return _text(collected if mine.empty else mine)
-    text = pd.read_csv(io.StringIO(mine.to_csv(index=False)), dtype=str, keep_default_na=False)
-    both = pd.concat([text, collected]).fillna("")
+    if own.empty or imported.empty:
+        return _text(imported if own.empty else own)
+    text = pd.read_csv(io.StringIO(own.to_csv(index=False)), dtype=str, keep_default_na=False)
+    both = pd.concat([text, imported]).fillna("")
     order = {run: number for number, run in enumerate(runs)}
     return both.sort_values("run", key=lambda column: column.map(order), kind="stable").to_csv(index=False)
 
@@ -295,7 +295,7 @@ def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
     )
 
 
-def told(warnings: Iterable[str]) -> str:
+def first_lines(warnings: Iterable[str]) -> str:
     """The first of many."""
     warnings = list(warnings)
     return "\n".join([*warnings[:10], *([f"and {len(warnings) - 10} more"] if len(warnings) > 10 else [])])

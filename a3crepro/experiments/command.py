@@ -29,9 +29,9 @@ from a3crepro.common.errors import UserError
 from a3crepro.common.machine import usable_cores
 from a3crepro.common.signals import handle, handle_as_before
 from a3crepro.config import Config, check_launcher, compose
-from a3crepro.experiments.collected import Collected
 from a3crepro.experiments.costs import committed_cost
 from a3crepro.experiments.experiment import Experiment, Run
+from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.experiments.launch import LOG, launch
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import ERROR, Overview, State, failures, final_score, overview
@@ -76,7 +76,7 @@ class Command:
         self.root = experiment.root(self.scale_name, self.overrides)
         self.tables = RESULTS / (experiment.tables or experiment.name) / self.root.name
         self.configs: dict[tuple[str, ...], Config] = {}
-        self.collected = self._collected() if "--collected" in flags else Collected()
+        self.imported = self._import_runs() if "--collected" in flags else ImportedRuns()
 
     # ---- What there is -----------------------------------------------------------------------------------------------
 
@@ -86,12 +86,12 @@ class Command:
 
     def score(self, run: Run) -> float | None:
         """The mean score of a run's final evaluation; None before it is finished."""
-        collected = run.name in self.collected
-        return self.collected.score(run.name) if collected else final_score(self.root / run.name)
+        collected = run.name in self.imported
+        return self.imported.score(run.name) if collected else final_score(self.root / run.name)
 
-    def _collected(self) -> Collected:
+    def _import_runs(self) -> ImportedRuns:
         """The runs of this sweep that its tables hold, made as it says."""
-        found = Collected.of(self.tables)
+        found = ImportedRuns.of(self.tables)
         known = self.scale.runs(lambda run: found.score(run.name))
         found = found.without(
             run.name for run in known if run.name in found and found.frames(run.name) < (run.budget or 0)
@@ -130,7 +130,7 @@ class Command:
         """How far these runs are."""
         return overview(
             runs, self.root, lambda run: self.config(run).frames, self.cores,
-            lambda run: committed_cost(self.config(run)), self.collected,
+            lambda run: committed_cost(self.config(run)), self.imported,
         )  # fmt: skip
 
     # ---- What it does ------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class Command:
     def run(self) -> None:
         """Tells, runs, tells."""
         now = self.overview(self.runs())
-        print(f"{self.title}, for {self.experiment.figure}: {now.told()}", flush=True)
+        print(f"{self.title}, for {self.experiment.figure}: {now.summary_line()}", flush=True)
         if following := self.runs_to_follow():
             print(f"up to {following} more runs follow from how these end", flush=True)
         if "--status" in self.flags:
@@ -161,7 +161,7 @@ class Command:
             begun = {run for run in todo if now.states[run] is not State.MISSING}
             # Where a launcher gave up, what it had not begun is launched again, unless it waits in a cluster's queue.
             tried |= set(todo) if self.queues else begun or set(todo)
-        print(f"{self.title}: {now.told()}", flush=True)
+        print(f"{self.title}: {now.summary_line()}", flush=True)
         if self._tell_failures() or now.counts[State.DONE] < len(now.states):
             raise SystemExit(1)
 
@@ -191,7 +191,7 @@ class Command:
                 print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
 
     def _tell_failures(self) -> bool:
-        failed = failures([run for run in self.runs() if run.name not in self.collected], self.root)
+        failed = failures([run for run in self.runs() if run.name not in self.imported], self.root)
         for run, state, why in failed:
             directory = self.root / run.name
             where = f"{directory / ERROR}, {directory / LOG}" if state is State.FAILED else directory / LOG
@@ -224,7 +224,7 @@ class Watch:
         first = self.command.overview(self.runs)
         while not self.over.wait(EVERY):
             now = self.command.overview(self.runs)
-            line = f"{self.command.title}: {now.told()}{time_left(first, now, time.monotonic() - began)}"
+            line = f"{self.command.title}: {now.summary_line()}{time_left(first, now, time.monotonic() - began)}"
             if self.out.isatty():
                 print(f"\r{line:<{len(last)}}", end="", file=self.out, flush=True)
             elif line != last:

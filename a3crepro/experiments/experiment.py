@@ -55,8 +55,8 @@ def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-FRESH = 1000
-"""Seeds from here on are fresh ones, of a learning rate that others have shown to be the best."""
+HELD_OUT = 1000
+"""Seeds from here on are held out: they run the learning rate that was best with other seeds."""
 
 Scores = Callable[[Run], float | None]
 """The mean score of a run's final evaluation; None before it is finished."""

@@ -48,7 +48,7 @@ DASHES = {"one_step_q": (4, 2), "one_step_sarsa": (1, 1), "n_step_q": (6, 1, 1, 
 THREADS = (1, 2, 4, 8, 16)
 SETTING = ["env", "method", "network", "optimizer", "epsilon", "execution", "threads", "learning_rate", "budget"]
 """Columns in which runs are equal that differ by their seeds alone, beside those of overridden keys."""
-LEAST = {"pong": -21.0}
+MIN_SCORES = {"pong": -21.0}
 """The least score of a game, where that is not 0."""
 
 
@@ -76,7 +76,7 @@ def references(env: str) -> pd.DataFrame:
     return table[table["env"] == env]
 
 
-class Ours(NamedTuple):
+class Results(NamedTuple):
     """The committed tables of a sweep."""
 
     runs: pd.DataFrame
@@ -107,13 +107,13 @@ class Ours(NamedTuple):
         )
 
 
-def ours(sweep: str, scale: str) -> Ours | None:
+def load_results(sweep: str, scale: str) -> Results | None:
     """The tables of a sweep at a scale; None where there are none."""
     directory = RESULTS / sweep / scale
     if not (directory / "runs.csv").exists():
         return None
     runs, scores = (read_table(directory / f"{name}.csv") for name in ("runs", "scores"))
-    return Ours(runs, scores, json.loads((directory / "notes.json").read_text()))
+    return Results(runs, scores, json.loads((directory / "notes.json").read_text()))
 
 
 def scale_of(arguments: Sequence[str]) -> str:

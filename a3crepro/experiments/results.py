@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from a3crepro.experiments.experiment import FRESH
+from a3crepro.experiments.experiment import HELD_OUT
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 """The committed tables of a checkout."""
@@ -50,7 +50,7 @@ def select(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     return table
 
 
-def standing_for(runs: pd.DataFrame, cell: list[str], best: int | None) -> pd.DataFrame:
+def representative_runs(runs: pd.DataFrame, cell: list[str], best: int | None) -> pd.DataFrame:
     """The runs that stand for each cell: its fresh seeds, or, where it has none, the best ones, as in the paper.
 
     Args:
@@ -58,7 +58,7 @@ def standing_for(runs: pd.DataFrame, cell: list[str], best: int | None) -> pd.Da
       cell: the columns in which runs of a cell are equal.
       best: how many stand for a cell without fresh seeds; None: all.
     """
-    fresh = runs["seed"] >= FRESH
+    fresh = runs["seed"] >= HELD_OUT
     seeded = fresh.groupby([runs[column] for column in cell]).transform("any")
     ranked = runs[~seeded].sort_values("score", ascending=False, kind="stable")
     return pd.concat([runs[fresh], ranked if best is None else ranked.groupby(cell).head(best)])

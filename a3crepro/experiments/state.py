@@ -11,8 +11,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from a3crepro.experiments.collected import Collected
 from a3crepro.experiments.experiment import Run
+from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.runs.files import DamagedFile
 from a3crepro.runs.run_directory import summary_of
 
@@ -55,9 +55,9 @@ def state_of(directory: Path, frames: int = 0) -> State:
     return State.STOPPED if (directory / "manifest.json").exists() else State.MISSING
 
 
-def states_of(runs: Iterable[Run], root: Path, collected: Collected) -> dict[Run, State]:
-    """Of runs whose directories are below `root`, if they are not collected already."""
-    return {run: State.DONE if run.name in collected else state_of(root / run.name, run.budget or 0) for run in runs}
+def states_of(runs: Iterable[Run], root: Path, imported: ImportedRuns) -> dict[Run, State]:
+    """Of runs whose directories are below `root`, unless they are imported."""
+    return {run: State.DONE if run.name in imported else state_of(root / run.name, run.budget or 0) for run in runs}
 
 
 def is_locked(directory: Path) -> bool:
@@ -119,7 +119,7 @@ class Overview:
     def counts(self) -> Counter[State]:
         return Counter(self.states.values())
 
-    def told(self) -> str:
+    def summary_line(self) -> str:
         """In one line."""
         counts = self.counts
         parts = [f"{counts[State.DONE]} of {len(self.states)} done"]
@@ -153,7 +153,7 @@ def overview(
     budget: Callable[[Run], int],
     cores: Callable[[Run], int],
     fallback: Callable[[Run], float | None],
-    collected: Collected,
+    imported: ImportedRuns,
 ) -> Overview:
     """Reads all directories.
 
@@ -163,10 +163,10 @@ def overview(
       budget: frames of a run.
       cores: that a run keeps busy.
       fallback: core-seconds a frame of a kind of run of which none has run here.
-      collected: runs that are done, wherever.
+      imported: runs that are done, wherever.
     """
     budgets = {run: budget(run) for run in runs}
-    states = states_of(runs, root, collected)
+    states = states_of(runs, root, imported)
     frames = {
         run: budgets[run] if state is State.DONE else 0 if state is State.MISSING else frames_of(root / run.name)
         for run, state in states.items()
@@ -174,8 +174,8 @@ def overview(
     used, spent = 0.0, defaultdict[tuple[str, ...], list[float]](lambda: [0.0, 0.0])
     for run, state in states.items():
         if state is not State.MISSING:
-            here = run.name not in collected
-            seconds = real_seconds_of(root / run.name) * cores(run) if here else collected.core_seconds(run.name)
+            here = run.name not in imported
+            seconds = real_seconds_of(root / run.name) * cores(run) if here else imported.core_seconds(run.name)
             used += seconds
             spent[run.kind][0] += seconds
             spent[run.kind][1] += frames[run]

@@ -1,4 +1,4 @@
-"""The runs of a sweep that its tables in `results/` hold already: made on another machine, say."""
+"""Runs that a sweep imports from its tables in `results/`, because they were made on another machine, say."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ DIAGNOSTICS = "diagnostics.csv"
 
 
 @dataclass(frozen=True)
-class Collected:
-    """Those of one directory of tables, by the names of the runs; no runs where there are no tables."""
+class ImportedRuns:
+    """The imported runs of one directory of tables, by name; none where there are no tables."""
 
     directory: Path | None = None
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Collected:
         return {row["run"]: row for row in self.tables["runs.csv"].to_dict("records")} if self.tables else {}
 
     @staticmethod
-    def of(directory: Path) -> Collected:
+    def of(directory: Path) -> ImportedRuns:
         """Reads a directory.
 
         Raises:
@@ -43,15 +43,15 @@ class Collected:
             raise UserError(f"--collected: {directory}: nothing was collected there") from error
         if (directory / DIAGNOSTICS).exists():
             tables[DIAGNOSTICS] = pd.read_csv(directory / DIAGNOSTICS, dtype=str, keep_default_na=False)
-        return Collected(directory, tables)
+        return ImportedRuns(directory, tables)
 
     def __contains__(self, run: str) -> bool:
         return run in self._rows
 
-    def without(self, runs: Iterable[str]) -> Collected:
+    def without(self, runs: Iterable[str]) -> ImportedRuns:
         """All but these."""
         others = {name: table[~table["run"].isin(list(runs))] for name, table in self.tables.items()}
-        return Collected(self.directory, others)
+        return ImportedRuns(self.directory, others)
 
     def frames(self, run: str) -> int:
         """Frames that it was trained for."""

@@ -1,4 +1,4 @@
-"""What a measurement was made with."""
+"""The provenance of a measurement."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from a3crepro.runs.checkout import git_state
 
 
 def machine() -> dict[str, Any]:
-    """What figures depend on, beside the code."""
+    """The processor, the usable cores and the version of Python."""
     with open("/proc/cpuinfo") as file:
         model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
     return {"cpu": model, "usable_cores": usable_cores(), "python": platform.python_version()}
 
 
-def circumstances() -> dict[str, Any]:
-    """Commit, date, load and machine of a measurement that is made now."""
+def provenance() -> dict[str, Any]:
+    """The commit, date, load and machine of a measurement made now."""
     state = git_state()
     return {
         "commit": state.commit,
