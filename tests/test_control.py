@@ -713,11 +713,11 @@ def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):
 @pytest.mark.parametrize("execution", ["virtual_time", pytest.param("synchronous", marks=pytest.mark.slow)])
 def test_a_run_with_scaled_observations_goes_on_exactly(tmp_path, execution):
     words = ("env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", f"execution={execution}", "threads=4",
-             "network=control_lstm", "algo.t_max=20", "optimizer.anneal_frames=2000", "evaluation.every=500",
+             "network=control_lstm", "algo.t_max=20", "optimizer.anneal_frames=1200", "evaluation.every=300",
              "evaluation.episodes=1", "logging.tensorboard=false")  # fmt: skip
-    train(compose(*words, "frames=2000"), tmp_path / "whole")
-    train(compose(*words, "frames=900"), tmp_path / "parts")
-    train(compose(*words, "frames=2000"), tmp_path / "parts")
+    train(compose(*words, "frames=1200"), tmp_path / "whole")
+    train(compose(*words, "frames=500"), tmp_path / "parts")
+    train(compose(*words, "frames=1200"), tmp_path / "parts")
     rows = []
     for name in ("whole", "parts"):
         with open(tmp_path / name / "evaluations.csv") as file:
