@@ -275,7 +275,8 @@ def test_a_warning_of_gymnasium_s_is_heard_once():
         settings.make(training=True)
 
 
-@pytest.mark.parametrize("gl", [pytest.param("osmesa", marks=pytest.mark.slow), "nothing"])
+@pytest.mark.slow  # in each a process of its own; `off` is among the others
+@pytest.mark.parametrize("gl", ["osmesa", "nothing"])
 def test_states_are_learnt_from_whatever_is_to_draw(gl):
     code = 'from a3crepro import compose; compose("env=gym", "env.id=HalfCheetah-v5").env.make(training=True)'
     environment = {**os.environ, "MUJOCO_GL": gl}
