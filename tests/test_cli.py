@@ -231,6 +231,7 @@ def test_the_runs_of_a_multirun_save_and_end_with_it(tmp_path):
     assert len(list(tmp_path.rglob("checkpoint.npz"))) == 2
 
 
+@pytest.mark.slow  # in this process mistakes have it, too
 def test_a_mistake_has_its_status(tmp_path):
     run = finished(tmp_path, *SMALL, "threds=2")
     assert run.wait() == 2

@@ -275,7 +275,8 @@ def test_a_warning_of_gymnasium_s_is_heard_once():
         settings.make(training=True)
 
 
-@pytest.mark.parametrize("gl", [pytest.param("osmesa", marks=pytest.mark.slow), "nothing"])
+@pytest.mark.slow  # in each a process of its own; `off` is among the others
+@pytest.mark.parametrize("gl", ["osmesa", "nothing"])
 def test_states_are_learnt_from_whatever_is_to_draw(gl):
     code = 'from a3crepro import compose; compose("env=gym", "env.id=HalfCheetah-v5").env.make(training=True)'
     environment = {**os.environ, "MUJOCO_GL": gl}
@@ -714,11 +715,11 @@ def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):
 @pytest.mark.parametrize("execution", ["virtual_time", pytest.param("synchronous", marks=pytest.mark.slow)])
 def test_a_run_with_scaled_observations_goes_on_exactly(tmp_path, execution):
     words = ("env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", f"execution={execution}", "threads=4",
-             "network=control_lstm", "algo.t_max=20", "optimizer.anneal_frames=2000", "evaluation.every=500",
+             "network=control_lstm", "algo.t_max=20", "optimizer.anneal_frames=1200", "evaluation.every=300",
              "evaluation.episodes=1", "logging.tensorboard=false")  # fmt: skip
-    train(compose(*words, "frames=2000"), tmp_path / "whole")
-    train(compose(*words, "frames=900"), tmp_path / "parts")
-    train(compose(*words, "frames=2000"), tmp_path / "parts")
+    train(compose(*words, "frames=1200"), tmp_path / "whole")
+    train(compose(*words, "frames=500"), tmp_path / "parts")
+    train(compose(*words, "frames=1200"), tmp_path / "parts")
     rows = []
     for name in ("whole", "parts"):
         with open(tmp_path / name / "evaluations.csv") as file:

@@ -466,7 +466,7 @@ def test_a_run_that_is_killed_or_stopped_at_random_moments_is_the_unbroken_one(t
             while kill % 4 < 2 and started.process.poll() is None and saved(tmp_path / name) == before:
                 time.sleep(0.02)
             with contextlib.suppress(subprocess.TimeoutExpired):  # some perhaps before they have begun
-                started.process.wait(timeout=0.3 * rng.random() if kill % 4 < 2 else 3 + 4 * rng.random())
+                started.process.wait(timeout=0.1 * rng.random() if kill % 4 < 2 else 3 + 4 * rng.random())
             started.process.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
             started.process.wait()
         assert number != 1 or 0 < load_checkpoint(tmp_path / name / "run", print).frames < frames_of(words)
@@ -516,7 +516,7 @@ def end(config, asked_after=None):
 
 
 SOME = [(algo, "minatar/breakout", "minatar") for algo in METHODS] + [
-    ("a3c", "pong", "mnih2013_lstm"),
+    pytest.param("a3c", "pong", "mnih2013_lstm", marks=pytest.mark.slow),
     ("a3c", "toy/catch", "mlp"),
     ("n_step_q", "toy/catch", "mlp_lstm"),
 ]
@@ -543,8 +543,16 @@ def test_one_synchronous_actor_learner_is_one_in_virtual_time(algo, network):
         np.testing.assert_array_equal(array, other.arrays[name], name)
 
 
-@pytest.mark.parametrize("algo", METHODS)
-@pytest.mark.parametrize("network", ["minatar", "mlp_lstm"])
+@pytest.mark.parametrize(
+    ("algo", "network"),
+    [
+        *((algo, "minatar") for algo in METHODS),
+        *(
+            pytest.param(algo, "mlp_lstm", marks=[pytest.mark.slow] * (number % 2))
+            for number, algo in enumerate(METHODS)
+        ),
+    ],
+)
 def test_an_update_is_the_same_for_any_number_of_processes(algo, network):
     """With 5 processes each actor-learner is alone; with 1 and 2 several act together."""
     env = "minatar/breakout"

@@ -211,8 +211,16 @@ def run(bench, implementation, algo, env, updates, *overrides):
     return case, taken
 
 
-@pytest.mark.parametrize("algo", METHODS)
-@pytest.mark.parametrize("network", ["mlp", "mlp_lstm"])
+def each_method_on(*networks):
+    """All methods on all networks; with LSTM cells, every second method is a slow test."""
+    return [
+        pytest.param(algo, network, marks=[pytest.mark.slow] if "lstm" in network and number % 2 else [])
+        for network in networks
+        for number, algo in enumerate(METHODS)
+    ]
+
+
+@pytest.mark.parametrize(("algo", "network"), each_method_on("mlp", "mlp_lstm"))
 def test_training_runs_of_dense_networks_stay_equal_for_hundreds_of_updates(bench, algo, network):
     how = (f"network={network}", "optimizer.lr=5e-3", "env.schedule.epsilon_anneal_frames=500")
     (fast, taken), (module, expected) = (
@@ -222,8 +230,7 @@ def test_training_runs_of_dense_networks_stay_equal_for_hundreds_of_updates(benc
     close(fast.shared.parameters.numpy(), module.shared.parameters.numpy(), 1e-3)
 
 
-@pytest.mark.parametrize("algo", METHODS)
-@pytest.mark.parametrize("network", ["minatar", "minatar_lstm"])
+@pytest.mark.parametrize(("algo", "network"), each_method_on("minatar", "minatar_lstm"))
 def test_training_runs_of_convolutional_networks_stay_equal_for_hundreds_of_updates(bench, algo, network):
     how = ("network.lstm_cells=16",) if network == "minatar_lstm" else ()
     how += ("optimizer.lr=1e-2",) if algo == "a3c" else ("optimizer.lr=1e-2", "env.schedule.epsilon_anneal_frames=500")

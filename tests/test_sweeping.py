@@ -74,7 +74,7 @@ def test_a_sweep_plans_the_runs_that_its_file_says(name):
         runs = list(found.scales[scale].runs(lambda _: None))
         assert len({one.name for one in runs}) == len(set(runs)) == len(runs) == count
         command = Command(found, [f"scale={scale}"])
-        for one in (runs[0], runs[len(runs) // 2], runs[-1]):
+        for one in (runs[0], runs[-1]):
             config = compose(*command.words(one))
             assert config.algo.name == one.settings["algo"] and one.settings["env"] == config.composition.choices["env"]
 
