@@ -707,7 +707,7 @@ def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):
     case.learner.begin_at(case.shared.moment())
     case.learner.begin_rollout()
     seen, raw = case.learner.observation, case.learner.normalise.raw
-    still = raw == case.learner.env.reset(seed=3)[0]
+    still = raw == case.learner.own_env.reset(seed=3)[0]
     assert raw.dtype == np.uint8 and seen.dtype == np.float32 and seen.shape == (3, 84, 84)
     assert np.median(np.abs(seen)[still]) < 0.01 < np.abs(seen).max() <= LIMIT
 
