@@ -76,23 +76,23 @@ def test_the_loss_s_gradients_are_those_of_torch_s_distributions(states, bounded
     loss = -(theirs.log_prob(action) * advantage + 0.3 * theirs.entropy() / 3).sum()
     expected = torch.autograd.grad(loss, leaves)
     policy, mine = Gaussian(0.3, bounded), [mean.clone().requires_grad_(), spread.clone().requires_grad_()]
-    found = torch.autograd.grad(policy.loss({"mean": mine[0], "spread": mine[1]}, action, advantage), mine)
+    found = torch.autograd.grad(policy.loss({"mean": mine[0], "raw_variance": mine[1]}, action, advantage), mine)
     single = [tensor.numpy().astype(np.float32) for tensor in states]
-    closed = policy.gradient({"mean": single[0], "spread": single[1]}, single[2], single[3])
-    for name, ours, theirs_ in zip(("mean", "spread"), found, expected, strict=True):
+    closed = policy.gradient({"mean": single[0], "raw_variance": single[1]}, single[2], single[3])
+    for name, ours, theirs_ in zip(("mean", "raw_variance"), found, expected, strict=True):
         torch.testing.assert_close(ours, theirs_)
         np.testing.assert_allclose(closed[name], theirs_, rtol=2e-4, atol=2e-4)
 
 
 @both
 def test_the_entropy_that_is_shown_is_that_of_the_loss(states, bounded):
-    shown = Gaussian(0.0, bounded).entropy({"spread": states[1].numpy().astype(np.float32)})
+    shown = Gaussian(0.0, bounded).entropy({"raw_variance": states[1].numpy().astype(np.float32)})
     _, variance = mean_and_variance(states[0], states[1], bounded)
     assert shown == pytest.approx(gaussian_entropy(variance).mean().item(), rel=1e-5)
 
 
 @both
-@pytest.mark.parametrize("spread", [[0.5], [0.5, -3.0]])
+@pytest.mark.parametrize("raw_variance", [[0.5], [0.5, -3.0]])
 def test_actions_are_drawn_with_this_mean_and_variance(spread, bounded):
     mean, rng = np.array([1.0, -2.0], np.float32), np.random.default_rng(0)
     spread = np.array(spread, np.float32)
@@ -105,11 +105,11 @@ def test_actions_are_drawn_with_this_mean_and_variance(spread, bounded):
 
 
 @both
-@pytest.mark.parametrize("spread", [-1e4, -200.0, -50.0, 0.0, 80.0, 1e4, 1e30])
+@pytest.mark.parametrize("raw_variance", [-1e4, -200.0, -50.0, 0.0, 80.0, 1e4, 1e30])
 def test_nothing_becomes_nan_where_the_variance_underflows_or_explodes(spread, bounded):
-    outputs = {"mean": np.array([[0.5, -1e3]], np.float32), "spread": np.array([[spread]], np.float32)}
+    outputs = {"mean": np.array([[0.5, -1e3]], np.float32), "raw_variance": np.array([[spread]], np.float32)}
     first = {name: value[0] for name, value in outputs.items()}
-    action = sample_gaussian(first["mean"], first["spread"], bounded, np.random.default_rng(0))
+    action = sample_gaussian(first["mean"], first["raw_variance"], bounded, np.random.default_rng(0))
     assert np.isfinite(action).all() and np.isfinite(Gaussian(1e-4, bounded).entropy(outputs))
     gradient = Gaussian(1e-4, bounded).gradient(outputs, action[None], np.array([3.0], np.float32))
     assert all(np.isfinite(value).all() for value in gradient.values())
@@ -137,7 +137,11 @@ def test_parameters_stay_finite_where_an_action_is_far_out(bench, far, implement
 def test_the_mean_is_the_greedy_action():
     config = compose("env=toy/point_mass", "algo.evaluation_policy=greedy")
     bounded = compose("env=toy/point_mass", "algo.evaluation_policy=greedy", "algo.gaussian.bounded=true")
-    outputs = {"mean": np.array([3.0], np.float32), "spread": np.zeros(1, np.float32), "value": np.zeros(1, np.float32)}
+    outputs = {
+        "mean": np.array([3.0], np.float32),
+        "raw_variance": np.zeros(1, np.float32),
+        "value": np.zeros(1, np.float32),
+    }
     assert config.algo.act_in_evaluation(outputs, np.random.default_rng(0)).tolist() == [3.0]
     assert bounded.algo.act_in_evaluation(outputs, np.random.default_rng(0)) == pytest.approx([math.tanh(3.0)])
 
@@ -145,7 +149,7 @@ def test_the_mean_is_the_greedy_action():
 @pytest.mark.parametrize(("covariance", "spreads"), [("spherical", 1), ("diagonal", 6)])
 def test_a_variance_for_all_components_or_for_each(covariance, spreads):
     config = compose("env=control/cheetah_run", f"algo.gaussian.covariance={covariance}")
-    assert config.algo.heads(config.env.spaces()[1]) == {"mean": 6, "spread": spreads, "value": 1}
+    assert config.algo.heads(config.env.spaces()[1]) == {"mean": 6, "raw_variance": spreads, "value": 1}
 
 
 # ---- What the environment gets, and what is learnt from --------------------------------------------------------------
@@ -691,10 +695,6 @@ def test_the_scale_is_renewed_when_a_hundredth_more_was_seen():
     assert second is not first and np.array_equal(second.mean, Normaliser(shared.seen()).mean)
     shared.restore(other.arrays())
     assert shared.normaliser().mean == first.mean
-    before = {name: array for name, array in other.arrays().items() if name != "normalised_by"}  # of an older version
-    old = SharedState(torch.zeros(1), target=False, statistics=(1, 1), threads=2, sums=width(1))
-    old.restore(before)
-    assert old.normaliser().mean == Normaliser(other.seen()).mean
 
 
 def test_pixels_that_do_not_change_vanish_where_pictures_are_scaled(bench):

@@ -282,7 +282,7 @@ def test_who_is_asked_to_stop_in_a_whole_episode_begins_it_again(step, network):
     config, taken = virtual("a3c", "toy/point_mass", network), []
 
     def stop_at_a_step_of_the_fourth_episode(clock):
-        learner, begin, take = clock.learners[1], clock.learners[1].begin, clock.learners[1].step
+        learner, begin, take = clock.learners[1], clock.learners[1].begin_rollout, clock.learners[1].step
         episodes = []
 
         def begin_and_stop():
@@ -291,14 +291,14 @@ def test_who_is_asked_to_stop_in_a_whole_episode_begins_it_again(step, network):
                 clock.shared.request_stop()
             return begin()
 
-        def step_and_stop(rollout):
-            take(rollout)
+        def step_and_stop(rollout, selected):
+            take(rollout, selected)
             if len(episodes) == 4:
                 taken.append(None)
                 if len(taken) == step:
                     clock.shared.request_stop()
 
-        learner.begin, learner.step = begin_and_stop, step_and_stop
+        learner.begin_rollout, learner.step = begin_and_stop, step_and_stop
 
     assert_equal(run(config, stops=[1000], prepare=stop_at_a_step_of_the_fourth_episode), run(config))
     assert len(taken) == step
@@ -314,8 +314,8 @@ def test_so_does_a_process_of_its_own(monkeypatch):
         hogwild.work(connection, config, shared, 0, 0, tree, 0)
         return letters[-1].what
 
-    def step_and_stop(learner, rollout):
-        step(learner, rollout)
+    def step_and_stop(learner, rollout, selected):
+        step(learner, rollout, selected)
         if learner.own_frames > 200 and len(rollout.actions) == 7:
             learner.shared.request_stop()
 
@@ -628,15 +628,15 @@ def test_actor_learners_that_act_together_know_t_at_the_beginning_of_their_round
     config = synchronous("n_step_q", "toy/catch", "mlp", 1)
     shared = initial_state(config)
     group, seen = WorkerGroup(config, shared, AllReduce(1, shared), 0, 0), []
-    assert len(group.lanes.lanes) == 5
-    choose = type(config.algo).choose
+    assert group.batched is not None and len(group.batched.learners) == 5
+    select_action = type(config.algo).select_action
     monkeypatch.setattr(
         type(config.algo),
-        "choose",
-        lambda self, outputs, lane: seen.append(lane.global_frames) or choose(self, outputs, lane),
+        "select_action",
+        lambda self, outputs, actor: seen.append(actor.global_frames) or select_action(self, outputs, actor),
     )
     for _ in range(3):
-        group.frames = shared.frames()
+        group.begin_round()
         seen.clear()
         group.run_round()
-        assert seen and set(seen) == {group.frames}
+        assert seen and set(seen) == {group.moment.frames}
