@@ -41,9 +41,11 @@ def slow_but(some):
 # ---- The policy ------------------------------------------------------------------------------------------------------
 
 
-def of_torch(mean, spread, bounded):
+def of_torch(mean, raw_variance, bounded):
     """The same distribution, as torch has it."""
-    variance = 0.01 + 2 * spread.sigmoid() if bounded else torch.nn.functional.softplus(spread) + MIN_VARIANCE
+    variance = (
+        0.01 + 2 * raw_variance.sigmoid() if bounded else torch.nn.functional.softplus(raw_variance) + MIN_VARIANCE
+    )
     return Independent(Normal(mean.tanh() if bounded else mean, variance.expand_as(mean).sqrt()), 1)
 
 
@@ -52,7 +54,7 @@ both = pytest.mark.parametrize("bounded", [False, True], ids=["the paper's", "bo
 
 @pytest.fixture(params=[1, 3], ids=["spherical", "diagonal"])
 def states(request):
-    """Mean, spread, action and advantage of seven states with three components, in double precision."""
+    """Mean, raw_variance, action and advantage of seven states with three components, in double precision."""
     rng = np.random.default_rng(0)
     arrays = (rng.normal(size=(7, 3)), 3 * rng.normal(size=(7, request.param)), 2 * rng.normal(size=(7, 3)),
               5 * rng.normal(size=7))  # fmt: skip
@@ -61,21 +63,21 @@ def states(request):
 
 @both
 def test_log_probability_and_entropy_are_those_of_torch(states, bounded):
-    mean, spread, action, _ = states
-    theirs = of_torch(mean, spread, bounded)
-    mean, variance = mean_and_variance(mean, spread, bounded)
+    mean, raw_variance, action, _ = states
+    theirs = of_torch(mean, raw_variance, bounded)
+    mean, variance = mean_and_variance(mean, raw_variance, bounded)
     torch.testing.assert_close(gaussian_log_probability(mean, variance, action), theirs.log_prob(action))
     torch.testing.assert_close(gaussian_entropy(variance), theirs.entropy() / 3)  # once, not once a component
 
 
 @both
 def test_the_loss_s_gradients_are_those_of_torch_s_distributions(states, bounded):
-    mean, spread, action, advantage = states
-    leaves = [mean.clone().requires_grad_(), spread.clone().requires_grad_()]
+    mean, raw_variance, action, advantage = states
+    leaves = [mean.clone().requires_grad_(), raw_variance.clone().requires_grad_()]
     theirs = of_torch(*leaves, bounded)
     loss = -(theirs.log_prob(action) * advantage + 0.3 * theirs.entropy() / 3).sum()
     expected = torch.autograd.grad(loss, leaves)
-    policy, mine = Gaussian(0.3, bounded), [mean.clone().requires_grad_(), spread.clone().requires_grad_()]
+    policy, mine = Gaussian(0.3, bounded), [mean.clone().requires_grad_(), raw_variance.clone().requires_grad_()]
     found = torch.autograd.grad(policy.loss({"mean": mine[0], "raw_variance": mine[1]}, action, advantage), mine)
     single = [tensor.numpy().astype(np.float32) for tensor in states]
     closed = policy.gradient({"mean": single[0], "raw_variance": single[1]}, single[2], single[3])
@@ -93,12 +95,12 @@ def test_the_entropy_that_is_shown_is_that_of_the_loss(states, bounded):
 
 @both
 @pytest.mark.parametrize("raw_variance", [[0.5], [0.5, -3.0]])
-def test_actions_are_drawn_with_this_mean_and_variance(spread, bounded):
+def test_actions_are_drawn_with_this_mean_and_variance(raw_variance, bounded):
     mean, rng = np.array([1.0, -2.0], np.float32), np.random.default_rng(0)
-    spread = np.array(spread, np.float32)
-    drawn = np.stack([sample_gaussian(mean, spread, bounded, rng) for _ in range(20_000)])
+    raw_variance = np.array(raw_variance, np.float32)
+    drawn = np.stack([sample_gaussian(mean, raw_variance, bounded, rng) for _ in range(20_000)])
     assert drawn.dtype == np.float32
-    theirs = of_torch(*(torch.from_numpy(array) for array in (mean, spread)), bounded)
+    theirs = of_torch(*(torch.from_numpy(array) for array in (mean, raw_variance)), bounded)
     deviation = theirs.base_dist.stddev.numpy()
     np.testing.assert_allclose(drawn.mean(0), theirs.mean, atol=4 * deviation.max() / math.sqrt(20_000))
     np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.03)
@@ -106,8 +108,8 @@ def test_actions_are_drawn_with_this_mean_and_variance(spread, bounded):
 
 @both
 @pytest.mark.parametrize("raw_variance", [-1e4, -200.0, -50.0, 0.0, 80.0, 1e4, 1e30])
-def test_nothing_becomes_nan_where_the_variance_underflows_or_explodes(spread, bounded):
-    outputs = {"mean": np.array([[0.5, -1e3]], np.float32), "raw_variance": np.array([[spread]], np.float32)}
+def test_nothing_becomes_nan_where_the_variance_underflows_or_explodes(raw_variance, bounded):
+    outputs = {"mean": np.array([[0.5, -1e3]], np.float32), "raw_variance": np.array([[raw_variance]], np.float32)}
     first = {name: value[0] for name, value in outputs.items()}
     action = sample_gaussian(first["mean"], first["raw_variance"], bounded, np.random.default_rng(0))
     assert np.isfinite(action).all() and np.isfinite(Gaussian(1e-4, bounded).entropy(outputs))
@@ -137,11 +139,8 @@ def test_parameters_stay_finite_where_an_action_is_far_out(bench, far, implement
 def test_the_mean_is_the_greedy_action():
     config = compose("env=toy/point_mass", "algo.evaluation_policy=greedy")
     bounded = compose("env=toy/point_mass", "algo.evaluation_policy=greedy", "algo.gaussian.bounded=true")
-    outputs = {
-        "mean": np.array([3.0], np.float32),
-        "raw_variance": np.zeros(1, np.float32),
-        "value": np.zeros(1, np.float32),
-    }
+    zero = np.zeros(1, np.float32)
+    outputs = {"mean": np.array([3.0], np.float32), "raw_variance": zero, "value": zero}
     assert config.algo.act_in_evaluation(outputs, np.random.default_rng(0)).tolist() == [3.0]
     assert bounded.algo.act_in_evaluation(outputs, np.random.default_rng(0)) == pytest.approx([math.tanh(3.0)])
 
