@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.metadata import entry_points
 
 import gymnasium
 import numpy as np
@@ -31,10 +30,9 @@ def test_gymnasium_s_checker_has_nothing_to_say(env_id):
     check_env(gymnasium.make(env_id, render_mode="rgb_array").unwrapped)
 
 
-def test_gymnasium_finds_a_world_by_its_module_or_by_the_plugin_alone():
-    plugins = {entry.name: entry.value for entry in entry_points(group="gymnasium.envs")}
-    name = "" if plugins.get("a3crepro") == "a3crepro.worlds:register_envs" else "a3crepro.worlds:"
-    code = f"import gymnasium; print(gymnasium.make('{name}a3crepro/Racing-v0', car={{'top_speed': 40}}).unwrapped)"
+def test_gymnasium_finds_a_world_by_its_module():
+    world = "a3crepro.worlds:a3crepro/Racing-v0"
+    code = f"import gymnasium; print(gymnasium.make('{world}', car={{'top_speed': 40}}).unwrapped)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("<RacingEnv<a3crepro/Racing-v0>"), done.stderr
 

@@ -1,6 +1,7 @@
 """First-person worlds as plain Gymnasium environments: 84x84 RGB frames, drawn on the CPU without OpenGL.
 
     import gymnasium, a3crepro.worlds
+    gymnasium.register_envs(a3crepro.worlds)  # the import registers them; the call tells linters that it is needed
     env = gymnasium.make("a3crepro/Labyrinth-v0", size=15)
     env = gymnasium.make("a3crepro/Racing-v0", track="oval", car={"top_speed": 40}, opponents={"number": 8})
 
@@ -15,11 +16,6 @@ ENVIRONMENTS = {
 }
 
 
-def register_envs() -> None:
-    """Registers the worlds with Gymnasium; also its plugin, so that `gymnasium.make` knows them without an import."""
-    for env_id, entry_point in ENVIRONMENTS.items():
-        if env_id not in registry:
-            register(env_id, entry_point)
-
-
-register_envs()
+for env_id, entry_point in ENVIRONMENTS.items():
+    if env_id not in registry:
+        register(env_id, entry_point)
