@@ -1,4 +1,4 @@
-"""A sweeper of Hydra for jobs that are no product of values: those of a list, as they are, in one batch."""
+"""A Hydra sweeper that launches an explicit list of jobs in one batch, instead of a product of values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 
 class ListedSweeper(Sweeper):
-    """Hands the list to whatever launcher was chosen."""
+    """Passes the list to the chosen launcher."""
 
     jobs: ClassVar[Sequence[Sequence[str]]] = ()
     """Overrides of each job, in addition to those of the command."""
@@ -24,5 +24,5 @@ class ListedSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Returns when the launcher has run all jobs."""
+        """Launches all jobs and returns when they have finished."""
         return self.launcher.launch(self.jobs, initial_job_idx=0)

@@ -1,4 +1,4 @@
-"""Hydra's own sweeper, which tells of the first job that failed alone, telling of every one."""
+"""Hydra's basic sweeper, but reporting every failed job instead of only the first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 
 class TellingSweeper(BasicSweeper):
-    """The product of all values, in whatever launcher was chosen."""
+    """Runs the product of all values with the chosen launcher."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
@@ -22,13 +22,13 @@ class TellingSweeper(BasicSweeper):
 
 
 class _Telling(Launcher):
-    """A launcher that raises one error for all jobs that failed."""
+    """Wraps a launcher and raises one error for all failed jobs."""
 
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """The launcher within has been set up."""
+        """Does nothing: the wrapped launcher is already set up."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from a3crepro.runs.command_line import JobsFailed

@@ -16,7 +16,7 @@ from a3crepro.learner.shared_state import SharedState
 
 @dataclass(frozen=True)
 class States:
-    """Everything needed to go on, as it was at one moment."""
+    """The full state needed to resume, at one moment."""
 
     arrays: Mapping[str, np.ndarray]
     """Of the shared state."""

@@ -1,1 +1,1 @@
-"""Experiments of many runs: what they are, how far they are, and their way through Hydra's launchers."""
+"""Experiments of many runs: definitions, progress, and execution with Hydra's launchers."""

@@ -1,4 +1,4 @@
-"""From the runs of an experiment to tidy tables that are committed: whole runs of one protocol, or a refusal."""
+"""Collects the runs of an experiment into tidy tables to commit; refuses runs that are incomplete or do not match."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from a3crepro.runs.manifest import attempts_of
 from a3crepro.runs.run_directory import EPISODES, EVALUATIONS, stored_config
 
 BINS = 20
-"""Rows of a run's training scores: its games in so many equal parts of the budget."""
+"""Rows per run in the training scores: means over this many equal parts of the budget."""
 EPOCH = 1_000_000
-"""Agent steps, over all actor-learners: 4M frames on Atari (Figure 3)."""
+"""Agent steps per epoch, over all actor-learners: 4M frames on Atari (Figure 3)."""
 COLUMNS = {
     "env": "env",
     "algo": "method",
@@ -40,23 +40,23 @@ COLUMNS = {
     "seed": "seed",
     "frames": "budget",
 }
-"""Columns of keys that all runs have; any other key that a run overrides has a column of its own name."""
+"""Columns for the keys that every run has; any other overridden key gets a column named after it."""
 
 
 def collect(command: Command, unfinished: bool = False) -> list[str]:
-    """Writes `runs.csv`, a row a run, and `scores.csv`, a row an evaluation or a part of the training games.
+    """Writes `runs.csv`, a row per run, and `scores.csv`, a row per evaluation or part of training.
 
-    Of runs that are not done `unfinished.csv` has the rows so far; there is none where all are done.
+    `unfinished.csv` holds the rows so far of runs that are not done; it is removed once all are.
 
     Args:
-      command: the sweep with its scale and overrides, and where its tables are; what it has collected stays in them.
-      unfinished: take what is done, and say what is missing.
+      command: the sweep with its scale, overrides and table directory; imported runs keep their rows.
+      unfinished: collect the runs that are done and warn about the others.
 
     Returns:
-      What readers of the tables must know: runs that are not in them, more than one version of the code.
+      Warnings for readers of the tables: missing runs, more than one version of the code.
 
     Raises:
-      UserError: not all runs are done, or one of them has another configuration than its sweep says.
+      UserError: some runs are not done, or the configuration of one differs from its sweep's.
     """
     runs = command.runs()
     states = states_of(runs, command.root, command.imported)
@@ -88,7 +88,7 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
 
 
 def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict[str, str]:
-    """All tables as text, by their files' names; empty ones are not to be there."""
+    """All tables as CSV text, by file name; an empty table has an empty text and no file."""
     names, all_names = [run.name for run in done], [run.name for run in (*done, *begun)]
     here = [run for run in done if run.name not in command.imported]
 
@@ -112,14 +112,14 @@ def _text(table: pd.DataFrame) -> str:
 
 
 def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
-    """What the run recorded of its policy and its optimizer at each evaluation; nothing of older ones."""
+    """The run's records of policy and optimizer at each evaluation; empty for runs that predate them."""
     path = command.root / run.name / DIAGNOSTICS
     table = pd.read_csv(path) if path.exists() else pd.DataFrame()
     return table if table.empty else table.assign(run=run.name)
 
 
 def joined(own: pd.DataFrame, imported: pd.DataFrame, runs: Sequence[str]) -> str:
-    """The rows of these runs, in their order, of two tables with the same columns; those collected as they were."""
+    """Joins two tables with the same columns, in the order of `runs`; imported cells stay as written."""
     if own.empty or imported.empty:
         return _text(imported if own.empty else own)
     text = pd.read_csv(io.StringIO(own.to_csv(index=False)), dtype=str, keep_default_na=False)
@@ -129,7 +129,7 @@ def joined(own: pd.DataFrame, imported: pd.DataFrame, runs: Sequence[str]) -> st
 
 
 def remarks(table: pd.DataFrame) -> list[str]:
-    """What is to be said of the code that made runs."""
+    """Warnings about the code that made the runs."""
     found = []
     commits = sorted({commit for cell in table["commit"].dropna() for commit in cell.split()})
     if len(commits) > 1:
@@ -142,7 +142,7 @@ def remarks(table: pd.DataFrame) -> list[str]:
 
 
 def runs_table(command: Command, runs: Iterable[Run]) -> pd.DataFrame:
-    """A row for each of these runs, which are done: what it was, the commit and date that made it, how it ended."""
+    """A row for each finished run: its configuration, the commit and date that made it, and its results."""
     keys = override_keys(command.runs())
     return pd.DataFrame(_run_row(command, run, keys) for run in runs)
 
@@ -154,18 +154,18 @@ def _check_protocol(command: Command, run: Run) -> None:
 
 
 def override_keys(runs: Iterable[Run]) -> list[str]:
-    """The keys that some of the runs override and that have columns of their own names."""
+    """The keys overridden by some run that have a column of their own name."""
     return list(dict.fromkeys(key for run in runs for key in run.settings if key not in COLUMNS))
 
 
 def describe(run: Run, config: Config, choices: Mapping[str, str], keys: Iterable[str]) -> dict[str, Any]:
-    """The columns that say what a run is.
+    """The columns that describe a run.
 
     Args:
-      run: of the experiment.
+      run: a run of the experiment.
       config: its configuration.
-      choices: of Hydra's groups, as its manifest has them.
-      keys: that have columns of their own; the cell is empty where the run does not override the key.
+      choices: of Hydra's groups, from the manifest.
+      keys: those with columns of their own; the cell is empty if the run does not override the key.
     """
     return {
         "method": choices["algo"],
@@ -182,7 +182,7 @@ def describe(run: Run, config: Config, choices: Mapping[str, str], keys: Iterabl
 
 
 def policy_of(config: Config) -> str:
-    """What evaluations score: actions drawn from the policy, or all but ε of them the best."""
+    """How evaluations act: by sampling from the policy, greedily, or ε-greedily."""
     policy = getattr(config.algo, "evaluation_policy", None)
     if policy is not None:
         return {"sample": "sampled", "greedy": "greedy"}[policy]
@@ -196,7 +196,7 @@ def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
     found = read_json(directory / MARK, _is_mark, "remove it, and run the sweep again")
     greedy = found["greedy"]
     starts = attempts_of(directory)
-    cores = starts[0]["cores"]  # where it ran, which need not be here
+    cores = starts[0]["cores"]  # of the machine it ran on, perhaps not this one
     return {
         "run": run.name,
         **describe(run, config, _choices(directory, starts), keys),
@@ -218,7 +218,7 @@ def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
         "clean": None if starts[0]["git_clean"] is None else all(start["git_clean"] for start in starts),
         "python": starts[0]["python"],
         "versions": _versions(starts[0]),
-        "command": shlex.join(starts[-1]["command"]),  # the last one: the budget may have grown
+        "command": shlex.join(starts[-1]["command"]),  # the last start: the budget may have grown
     }
 
 
@@ -234,7 +234,7 @@ def _choices(directory: Path, starts: Sequence[Mapping[str, Any]]) -> Mapping[st
 
 
 def _commits(starts: list[dict[str, Any]]) -> str | None:
-    """Those of all starts, in order; nearly always it is one."""
+    """The commits of all starts, in order; usually one."""
     return " ".join(dict.fromkeys(start["git_commit"] for start in starts if start["git_commit"])) or None
 
 
@@ -245,7 +245,7 @@ def _versions(start: dict[str, Any]) -> str:
 
 
 def _share_above_epsilon(directory: Path, config: Config) -> float | None:
-    """Share of the statistics g, of all actor-learners, that exceed ε at the end; None: the optimizer has no ε."""
+    """Share of the statistics g, over all actor-learners, that exceed ε at the end; None if the optimizer has no ε."""
     checkpoint = load_checkpoint(directory, print)
     return config.optimizer.share_above_epsilon(checkpoint.arrays["statistics"]) if checkpoint else None
 
@@ -278,14 +278,14 @@ def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
 
 
 def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
-    """A run's table, with all rows that its checkpoint counts.
+    """Reads a run's table and checks that it holds every row its checkpoint counts.
 
     Raises:
-      DamagedFile: something is missing.
+      DamagedFile: rows are missing.
     """
     with trying("read", path):
         data = path.read_bytes()
-    with contextlib.suppress(ValueError):  # pandas says so of what is no table
+    with contextlib.suppress(ValueError):  # raised by pandas if the file is no table
         table = pd.read_csv(io.BytesIO(data))
         whole = data.endswith(b"\n") and set(columns) <= set(table.columns) and len(table) >= rows
         if whole and table[columns[-1]].notna().all():
@@ -296,6 +296,6 @@ def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
 
 
 def first_lines(warnings: Iterable[str]) -> str:
-    """The first of many."""
+    """The first ten warnings and the number of others."""
     warnings = list(warnings)
     return "\n".join([*warnings[:10], *([f"and {len(warnings) - 10} more"] if len(warnings) > 10 else [])])

@@ -1,15 +1,15 @@
-"""The command line of a sweep: what is done, what is missing, what it costs; then it is run.
+"""The command line of a sweep: reports what is done, what is missing and what it costs, then runs it.
 
   python sweeps/NAME.py [scale=smoke|laptop|paper] [--dry-run|--status] [--collected] [hydra/launcher=…] [overrides]
 
-Without a scale, a launcher or an override it starts nothing: it tells how many runs there are, at which cost, and what
-starts them. The scale is `laptop` unless another one is named.
+Without a scale, a launcher or an override, nothing starts: the sweep prints the number of runs, their cost and the
+command that starts them. The default scale is `laptop`.
 
-Launchers: `local`, as many at once as there are cores; `slurm`, a cluster's queue; without one they run one by one.
+Launchers: `local` runs as many at once as the cores allow, `slurm` uses a cluster's queue; the default is one by one.
 
-`--dry-run` stops after telling what would be run; `--status` tells how a sweep that is running (or not) stands, with
-the runs that failed. Started again, it runs what is missing or has failed. Two sweeps at once share the work. With
-`--collected`, runs that its tables in `results/` hold count as done: it goes on where another machine left off.
+`--dry-run` prints the commands of the runs and stops. `--status` prints progress, whether or not the sweep is running,
+and lists failed runs. The same command again runs what is missing or failed. Two sweeps at once share the work. With
+`--collected`, runs in the sweep's tables in `results/` count as done, so you can continue on another machine.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from a3crepro.runs.command_line import run_command
 
 FLAGS = ("--dry-run", "--status", "--collected")
 EVERY = 10.0
-"""Seconds between two looks at the runs."""
+"""Seconds between progress checks."""
 ARRAY = 1000
-"""Jobs of an array: SLURM's own limit is 1,001, unless a cluster's says otherwise."""
+"""Maximum jobs per array; SLURM's default limit is 1,001."""
 
 
 def main(experiment: Experiment) -> None:
-    """Runs an experiment as the command line says."""
+    """Runs an experiment as the command line specifies."""
     run_command(lambda: Command(experiment, sys.argv[1:]).run())
 
 
 class Command:
-    """One call of a sweep.
+    """One invocation of a sweep.
 
     Raises:
-      UserError: a mistake in the words; the line names the key.
+      UserError: an invalid argument; the message names the key.
     """
 
     def __init__(self, experiment: Experiment, arguments: Sequence[str]) -> None:
@@ -78,10 +78,10 @@ class Command:
         self.configs: dict[tuple[str, ...], Config] = {}
         self.imported = self._import_runs() if "--collected" in flags else ImportedRuns()
 
-    # ---- What there is -----------------------------------------------------------------------------------------------
+    # ---- State -------------------------------------------------------------------------------------------------------
 
     def runs(self) -> list[Run]:
-        """All runs that are known now."""
+        """All runs known so far."""
         return list(dict.fromkeys(self.scale.runs(self.score)))
 
     def score(self, run: Run) -> float | None:
@@ -90,7 +90,7 @@ class Command:
         return self.imported.score(run.name) if collected else final_score(self.root / run.name)
 
     def _import_runs(self) -> ImportedRuns:
-        """The runs of this sweep that its tables hold, made as it says."""
+        """The runs in the sweep's tables, after checking that their overrides match the sweep."""
         found = ImportedRuns.of(self.tables)
         known = self.scale.runs(lambda run: found.score(run.name))
         found = found.without(
@@ -102,7 +102,7 @@ class Command:
         return found
 
     def runs_to_follow(self) -> int:
-        """Runs that are not known yet, at most."""
+        """Maximum number of runs still to come that depend on others' results."""
         known = dict.fromkeys(self.scale.runs(lambda run: None))
         return self.scale.later - (len(self.runs()) - len(known))
 
@@ -112,35 +112,35 @@ class Command:
         return "hydra/launcher=slurm" in self.hydra
 
     def words(self, run: Run) -> list[str]:
-        """Overrides of a run."""
+        """The overrides of a run."""
         return [*self.scale.common, *run.overrides, *self.overrides]
 
     def config(self, run: Run) -> Config:
-        """The configuration of a run, but for learning rate and seed."""
+        """The configuration of a run, except for learning rate and seed."""
         if run.kind not in self.configs:
             self.configs[run.kind] = compose(*self.scale.common, *run.kind, *self.overrides)
         return self.configs[run.kind]
 
     def cores(self, run: Run) -> int:
-        """Cores that a run keeps busy."""
+        """Cores a run keeps busy."""
         config = self.config(run)
         return min(config.processes, usable_cores())
 
     def overview(self, runs: Sequence[Run]) -> Overview:
-        """How far these runs are."""
+        """The progress of these runs."""
         return overview(
             runs, self.root, lambda run: self.config(run).frames, self.cores,
             lambda run: committed_cost(self.config(run)), self.imported,
         )  # fmt: skip
 
-    # ---- What it does ------------------------------------------------------------------------------------------------
+    # ---- Actions -----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Tells, runs, tells."""
+        """Reports, runs what is missing, and reports again."""
         now = self.overview(self.runs())
         print(f"{self.title}, for {self.experiment.figure}: {now.summary_line()}", flush=True)
         if following := self.runs_to_follow():
-            print(f"up to {following} more runs follow from how these end", flush=True)
+            print(f"up to {following} more runs depend on the results of these", flush=True)
         if "--status" in self.flags:
             self._tell_failures()
             return
@@ -159,7 +159,7 @@ class Command:
                 self._launch(group, list(now.states))
             now = self.overview(self.runs())
             begun = {run for run in todo if now.states[run] is not State.MISSING}
-            # Where a launcher gave up, what it had not begun is launched again, unless it waits in a cluster's queue.
+            # If a launcher gave up, runs it had not started are launched again, unless they wait in a cluster's queue.
             tried |= set(todo) if self.queues else begun or set(todo)
         print(f"{self.title}: {now.summary_line()}", flush=True)
         if self._tell_failures() or now.counts[State.DONE] < len(now.states):
@@ -167,11 +167,11 @@ class Command:
 
     def _tell_how_to_start(self) -> None:
         words = shlex.join(["python", sys.argv[0], f"scale={self.scale_name}", *self.flags])
-        print(f"nothing is started without a word; these runs, one by one: {words}")
-        print(f"as many at a time as there are cores: {words} hydra/launcher=local; other scales and words: --help")
+        print(f"nothing started; to start these runs, one by one: {words}")
+        print(f"as many at once as the cores allow: {words} hydra/launcher=local; other scales and options: --help")
 
     def _groups(self, runs: Iterable[Run]) -> list[list[Run]]:
-        """Runs that want equally many cores, so many at most as an array of SLURM may have."""
+        """Runs grouped by execution and thread count, at most `ARRAY` per group."""
         groups = defaultdict(list)
         for run in runs:
             config = self.config(run)
@@ -181,13 +181,13 @@ class Command:
     def _launch(self, runs: Sequence[Run], known: Sequence[Run]) -> None:
         jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
         config = self.config(runs[0])
-        cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # by which launchers share them out
+        cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # launchers divide the cores by these
         with Watch(self, known), interruptible():
             try:
                 launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])
-            except RuntimeError as error:  # joblib's and submitit's, of a process or job that died
+            except RuntimeError as error:  # joblib and submitit: a process or job died
                 (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
-                rest = "; what is queued goes on, and the same command runs what is missing then" if self.queues else ""
+                rest = "; queued jobs continue; then run the same command for what is missing" if self.queues else ""
                 print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
 
     def _tell_failures(self) -> bool:
@@ -200,10 +200,10 @@ class Command:
 
 
 class Watch:
-    """A line now and then on how far the runs are, while they run.
+    """Prints progress periodically while runs are in progress.
 
-    Of those that were known before: what follows from them has no configuration yet, and Hydra, which is launching,
-    composes no other meanwhile.
+    It covers only the runs known at launch: later ones have no configuration yet, and Hydra cannot compose one while it
+    is launching.
     """
 
     def __init__(self, command: Command, runs: Sequence[Run]) -> None:
@@ -233,7 +233,7 @@ class Watch:
 
 
 def time_left(first: Overview, now: Overview, seconds: float) -> str:
-    """In words, if as many core-hours an hour go on being done as in the seconds between the two."""
+    """Estimated time left, in words, from the core-hours done between the two overviews, `seconds` apart."""
     done = now.core_hours_done - first.core_hours_done
     if done <= 0 or now.core_hours_left is None:
         return ""
@@ -243,7 +243,7 @@ def time_left(first: Overview, now: Overview, seconds: float) -> str:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP as `Stopped`, a `KeyboardInterrupt`, so that launchers end their processes."""
+    """Raises `Stopped`, a `KeyboardInterrupt`, on Ctrl-C, SIGTERM and SIGHUP, so that launchers end their processes."""
     from a3crepro.runs.training import Stopped
 
     def interrupt(number: int, _: FrameType | None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What runs cost that have not run here yet, from committed measurements of throughput."""
+"""Estimates the cost of runs from committed throughput measurements."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from a3crepro.config import Config
 from a3crepro.experiments.results import RESULTS
 
 MEASURED = RESULTS / "throughput" / "methods.jsonl"
-"""Made by `python sweeps/throughput.py part=methods`, each case in virtual time on one core."""
+"""Written by `python sweeps/throughput.py part=methods`; each case runs in virtual time on one core."""
 
 
 def committed_cost(config: Config) -> float | None:
-    """Core-seconds per frame of the method and network in this family of environments; None: never measured.
+    """Core-seconds per frame for this method, network and family of environments; None if never measured.
 
-    Where a method was not measured with this network, the cost of A3C with it is taken.
+    Falls back to the cost of A3C with the same network.
     """
     for algo in (config.algo.name, "a3c"):
         wanted = {**components(config), "algo": algo}
@@ -28,7 +28,7 @@ def committed_cost(config: Config) -> float | None:
 
 
 def components(config: Config) -> dict[str, Any]:
-    """What the cost of a step depends on."""
+    """The components that determine the cost of a step."""
     return {
         "env": config.env.name,
         "algo": config.algo.name,
@@ -39,5 +39,5 @@ def components(config: Config) -> dict[str, Any]:
 
 @cache
 def _measured(path: Path) -> list[dict[str, Any]]:
-    """All calls."""
+    """All measurements in the file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -1,4 +1,4 @@
-"""An experiment as data: which runs, at which scale, for which figure."""
+"""Experiments as data: the runs of each, at each scale, and the figure they reproduce."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from a3crepro.config import file_name
 
 @dataclass(frozen=True)
 class Run:
-    """A training run, by the overrides in which it differs from others of its scale; `env=` and `algo=` first.
+    """A training run, given by the overrides that set it apart at its scale; `env=` and `algo=` come first.
 
     Two experiments that name the same run share it.
     """
 
     settings: Mapping[str, str]
-    """Keys and values, in the order of the command line."""
+    """Keys and values, in command-line order."""
     budget: int | None = None
-    """Frames, where they may be raised later: no part of its name. None: they are among the settings, if anywhere."""
+    """Frames, if they may be raised later; not part of the name. None: from the settings, if given there."""
 
     def __hash__(self) -> int:
         return hash((frozenset(self.settings.items()), self.budget))
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """Its settings and its budget, as Hydra takes them."""
+        """Its settings and budget as Hydra overrides."""
         return self._but()
 
     @property
     def name(self) -> str:
-        """Its directory below that of its scale."""
+        """Its directory, relative to that of the scale."""
         rest = ",".join(f"{key}={value}" for key, value in self.settings.items() if key not in ("env", "algo"))
         return f"{self.settings['env']}/{self.settings['algo']}/{file_name(rest)}"
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """What its cost depends on: its overrides without learning rate and seed."""
+        """What determines its cost: its overrides except learning rate and seed."""
         return self._but("optimizer.lr", "seed")
 
     def _but(self, *keys: str) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ class Run:
 
 
 def run(env: str, algo: str, budget: int | None = None, **others: object) -> Run:
-    """A run; a key's dots are written `__`."""
+    """Makes a run; write `__` for the dots in a key."""
     rest = {key.replace("__", "."): _text(value) for key, value in others.items() if value is not None}
     return Run({"env": env, "algo": algo, **rest}, budget)
 
@@ -56,24 +56,24 @@ def _text(value: object) -> str:
 
 
 HELD_OUT = 1000
-"""Seeds from here on are held out: they run the learning rate that was best with other seeds."""
+"""First held-out seed. Runs from here on repeat the learning rate that was best with other seeds."""
 
 Scores = Callable[[Run], float | None]
-"""The mean score of a run's final evaluation; None before it is finished."""
+"""Returns the mean score of a run's final evaluation, or None before it is finished."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One size of an experiment."""
+    """An experiment at one scale."""
 
     common: tuple[str, ...]
-    """Overrides of all runs."""
+    """Overrides common to all runs."""
     runs: Callable[[Scores], Iterable[Run]]
-    """All runs that are known, now that some may have been finished: the best learning rate's, say."""
+    """All runs known from the scores so far; some, such as repeats of the best rate, depend on earlier results."""
     best: int | None = None
-    """Figures show the mean of the so many best learning rates, as the paper's do, beside all of them; None: all."""
+    """Number of best learning rates whose mean the figures show, as in the paper; None for all."""
     later: int = 0
-    """Runs that depend on how others end, at most."""
+    """Maximum number of runs that depend on the results of others."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ class Experiment:
     """One experiment of the paper."""
 
     name: str
-    """Of its file in `sweeps/`, of its tables in `results/`."""
+    """The name of its file in `sweeps/` and of its directory in `results/`."""
     figure: str
-    """Of the paper: what it is for."""
+    """The figure or table of the paper that it reproduces."""
     scales: Mapping[str, Scale] = field(repr=False)
     tables: str = ""
-    """Of which experiment its tables in `results/` are, where it is a view of another one."""
+    """The experiment whose tables in `results/` it uses, if it is a view of another one."""
 
     def root(self, scale: str, overrides: Iterable[str] = ()) -> Path:
-        """Where the runs of a scale are, of this experiment and of those that share runs with it."""
+        """The directory for the runs of a scale, shared by all experiments."""
         return Path("runs") / file_name(",".join([scale, *sorted(overrides)]))

@@ -1,4 +1,4 @@
-"""What figures have in common: the paper's data and ours, colours, files, and the line that says what was run."""
+"""Shared parts of the figures: the paper's data, committed results, colours, files and captions."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ TITLES = {
     "minatar/seaquest": "Seaquest (MinAtar)",
     "minatar/space_invaders": "Space Invaders (MinAtar)",
 }
-"""Of the games in figures and tables, by the choice of `env`."""
+"""Display names of the games in figures and tables, by `env`."""
 _COLORS = sns.color_palette("colorblind")
 COLORS = {method: _COLORS[number] for number, method in enumerate(METHODS)}
 COLORS["dqn"] = (0.35, 0.35, 0.35)
 DASHES = {"one_step_q": (4, 2), "one_step_sarsa": (1, 1), "n_step_q": (6, 1, 1, 1), "a3c": (), "dqn": (2, 3)}
-"""So that lines differ in print, too."""
+"""Line styles per method, to distinguish lines in print."""
 THREADS = (1, 2, 4, 8, 16)
 SETTING = ["env", "method", "network", "optimizer", "epsilon", "execution", "threads", "learning_rate", "budget"]
-"""Columns in which runs are equal that differ by their seeds alone, beside those of overridden keys."""
+"""Columns that are equal for runs that differ only in seed, besides those of overridden keys."""
 MIN_SCORES = {"pong": -21.0}
-"""The least score of a game, where that is not 0."""
+"""Minimum scores of games where it is not 0."""
 
 
 def paper(name: str) -> pd.DataFrame:
-    """One of the tables of the paper's data."""
+    """Reads one of the tables of the paper's data."""
     return pd.read_csv(RESULTS / "paper" / f"{name}.csv")
 
 
 def reference(env: str, policy: str = "random", column: str = "score_mean") -> float:
-    """The mean score of a policy that learns nothing, by the choice of `env`; NaN where it is not known.
+    """The mean score of a policy that does not learn, by `env`; NaN if unknown.
 
-    Atari's are those of a random player from no-op starts, of the paper's data; others `sweeps/references.py` measures.
+    Atari's scores are the paper's, for a random policy from no-op starts; `sweeps/references.py` measures the others.
     """
     games = paper("human_random_scores").set_index("game")["noop_random"]
     if env in games and policy == "random":
@@ -71,7 +71,7 @@ def reference(env: str, policy: str = "random", column: str = "score_mean") -> f
 
 
 def references(env: str) -> pd.DataFrame:
-    """All that `sweeps/references.py` measured in an environment: a row a policy that learns nothing."""
+    """All measurements of `sweeps/references.py` in an environment: a row per policy."""
     table = pd.read_csv(RESULTS / "references" / "references.csv")
     return table[table["env"] == env]
 
@@ -84,7 +84,7 @@ class Results(NamedTuple):
     notes: dict[str, Any]
 
     def evaluations(self) -> pd.DataFrame:
-        """The scores of the policy, never of training, whose games carry each thread's own ε."""
+        """The scores of the policy, without those of training, where each thread has its own ε."""
         return self.scores[self.scores["score_type"] != "training"]
 
     def caption(self) -> str:
@@ -108,7 +108,7 @@ class Results(NamedTuple):
 
 
 def load_results(sweep: str, scale: str) -> Results | None:
-    """The tables of a sweep at a scale; None where there are none."""
+    """Loads the tables of a sweep at a scale; None if there are none."""
     directory = RESULTS / sweep / scale
     if not (directory / "runs.csv").exists():
         return None
@@ -117,10 +117,10 @@ def load_results(sweep: str, scale: str) -> Results | None:
 
 
 def scale_of(arguments: Sequence[str]) -> str:
-    """The scale that a script's command line names: `laptop` unless it says another.
+    """The scale from a script's command line, `laptop` by default.
 
     Raises:
-      UserError: another word.
+      UserError: any other argument.
     """
     own, others = own_arguments(arguments, {"scale": one_of(("smoke", "laptop", "paper"), "laptop")})
     if others:
@@ -130,7 +130,7 @@ def scale_of(arguments: Sequence[str]) -> str:
 
 
 def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float = 2.1) -> tuple[Figure, Any]:
-    """A figure of rows x columns axes."""
+    """A figure with a grid of axes, a column for each of `columns`."""
     sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
     return plt.subplots(
         rows, len(columns), figsize=(width * len(columns), height * rows), squeeze=False, layout="constrained"
@@ -138,7 +138,7 @@ def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float 
 
 
 def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> None:
-    """Writes the figure as PNG and SVG and its table as Markdown; prints the table, what was run, and the files."""
+    """Writes the figure as PNG and SVG and its table as Markdown; prints the table, the caption and the file names."""
     stem = FIGURES / (name if scale == "laptop" else f"{name}-{scale}")
     files = [stem.with_suffix(suffix) for suffix in (".png", ".svg", ".md")]
     with trying("write", stem):
@@ -153,23 +153,23 @@ def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> Non
 
 
 def written(*files: Path) -> None:
-    """Says where something was written."""
+    """Prints the names of the files written."""
     print(f"written: {', '.join(map(str, files))}")
 
 
 def markdown(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    """A table."""
+    """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
 def number(value: float, digits: int = 1) -> str:
-    """A number in a table; nothing where there is none."""
+    """Formats a number for a table; a dash for NaN."""
     return "–" if value != value else f"{value:.{digits}f}"
 
 
 def legend_below(figure: Figure, all_axes: Iterable[Axes], what: str | None = None, columns: int | None = None) -> None:
-    """One legend for all panels, of all labels that one of them has; in one line, unless told otherwise."""
+    """One legend for all panels, with every label in any of them; a single line by default."""
     found = {}
     for axes in all_axes:
         found.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)})

@@ -1,4 +1,4 @@
-"""Runs that a sweep imports from its tables in `results/`, because they were made on another machine, say."""
+"""Runs imported from a sweep's tables in `results/`, for example those made on another machine."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from a3crepro.common.errors import UserError
 
 TABLES = ("runs.csv", "scores.csv")
 DIAGNOSTICS = "diagnostics.csv"
-"""Beside them, of experiments that were run since runs have recorded them."""
+"""A further table, in experiments run since diagnostics are recorded."""
 
 
 @dataclass(frozen=True)
 class ImportedRuns:
-    """The imported runs of one directory of tables, by name; none where there are no tables."""
+    """The imported runs of one table directory, by name; empty if there are no tables."""
 
     directory: Path | None = None
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """By their files' names. All cells are text, as it was written."""
+    """By file name. All cells are text, exactly as written."""
 
     @cached_property
     def _rows(self) -> dict[str, dict[Hashable, str]]:
-        """The runs' rows, by name: they are asked for one by one, again and again."""
+        """Rows by run name, cached for repeated lookups."""
         return {row["run"]: row for row in self.tables["runs.csv"].to_dict("records")} if self.tables else {}
 
     @staticmethod
     def of(directory: Path) -> ImportedRuns:
-        """Reads a directory.
+        """Reads a directory of tables.
 
         Raises:
-          UserError: it holds no tables.
+          UserError: it has no tables.
         """
         try:
             tables = {name: pd.read_csv(directory / name, dtype=str, keep_default_na=False) for name in TABLES}
@@ -49,25 +49,25 @@ class ImportedRuns:
         return run in self._rows
 
     def without(self, runs: Iterable[str]) -> ImportedRuns:
-        """All but these."""
+        """All runs except these."""
         others = {name: table[~table["run"].isin(list(runs))] for name, table in self.tables.items()}
         return ImportedRuns(self.directory, others)
 
     def frames(self, run: str) -> int:
-        """Frames that it was trained for."""
+        """Frames the run was trained for."""
         return int(self._rows[run]["frames"])
 
     def score(self, run: str) -> float | None:
-        """The mean score of a run's final evaluation; None where there is none."""
+        """The mean score of a run's final evaluation, or None."""
         text = self._rows[run]["score"] if run in self else ""
         return float(text) if text else None
 
     def core_seconds(self, run: str) -> float:
-        """What it took."""
+        """The cost of the run, in core-seconds."""
         return float(self._rows[run]["core_seconds"])
 
     def check(self, run: str, words: Sequence[str]) -> None:
-        """Whether a run was made with these overrides, in this order.
+        """Checks that a run was made with these overrides, in this order.
 
         Raises:
           UserError: it was not.
@@ -76,6 +76,6 @@ class ImportedRuns:
             raise UserError(f"{self.directory}: {run} has another configuration than the sweep says")
 
     def rows(self, name: str, runs: Iterable[str]) -> pd.DataFrame:
-        """Of a table, the rows of these runs; no rows and no columns where there are no tables."""
+        """The rows of these runs in a table; without rows or columns if there are no tables."""
         table = self.tables.get(name, pd.DataFrame({"run": []}))
         return table[table["run"].isin(list(runs))]

@@ -1,4 +1,4 @@
-"""From a list of runs to Hydra's launcher, and one run of it in whatever process that starts."""
+"""Passes a list of runs to Hydra's launcher, and executes each run in the process it starts."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from a3crepro.common.signals import SIGNALS
 from a3crepro.experiments.state import ERROR, MARK, is_done
 
 LOG = "log.txt"
-"""What a run printed, over all its starts."""
+"""Output of a run, over all its starts."""
 
 
 def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
-    """Runs all jobs, wherever the launcher says.
+    """Runs all jobs with the chosen launcher.
 
     Args:
-      jobs: overrides of each.
-      words: overrides of all, Hydra's own (`hydra/launcher=…`) among them.
+      jobs: the overrides of each job.
+      words: overrides common to all jobs, including Hydra's own (`hydra/launcher=…`).
     """
     import hydra
     from hydra.core.plugins import Plugins
@@ -35,7 +35,7 @@ def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
 
     Plugins.instance().register(ListedSweeper)
     ListedSweeper.jobs = jobs
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come out as they are
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # propagate exceptions unchanged
     before, sys.argv = sys.argv, [sys.argv[0], "--multirun", "hydra/sweeper=listed", "hydra/hydra_logging=none", *words]
     try:
         hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(job)()
@@ -44,7 +44,7 @@ def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
 
 
 def job(config: Any) -> None:
-    """One run. Its failure is written to its directory and stops no other; what another process trains is left to it.
+    """Executes one run unless another process is training it. A failure is written to its directory and stops no other.
 
     Raises:
       Stopped: Ctrl-C, SIGTERM or SIGHUP, after saving.
@@ -62,7 +62,7 @@ def job(config: Any) -> None:
         except DirectoryInUse:
             return
         except Exception as error:
-            with contextlib.suppress(OSError):  # a full disk: then the log and the missing mark tell enough
+            with contextlib.suppress(OSError):  # a full disk: the log and the missing mark suffice
                 (directory / ERROR).write_text(f"{traceback.format_exc()}\n{error}\n", "utf-8", "backslashreplace")
 
 
@@ -75,28 +75,28 @@ def _train_and_score(config: Any, directory: Path) -> None:
     built = build(config)
     if is_done(directory, built.frames):
         return
-    for stale in (ERROR, MARK):  # a mark of a smaller budget
+    for stale in (ERROR, MARK):  # the mark may be of a smaller budget
         (directory / stale).unlink(missing_ok=True)
     train(built, directory, stop_on=stopping_signals())
-    with RunDirectory(directory, built):  # nobody else scores it meanwhile
+    with RunDirectory(directory, built):  # locked, so that no other process scores it
         if not (directory / MARK).exists():
             write_text(directory / MARK, json.dumps(final_games(built, directory)) + "\n")
 
 
 def stopping_signals() -> tuple[signal.Signals, ...]:
-    """Those by which a run stops after saving.
+    """The signals on which a run stops after saving.
 
-    In a job of SLURM not SIGTERM, with which a preemption begins: a job that ends by itself is not queued again.
+    SIGTERM is excluded in SLURM jobs: preemption starts with it, and a job that ends by itself is not requeued.
     """
     in_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
     return tuple(number for number in SIGNALS if not (in_slurm and number == signal.SIGTERM))
 
 
 def final_games(config: Any, directory: Path) -> dict[str, Any]:
-    """What is told of the final policy beside its scores, from games of their own.
+    """Plays extra episodes with the final policy.
 
-    `greedy`: scores of its most probable actions, where it was scored by drawing from them, else None. `counts`: means
-    a game of what the environment counts.
+    `greedy`: scores of its most probable actions if it was scored by sampling, else None. `counts`: what the
+    environment counts, as means per episode.
     """
     from a3crepro.common.processes import set_up_arithmetic
     from a3crepro.learner.shared_state import policy_snapshot

@@ -1,4 +1,4 @@
-"""The provenance of a measurement."""
+"""The provenance of measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from a3crepro.runs.checkout import git_state
 
 
 def machine() -> dict[str, Any]:
-    """The processor, the usable cores and the version of Python."""
+    """The processor, the number of usable cores and the Python version."""
     with open("/proc/cpuinfo") as file:
         model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
     return {"cpu": model, "usable_cores": usable_cores(), "python": platform.python_version()}

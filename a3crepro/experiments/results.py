@@ -1,4 +1,4 @@
-"""The committed tables, and parts of them."""
+"""Reads the committed tables and selects from them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pandas as pd
 from a3crepro.experiments.experiment import HELD_OUT
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
-"""The committed tables of a checkout."""
+"""The committed tables of this checkout."""
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table of runs or scores. Columns of overridden keys are text, empty where a run does not override the key."""
+    """Reads a table of runs or scores. Columns of overridden keys are text, empty where a key is not overridden."""
     table = pd.read_csv(path)
     if keys := overridden(table):
         table[keys] = pd.read_csv(path, usecols=keys, dtype=str, keep_default_na=False)[keys]
@@ -23,19 +23,19 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def overridden(table: pd.DataFrame) -> list[str]:
-    """Columns of configuration keys that some run overrides: those with a dot, as `algo.t_max`."""
+    """Columns of configuration keys overridden by some run: those with a dot, such as `algo.t_max`."""
     return [column for column in table.columns if "." in column]
 
 
 def setting(table: pd.DataFrame, key: str) -> pd.Series:
-    """The values with which runs override a key; empty where they do not."""
+    """The values of an overridden key; empty where a run does not override it."""
     return table[key].fillna("") if key in table else pd.Series("", table.index)
 
 
 def stacked(table: pd.DataFrame, x: str, y: str = "score") -> tuple[np.ndarray, np.ndarray]:
-    """The mean of a column [points] and another one [runs, points] of a table's runs, up to the shortest one's end.
+    """Means of column `x` [points] and values of column `y` [runs, points], cut to the shortest run.
 
-    Point by point in their order: runs are evaluated a few frames after what was asked for, each after others.
+    Points are matched by order, since each run is evaluated a few frames after the requested one.
     """
     runs = [run.sort_values(x) for _, run in table.groupby("run")]
     length = min(len(run) for run in runs)
@@ -44,19 +44,19 @@ def stacked(table: pd.DataFrame, x: str, y: str = "score") -> tuple[np.ndarray, 
 
 
 def select(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
-    """The rows with these values in the columns of these names."""
+    """The rows with these column values."""
     for column, value in values.items():
         table = table[table[column] == value]
     return table
 
 
 def representative_runs(runs: pd.DataFrame, cell: list[str], best: int | None) -> pd.DataFrame:
-    """The runs that stand for each cell: its fresh seeds, or, where it has none, the best ones, as in the paper.
+    """The representative runs of each cell: its fresh seeds or, if it has none, the best runs, as in the paper.
 
     Args:
       runs: a table of runs.
-      cell: the columns in which runs of a cell are equal.
-      best: how many stand for a cell without fresh seeds; None: all.
+      cell: the columns that define a cell.
+      best: number of runs for a cell without fresh seeds; None for all.
     """
     fresh = runs["seed"] >= HELD_OUT
     seeded = fresh.groupby([runs[column] for column in cell]).transform("any")

@@ -1,4 +1,4 @@
-"""How far the runs of an experiment are, read off their directories, from any process."""
+"""The progress of an experiment's runs, read from their directories by any process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from a3crepro.runs.run_directory import summary_of
 MARK = "sweep.json"
 """Written last, by the sweep: the run is finished and scored."""
 ERROR = "error.txt"
-"""Why a run failed, the last time it was tried."""
+"""The traceback of the run's most recent failure."""
 
 
 class State(Enum):
-    """Of a run."""
+    """The state of a run."""
 
     DONE = "done"
     RUNNING = "running"
@@ -33,19 +33,19 @@ class State(Enum):
 
 
 def is_done(directory: Path, frames: int = 0) -> bool:
-    """Whether the run in a directory is finished, after so many frames at least (its budget may grow), and scored."""
+    """Whether the run in a directory is finished, with at least `frames` frames (its budget may grow), and scored."""
     if not (directory / MARK).exists():
         return False
     if not frames:
         return True
     try:
         return int(summary_of(directory, "it is made anew")["frames"]) >= frames
-    except (OSError, DamagedFile):  # a budget that was raised, or what is made anew from the checkpoint
+    except (OSError, DamagedFile):  # the budget was raised, or the file is rebuilt from the checkpoint
         return False
 
 
 def state_of(directory: Path, frames: int = 0) -> State:
-    """The state of the run of so many frames in a directory, which need not be there."""
+    """The state of a run with this budget; the directory need not exist."""
     if is_done(directory, frames):
         return State.DONE
     if is_locked(directory):
@@ -56,24 +56,24 @@ def state_of(directory: Path, frames: int = 0) -> State:
 
 
 def states_of(runs: Iterable[Run], root: Path, imported: ImportedRuns) -> dict[Run, State]:
-    """Of runs whose directories are below `root`, unless they are imported."""
+    """The states of runs with directories below `root`; imported runs are done."""
     return {run: State.DONE if run.name in imported else state_of(root / run.name, run.budget or 0) for run in runs}
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether a process holds the directory, as far as its file system has locks."""
+    """Whether a process holds the directory's lock; False if the file system has no locks."""
     try:
         with open(directory / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # it is not there, or a file system without locks
+    except OSError:  # no lock file, or a file system without locks
         return False
     return False
 
 
 def last_row(table: Path) -> Mapping[str, float]:
-    """The numbers of the last whole row of a run's table; nothing where there is none, whatever else there is."""
+    """The numbers in the last complete row of a run's table; empty if there is none or the file is unreadable."""
     try:
         with open(table, "rb") as file:
             header = file.readline()
@@ -85,12 +85,12 @@ def last_row(table: Path) -> Mapping[str, float]:
 
 
 def frames_of(directory: Path) -> int:
-    """Frames that a run has trained for, but for the games that it is in the middle of."""
+    """Frames trained for so far, except those of unfinished episodes."""
     return int(last_row(directory / "episodes.csv").get("frames", 0))
 
 
 def real_seconds_of(directory: Path) -> float:
-    """Seconds on a clock on the wall that its training took so far."""
+    """Wall-clock seconds of training so far."""
     rows = (last_row(directory / name) for name in ("episodes.csv", "evaluations.csv"))
     return max(row.get("real_seconds", 0.0) for row in rows)
 
@@ -99,7 +99,7 @@ def summary_of_done(directory: Path) -> dict[str, Any]:
     """The summary of a run that is done.
 
     Raises:
-      DamagedFile: it is; the line says what to do.
+      DamagedFile: the file is damaged; the message says how to fix it.
     """
     return summary_of(directory, f"remove {directory / MARK}, and the sweep goes on with the run")
 
@@ -113,14 +113,14 @@ class Overview:
     budget: Mapping[Run, int]
     core_hours_done: float
     core_hours_left: float | None
-    """None: there is nothing that an estimate could be made from."""
+    """None if there is nothing to estimate from."""
 
     @property
     def counts(self) -> Counter[State]:
         return Counter(self.states.values())
 
     def summary_line(self) -> str:
-        """In one line."""
+        """A one-line summary."""
         counts = self.counts
         parts = [f"{counts[State.DONE]} of {len(self.states)} done"]
         parts += [
@@ -136,14 +136,14 @@ class Overview:
 
 
 def in_frames(number: float) -> str:
-    """A number of frames in millions, or, below one, in thousands."""
+    """Formats a number of frames in millions, or in thousands below one million."""
     if number < 1e6:
         return f"{number / 1e3:,.1f}k"
     return f"{number / 1e6:,.1f}M" if number < 1e7 else f"{number / 1e6:,.0f}M"
 
 
 def in_core_time(seconds: float) -> str:
-    """Seconds of a core in core-hours, or, below one, in core-minutes."""
+    """Formats core-seconds in core-hours, or in core-minutes below one core-hour."""
     return f"{seconds / 3600:,.1f} core-hours" if seconds >= 3600 else f"{seconds / 60:.1f} core-minutes"
 
 
@@ -155,15 +155,15 @@ def overview(
     fallback: Callable[[Run], float | None],
     imported: ImportedRuns,
 ) -> Overview:
-    """Reads all directories.
+    """Reads all run directories.
 
     Args:
-      runs: of the experiment.
-      root: below which they are.
-      budget: frames of a run.
-      cores: that a run keeps busy.
-      fallback: core-seconds a frame of a kind of run of which none has run here.
-      imported: runs that are done, wherever.
+      runs: the runs of the experiment.
+      root: the parent of their directories.
+      budget: returns the frames of a run.
+      cores: returns the cores a run keeps busy.
+      fallback: returns core-seconds per frame, for kinds of run that have not run here.
+      imported: runs done elsewhere.
     """
     budgets = {run: budget(run) for run in runs}
     states = states_of(runs, root, imported)
@@ -190,7 +190,7 @@ def overview(
 
 
 def final_score(directory: Path) -> float | None:
-    """The mean score of the final evaluation of a run that is done."""
+    """The mean score of the final evaluation of a finished run."""
     if state_of(directory) is not State.DONE:
         return None
     score = summary_of_done(directory)["score_mean"]
@@ -198,7 +198,7 @@ def final_score(directory: Path) -> float | None:
 
 
 def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, State, str]]:
-    """Runs that failed or were stopped before their end, and the last line of why."""
+    """Runs that failed or were stopped early, each with the last line of the reason."""
     found: list[tuple[Run, State, str]] = []
     for run in runs:
         state = state_of(root / run.name, run.budget or 0)

@@ -1,4 +1,4 @@
-"""What figures and claims are computed with: pure functions of scores. NaN stands for what was never reached."""
+"""Statistics for figures and claims: pure functions of scores. NaN marks a level that was never reached."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from scipy.stats import binomtest, norm, trim_mean
 from scipy.stats import t as student_t
 
 RESAMPLES = 10_000
-"""Of a bootstrap."""
+"""Resamples of a bootstrap."""
 
 Array = np.ndarray
 Statistic = Callable[[Array], Array]
-"""From values [..., n] to [...]."""
+"""Maps values [..., n] to [...]."""
 Score = TypeVar("Score", float, Array)
-"""Of one run, or of several."""
+"""The score of one run, or an array of several."""
 
 
 def mean(values: Array) -> Array:
-    """Over the last axis."""
+    """The mean over the last axis."""
     return np.asarray(np.mean(values, axis=-1))
 
 
 def median(values: Array) -> Array:
-    """Over the last axis."""
+    """The median over the last axis."""
     return np.asarray(np.median(values, axis=-1))
 
 
@@ -39,7 +39,7 @@ def interquartile_mean(values: Array) -> Array:
 
 
 def first_crossing(x: Array, scores: Array, level: float) -> float:
-    """The x at which a curve, drawn with straight lines, first reaches a level; NaN where it never does."""
+    """The x at which a piecewise linear curve first reaches a level; NaN if it never does."""
     reached = np.flatnonzero(scores >= level)
     if not reached.size:
         return float("nan")
@@ -51,16 +51,16 @@ def first_crossing(x: Array, scores: Array, level: float) -> float:
 
 
 def part_of_rise(scores: Array, share: float) -> float:
-    """The level at this share of the way from a curve's first value to its greatest."""
+    """The level at this share of the rise from a curve's first value to its maximum."""
     return float(scores[0] + share * (scores.max() - scores[0]))
 
 
 def fitted_speed(hours: Array, scores: Array, epochs: Array, scores_by_epoch: Array) -> tuple[float, float]:
-    """Epochs an hour for which a curve over hours lies on one over epochs: the least squares, and how far it is off.
+    """Least-squares fit of the epochs per hour that map a curve over hours onto one over epochs.
 
     Returns:
-      The speed, in steps of 0.01; the root of the mean square, as a share of the first curve's range. NaN where they
-      have fewer than three points in common.
+      The speed, in steps of 0.01, and the root mean square error as a share of the first curve's range. NaN and
+      infinity if the curves share fewer than three points.
     """
     best = (float("nan"), float("inf"))
     for speed in np.round(np.arange(0.05, 8, 0.01), 2):
@@ -98,18 +98,18 @@ def _interval(value: float, drawn: Array) -> Interval:
 
 
 FEW = 15
-"""Below so many values a percentile bootstrap is too narrow (of 6, its 95 % interval covers 88 %): Student's t then."""
+"""Sample size below which Student's t replaces the bootstrap, which is too narrow (n = 6: 95 % covers 88 %)."""
 
 
 def bootstrap(values: Array, statistic: Statistic = mean, seed: int = 0) -> Interval:
-    """A statistic of independent values [n] with the percentile bootstrap's interval."""
+    """A statistic of independent values [n] with its percentile bootstrap interval."""
     rng = np.random.default_rng(seed)
     drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))]
     return _interval(float(statistic(values)), statistic(drawn))
 
 
 def interval_of_mean(values: Array) -> Interval:
-    """The mean of independent values [n]; of one alone nothing is known but itself."""
+    """The mean of independent values [n] with its interval, which is infinite for a single value."""
     if len(values) >= FEW:
         return bootstrap(values)
     value = float(np.mean(values))
@@ -120,15 +120,15 @@ def interval_of_mean(values: Array) -> Interval:
 
 
 def band(scores: Array) -> Array:
-    """The 95 % interval of the mean of some curves [runs, points], point by point: [2, points]."""
+    """Pointwise 95 % intervals of the mean of curves [runs, points]: [2, points]."""
     return np.array([interval_of_mean(point)[1:] for point in scores.T]).T
 
 
 def interval_of_difference(*pairs: tuple[Array, Array]) -> Interval:
-    """The mean of one sample less that of another, which is independent of it (Welch's t).
+    """The difference between the means of two independent samples (Welch's t).
 
-    Of several pairs (of as many games, say) the mean of their differences; they stand for themselves alone, so only
-    what varies within them makes the interval.
+    For several pairs (one per game, say), the mean of their differences. The pairs are fixed, not sampled: only
+    variation within them enters the interval.
     """
     value = float(np.mean([np.mean(one) - np.mean(other) for one, other in pairs]))
     samples = [sample for pair in pairs for sample in pair]
@@ -143,16 +143,16 @@ def interval_of_difference(*pairs: tuple[Array, Array]) -> Interval:
 
 
 def ratio_of_geometric_means(*pairs: tuple[Array, Array]) -> Interval:
-    """Of independent samples of positive numbers, by logarithms; of several pairs the ratios' geometric mean."""
+    """The ratio of geometric means of independent positive samples; for several pairs, its geometric mean."""
     logarithms = ((np.log(above), np.log(below)) for above, below in pairs)
     return Interval(*(float(np.exp(value)) for value in interval_of_difference(*logarithms)))
 
 
 def interval_of_shares(one: Array, other: Array) -> Interval:
-    """The share of trials [n] in which something holds in one of two paired conditions, less that in the other.
+    """The difference between two conditions, over paired trials [n], in the share of trials with some property.
 
-    Agresti and Min (2005): Wald's interval with half a trial more of each of the four outcomes, so that it does not
-    shrink to nothing where few trials differ.
+    Agresti and Min (2005): Wald's interval with half a trial added to each of the four outcomes, so that it does not
+    collapse where few trials differ.
     """
     n, more, less = len(one) + 2, (one & ~other).sum() + 0.5, (~one & other).sum() + 0.5
     middle = (more - less) / n
@@ -161,16 +161,16 @@ def interval_of_shares(one: Array, other: Array) -> Interval:
 
 
 def interval_of_proportion(hits: int, trials: int) -> Interval:
-    """The share of independent trials in which something holds: Wilson's interval, which stays inside 0 to 1."""
+    """The share of successes in independent trials, with Wilson's interval, which stays within 0 to 1."""
     found = binomtest(hits, trials).proportion_ci(method="wilson")
     return Interval(hits / trials, float(found.low), float(found.high))
 
 
 def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: int = 0) -> Interval:
-    """A statistic over games; the runs of each game [runs] are resampled (Agarwal et al. 2021).
+    """A statistic over games with a bootstrap over each game's runs [runs] (Agarwal et al. 2021).
 
-    The interquartile mean is over all runs of all games, other statistics over the games' mean scores. With one run a
-    game there is nothing to resample but the games themselves, and that is done.
+    The interquartile mean is over all runs of all games, other statistics are over the games' mean scores. With one run
+    per game, the games themselves are resampled.
     """
     if max(len(runs) for runs in scores) == 1:
         return bootstrap(np.concatenate(scores), statistic, seed)
@@ -188,16 +188,16 @@ def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: in
 
 
 class GoodRates(NamedTuple):
-    """The range of learning rates in which a method learns, and what happens inside it."""
+    """The range of learning rates at which a method learns, and the collapses within it."""
 
     low: float
     high: float
     inside: int
-    """Runs between the two."""
+    """Runs within the range."""
     collapsed: int
-    """Runs between the two that ended below 5 % of the best."""
+    """Runs within the range that ended below 5 % of the best."""
     cut_off: bool
-    """Whether one of the two is the end of the rates that were tried: the range may go on beyond it."""
+    """Whether an end of the range is an end of the rates tried, so that it may extend further."""
 
     @property
     def decades(self) -> float:
@@ -205,22 +205,22 @@ class GoodRates(NamedTuple):
 
 
 def good_rates(rates: Array, scores: Array, of_best: int = 1, share: float = 0.5) -> GoodRates:
-    """From the least to the greatest rate whose run reached half (or another share) of the mean of so many best runs.
+    """The range of rates whose runs reach `share` (default: half) of the mean of the best `of_best` runs.
 
-    Scores are above the game's least possible one; where none is, no rate is good. With the best run's as the line, the
-    paper's data have collapses in 0 of 114 runs of A3C, 11 of 175 of n-step Q, 4 of 149 of one-step Q and 4 of 133 of
-    one-step Sarsa; with the best five runs' mean 1 of 142, 11 of 178, 4 of 152 and 4 of 133.
+    `scores` are above the game's minimum; if none is, no rate is good. Collapses in the paper's data, for A3C,
+    n-step Q, one-step Q and one-step Sarsa: relative to the best run, 0 of 114, 11 of 175, 4 of 149 and 4 of 133;
+    relative to the mean of the best five, 1 of 142, 11 of 178, 4 of 152 and 4 of 133.
     """
     return rates_above(rates, scores, part_of_best(scores, of_best, share), 0.05 * float(scores.max()))
 
 
 def part_of_best(scores: Array, of_best: int, share: float = 0.5) -> float:
-    """The line that a good rate's run reaches."""
+    """The score a run must reach for its rate to be good."""
     return share * float(np.sort(scores)[-of_best:].mean())
 
 
 def rates_above(rates: Array, scores: Array, line: float, collapse: float) -> GoodRates:
-    """The range of rates whose runs reach a line; of no rate, NaN, where none does or the line is no score."""
+    """The range of rates whose runs reach a line; NaN if none does or the line is not finite."""
     good = (scores >= line) & (line > 0)
     if not good.any():
         return GoodRates(float("nan"), float("nan"), 0, 0, cut_off=False)
@@ -232,7 +232,7 @@ def rates_above(rates: Array, scores: Array, line: float, collapse: float) -> Go
 def decades_of_good_rates(games: Sequence[tuple[Array, Array]], of_best: int, seed: int = 0) -> Interval:
     """The median over games of the decades of good rates.
 
-    The runs of each game, (rates, scores), are resampled; the line that they are to reach stays where it is.
+    Each game's runs, (rates, scores), are resampled; the score they must reach is kept fixed.
     """
     rng = np.random.default_rng(seed)
     lines = [part_of_best(scores, of_best) for _, scores in games]
@@ -247,7 +247,7 @@ def decades_of_good_rates(games: Sequence[tuple[Array, Array]], of_best: int, se
 
 
 def best(scores: Array, k: int | None) -> Array:
-    """The numbers of the k best, best first; of all, where k is None."""
+    """Indices of the k best scores, best first; all if k is None."""
     return np.argsort(-scores, kind="stable")[:k]
 
 
@@ -255,15 +255,15 @@ def best(scores: Array, k: int | None) -> Array:
 
 
 def human_normalised(score: Score, random: float, human: float) -> Score:
-    """100 (score - random) / (human - random): in per cent of what a person adds to a random policy."""
+    """100 (score - random) / (human - random): per cent of the human's margin over a random policy."""
     return 100 * (score - random) / (human - random)
 
 
 def table_1(scores: Mapping[str, Score], randoms: Mapping[str, float], humans: Mapping[str, float]) -> dict[str, Score]:
-    """Each game's human-normalised score, as the paper's Table 1 counts it.
+    """Human-normalised scores per game, computed as for the paper's Table 1.
 
-    Where a random policy is better than the person (Video Pinball from human starts), random counts as 0 in a table of
-    all 57 games: so the paper's rows come out. The rows of 49 games come out by the plain formula.
+    Where a random policy beats the human (Video Pinball from human starts), random counts as 0 in a table of all 57
+    games, which reproduces the paper's rows. The plain formula reproduces the rows of 49 games.
     """
     whole = len(scores) == len(randoms)
     return {
