@@ -2,13 +2,17 @@
 
 from collections import deque
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from a3crepro.algorithms.n_step_q import NStepQ
 from a3crepro.common.errors import UserError
-from a3crepro.config import choices, compose
+from a3crepro.config import choices, compose, conf_directory
+from a3crepro.environments._environment import random_action
 from a3crepro.execution._execution import ResumePoint
 from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
@@ -18,7 +22,8 @@ from a3crepro.models.model import Sizes
 from a3crepro.networks._network import flatten, parameter_count, seeded
 from a3crepro.runs.training import initial_state
 
-TASKS = {"discrete actions": "toy/cue_memory", "vector actions": "toy/point_mass"}
+TASKS = {"short episodes": "toy/cue_memory", "long episodes": "toy/chain", "vector actions": "toy/point_mass"}
+"""Short ones end within a rollout; in long ones, rollouts bootstrap."""
 ENVIRONMENTS = ["gym", "toy/catch", "minatar/breakout", "breakout"]
 """A network must take the observations of one of them: vectors, grids, small images, or Atari frames."""
 
@@ -77,6 +82,26 @@ def test_an_algorithm_learns_in_every_execution(algo, execution, kind):
         assert np.isfinite(shared.metrics.numpy()).all()
         runs.append((shared.parameters.clone(), [learner.own_frames for learner in learners]))
     assert torch.equal(runs[0][0], runs[1][0]) and runs[0][1] == runs[1][1]
+
+
+class NStepSarsa(NStepQ):
+    """A method with a thread copy that bootstraps from the next action."""
+
+    bootstraps_from_next_action: ClassVar[bool] = True
+
+    def bootstrap_value(self, outputs, next_action, actor):
+        return float(outputs["q"][next_action])
+
+
+@pytest.mark.parametrize("execution", choices("execution"))
+def test_a_multi_step_method_may_bootstrap_from_the_next_action(execution):
+    config = composed("algo=n_step_q", "env=toy/chain", f"execution={execution}", "threads=3")
+    config = config.model_copy(update={"algo": NStepSarsa(**config.algo.model_dump())})
+    shared = initial_state(config)
+    advance, _ = steps_of(config, shared)
+    while shared.updates() < 30:
+        advance()
+    assert torch.isfinite(shared.parameters).all()
 
 
 @pytest.mark.parametrize("kind", TASKS)
@@ -170,3 +195,36 @@ def test_a_network_acts_and_learns_alike_by_both_implementations(network):
         results.append(outputs)
     for name, output in results[0].items():
         np.testing.assert_allclose(output, results[1][name], rtol=1e-4, atol=1e-5)
+
+
+def representatives():
+    """Of environments whose YAML files are based on the same ones, and have no `name` of their own, the first."""
+    found = {}
+    for choice in choices("env"):
+        values = yaml.safe_load((conf_directory() / "env" / f"{choice}.yaml").read_text())
+        found.setdefault((values.get("name"), str(values.get("defaults")), choice.count("/")), choice)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("env", representatives())
+def test_an_environment_keeps_to_its_spaces_and_resumes_exactly_if_it_says_so(env):
+    settings = fitting(f"env={env}").env
+    space, actions = settings.spaces()
+    made, again = settings.make(training=True), settings.make(training=True)
+    observation, _ = made.reset(seed=1)
+    again.reset(seed=2)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert observation.shape == space.shape and observation.dtype == space.dtype
+        observation, reward, terminated, truncated, _ = made.step(random_action(actions, rng))
+        assert np.isfinite(float(reward))
+        if terminated or truncated:
+            observation, _ = made.reset()
+    if settings.supports_exact_resume():
+        settings.set_state(again, settings.get_state(made))
+        action = random_action(actions, rng)
+        one, other = (each.step(action) for each in (made, again))
+        np.testing.assert_array_equal(one[0], other[0])
+        assert one[1:4] == other[1:4]
+    made.close()
+    again.close()

@@ -26,6 +26,8 @@ from a3crepro.environments._preprocessing import ScreenPreprocessor
 
 SIDE = 84
 STACK = 4
+FRAMES_PER_SECOND = 60
+"""Of the emulator."""
 
 
 class Atari(Environment):
@@ -121,12 +123,13 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
     `game_over`. Where a lost life ends an episode, the next `reset()` continues the same game.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - gymnasium declares it so
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - gymnasium declares it so
 
     def __init__(self, settings: Atari, end_at_life_loss: bool, render_mode: str | None = None) -> None:
         self.settings = settings
         self.end_at_life_loss = end_at_life_loss
         self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": FRAMES_PER_SECOND / settings.action_repeat}
         self.ale = settings.load()
         self._load_game(None)
         self.actions = self.ale.getLegalActionSet() if settings.full_action_space else self.ale.getMinimalActionSet()

@@ -137,8 +137,9 @@ class WorkerGroup:
         self.rounds, self.answered, self.flushed = 0, all_reduce.answered, time.monotonic()
         self.begin_round()
         self.arrays: dict[str, np.ndarray] | None = None
-        # If each rollout is followed by an update, all share one gradient; else each keeps its own until it is due.
-        self.shares_gradient = config.algo.uses_thread_copy
+        # If each rollout is followed by an update, all share one gradient; else each keeps its own until it is due. A
+        # method that bootstraps from the next action selects it by itself, outside of the batch.
+        self.shares_gradient = config.algo.uses_thread_copy and not config.algo.bootstraps_from_next_action
         self._make_learners(range(config.threads)[part :: all_reduce.processes], attempt)
         self.slice = slice(*all_reduce.edges[part : part + 2])
         self.update = Update(config, shared, shared.statistics[0].numpy())

@@ -181,7 +181,10 @@ class Command:
     def _launch(self, runs: Sequence[Run], known: Sequence[Run]) -> None:
         jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
         config = self.config(runs[0])
-        cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # launchers divide the cores by these
+        cores = [
+            f"execution={config.execution.name}",
+            f"threads={config.threads}",
+        ]  # launchers divide cores by these
         with Watch(self, known), interruptible():
             try:
                 launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])

@@ -56,7 +56,7 @@ class PolicySnapshot(NamedTuple):
     parameters: np.ndarray
     """θ, float32 [n]."""
     sums: np.ndarray = np.zeros(0)
-    """Sums of observations, of all actor-learners (`scaling.py`); of length 0 where they are not scaled."""
+    """Sums of the observations of all actor-learners (`normalisation.py`); empty if they are not normalised."""
 
 
 def policy_snapshot(arrays: Mapping[str, np.ndarray]) -> PolicySnapshot:

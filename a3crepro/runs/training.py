@@ -112,7 +112,7 @@ def say_if_slow(config: Config) -> None:
     module = seeded(config.network, space, config.algo.heads(actions), config.seed)
     if config.network.implementation == "fast" and not is_known(module, space):
         what = f"network {config.network.title}, for {space.dtype} observations of shape {space.shape}"
-        print(f"{what}: by autograd, which is slower; the fast path has none for it", flush=True)
+        print(f"{what}: runs with autograd, which is slower; the fast path does not know it", flush=True)
 
 
 def summary_line(summary: Mapping[str, Any]) -> str:
@@ -152,7 +152,7 @@ class Training:
         """Trains, evaluates, and writes the summary."""
         if self.config.is_exact and not self.run_directory.is_exact:
             title = self.config.env.title
-            print(f"{title} cannot save its state: a stopped run resumes with new episodes, and not to the bit")
+            print(f"{title} cannot save its state: a stopped run resumes with new episodes, so not bit-identically")
         say_if_slow(self.config)
         preload(self.config.env.modules_to_preload())
         compile_all()  # here, Ctrl-C still ends the process at once
@@ -237,7 +237,7 @@ class Training:
         if self.shared.holding and not self._said_to_wait:
             self._said_to_wait = True
             key = f"evaluation.every={self.config.evaluation.every}"
-            self.progress.say(f"{key}: training waits, for evaluations take longer ({limit} are left)")
+            self.progress.say(f"{key}: training waits, because evaluations are slower ({limit} are pending)")
 
     def _record_evaluations(self) -> None:
         for result in self.evaluator.poll():

@@ -11,6 +11,7 @@ import numpy as np
 
 from a3crepro.common.errors import UserError
 from a3crepro.config import Config
+from a3crepro.environments._environment import env_name
 from a3crepro.runs.evaluation import play_episode
 from a3crepro.runs.policies import EvaluationPolicy
 
@@ -100,5 +101,8 @@ def _part(path: Path) -> Path:
 
 def _frame(env: Any) -> np.ndarray:
     """The rendered frame, enlarged, with even sides, which codecs need."""
-    frame = enlarged(np.asarray(env.render()), MIN_HEIGHT)
+    try:
+        frame = enlarged(np.asarray(env.render()), MIN_HEIGHT)
+    except NotImplementedError as error:
+        raise UserError(f"video: {env_name(env)} has no render method") from error
     return np.ascontiguousarray(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])
