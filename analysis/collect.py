@@ -33,7 +33,7 @@ def main() -> None:
     names = sorted(path.stem for path in SWEEPS.glob("*.py") if "EXPERIMENT = " in path.read_text())
     arguments = sys.argv[1:]
     if not arguments or arguments[0] not in names:
-        raise UserError(f"the first word should be one of {', '.join(names)}")
+        raise UserError(f"the first argument should be one of {', '.join(names)}")
     experiment = experiment_of(arguments[0])
     if experiment.tables:  # a view, without tables of its own
         experiment = experiment_of(experiment.tables)

@@ -27,7 +27,7 @@ EVERY = 30.0
 def main() -> None:
     """Watches the process given on the command line."""
     if len(sys.argv) < 2 or not Path("/proc", sys.argv[1], "stat").exists():
-        raise UserError("the first word should be the PID of a running training")
+        raise UserError("the first argument should be the PID of a training run")
     pid = int(sys.argv[1])
     own, _ = own_arguments(sys.argv[2:], {"minutes": positive_number(30), "table": Key(default="memory")})
     began = time.monotonic()

@@ -80,7 +80,7 @@ def main() -> None:
     for case in CASES:
         if case not in there:
             if not where["clean"]:
-                raise UserError("the checkout has changes; commit them, or put them away")
+                raise UserError("the checkout has changes; commit or stash them")
             rows.append({**measure(*case), **where})
             print(f"{', '.join(map(str, case))}: {rows[-1]['score_mean']}", flush=True)
             write_text(TABLE, pd.DataFrame(rows).to_csv(index=False))
