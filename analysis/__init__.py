@@ -1,1 +1,1 @@
-"""From committed tables to figures, tables and claims. Run a file as a script: `python analysis/NAME.py`."""
+"""Figures, tables and claims from the committed tables. Run a file as a script: `python analysis/NAME.py`."""

@@ -1,4 +1,4 @@
-"""Our Atari curves and the paper's: what figures, tables and claims about the five games are computed from."""
+"""Atari learning curves of this reproduction and of the paper, for figures, tables and claims on the five games."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from a3crepro.experiments.statistics import Array, Interval, first_crossing
 
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
 LAST = 3
-"""Evaluations that a final score is the mean of."""
+"""Evaluations averaged in a final score."""
 AUTHORS_RATE = 7e-4
 Z = 1.96
-"""Standard errors to either side of a 95 % interval."""
+"""Half-width of a 95 % interval, in standard errors."""
 
 
 class Curve(NamedTuple):
@@ -31,38 +31,38 @@ class Curve(NamedTuple):
     network: str
     execution: str
     overrides: dict[str, str]
-    """Keys that its sweep overrides for some of its runs alone."""
+    """Keys that the sweep overrides for only some of its runs."""
     seed: int
     learning_rate: float
     finished: bool
     table: pd.DataFrame
-    """A row an evaluation: `epoch` (4M frames), `hours` (of the execution's time), `score`, `score_std`, `episodes`."""
+    """A row per evaluation: `epoch` (4M frames), `hours` (of the execution), `score`, `score_std`, `episodes`."""
 
     @property
     def epochs(self) -> float:
-        """How long it was trained."""
+        """Epochs of training."""
         return float(self.table["epoch"].iloc[-1])
 
     @property
     def is_serializable(self) -> bool:
-        """Feed-forward, in virtual time, without a change of the paper's values."""
+        """Whether the run is feed-forward, in virtual time, and with all the paper's values."""
         return self.network == "mnih2013" and self.execution == "virtual_time" and not self.overrides
 
     @property
     def final(self) -> Interval:
-        """The mean of the last three evaluations; the interval is that of their episodes, not of seeds."""
+        """The mean of the last three evaluations; the interval is over their episodes, not over seeds."""
         last = self.table.tail(LAST)
         error = math.sqrt((last["score_std"] ** 2 / last["episodes"]).sum()) / len(last)
         value = float(last["score"].mean())
         return Interval(value, value - Z * error, value + Z * error)
 
     def smoothed(self) -> Array:
-        """The mean of each evaluation and up to two before it, [evaluations]."""
+        """Running means of each evaluation and up to two before it, [evaluations]."""
         return self.table["score"].rolling(LAST, min_periods=1).mean().to_numpy(float)
 
 
 def curves(scale: str) -> list[Curve]:
-    """Those of all runs of `atari_games` that have been evaluated, finished or not."""
+    """The curves of all evaluated runs of `atari_games`, finished or not."""
     directory = figures.RESULTS / "atari_games" / scale
     return [
         curve
@@ -85,35 +85,35 @@ def _curves(table: pd.DataFrame, finished: bool) -> Iterator[Curve]:
 
 
 def at_paper_rates(found: Sequence[Curve]) -> list[Curve]:
-    """The plain runs but those at the authors' one rate for all games."""
+    """The plain runs, except those at the authors' single rate for all games."""
     return [curve for curve in found if curve.is_serializable and not math.isclose(curve.learning_rate, AUTHORS_RATE)]
 
 
 def plain_run(found: Sequence[Curve], game: str, method: str) -> Curve | None:
-    """The plain run of seed 0 that stands for a game and method, if it has been begun."""
+    """The plain run of seed 0 for a game and method, or None if it has not started."""
     own = [curve for curve in at_paper_rates(found) if (curve.env, curve.method, curve.seed) == (game, method, 0)]
     return own[0] if own else None
 
 
 def paper_curve(game: str, method: str) -> pd.DataFrame:
-    """The paper's with 16 threads, by epochs (Figures 3 and S9): the mean of its best three rates of fifty."""
+    """The paper's curve for 16 threads, by epochs (Figures 3 and S9): the mean of its best three of fifty rates."""
     return select(paper("fig3_s9_data_efficiency"), game=game, method=method, threads=16).sort_values("epoch")
 
 
 class Beside(NamedTuple):
-    """A final score beside the paper's curve."""
+    """A final score compared with the paper's curve."""
 
     paper: float
-    """The paper's score after as many epochs."""
+    """The paper's score after the same number of epochs."""
     band: tuple[float, float]
     ratio: float
-    """Ours over the paper's; NaN where the paper's is not positive."""
+    """The final score divided by the paper's; NaN unless the paper's is positive."""
     lag: float
-    """Epochs that we took more than the paper to come to our final score; infinite where the paper never came to it."""
+    """Epochs needed beyond the paper's to reach the same final score; infinite if the paper never reached it."""
 
 
 def beside_paper(curve: Curve) -> Beside:
-    """Compares a final score, at the middle of the evaluations that it is the mean of."""
+    """Compares a final score with the paper's, at the middle of the evaluations it averages."""
     from_paper = paper_curve(curve.env, curve.method)
     epoch = float(curve.table["epoch"].tail(LAST).mean())
 
@@ -129,27 +129,27 @@ def beside_paper(curve: Curve) -> Beside:
 
 
 class Race(NamedTuple):
-    """A run and the paper's DQN on their way to DQN's best score."""
+    """A run compared with the paper's DQN in reaching DQN's best score."""
 
     best: float
     """DQN's best score."""
     dqn_hours: float
-    """Hours that DQN took to it, on its GPU."""
+    """Hours DQN took to reach it, on its GPU."""
     hours: float
-    """Virtual hours until the smoothed curve of the run reached it; NaN where it never did."""
+    """Virtual hours until the run's smoothed curve reached it; NaN if it never did."""
     end: float
-    """Virtual hours that the run lasted."""
+    """Total virtual hours of the run."""
 
     @property
     def is_faster(self) -> bool | None:
-        """None: it ended before DQN's hours without having reached the score, so nothing is decided."""
+        """None if undecided: the run ended before DQN's hours without reaching the score."""
         if not math.isnan(self.hours):
             return self.hours < self.dqn_hours
         return None if self.end < self.dqn_hours else False
 
 
 def race_with_dqn(curve: Curve) -> Race:
-    """By virtual hours, which are a model of the paper's machine, against the paper's hours."""
+    """Compares virtual hours, which model the paper's machine, with the paper's hours."""
     dqn = select(paper("fig1_learning_speed"), game=curve.env, method="dqn").sort_values("hours")
     best = dqn.loc[dqn["score"].idxmax()]
     hours = first_crossing(curve.table["hours"].to_numpy(float), curve.smoothed(), float(best["score"]))

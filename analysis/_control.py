@@ -1,4 +1,4 @@
-"""What figures and claims of continuous control have in common."""
+"""Shared parts of the figures and claims on continuous control."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from a3crepro.experiments.figures import Results, number, paper, references
 from a3crepro.experiments.results import representative_runs, setting
 
 MAX_SCORE = 1000.0
-"""The greatest possible score of a task."""
+"""Maximum score of a task."""
 EPISODES = 10
-"""Of an evaluation (`sweeps/physical_tasks.py`)."""
+"""Episodes per evaluation (`sweeps/physical_tasks.py`)."""
 PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
-"""How a run learnt; all of what belongs to each is in `sweeps/physical_tasks.py`."""
+"""Names of two ways to learn; `sweeps/physical_tasks.py` has their settings."""
 SEARCHED = "rollouts of 20, ε 1e-05"
-"""Of the rollouts those that were run at all rates."""
+"""The rollouts that were run at all rates."""
 SECOND = "rollouts of 20, entropy cost 0.03"
-"""Of the second search, with ε 1e-5, too: longer, with a slowly falling rate and a cost that keeps the variance."""
+"""The second search, also with ε = 1e-5: longer, with slow annealing and an entropy cost that keeps the variance up."""
 THIRD = "separate networks, entropy cost 0.03"
-"""Of the third search, else as in the second."""
+"""The third search, otherwise as the second."""
 
 
 PANELS = {
@@ -31,18 +31,18 @@ PANELS = {
     "pendulum_swingup_pixels": "Pendulum RGB", "point_mass_easy_pixels": "Pointmass2D RGB",
     "manipulator_bring_ball_pixels": "Gripper RGB",
 }  # fmt: skip
-"""Tasks, each with the paper's panel of which it is a descendant."""
+"""Tasks, with the paper's panel that each descends from."""
 PIXELS = {f"{task}_pixels": task for task in PANELS if f"{task}_pixels" in PANELS}
-"""Tasks from pixels, each with the same task from its state."""
+"""Tasks from pixels, with the same task from state."""
 TASKS = {f"control/{task}": task for task in PANELS}
-"""By the choice of `env`."""
+"""Tasks by `env`."""
 
 
 def by_chance(task: str, column: str = "score_mean") -> float:
-    """Mean score of the best of the blind policies, or its entry in another column; NaN where none was measured.
+    """The best blind policy's mean score, or its entry in another column; NaN if none was measured.
 
-    They are a random one, constant actions, and constant actions with noise, as a Gaussian policy has it. Those that
-    hold an action for several steps count where pictures are learnt from.
+    Blind policies are random, constant, and constant with the noise of a Gaussian policy. For tasks from pixels, those
+    that hold each action for several steps also count.
     """
     table = references(f"control/{PIXELS.get(task, task)}")
     table = table if task in PIXELS else table[table["env.action_repeat"].isna()]
@@ -50,10 +50,10 @@ def by_chance(task: str, column: str = "score_mean") -> float:
 
 
 def is_learnt(task: str, score: float) -> bool:
-    """Three times a blind policy's score or a fifth of what that leaves to be gained; and no accident.
+    """Whether a score is three times a blind policy's, or a fifth of the way from it to the maximum, and not by chance.
 
-    Where reward is rare, a blind policy's mean over an evaluation's few episodes is often three times what it is over
-    many: the score is to be four of its standard errors above that, too.
+    Where reward is rare, a blind policy's mean over a few evaluation episodes is often three times its long-run mean,
+    so the score must also exceed it by four of its standard errors.
     """
     least, deviation = by_chance(task), by_chance(task, "score_std")
     far = min(2 * least, 0.2 * (MAX_SCORE - least))
@@ -61,7 +61,7 @@ def is_learnt(task: str, score: float) -> bool:
 
 
 def control(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Runs and evaluations with the task, how a run learnt, and the number of the search that its choice is of."""
+    """Runs and evaluations, with columns for the task, the way the run learned, and the number of its search."""
     length, cost, held = (
         setting(results.runs, key) for key in ("algo.t_max", "algo.gaussian.entropy_cost", "env.action_repeat")
     )
@@ -83,7 +83,7 @@ def control(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def over_time(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that stand for a task: fresh seeds of the last search that has any; else its best, as in the paper."""
+    """A task's representative runs: fresh seeds of the latest search that has any, else its best, as in the paper."""
     fresh = runs[runs["seed"] >= HELD_OUT]
     if fresh.empty:
         return representative_runs(runs, ["task"], results.notes["best"])
@@ -91,10 +91,10 @@ def over_time(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def suite_score(task: str, printed: str = "1e8_steps") -> float:
-    """The Control Suite's own A3C after 100M steps; NaN where it has none.
+    """The score of the Control Suite's own A3C after 100M steps; NaN if it has none.
 
-    `printed="planet"`: as the PlaNet paper has it, or, where it leaves a task out, the other copy. They are not one on
-    `reacher_easy`.
+    `printed="planet"`: the value printed in the PlaNet paper or, if that omits the task, the other copy. The two differ
+    on `reacher_easy`.
     """
     table = paper("other_dm_control_a3c").set_index(["domain", "task"])
     copies = table[f"a3c_state_{printed}"].fillna(table["a3c_state_1e8_steps"])
@@ -103,6 +103,6 @@ def suite_score(task: str, printed: str = "1e8_steps") -> float:
 
 
 def suite_scores(task: str) -> str:
-    """Both copies of it, where they are not one."""
+    """Both printed copies of the score, if they differ."""
     one, other = suite_score(task), suite_score(task, "planet")
     return f"{one:.1f} or {other:.0f}" if abs(one - other) > 1 else number(one)

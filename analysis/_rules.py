@@ -1,4 +1,4 @@
-"""Rules that decide the paper's claims on games. Where there are several, each counts as much as the others."""
+"""Rules that decide the paper's claims on games. All games have equal weight."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from analysis.atari_table import normalised, our_normalised
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 REFERENCE = 0.5
-"""Of the anchor: the level for times and frames."""
+"""Share of the anchor used as the level for times and frames."""
 MOST_GAMES = 5
-"""So many games without a difference say something of "some games"; the paper's figures have as many."""
+"""Games without a difference needed to reject a claim about "some games"; the paper's figures have as many."""
 WIDE = 0.5
 """Decades of good rates, median over games: the paper's data have 0.76 (one-step Sarsa) to 1.30 (n-step Q)."""
 BEST = 5
-"""Half of the mean of so many best runs is what a good rate reaches (§5.6)."""
+"""A good rate reaches half of the mean of this many best runs (§5.6)."""
 FEW_COLLAPSES = 0.1
 """Share of the runs inside: the paper's data have 0.007 (A3C) to 0.062 (n-step Q)."""
 AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
@@ -41,7 +41,7 @@ AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
 
 
 def best_three(results: Results) -> dict[tuple[str, str], np.ndarray]:
-    """By game and method, the last scores of the three runs that were best at the evaluation before the last."""
+    """By game and method, the last scores of the three runs that were best at the penultimate evaluation."""
     found = {}
     for (env, method), scores in results.evaluations().groupby(["env", "method"]):
         last_two = [run.sort_values("frames")["score"].to_numpy(float)[-2:] for _, run in scores.groupby("run")]
@@ -53,7 +53,7 @@ def best_three(results: Results) -> dict[tuple[str, str], np.ndarray]:
 
 @with_data("learning_speed")
 def trains(results: Results) -> Verdict:
-    """The best three of each game and method against a random policy, which is what an untrained one amounts to."""
+    """Compares the best three of each game and method with a random policy, which performs like an untrained one."""
     found, verdicts, effects = best_three(results), [], []
     for env in sorted(results.runs["env"].unique()):
         for method, name in METHODS.items():
@@ -70,7 +70,7 @@ def trains(results: Results) -> Verdict:
 
 @with_data("learning_speed")
 def a3c_is_best(results: Results) -> Verdict:
-    """The best three of each game and method, as shares of the game's best; the mean over games, by other method."""
+    """Compares A3C's best three with each other method's, as shares of the game's best, averaged over games."""
     found = best_three(results)
     games = sorted(results.runs["env"].unique())
     if any((env, method) not in found for env in games for method in METHODS):
@@ -89,7 +89,7 @@ def a3c_is_best(results: Results) -> Verdict:
 
 
 def half_the_time(scale: str) -> Verdict:
-    """A3C's mean after 4 days over 57 games less that of the best earlier method, which had 8 days."""
+    """A3C's mean over 57 games after 4 days, minus that of the best earlier method, which had 8 days."""
     results = load_results("atari_table", scale)
     values = our_normalised(results).get(AFTER_4_DAYS) if results and scale == "paper" else None
     from_paper = np.array(list(normalised("prioritized").values()))
@@ -107,7 +107,7 @@ def half_the_time(scale: str) -> Verdict:
 
 @with_data("thread_scaling")
 def n_step_is_faster(results: Results) -> Verdict:
-    """Frames of the one-step methods over those of the others, with 16 actor-learners, game by game."""
+    """Frames of the one-step methods divided by those of the others, with 16 actor-learners, per game."""
     curves, verdicts, effects = our_curves(results, "frames"), [], []
     for game, level in levels(curves, REFERENCE).items():
         if any((game, method, 16) not in curves for method in METHODS):
@@ -121,7 +121,7 @@ def n_step_is_faster(results: Results) -> Verdict:
 
 
 def on_some_games(verdicts: list[str]) -> str:
-    """Of what is said of some games: one shows it; that there are none takes most of them."""
+    """Decides a claim about "some games": one game reproduces it; without any, rejecting it takes `MOST_GAMES`."""
     if not verdicts:
         return NO_DATA
     if "reproduced" in verdicts:
@@ -133,19 +133,19 @@ def on_some_games(verdicts: list[str]) -> str:
 
 @with_data("thread_scaling")
 def speeds_up(results: Results) -> Verdict:
-    """All methods above 10 with 16."""
+    """All methods speed up more than 10 times with 16."""
     return _with_16(results, "seconds", tuple(METHODS), 10.0)
 
 
 @with_data("thread_scaling")
 def superlinear(results: Results) -> Verdict:
-    """One-step methods above 16 with 16; in virtual time that is data efficiency above 1."""
+    """One-step methods speed up more than 16 times with 16; in virtual time that is data efficiency above 1."""
     return _with_16(results, "seconds", ONE_STEP, 16.0)
 
 
 @with_data("thread_scaling")
 def less_data(results: Results) -> Verdict:
-    """One-step methods above 1; the others are told."""
+    """One-step methods have data efficiency above 1; the other methods are only reported."""
     return _with_16(results, "frames", ONE_STEP, 1.0)
 
 
@@ -164,7 +164,7 @@ def _with_16(results: Results, x: str, methods: tuple[str, ...], line: float) ->
 
 @with_data("thread_scaling")
 def stabilises(results: Results) -> Verdict:
-    """Share of the rates at which a run learns: ends above the reference."""
+    """Compares the shares of rates at which a run learns, that is, ends above the reference."""
     to = levels(our_curves(results, "frames"), REFERENCE)
     grid = results.runs[(results.runs["seed"] < HELD_OUT) & results.runs["env"].isin(list(to))]
     grid = grid.assign(learnt=grid["score"] >= grid["env"].map(to))
@@ -186,7 +186,7 @@ def stabilises(results: Results) -> Verdict:
 
 @with_data("learning_rates")
 def wide_range(results: Results) -> Verdict:
-    """By method, over the games in which its best run has three times a random policy's score."""
+    """Per method, over the games in which its best run has three times a random policy's score."""
     verdicts, effects = [], []
     for method, name in METHODS.items():
         games = list(learnt_games(results.runs[results.runs["method"] == method]))
@@ -205,7 +205,7 @@ def wide_range(results: Results) -> Verdict:
 
 
 def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rates and scores above the least possible one, of each game that some run learnt."""
+    """Rates and scores above the minimum, for each game that some run learned."""
     for env, table in runs.groupby("env"):
         least = MIN_SCORES.get(str(env), 0.0)
         scores = table["score"].to_numpy(float) - least
@@ -214,15 +214,15 @@ def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def as_shares(runs: pd.DataFrame) -> pd.Series:
-    """Final scores as shares of the best one of the game, both above the game's least."""
+    """Final scores as shares of the game's best, both relative to the game's minimum."""
     scores = runs["score"] - runs["env"].map(MIN_SCORES).fillna(0.0)
     return scores / scores.groupby(runs["env"]).transform("max")
 
 
 def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdict | None:
-    """The mean share of the game's best with one value of a column less that with another, paired by game and rate.
+    """The mean difference between two values of a column, in shares of the game's best, paired by game and rate.
 
-    None: one of them was not run.
+    None if one of the values was not run.
     """
     table = runs.pivot_table(index=["env", "learning_rate"], columns=column, values="share")
     if not {one, other} <= set(table.columns):
@@ -232,7 +232,7 @@ def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdi
 
 
 def all_of(parts: dict[str, Verdict | None]) -> Verdict:
-    """Of a claim whose parts have names."""
+    """Combines the verdicts of a claim's named parts."""
     if not parts or None in parts.values():
         return Verdict(NO_DATA, "–")
     found = {name: part for name, part in parts.items() if part is not None}

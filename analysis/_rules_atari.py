@@ -1,4 +1,4 @@
-"""Rules that decide the paper's claims on its five Atari games, of `atari_games`: one rate and one seed a pair."""
+"""Rules that decide the paper's claims on its five Atari games, from `atari_games`: one rate and one seed per pair."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from analysis._verdicts import NO_DATA, Verdict, decided, joined
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 MULTI_STEP = ("n_step_q", "a3c")
 HALF = 0.5
-"""Of the way from a random policy to the least of the methods' best smoothed scores: the level for epochs."""
+"""Share of the way from a random policy to the lowest of the methods' best smoothed scores: the level for epochs."""
 
 
 def trains(scale: str) -> Verdict:
-    """Each game and method: the mean of the last three evaluations against a random policy."""
+    """Compares the mean of the last three evaluations of each game and method with a random policy."""
     found, verdicts, effects = curves(scale), [], []
     if not found:
         return Verdict(NO_DATA, "–")
@@ -33,7 +33,7 @@ def trains(scale: str) -> Verdict:
 
 
 def faster_than_dqn(scale: str) -> Verdict:
-    """By the share of the pairs of game and method, of those that decide, in which our virtual hours are fewer."""
+    """The share of decided pairs of game and method with fewer virtual hours than DQN took."""
     found, faster, effects = curves(scale), [], []
     for game in PAPER_GAMES:
         for method, name in METHODS.items():
@@ -55,7 +55,7 @@ def faster_than_dqn(scale: str) -> Verdict:
 
 
 def n_step_is_faster(scale: str) -> Verdict:
-    """On some game both multi-step methods come to the level in fewer epochs than both one-step ones."""
+    """Whether, on some game, both multi-step methods reach the level in fewer epochs than both one-step ones."""
     found, effects, holds = curves(scale), [], False
     for game in PAPER_GAMES:
         runs = {method: plain_run(found, game, method) for method in METHODS}
@@ -75,7 +75,7 @@ def n_step_is_faster(scale: str) -> Verdict:
 
 
 def epochs_to_level(game: str, known: dict[str, Curve]) -> dict[str, float]:
-    """Epochs of each method's smoothed curve to half of what the worst of them learnt."""
+    """Epochs until each method's smoothed curve reaches half of what the weakest method learned."""
     random = reference(game)
     level = random + HALF * (min(curve.smoothed().max() for curve in known.values()) - random)
     return {

@@ -23,20 +23,20 @@ from analysis.labyrinth import chosen
 from analysis.racing import chosen_runs, our_shares, paper_shares
 
 SEVERAL = 8
-"""Rates that a task is run at, at least, to tell its range."""
+"""Minimum number of rates needed to determine a task's range."""
 WIDE = 1.0
 """Decades, median over tasks: the readings of the paper's panels have 1.0 (Pendulum) to 2.0 (Walker 2D)."""
 TWICE = 2.0
-"""Times the score of the blind player, who goes straight on and turns where there is no way on."""
+"""Multiple of the score of the blind policy, which walks straight ahead and turns at walls."""
 SHARE_OF_REFERENCE = 0.75
 """§5.2: A3C reached 75 to 90 % of the human tester's score."""
 MUCH = 2.0
-"""Times as fast."""
+"""Ratio that counts as much faster."""
 
 
 @with_data("physical_tasks")
 def solves_control(results: Results) -> Verdict:
-    """Each task above a blind policy, and most of those that the Suite's own A3C was scored on as good as that."""
+    """Each task beats a blind policy, and most tasks with a score of the Control Suite's own A3C match it."""
     runs, _ = control(results)
     shown = over_time(results, runs)
     if not shown["task"].isin(list(PIXELS)).any():
@@ -55,7 +55,7 @@ def solves_control(results: Results) -> Verdict:
 
 
 def beside_the_suite(finals: Mapping[str, Interval], printed: str) -> tuple[str, str]:
-    """Whether most tasks that the Suite's own A3C was scored on are as good as that, and on how many."""
+    """Whether most tasks with a score of the Control Suite's own A3C match it, and how many do."""
     from_paper = {task: score for task in finals if (score := suite_score(task, printed)) == score}
     as_good = [decided(finals[task], score) for task, score in from_paper.items()]
     by_mean = sum(finals[task].value >= score for task, score in from_paper.items())
@@ -66,7 +66,7 @@ def beside_the_suite(finals: Mapping[str, Interval], printed: str) -> tuple[str,
 
 
 def most_of(verdicts: Sequence[str]) -> str:
-    """Whether more than half of them are reproduced, or cannot be."""
+    """Whether more than half of the verdicts are "reproduced", or cannot be."""
     half = len(verdicts) / 2
     if verdicts.count("reproduced") > half:
         return "reproduced"
@@ -75,9 +75,9 @@ def most_of(verdicts: Sequence[str]) -> str:
 
 @with_data("physical_tasks")
 def wide_in_control(results: Results) -> Verdict:
-    """By the way to update that learnt most of its tasks, the paper's or rollouts, over those that its best run learnt.
+    """For the scheme, the paper's or rollouts, that learned the largest share of its tasks, over these tasks.
 
-    A range that is cut off by the rates has a +. The third search has too few rates for one.
+    A + marks a range cut off by the rates tried. The third search has too few rates for one.
     """
     runs, _ = control(results)
     search = runs[runs["seed"] < HELD_OUT]
@@ -96,9 +96,9 @@ def wide_in_control(results: Results) -> Verdict:
 
 
 def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
-    """Rates, and scores above chance, of the tasks that the best run of a way to update learnt; and how many it tried.
+    """Rates and scores above chance of the tasks that a method's best run learned, and the number of tasks tried.
 
-    Tasks that were run at a few rates alone are left out: they have no range.
+    Tasks run at only a few rates are excluded, as they have no range.
     """
     tables = {str(task): table for task, table in search[search["scheme"] == scheme].groupby("task")}
     tried = {task: table for task, table in tables.items() if len(table) >= SEVERAL}
@@ -112,7 +112,7 @@ def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.
 
 @with_data("labyrinth")
 def explores(results: Results) -> Verdict:
-    """Final scores in new mazes, which evaluations draw apart from training: of fresh seeds, else of the best rates."""
+    """Final scores in new mazes, which evaluations draw separately from training: fresh seeds, else the best rates."""
     scores = chosen(results, "labyrinth")["score"].to_numpy(float)
     if not scores.size:
         return Verdict(NO_DATA, "–")
@@ -123,7 +123,7 @@ def explores(results: Results) -> Verdict:
 
 @with_data("racing")
 def drives_best(results: Results) -> Verdict:
-    """In the settings where all methods have several runs: A3C's share of the expert's score."""
+    """A3C's share of the expert's score, in the settings where all methods have several runs."""
     verdicts, effects = [], []
     for env, table in chosen_runs(results).groupby("env"):
         shares = {str(method): share.to_numpy(float) for method, share in table.groupby("method")["share"]}
@@ -139,10 +139,10 @@ def drives_best(results: Results) -> Verdict:
 
 @with_data("racing")
 def multi_step_drives_sooner(results: Results) -> Verdict:
-    """Frames to half of A3C's best, of one-step methods over those of multi-step ones; mean of each setting's ratios.
+    """Frames to half of A3C's best: one-step over multi-step methods, averaged within each setting.
 
-    A method that never gets there counts with its end: as a one-step method that makes the ratio a bound from below,
-    as a multi-step one a bound from above.
+    A method that never gets there counts with its end, which makes the ratio a lower bound for a one-step method and an
+    upper bound for a multi-step one.
     """
     (ratios, missed), (from_paper, _) = (
         times_as_long(our_shares(results), "frames"),
@@ -160,7 +160,7 @@ def multi_step_drives_sooner(results: Results) -> Verdict:
 
 
 def times_as_long(table: pd.DataFrame, x: str) -> tuple[np.ndarray, dict[str, int]]:
-    """Logarithms of the ratios [settings], and how many curves of each kind never got to half of A3C's best."""
+    """Logarithms of the ratios [settings], and how many curves of each kind never reached half of A3C's best."""
     ratios, missed = [], {"one-step": 0, "multi-step": 0}
     for _, of_setting in table.groupby("setting"):
         curves = {str(method): stacked(runs, x, "share") for method, runs in of_setting.groupby("method")}
@@ -181,6 +181,6 @@ def times_as_long(table: pd.DataFrame, x: str) -> tuple[np.ndarray, dict[str, in
 
 
 def _reached(along: np.ndarray, shares: np.ndarray, level: float) -> tuple[float, bool]:
-    """Where a curve comes to a level, and whether it does; its end, where not."""
+    """Where a curve reaches a level, or its end if it does not; and whether it does."""
     found = first_crossing(along, shares, level)
     return (found, True) if np.isfinite(found) else (float(along[-1]), False)

@@ -1,4 +1,4 @@
-"""Curves for several numbers of actor-learners: what Figures 3, S9, 4 and S10 have in common."""
+"""Curves for several numbers of actor-learners, for Figures 3, S9, 4 and S10."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ MARKERS = dict(zip(THREADS, "o^sDv", strict=True))
 
 
 class Curve(NamedTuple):
-    """Scores over some x; of several runs, [runs, points], with the paper's as a single one."""
+    """Scores [runs, points] over some x; the paper's curves have a single run."""
 
     x: np.ndarray
     scores: np.ndarray
 
 
 Curves = dict[tuple[str, str, int], Curve]
-"""By game, method and number of actor-learners."""
+"""Curves by game, method and number of actor-learners."""
 
 
 def paper_curves(table: pd.DataFrame, x: str) -> Curves:
-    """The paper's, which are means of 3 or 5 runs."""
+    """The paper's curves, which are means of 3 or 5 runs."""
     groups = table.groupby(["game", "method", "threads"])
     return {key: Curve(part[x].to_numpy(float), part["score"].to_numpy(float)[None]) for key, part in groups}
 
@@ -40,12 +40,12 @@ CELL = ["env", "method", "threads"]
 
 
 def chosen_runs(results: Results) -> pd.DataFrame:
-    """The runs that stand for a cell."""
+    """The representative runs of each cell."""
     return representative_runs(results.runs, CELL, results.notes["best"])
 
 
 def our_curves(results: Results | None, x: str, unit: float = 1.0) -> Curves:
-    """Ours, by evaluations; where the runs that stand for a cell are not there yet, nothing."""
+    """This reproduction's curves, by evaluations, for cells that have representative runs."""
     if results is None:
         return {}
     found: Curves = {}
@@ -60,9 +60,9 @@ BANDS = "Bands: 95 % intervals of the mean of our runs."
 
 
 def draw(from_paper: Curves, ours: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
-    """A row a method, a column a game and whose it is, a line a number of actor-learners.
+    """Draws a row per method, a column per game and source, and a line per number of actor-learners.
 
-    Where both have a game, its axes have one scale. Logarithmic: x, of all panels.
+    Columns of the same game share their axes. `logarithmic`: log scale for x in all panels.
     """
     whose = {"": from_paper, ", ours": ours}
     columns = [(game, name) for name, curves in whose.items() for game in dict.fromkeys(key[0] for key in curves)]
@@ -102,9 +102,9 @@ def _draw_curve(axes: Axes, curve: Curve, threads: int) -> None:
 
 
 def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float:
-    """When the mean curve with one actor-learner reaches this share of its own rise, over when that with n does.
+    """The x at which the mean curve of one actor-learner reaches a share of its rise, over that of n actor-learners.
 
-    The mean over games; NaN where no game has both.
+    The mean over games; NaN if no game has both.
     """
     ratios = []
     for game in {game for game, _, _ in curves}:
@@ -118,19 +118,19 @@ def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float
 
 
 def anchor(curves: Curves, game: str) -> float:
-    """What levels are shares of: the mean over methods of the mean final score with one actor-learner."""
+    """The reference for levels: the mean over methods of the mean final score with one actor-learner."""
     return float(np.mean([curves[game, method, 1].scores[:, -1].mean() for method in METHODS]))
 
 
 def levels(curves: Curves, share: float) -> dict[str, float]:
-    """This share of the anchor, for each game of which all methods have runs with one actor-learner."""
+    """This share of the anchor, for each game in which all methods have runs with one actor-learner."""
     games = sorted({game for game, _, _ in curves})
     whole = (game for game in games if all((game, method, 1) in curves for method in METHODS))
     return {game: share * anchor(curves, game) for game in whole}
 
 
 LATE = 0.7
-"""Of the horizon over which the learning rate is annealed: who gets there later does so with small steps."""
+"""Share of the annealing horizon after which steps are so small that reaching a level counts as late."""
 LEGEND = (
     "Runs: fresh seeds at each cell's best rate, or, where there are none, those that ended best. Geometric means with "
     "95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one actor-learner and "
@@ -140,18 +140,18 @@ LEGEND = (
 
 
 class Times(NamedTuple):
-    """When each run first reached a level, in the curve's x. Who did not counts with its end, and is counted."""
+    """The x at which each run first reached a level, or its end if it did not."""
 
     x: np.ndarray
     missed: int
     before: int
-    """Runs that were there at their first evaluation: they were there sooner than they are said to be."""
+    """Runs that reached the level by their first evaluation, so that their times are upper bounds."""
     late: int
-    """Runs that got there when most of the annealing was over."""
+    """Runs that reached the level late in the annealing."""
 
     @staticmethod
     def together(parts: Sequence[Times]) -> Times:
-        """Of several games."""
+        """Combines the times of several games."""
         counts = np.sum([part[1:] for part in parts], axis=0)
         return Times(np.concatenate([part.x for part in parts]), *map(int, counts))
 
@@ -160,10 +160,10 @@ class Times(NamedTuple):
 
 
 def times(curve: Curve, level: float) -> Times:
-    """Of the runs of one cell."""
+    """The times of one cell's runs."""
     found = np.array([first_crossing(curve.x, run, level) for run in curve.scores])
     missed = np.isnan(found)
-    late = found > LATE * curve.x[-1]  # NaN is not
+    late = found > LATE * curve.x[-1]  # False for NaN
     return Times(
         np.where(missed, curve.x[-1], found), int(missed.sum()), int((found == curve.x[0]).sum()), int(late.sum())
     )
@@ -178,12 +178,12 @@ class SpeedUp(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """What kind of bound it is: late ones above and early ones below would make it greater."""
+        """The kind of bound: late runs above and early runs below would increase the ratio."""
         greater, smaller = self.one.missed + self.several.before, self.several.missed + self.one.before
         return "?" if greater and smaller else "≥" if greater else "≤" if smaller else ""
 
     def verdict(self, line: float) -> str:
-        """Whether it is above the line, as far as bounds can tell."""
+        """Whether the ratio is above the line, as far as bounds permit."""
         if self.ratio.low > line and self.mark in ("", "≥"):
             return "reproduced"
         if self.ratio.high < line and self.mark in ("", "≤"):
@@ -195,7 +195,7 @@ class SpeedUp(NamedTuple):
 
 
 def speedup(curves: Curves, to: Mapping[str, float], method: str, threads: int) -> SpeedUp | None:
-    """Of n actor-learners over one, to a level in each game; None: no game has both."""
+    """The speed-up of n actor-learners over one, to a level in each game; None if no game has both."""
     return compared(
         *(
             (times(curves[game, method, 1], level), times(curves[game, method, threads], level))
@@ -206,7 +206,7 @@ def speedup(curves: Curves, to: Mapping[str, float], method: str, threads: int) 
 
 
 def compared(*pairs: tuple[Times, Times]) -> SpeedUp | None:
-    """The first's times over the other's, geometric mean over the pairs (of games, say); None: there is no pair."""
+    """The first times over the second, as geometric mean over pairs (one per game, say); None if there are no pairs."""
     if not pairs:
         return None
     one, other = (Times.together(parts) for parts in zip(*pairs, strict=True))

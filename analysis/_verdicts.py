@@ -1,4 +1,4 @@
-"""How claims are decided: what all rules have in common."""
+"""Verdicts on claims, shared by all rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from a3crepro.experiments.statistics import Array, GoodRates, Interval, decades_
 
 
 class Verdict(NamedTuple):
-    """What the data say, and by how much."""
+    """The verdict and the effect size."""
 
     verdict: str
     effect: str
@@ -21,42 +21,42 @@ BOUND = "not decided: a bound only"
 
 
 def decided(interval: Interval, line: float) -> str:
-    """By the side on which the interval lies; greater is as the paper says."""
+    """Decides by the side of the line on which the interval lies; greater agrees with the paper."""
     if interval.low > line:
         return "reproduced"
     return "not reproduced" if interval.high < line else "not decided: the interval holds the line"
 
 
 class RangeOfRates(NamedTuple):
-    """How wide the good learning rates are, over games or tasks."""
+    """The width of the good learning rates, over games or tasks."""
 
     decades: Interval
     parts: list[GoodRates]
-    """Of each game."""
+    """One range per game."""
 
     @property
     def cut_off(self) -> bool:
-        """Whether one of them ends where the rates do, so that it may be wider."""
+        """Whether some range ends at the last rate tried, so that it may be wider."""
         return any(part.cut_off for part in self.parts)
 
     @property
     def collapses(self) -> tuple[int, int]:
-        """Runs inside the ranges that collapsed, and all inside them."""
+        """Collapsed runs inside the ranges, and all runs inside them."""
         return sum(part.collapsed for part in self.parts), sum(part.inside for part in self.parts)
 
     def verdict(self, line: float) -> str:
-        """A range that may be wider does not refute."""
+        """The verdict; a range that may be wider does not refute a claim."""
         found = decided(self.decades, line)
         return BOUND if found == "not reproduced" and self.cut_off else found
 
 
 def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int) -> RangeOfRates:
-    """From each game's rates and scores, `of_best` as in `good_rates`."""
+    """The range from each game's rates and scores; `of_best` as in `good_rates`."""
     return RangeOfRates(decades_of_good_rates(games, of_best), [good_rates(*game, of_best) for game in games])
 
 
 def joined(verdicts: Sequence[str]) -> str:
-    """Of a claim with several parts: reproduced where all are, not reproduced where one is not."""
+    """Combines the parts of a claim: reproduced if all are, not reproduced if one is not."""
     for found in ("not reproduced", "not decided"):
         if any(verdict.startswith(found) for verdict in verdicts):
             share = f" ({sum(verdict == 'reproduced' for verdict in verdicts)} of {len(verdicts)} parts reproduced)"
@@ -65,7 +65,7 @@ def joined(verdicts: Sequence[str]) -> str:
 
 
 def with_data(sweep: str) -> Callable[[Callable[[Results], Verdict]], Callable[[str], Verdict]]:
-    """A rule on the tables of a sweep; without these nothing is decided."""
+    """A rule on the tables of a sweep; undecided without them."""
 
     def decorate(rule: Callable[[Results], Verdict]) -> Callable[[str], Verdict]:
         def decide(scale: str) -> Verdict:

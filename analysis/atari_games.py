@@ -1,11 +1,11 @@
-"""Figures 1, 3 and 4 on Atari: our curves on the paper's, by epochs and by hours, and the table of the five games.
+"""Figures 1, 3 and 4 on Atari: curves over the paper's, by epochs and by hours, and a table of the five games.
 
 python analysis/atari_games.py [scale=laptop]
 
 Rules, fixed before the runs: a final score is the mean of a run's last three evaluations, with the interval of their
-episodes; beside it are the paper's curve after as many epochs (the middle of the three), its band, the ratio of the two
-and the lag, the epochs that we took more than the paper to come to our final score. "Faster than DQN" compares virtual
-hours to the best score of the paper's DQN, of a curve smoothed over three evaluations, with the paper's own hours.
+episodes. It is compared with the paper's curve after as many epochs (the middle of the three), its band, the ratio of
+the two and the lag, the epochs needed beyond the paper's to reach the same score. "Faster than DQN" compares virtual
+hours to the best score of the paper's DQN, from a curve smoothed over three evaluations, with the paper's own hours.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from analysis._atari import (
 )
 
 ROWS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
-"""Methods of the panels by epochs."""
+"""Methods in each row of panels by epochs."""
 EPOCHS = 20.0
-"""Of the panels, at least: 80M frames."""
+"""Minimum extent of the panels: 80M frames."""
 PALE = 0.15
 NAMES = {"dqn": "DQN", **METHODS}
 OTHERS = {
@@ -57,7 +57,7 @@ OTHERS = {
 
 
 def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, end: float) -> None:
-    """The paper's curve, dashed, with its band, as far as ours go."""
+    """Draws the paper's curve, dashed, with its band, as far as this reproduction's runs extend."""
     curve = curve[curve[x] <= end]
     axes.plot(
         curve[x],
@@ -71,7 +71,7 @@ def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, end: float)
 
 
 def draw_ours(axes: Axes, own: Sequence[Curve], x: str) -> None:
-    """The evaluations of each run: seed 0 at the paper's rate thick, others thin."""
+    """Draws the evaluations of each run: thick for seed 0 at the paper's rate, thin for others."""
     for curve in own:
         first = curve.seed == 0
         label = f"ours, {METHODS[curve.method]}" if first else "ours, other seeds"
@@ -82,7 +82,7 @@ def draw_ours(axes: Axes, own: Sequence[Curve], x: str) -> None:
 
 
 def figure_of(found: Sequence[Curve]) -> Figure:
-    """Three rows by epochs, one by hours; a column a game."""
+    """Three rows by epochs, one by hours; a column per game."""
     figure, grid = panels([""] * len(PAPER_GAMES), len(ROWS) + 1, 2.6, 2.1)
     plain = at_paper_rates(found)
     for column, game in enumerate(PAPER_GAMES):
@@ -107,7 +107,7 @@ def figure_of(found: Sequence[Curve]) -> Figure:
 
 
 def table_of(found: Sequence[Curve]) -> str:
-    """A row a run: its final score beside the paper's, and beside DQN's hours."""
+    """A row per run: its final score beside the paper's, and its time beside DQN's."""
     header = ["game", "method", "what differs", "seed", "learning rate", "epochs", "final score", "paper's then",
               "its band", "ratio", "lag, epochs", "hours to DQN's best", "DQN's hours"]  # fmt: skip
     rows = []
@@ -124,7 +124,7 @@ def table_of(found: Sequence[Curve]) -> str:
 
 
 def differs(curve: Curve) -> str:
-    """In what a run is not the plain one."""
+    """How a run differs from the plain one."""
     parts = [
         " ".join(f"{key}={value}" for key, value in curve.overrides.items()),
         "" if curve.network == "mnih2013" else curve.network,
@@ -134,7 +134,7 @@ def differs(curve: Curve) -> str:
 
 
 def five_games(found: Sequence[Curve]) -> str:
-    """In the manner of Table S3: A3C's scores, raw and human-normalised, beside those that others published."""
+    """A3C's scores in the format of Table S3, raw and human-normalised, beside published ones."""
     scores = paper("human_random_scores").set_index("game")
     others = paper("other_reproductions_a3c").set_index("game")
     header = ["game", "random (no-op)", "human (no-op)", "ours, no-op", "epochs", "% of human",

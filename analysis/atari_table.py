@@ -1,9 +1,9 @@
-"""Tables 1 and S3: human-normalised scores of 57 games, recomputed from the paper's raw ones, and ours.
+"""Tables 1 and S3: human-normalised scores of 57 games, from the paper's raw scores and from this reproduction's.
 
   python analysis/atari_table.py [scale=laptop]
 
-At the scale `laptop` the games are MinAtar's, which have no human scores: ours stand beside DQN and AC(λ) of Young and
-Tian (2019) after 5M frames.
+At the scale `laptop` the games are MinAtar's, which have no human scores; the table compares them with DQN and AC(λ)
+of Young and Tian (2019) after 5M frames.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ ROWS = {
 
 
 def normalised(column: str) -> dict[str, float]:
-    """A method's human-normalised scores, of the games that it has."""
+    """A method's human-normalised scores, for the games it has."""
     human = paper("human_random_scores").set_index("game")
     scores = paper("table_s3_human_starts").set_index("game")[column].dropna()
     return table_1(scores.to_dict(), human["hs_random"].to_dict(), human["hs_human"].to_dict())
 
 
 def our_normalised(results: Results) -> dict[tuple[str, int], list[np.ndarray]]:
-    """Ours, by network and frames: for each game a value a run, no-op starts."""
+    """This reproduction's scores from no-op starts, by network and frames: for each game, a value per run."""
     human = paper("human_random_scores").set_index("game")
     found = {}
     for (network, budget), runs in results.runs.groupby(["network", "budget"]):
@@ -61,11 +61,11 @@ def our_normalised(results: Results) -> dict[tuple[str, int], list[np.ndarray]]:
 
 COLORS = sns.color_palette("colorblind", 10)
 LOWEST = 0.1
-"""Per cent, in the figure: scores below a random policy's cannot be drawn on a logarithmic axis."""
+"""Per cent, in the figure: a logarithmic axis cannot show scores below a random policy's."""
 
 
 def draw(axes: Axes, values: dict[str, list[np.ndarray]]) -> None:
-    """Share of games above a score."""
+    """Draws the share of games above each score."""
     for number, (label, scores) in enumerate(values.items()):
         kept = np.sort(np.maximum([runs.mean() for runs in scores], LOWEST))[::-1]
         axes.plot(kept, np.arange(1, len(kept) + 1) / len(kept), linewidth=1.2, label=label,
@@ -101,7 +101,7 @@ def minatar_table(results: Results) -> str:
 
 
 def row(name: str, scores: Sequence[np.ndarray]) -> list[object]:
-    """What a table says of a method, from its values [runs] for each game."""
+    """A method's row, from its values [runs] for each game."""
     found = (stratified_bootstrap(scores, statistic) for statistic in (mean, median, interquartile_mean))
     return [name, len(scores), *(f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})" for one in found)]
 

@@ -1,9 +1,9 @@
-"""The paper's claims, each with the rule that decides it and what our data say: `python analysis/claims.py [scale=…]`.
+"""The paper's claims, each with its rule and its verdict: `python analysis/claims.py [scale=…]`.
 
-Rules are fixed before the runs are looked at (`HISTORY` names those that were changed later), and where a line is a
-matter of taste (how wide is wide?) the paper's own data are on its good side. A claim is *reproduced* where the 95 %
-interval lies on its side of the line, *not reproduced* where it lies on the other, *not decided* where the line is in
-the interval, a bound does not tell, or the data are not there.
+Rules are fixed before the runs are seen (`HISTORY` lists later changes). Where a threshold is a matter of judgement
+(how wide is wide?), the paper's own data are on its good side. A claim is *reproduced* if the 95 % interval lies on its
+side of the threshold, *not reproduced* if it lies on the other side, and *not decided* if it contains the threshold, a
+bound is inconclusive, or data are missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from analysis import _rules_worlds as worlds
 from analysis._verdicts import NO_DATA, Verdict
 
 NOT_RUN = (NO_DATA, "not decided: no DQN", "not decided: needs")
-"""How verdicts begin where what would decide has not been run."""
+"""Prefixes of verdicts for which the deciding runs are missing."""
 
 
 class Claim(NamedTuple):
@@ -140,7 +140,7 @@ KINDS = ("reproduced", "reproduced in part", "not reproduced", "not decided", "n
 
 
 def kind_of(verdict: str) -> str:
-    """Which of the kinds a verdict is of."""
+    """The kind of a verdict."""
     if verdict.startswith(("reproduced", "not reproduced")):
         return verdict.partition(" (")[0]
     if "parts reproduced" in verdict and "(0 of" not in verdict:
@@ -149,7 +149,7 @@ def kind_of(verdict: str) -> str:
 
 
 def by_verdict(found: pd.DataFrame) -> str:
-    """How many claims there are of each kind, and which."""
+    """The number of claims of each kind, with their names."""
     kinds = found["verdict"].map(kind_of)
     parts = found["verdict"].str.extract(r"\((.* of .*) parts", expand=False).radd(" (").add(")").fillna("")
     text = found["claim"] + parts
@@ -166,7 +166,7 @@ SWEEPS = (
 
 
 def made(scale: str) -> list[str]:
-    """What was run, by sweep and together."""
+    """What was run, by sweep and in total."""
     known = {sweep: results for sweep in SWEEPS if (results := load_results(sweep, scale))}
     if not known:
         return []

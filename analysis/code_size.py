@@ -1,4 +1,4 @@
-"""Lines of the package, as `wc -l` counts them, by the layers of `pyproject.toml`.
+"""Counts the lines of the package, like `wc -l`, by the layers of `pyproject.toml`.
 
   python analysis/code_size.py
 
@@ -17,13 +17,13 @@ CORE = ("common/rollout.py", "algorithms", "learner", "execution", "runs/trainin
 
 
 def lines(path: Path) -> int:
-    """Lines of a module, or of all modules of a package; 0 if there is none."""
+    """Lines of a module, or of all modules of a package; 0 if it does not exist."""
     files = [path] if path.is_file() else path.rglob("*.py")
     return sum(file.read_bytes().count(b"\n") for file in files)
 
 
 def layers() -> list[str]:
-    """The modules and packages of the layers, from the highest."""
+    """The modules and packages of each layer, from the top."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (found,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     return [name for layer in found for name in re.findall(r"\w+", layer)]

@@ -1,10 +1,10 @@
-"""Makes an experiment's tidy tables from its runs.
+"""Collects an experiment's runs into tidy tables.
 
   python analysis/collect.py SWEEP [scale=smoke|laptop|paper] [--unfinished] [--collected] [overrides]
 
-The words are those of `python sweeps/SWEEP.py`. Writes `results/SWEEP/SCALE/`. Runs that are not done, or that are not
-what the sweep says, are refused; with --unfinished, what is done is collected, and what is missing is told and noted.
-With --collected, rows that the tables hold already stay, and those of runs made since are added.
+Takes the arguments of `python sweeps/SWEEP.py` and writes `results/SWEEP/SCALE/`. Fails if a run is not done or does
+not match the sweep; `--unfinished` collects the runs that are done, and reports and records those that are missing.
+`--collected` keeps the rows already in the tables and adds those of new runs.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 
 
 def experiment_of(name: str) -> Experiment:
-    """The experiment that a file in `sweeps/` defines."""
+    """The experiment defined by a file in `sweeps/`."""
     experiment: Experiment = importlib.import_module(f"sweeps.{name}").EXPERIMENT
     return experiment
 
 
 def main() -> None:
-    """Collects as the command line says."""
+    """Collects as the command line specifies."""
     names = sorted(path.stem for path in SWEEPS.glob("*.py") if "EXPERIMENT = " in path.read_text())
     arguments = sys.argv[1:]
     if not arguments or arguments[0] not in names:
-        raise UserError(f"the first word should be one of {', '.join(names)}")
+        raise UserError(f"the first argument should be one of {', '.join(names)}")
     experiment = experiment_of(arguments[0])
-    if experiment.tables:  # a view: its tables are those of the whole
+    if experiment.tables:  # a view, without tables of its own
         experiment = experiment_of(experiment.tables)
     command = Command(experiment, [word for word in arguments[1:] if word != "--unfinished"])
     warnings = collect(command, "--unfinished" in arguments)

@@ -1,4 +1,4 @@
-"""Figures 3 and S9: score over epochs for several numbers of actor-learners, the paper's and ours.
+"""Figures 3 and S9: score over epochs for several numbers of actor-learners, in the paper and in this reproduction.
 
 python analysis/data_efficiency.py [scale=laptop]
 """
@@ -24,7 +24,7 @@ from a3crepro.runs.command_line import run_command
 from analysis._threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
 
 SHARE = 0.9
-"""Of the rise of the curve with one actor-learner."""
+"""Share of the rise of the curve with one actor-learner."""
 
 
 def efficiency(curves: Curves, method: str, threads: int) -> float:
@@ -33,7 +33,7 @@ def efficiency(curves: Curves, method: str, threads: int) -> float:
 
 
 def rows(curves: Curves, whose: str) -> list[list[str]]:
-    """A row a method."""
+    """A row per method."""
     return [
         [whose, name, *(number(efficiency(curves, method, threads)) for threads in THREADS[1:])]
         for method, name in METHODS.items()
@@ -41,7 +41,7 @@ def rows(curves: Curves, whose: str) -> list[list[str]]:
 
 
 def our_rows(curves: Curves) -> list[list[str]]:
-    """A row a game and method, with intervals over the runs."""
+    """A row per game and method, with intervals over runs."""
     games = sorted({game for game, _, n in curves if n == 1})
     return [
         [f"ours, {TITLES[game]}", name, *(str(our_efficiency(curves, game, method, n) or "–") for n in THREADS[1:])]
@@ -51,7 +51,7 @@ def our_rows(curves: Curves) -> list[list[str]]:
 
 
 def our_efficiency(curves: Curves, game: str, method: str, threads: int) -> SpeedUp | None:
-    """The same for one game, of all runs instead of their mean; None: it was not run."""
+    """The same for one game, from all runs instead of their mean; None if it was not run."""
     if (game, method, 1) not in curves:
         return None
     level = part_of_rise(curves[game, method, 1].scores.mean(0), SHARE)

@@ -28,12 +28,12 @@ CASES = {
 
 
 def of_case(table: pd.DataFrame, execution: str, threads: int, rate: float) -> pd.DataFrame:
-    """A case's rows."""
+    """The rows of a case."""
     return select(table, execution=execution, threads=threads, learning_rate=rate)
 
 
 def draw(axes: Axes, training: pd.DataFrame) -> dict[str, np.ndarray]:
-    """All curves of the training games; returns their scores [seeds, parts] by their labels."""
+    """Draws all training curves; returns their scores [seeds, parts] by label."""
     found = {}
     for color, (case, label) in zip(sns.color_palette("colorblind"), CASES.items(), strict=False):
         frames, values = stacked(of_case(training, *case), "frames")
@@ -44,7 +44,7 @@ def draw(axes: Axes, training: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def compared(one: np.ndarray, other: np.ndarray) -> str:
-    """How far virtual time is from the processes that it stands for."""
+    """The difference between virtual time and the processes it models."""
     found = [interval_of_difference(pair) for pair in zip(other.T, one.T, strict=True)]
     difference, within = [part.value for part in found], sum(0.0 in part for part in found)
     return (
@@ -54,7 +54,7 @@ def compared(one: np.ndarray, other: np.ndarray) -> str:
 
 
 def main() -> None:
-    """Draws the figure, tabulates the final scores, and tells how far hogwild and virtual time differ."""
+    """Draws the figure, tabulates the final scores, and compares hogwild with virtual time."""
     scale = scale_of(sys.argv[1:])
     results = load_results("executions", scale)
     figure, grid = panels(["all"], 1, 6.5, 4.2)

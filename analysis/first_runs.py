@@ -1,4 +1,4 @@
-"""The first runs: the four methods on MinAtar Breakout, A3C on Atari Breakout and Pong beside the paper's.
+"""The first runs: four methods on MinAtar Breakout, and A3C on Atari Breakout and Pong beside the paper's.
 
 python analysis/first_runs.py [scale=laptop]
 """
@@ -30,11 +30,11 @@ from a3crepro.runs.command_line import run_command
 GAMES = {"breakout": (0, 10), "pong": (-21.5, -5)}
 EPOCH = 4_000_000
 AROUND = 3
-"""Of the paper's rates, so many on each side of the one that we ran at."""
+"""Number of the paper's rates to show on each side of this reproduction's."""
 
 
 def draw(axes: Axes, scores: pd.DataFrame) -> None:
-    """Each rate's training games, and its evaluations as points."""
+    """Draws each rate's training scores as lines and its evaluations as points."""
     for color, (rate, table) in zip(sns.color_palette("colorblind"), scores.groupby("learning_rate"), strict=False):
         is_training = table["score_type"] == "training"
         for part, marker, label in (
@@ -45,14 +45,14 @@ def draw(axes: Axes, scores: pd.DataFrame) -> None:
 
 
 def draw_paper(axes: Axes, game: str, frames: int) -> None:
-    """The paper's A3C with 16 threads (Figure 3), over so many frames."""
+    """Draws the paper's A3C with 16 threads (Figure 3), up to this many frames."""
     curve = select(paper("fig3_s9_data_efficiency"), game=game, method="a3c", threads=16)
     curve = curve[curve["epoch"] <= -(-frames // EPOCH)]
     axes.plot(curve["epoch"] * EPOCH / 1e6, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
 
 
 def beside_paper(runs: pd.DataFrame) -> str:
-    """Our final scores on Atari beside the paper's curve at as many frames, with its band (Figure 3)."""
+    """Final scores on Atari beside the paper's curve and its band after the same number of frames (Figure 3)."""
     curves = paper("fig3_s9_data_efficiency")
     rows = []
     for run in runs[runs["env"].isin(list(GAMES))].sort_values(["env", "learning_rate"]).itertuples():
@@ -63,7 +63,7 @@ def beside_paper(runs: pd.DataFrame) -> str:
 
 
 def papers_rates(game: str, rate: float) -> str:
-    """The paper's final scores at some rates around one, after 200M frames (Figure 2)."""
+    """The paper's final scores at rates around a given one, after 200M frames (Figure 2)."""
     table = select(paper("fig2_s11_learning_rates"), game=game, method="a3c").sort_values("learning_rate")
     place = int((table["learning_rate"] - rate).abs().to_numpy().argmin())
     near = table.iloc[max(0, place - AROUND) : place + AROUND + 1]

@@ -1,4 +1,4 @@
-"""The same learning with and without autograd: four methods on MinAtar Breakout.
+"""Learning with and without autograd: four methods on MinAtar Breakout.
 
 python analysis/implementations.py [scale=laptop]
 """
@@ -15,11 +15,11 @@ from a3crepro.runs.command_line import run_command
 
 KEY = "network.implementation"
 PATHS = {"": "without autograd", "module": "by autograd"}
-"""By the value of this key."""
+"""Labels by the value of this key."""
 
 
 def main() -> None:
-    """Draws training games as lines and evaluations as points, a colour a path, and tabulates the final scores."""
+    """Draws training scores as lines and evaluations as points, a colour per path, and tabulates the final scores."""
     scale = scale_of(sys.argv[1:])
     results = load_results("implementations", scale)
     figure, grid = panels(list(METHODS), 1, 3.2, 3.0)

@@ -1,8 +1,8 @@
-"""§5.4: A3C with LSTM cells in mazes it has never seen, and in one that stays, beside a random player and an expert.
+"""§5.4: A3C with LSTM cells in new mazes and in a fixed one, beside a random policy and an expert.
 
 python analysis/labyrinth.py [scale=laptop]
 
-The paper says of its own that the final average score was around 50; its curve was not printed.
+The paper gives its final average score as around 50 and does not print the curve.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
 MAZES = {"labyrinth": "labyrinth", "labyrinth_static": "labyrinth, static"}
-"""With the titles of their panels."""
+"""Environments, with the titles of their panels."""
 PAPER = 50.0
-"""§5.4: around this, in another environment."""
+"""§5.4: approximate, and in another environment."""
 LAST = 3
-"""Evaluations, the final one among them."""
+"""Number of last evaluations, including the final one."""
 
 
 def draw(axes: Axes, results: Results, env: str) -> None:
-    """Each run as a thin line, their mean as a thick one, beside players that learn nothing."""
+    """Draws each run as a thin line and their mean as a thick one, beside policies that do not learn."""
     table = results.evaluations()
     shown = table[table["run"].isin(chosen(results, env)["run"])]
     if len(shown):
@@ -80,19 +80,19 @@ def main() -> None:
 
 
 def chosen(results: Results, env: str) -> pd.DataFrame:
-    """The runs that stand for one kind of mazes: fresh seeds, or, as in the paper, the best rates."""
+    """The representative runs of one kind of maze: fresh seeds or, as in the paper, the best rates."""
     return select(representative_runs(results.runs, ["env"], results.notes["best"]), env=env)
 
 
 def row(results: Results, env: str) -> list[str]:
-    """What A3C came to."""
+    """A3C's final scores."""
     runs = chosen(results, env)
     columns = [runs[key].to_numpy(float) for key in ("score", "apples", "portals")]
     return [env, "A3C, LSTM", *(str(interval_of_mean(column)) if len(runs) else "–" for column in columns)]
 
 
 def last_row(results: Results, env: str) -> list[str]:
-    """The same of the last evaluations on the way, whose mean varies less."""
+    """The same for the last evaluations during training, whose mean varies less."""
     table = results.evaluations().sort_values("frames")
     means = [
         scores["score"].iloc[-LAST:].mean()
@@ -104,7 +104,7 @@ def last_row(results: Results, env: str) -> list[str]:
 
 
 def search(results: Results) -> list[list[str]]:
-    """What each choice came to, of which the best one was run with fresh seeds."""
+    """The results of each choice; the best was repeated with fresh seeds."""
     rows = []
     for _, run in results.runs[results.runs["seed"] < HELD_OUT].iterrows():
         overrides = (f"{key}={run[key]}" for key in overridden(results.runs) if run[key])

@@ -1,4 +1,4 @@
-"""Figures 2 and S11: final scores over learning rates, the paper's fifty a game and ours.
+"""Figures 2 and S11: final scores over learning rates, for the paper's fifty per game and this reproduction's.
 
 python analysis/learning_rates.py [scale=laptop]
 """
@@ -30,19 +30,19 @@ from a3crepro.experiments.statistics import good_rates
 from a3crepro.runs.command_line import run_command
 
 BEST = 5
-"""Runs whose mean is the measure of a good rate (§5.6)."""
+"""Number of best runs whose mean measures a good rate (§5.6)."""
 LESS = 0.4
-"""Of that mean: a line beside the half of it, for a range that ends where scores hardly rise."""
+"""A share of that mean, shown besides one half, for ranges that end where scores hardly rise."""
 
 
 def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Rates and final scores of a game and method, by rate."""
+    """Rates and final scores of a game and method, sorted by rate."""
     here = select(table, game=game, method=method).sort_values("learning_rate")
     return here["learning_rate"].to_numpy(), here["score"].to_numpy(dtype=float)
 
 
 def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: float) -> None:
-    """A point a run; the range of good rates is shaded."""
+    """Draws a point per run and shades the range of good rates."""
     found = good_rates(rates, scores - least)
     if found.inside:
         axes.axvspan(found.low, found.high, color=COLORS[method], alpha=0.12, linewidth=0)
@@ -51,7 +51,7 @@ def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: 
 
 
 def greedy_of_best(game: str, method: str, table: pd.DataFrame) -> str:
-    """What the five best policies score when their most probable actions are taken, where this was scored, too."""
+    """The greedy scores of the five best policies, if measured."""
     if "greedy_score" not in table:
         return "–"
     best = select(table, game=game, method=method).nlargest(BEST, "score")["greedy_score"]
@@ -59,7 +59,7 @@ def greedy_of_best(game: str, method: str, table: pd.DataFrame) -> str:
 
 
 def above(runs: pd.DataFrame) -> str:
-    """How many of RMSProp's statistics are above ε, so that it is not nearly SGD: median and greatest of the runs."""
+    """Shares of RMSProp's statistics above ε, where it differs from SGD: median and maximum over runs."""
     if "share_g_above_epsilon" not in runs:
         return "–"
     share = runs["share_g_above_epsilon"]
@@ -67,7 +67,7 @@ def above(runs: pd.DataFrame) -> str:
 
 
 def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
-    """What the points say."""
+    """A table row for the points."""
     found = good_rates(rates, scores - least)
     wider = (good_rates(rates, scores - least, of_best=BEST, share=share) for share in (0.5, LESS))
     decades = (f"{'≥' if one.cut_off else ''}{one.decades:.2f}" for one in (found, *wider))
@@ -88,7 +88,7 @@ def main() -> None:
     for line, method in zip(grid, METHODS, strict=True):
         first: dict[str, Axes] = {}
         for axes, (game, whose) in zip(line, columns, strict=True):
-            if game in first:  # ours at the scale of the paper's
+            if game in first:  # on the paper's scale
                 axes.sharey(first[game])
             first.setdefault(game, axes)
             rates, scores = points(game, method, tables[whose])

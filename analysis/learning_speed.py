@@ -1,4 +1,4 @@
-"""Figure 1: score over hours of training, the paper's five games and ours.
+"""Figure 1: score over hours of training, in the paper's five games and in this reproduction's.
 
 python analysis/learning_speed.py [scale=laptop]
 """
@@ -34,7 +34,7 @@ NAMES = {"dqn": "DQN", **METHODS}
 
 
 def draw_paper(axes: Axes, table: pd.DataFrame) -> None:
-    """A line a method with the paper's band, of which it does not say what it is."""
+    """Draws a line per method with the paper's band, which the paper does not define."""
     for method, curve in table.groupby("method"):
         name = str(method)
         axes.plot(
@@ -46,7 +46,7 @@ def draw_paper(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def best_runs(results: Results, env: str, method: str, k: int | None) -> pd.DataFrame:
-    """The scores of the k runs with the best final score; all, where k is None."""
+    """The scores of the k runs with the best final scores; all if k is None."""
     runs = select(results.runs, env=env, method=method)
     chosen = runs.iloc[best(runs["score"].to_numpy(float), k)]["run"]
     scores = results.evaluations()
@@ -54,7 +54,7 @@ def best_runs(results: Results, env: str, method: str, k: int | None) -> pd.Data
 
 
 def draw_ours(axes: Axes, results: Results, env: str) -> None:
-    """Each of the best runs as a thin line, their mean as a thick one; of all runs the middle half as a band."""
+    """Draws the best runs as thin lines, their mean as a thick one, and the middle half of all runs as a band."""
     for method in METHODS:
         table = best_runs(results, env, method, results.notes["best"])
         if table.empty:
@@ -84,7 +84,7 @@ def main() -> None:
     for axes, env in zip(grid[1] if results else (), envs, strict=False):
         assert results is not None
         draw_ours(axes, results, env)
-        if env in games:  # at the scale of the paper's
+        if env in games:  # on the paper's scale
             axes.sharex(grid[0][games.index(env)])
             axes.sharey(grid[0][games.index(env)])
         axes.set(

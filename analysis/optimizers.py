@@ -1,4 +1,4 @@
-"""Figure S5: final scores of all runs from the best to the worst, for the three optimizers, the paper's and ours.
+"""Figure S5: final scores of all runs, best to worst, for the three optimizers, in the paper and in this reproduction.
 
 python analysis/optimizers.py [scale=laptop]
 """
@@ -37,20 +37,20 @@ LABELS = {
     ("shared_rmsprop", 1e-5): "Shared RMSProp, ε 1e-5",
 }
 LONG = (0, (8, 2))
-"""Dashes of eight points and gaps of two."""
+"""Dash pattern: eight points on, two off."""
 COLORS = dict(zip(LABELS.values(), sns.color_palette("colorblind"), strict=False))
 DASHES = dict(zip(LABELS.values(), (LONG, "--", "-", ":", "-."), strict=True))
 
 
 def of_paper() -> pd.DataFrame:
-    """A row a run, by rank."""
+    """The paper's data: a row per run, by rank."""
     table = paper("figs5_optimizers").rename(columns={"game": "env", "final_score": "score"})
     label = {name: text for (name, epsilon), text in LABELS.items() if epsilon != 1e-5}
     return table.assign(label=table["optimizer"].map(label))
 
 
 def of_ours(results: Results | None) -> pd.DataFrame:
-    """A row a run."""
+    """This reproduction's data: a row per run."""
     if results is None:
         return pd.DataFrame(columns=["env", "method", "label", "score", "learning_rate"])
     keys = [
@@ -67,7 +67,7 @@ def ranked(table: pd.DataFrame, env: str, method: str, label: str) -> np.ndarray
 
 
 def draw(axes: Axes, table: pd.DataFrame, env: str, method: str) -> None:
-    """A line an optimizer."""
+    """Draws a line per optimizer."""
     for label, color in COLORS.items():
         scores = ranked(table, env, method, label)
         if scores.size:
@@ -88,7 +88,7 @@ def main() -> None:
     for line, method in zip(grid, methods, strict=True):
         first: dict[str, Axes] = {}
         for axes, (game, whose) in zip(line, columns, strict=True):
-            if game in first:  # ours at the scale of the paper's
+            if game in first:  # on the paper's scale
                 axes.sharey(first[game])
             first.setdefault(game, axes)
             table = own if whose else from_paper
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def _rates(own: pd.DataFrame | None, game: str, method: str, label: str) -> list[str]:
-    """The range of good rates, and its decades."""
+    """The range of good rates and its decades."""
     if own is None:
         return ["–", "–"]
     here = select(own, env=game, method=method, label=label)
@@ -125,7 +125,7 @@ def _rates(own: pd.DataFrame | None, game: str, method: str, label: str) -> list
 
 
 def _share(results: Results | None, game: str, method: str, label: str) -> str:
-    """How many of the statistics are above ε, so that RMSProp is not nearly SGD."""
+    """The share of the statistics above ε, where RMSProp differs from SGD."""
     if results is None:
         return "–"
     here = select(of_ours(results), env=game, method=method, label=label)

@@ -1,9 +1,9 @@
-"""Figures S7 and S8: continuous control over learning rates and over time, the paper's readings and ours.
+"""Figures S7 and S8: continuous control over learning rates and over time, with readings of the paper's figures.
 
   python analysis/physical_tasks.py [scale=laptop]
 
-The paper's tasks were never released, and rewards are not comparable: of its figures the ranges of good learning rates
-stand beside ours, and beside our scores those of the Control Suite's own A3C after 100M steps (Tassa et al. 2018).
+The paper's tasks were never released, and rewards are not comparable. The table therefore compares the ranges of good
+learning rates with the paper's, and scores with the Control Suite's own A3C after 100M steps (Tassa et al. 2018).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SEARCHES = ("first", "second", "third")
 
 
 def draw_ranges(axes: Axes) -> None:
-    """The paper's ranges of good learning rates, as they can be read off Figure S7."""
+    """Draws the paper's ranges of good learning rates, as read off Figure S7."""
     table = paper("figs7_s8_mujoco_readings").dropna(subset=["S7_good_lr_low", "S7_good_lr_high"])
     low, high = table["S7_good_lr_low"], table["S7_good_lr_high"]
     axes.barh(table["domain"], high - low, left=low, color="0.6", height=0.6)
@@ -57,7 +57,7 @@ def draw_ranges(axes: Axes) -> None:
 
 
 def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
-    """A point a run of the search."""
+    """Draws a point per run of the search."""
     for scheme, marker in SCHEMES.items():
         points = select(runs, task=task, scheme=scheme)
         axes.plot(points["learning_rate"], points["score"], marker, color=COLORS[scheme], markersize=3, label=scheme)
@@ -65,7 +65,7 @@ def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
 
 
 def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
-    """Each run as a thin line, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
+    """Draws runs as thin lines, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
     if len(found := select(scores, task=task)):
         steps, values = stacked(found, "frames")
         axes.plot(steps / 1e6, values.T, color=CURVE, linewidth=0.4, alpha=0.6)
@@ -115,7 +115,7 @@ def main() -> None:
 
 
 def table_of(runs: pd.DataFrame) -> str:
-    """A row a task, or, without ours, a row a panel of the paper."""
+    """A row per task or, if nothing has been run, per panel of the paper."""
     if runs.empty:
         readings = paper("figs7_s8_mujoco_readings")
         header = ["paper's domain", "input", "start (S8)", "best (S8)", "hours to near its plateau", "good rates (S7)"]
@@ -137,19 +137,19 @@ def table_of(runs: pd.DataFrame) -> str:
 
 
 def of_task(runs: pd.DataFrame) -> list[str]:
-    """The best of a task's search in each scheme, and the fresh seeds of what was best in each search."""
+    """The best of a task's search in each scheme, and the fresh seeds of each search's best."""
     search, fresh = runs[runs["seed"] < HELD_OUT], runs[runs["seed"] >= HELD_OUT]
     best = [best_of(select(search, scheme=scheme)["score"]) for scheme in SCHEMES]
     return [*best, *(of_seeds(select(fresh, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
 
 
 def best_of(scores: pd.Series) -> str:
-    """The greatest one, and of how many: rates, and in the second search entropy costs."""
+    """The maximum, and the number of rates (and, in the second search, entropy costs) it is taken over."""
     return f"{scores.max():.1f} of {len(scores)}" if len(scores) else "–"
 
 
 def of_seeds(runs: pd.DataFrame) -> str:
-    """Their mean, their number and their steps; that of their most probable actions, too."""
+    """Mean, number and steps of the seeds, and the mean of their greedy scores."""
     if runs.empty:
         return "–"
     drawn, greedy = (interval_of_mean(runs[column].to_numpy(float)) for column in ("score", "greedy_score"))
@@ -157,14 +157,14 @@ def of_seeds(runs: pd.DataFrame) -> str:
 
 
 def paper_reading(task: str) -> str:
-    """What Figure S8 shows of the task's ancestor."""
+    """What Figure S8 shows for the task's ancestor."""
     table = select(paper("figs7_s8_mujoco_readings"), domain=PANELS[task])
     keys = ("S8_start", "S8_best", "S8_hours_to_near_plateau")
     return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
 
 
 def chosen(runs: pd.DataFrame) -> str:
-    """How the runs with fresh seeds learnt, search by search."""
+    """How the runs with fresh seeds learned, by search."""
     fresh = runs[runs["seed"] >= HELD_OUT] if len(runs) else runs
     if fresh.empty:
         return ""

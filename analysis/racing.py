@@ -1,9 +1,9 @@
-"""Figure S6: the four methods in four settings of a race, as shares of a reference player, the paper's and ours.
+"""Figure S6: the four methods in four settings of a race, as shares of a reference score.
 
   python analysis/racing.py [scale=laptop]
 
-The paper's reference is a human tester's score, ours that of a scripted driver that sees where it is: they stand in for
-each other and are not the same.
+The paper's reference is a human tester's score; this reproduction's is that of a scripted driver that knows its
+position. The two play the same role but are not the same.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SETTINGS = {
 HUMAN = {"Slow car, no bots": 4553.0, "Slow car, bots": 4556.0, "Fast car, no bots": 5472.0, "Fast car, bots": 5534.0}
 """The paper's human tester's lines, read off Figure S6."""
 LAST = 10
-"""Points of a curve: hours of the paper's, evaluations of ours."""
+"""Points at the end of a curve: hours in the paper's, evaluations in this reproduction's."""
 
 
 def of_expert(scores: pd.DataFrame) -> pd.Series:
@@ -63,14 +63,14 @@ def our_shares(results: Results | None) -> pd.DataFrame:
 
 
 def chosen_runs(results: Results) -> pd.DataFrame:
-    """Those that stand for a method in a setting. Their `share` is the final score as a share of the expert's."""
+    """The representative runs of a method in a setting; `share` is the final score as a share of the expert's."""
     return representative_runs(
         results.runs.assign(share=of_expert(results.runs)), ["env", "method"], results.notes["best"]
     )
 
 
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
-    """A line a method: the mean of its runs."""
+    """Draws a line per method: the mean of its runs."""
     for method, name in METHODS.items():
         curves = select(table, setting=setting, method=method)
         if len(curves):
@@ -111,12 +111,12 @@ def main() -> None:
 
 
 def last_mean(shares: pd.Series) -> float:
-    """Of a curve's last points, in their order."""
+    """The mean of a curve's last points, in order."""
     return float(shares.iloc[-LAST:].mean())
 
 
 def theirs_in(table: pd.DataFrame, setting: str) -> list[list[str]]:
-    """The paper's greatest shares in a setting, and those at the end."""
+    """The paper's maximum shares in a setting, and those at the end."""
     curves = [select(table, setting=setting, method=method).sort_values("hours")["share"] for method in METHODS]
     return [
         [setting, name, *(f"{of(curve):.0%}" if len(curve) else "–" for curve in curves), "–", f"{HUMAN[setting]:.0f}"]
@@ -125,7 +125,7 @@ def theirs_in(table: pd.DataFrame, setting: str) -> list[list[str]]:
 
 
 def ours_in(results: Results, env: str) -> list[list[str]]:
-    """Our shares in a setting: final, of the last evaluations, greedily."""
+    """This reproduction's shares in a setting: final, over the last evaluations, and greedy."""
     expert, runs = reference(env, "expert"), select(chosen_runs(results), env=env)
     curves = select(our_shares(results), env=env).sort_values("frames").groupby("run")["share"]
     runs = runs.assign(last=runs["run"].map(curves.agg(last_mean)), greedy=runs["greedy_score"] / expert)

@@ -1,14 +1,14 @@
-"""Table 2: how much sooner n actor-learners reach a reference score than one, the paper's and ours.
+"""Table 2: speed-up of n actor-learners over one in reaching a reference score, in the paper and in this reproduction.
 
   python analysis/speedup.py [scale=laptop]
 
-The paper does not give its reference scores. Ours are 30, 50 and 70 % of an anchor that is one for all methods and
-numbers of actor-learners: the mean of the four methods' final scores with one. A run that never gets there is kept as
-one that takes longer than the whole run, and the speed-up is then marked as a bound.
+The paper does not give its reference scores. Here they are 30, 50 and 70 % of an anchor shared by all methods and
+numbers of actor-learners: the mean of the four methods' final scores with one. A run that never reaches the score
+counts with its whole length, and the speed-up is marked as a bound.
 
-A speed-up is the product of two factors: how many times as many frames a second, and how many times as few frames to
-the score. In virtual time the first is the number of actor-learners by construction, and only the second is found out;
-the last table has both, ours and the paper's.
+A speed-up is the product of two factors: more frames per second, and fewer frames to the score. In virtual time the
+first equals the number of actor-learners by construction, and only the second is measured; the last table has both
+factors, for the paper and for this reproduction.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ SHARES = (0.3, 0.5, 0.7)
 VIRTUAL = ":\nn x data efficiency"
 MARKERS = dict(zip(METHODS, "o^sD", strict=True))
 PAPER_SHARE = 0.85
-"""Of the rise with one actor-learner: a reference for which the paper's own curves can be read."""
+"""Share of the rise with one actor-learner: a reference that the paper's own curves allow to be read off."""
 
 
 def paper_speedup(curves: Curves, method: str, threads: int) -> float:
-    """From the hourly curves of Figures 4 and S10, mean over games."""
+    """The speed-up in the hourly curves of Figures 4 and S10, as the mean over games."""
     return mean_ratio(curves, method, threads, PAPER_SHARE)
 
 
 def our_rows(curves: Curves) -> list[list[str]]:
-    """A row a level, game and method; of several games a row for all of them first."""
+    """A row per level, game and method, preceded by one over all games if there are several."""
     found = []
     for share in SHARES:
         to = levels(curves, share)
@@ -81,7 +81,7 @@ def our_rows(curves: Curves) -> list[list[str]]:
 
 
 def rates(results: Results) -> str:
-    """Which rates the runs had that stand for a cell, and how they ended."""
+    """The rates of each cell's representative runs, and their final scores."""
     rows = []
     for (env, method, threads), runs in chosen_runs(results).groupby(CELL):
         tried = select(results.runs, env=env, method=method, threads=threads)["learning_rate"]
@@ -95,11 +95,11 @@ def rates(results: Results) -> str:
 
 MAX_THREADS = THREADS[-1]
 MIDDLE = 0.5
-"""Of `SHARES`: that of the factors."""
+"""The share, of `SHARES`, used for the factors."""
 
 
 def factors(results: Results | None) -> list[list[str]]:
-    """A row a method: the two factors of the speed-up with most actor-learners, their product, what is told of both.
+    """A row per method: both factors of the speed-up with most actor-learners, their product, and the measured one.
 
     The paper's throughput is the median over games of the fits of Figure 4 to Figure 3.
     """
@@ -129,7 +129,7 @@ PapersRatios = Mapping[str, Mapping[int, float]]
 
 
 def draw(axes: Axes, lines: Mapping[str, Mapping[int, Ratio]], name: str) -> None:
-    """Speed-up over the number of actor-learners, beside as many times as fast. Open markers: bounds."""
+    """Draws the speed-up over the number of actor-learners, beside linear speed-up. Open markers are bounds."""
     axes.plot(THREADS, THREADS, color="0.6", linewidth=1, linestyle=":", label="n times as fast")
     for place, (method, values) in enumerate(lines.items()):
         style = {"color": METHOD_COLORS[method], "linewidth": 1.0}
@@ -137,7 +137,7 @@ def draw(axes: Axes, lines: Mapping[str, Mapping[int, Ratio]], name: str) -> Non
         axes.plot([1, *middles], [1, *middles.values()], dashes=DASHES[method], **style)
         axes.plot([], [], MARKERS[method], dashes=DASHES[method], markersize=3.5, label=METHODS[method], **style)
         for n, one in values.items():
-            x = n * 1.04 ** (place - 1.5)  # beside each other
+            x = n * 1.04 ** (place - 1.5)  # side by side
             filled = not isinstance(one, SpeedUp) or not one.mark
             axes.plot([x], [middles[n]], MARKERS[method], markersize=3.5, color=style["color"],
                       markerfacecolor=style["color"] if filled else "white")  # fmt: skip
@@ -150,13 +150,13 @@ def draw(axes: Axes, lines: Mapping[str, Mapping[int, Ratio]], name: str) -> Non
 
 
 def our_lines(curves: Curves, share: float) -> dict[str, dict[int, Ratio]]:
-    """Over all games."""
+    """The lines over all games."""
     to = levels(curves, share)
     return {method: {n: found for n in THREADS[1:] if (found := speedup(curves, to, method, n))} for method in METHODS}
 
 
 def tables(printed: PapersRatios, read: PapersRatios, results: Results | None) -> str:
-    """All speed-ups; our rates; the factors of the speed-ups with most actor-learners."""
+    """All speed-ups, this reproduction's rates, and the factors of the speed-ups with the most actor-learners."""
     rows = [["paper, Table 2", METHODS[method], *map(str, values.values())] for method, values in printed.items()]
     rows += [
         [f"paper, {PAPER_SHARE:.0%} of the rise in Figure 4", METHODS[method], *map(number, values.values())]

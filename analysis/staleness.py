@@ -1,8 +1,8 @@
-"""How many updates θ has had between its copy and the gradient's arrival, against the number of actor-learners.
+"""Updates of θ between an actor-learner's copy and the arrival of its gradient, against the number of actor-learners.
 
   python analysis/staleness.py [scale=laptop] [--collect]
 
-With --collect the table is made from the runs of `sweeps/staleness.py`, first.
+With --collect, first makes the table from the runs of `sweeps/staleness.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sweeps.staleness import EXPERIMENT
 
 METHODS = {"a3c": "A3C, t_max = 5", "one_step_q": "one-step Q, I_AsyncUpdate = 5"}
 EXPECTED = {"a3c": 1.0, "one_step_q": 0.6}
-"""Mean staleness a further actor-learner: of five steps, the k-th of a one-step method waits for 6 - k, not for 5."""
+"""Mean staleness per additional actor-learner: of a one-step method's five steps, the k-th waits for 6 - k, not 5."""
 
 
 COLUMNS = ["method", "env", "threads", "seed", "frames", "commit", "date", "command"]
@@ -52,7 +52,7 @@ def means(table: pd.DataFrame) -> pd.Series:
 
 
 def main() -> None:
-    """Collects and draws as the command line says."""
+    """Collects and draws as the command line specifies."""
     arguments = sys.argv[1:]
     scale = scale_of([word for word in arguments if word != "--collect"])
     directory = RESULTS / "staleness" / scale

@@ -1,6 +1,6 @@
 """Tables and a plot of throughput from `results/throughput/*.jsonl`: `table.csv`, `threads.csv`, `threads.png`.
 
-Prints the tables of the pages in `docs/`. Where a file holds calls of several commits or machines, the last one's
+Prints the tables of the pages in `docs/`. If a file holds calls of several commits or machines, only the last one's
 count.
 """
 
@@ -17,7 +17,7 @@ FIGURES = ["steps_per_second", "emulator_steps_per_second", "fraction_of_emulato
 
 
 def summarise(calls: pd.DataFrame) -> pd.DataFrame:
-    """Median, lowest and highest of each figure of each case, and how many calls they are of."""
+    """Median, minimum and maximum of each figure of each case, and the number of calls."""
     grouped = calls.groupby(["case", "implementation"], sort=False, dropna=False)
     table = pd.DataFrame({"calls": grouped.size(), "threads": grouped["threads"].first()})
     for figure in [*FIGURES, "seconds_to_first_update"]:
@@ -27,7 +27,7 @@ def summarise(calls: pd.DataFrame) -> pd.DataFrame:
 
 
 def print_table(table: pd.DataFrame) -> None:
-    """The cases with and without autograd, side by side, as Markdown."""
+    """Prints the cases with and without autograd side by side, as Markdown."""
     autograd = table[table["implementation"] == "module"].set_index("case")["steps_per_second"]
     print(
         "| case | steps/s, median (range) | by autograd | of the emulator alone | memory, MiB | first update after, s |"
@@ -46,7 +46,7 @@ def spread(row: pd.Series, figure: str = "steps_per_second") -> str:
 
 
 def print_fractions(table: pd.DataFrame) -> None:
-    """Steps a second beside the emulator alone, as Markdown."""
+    """Prints steps per second beside the emulator alone, as Markdown."""
     print("| case | steps/s, median (range) | emulator alone | of it | memory, MiB |\n|---|---|---|---|---|")
     for _, row in table.iterrows():
         emulator = f"{row.emulator_steps_per_second:,.0f}"
@@ -56,7 +56,7 @@ def print_fractions(table: pd.DataFrame) -> None:
 
 
 def draw_threads(calls: pd.DataFrame) -> None:
-    """Steps a second against threads, beside the emulator alone."""
+    """Draws steps per second against threads, beside the emulator alone."""
     sns.set_theme(style="whitegrid", context="paper")
     figure, all_axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
     for axes, (env, here) in zip(all_axes, calls.groupby("env", sort=False), strict=True):
@@ -77,7 +77,7 @@ def draw_threads(calls: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Writes what there are measurements for, and prints the tables."""
+    """Writes the files for which there are measurements, and prints the tables."""
     for part in ("table", "threads", "executions", "control"):
         path = DIRECTORY / f"{part}.jsonl"
         if not path.exists():

@@ -1,9 +1,9 @@
-"""Figures 4 and S10: score over hours for several numbers of actor-learners, the paper's and ours.
+"""Figures 4 and S10: score over hours for several numbers of actor-learners, in the paper and in this reproduction.
 
   python analysis/training_speed.py [scale=laptop]
 
-Our hours are virtual where the runs were in virtual time: a step then lasts as long as on the paper's machine, and the
-speed-up is threads x data efficiency by construction.
+Hours are virtual for runs in virtual time, where a step lasts as long as on the paper's machine, so that the speed-up
+is threads x data efficiency by construction.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from a3crepro.runs.command_line import run_command
 from analysis._threads import BANDS, Curves, chosen_runs, draw, our_curves, paper_curves
 
 FRAMES = 4.0
-"""Million frames of an epoch."""
+"""Million frames per epoch."""
 
 
 def throughput(by_hours: Curves, by_epochs: Curves, method: str, threads: int) -> float:
-    """Million frames an hour: the median over games of the speeds at which one figure's curves lie on the other's."""
+    """Million frames per hour: the median over games of the speeds that map one figure's curves onto the other's."""
     speeds = []
     for game in {game for game, _, _ in by_hours}:
         key = (game, method, threads)
@@ -45,7 +45,7 @@ def throughput(by_hours: Curves, by_epochs: Curves, method: str, threads: int) -
 
 
 def our_throughput(results: Results, method: str, threads: int) -> float:
-    """The same of our runs: their median; NaN where there are none."""
+    """The median throughput of this reproduction's runs; NaN if there are none."""
     runs = select(chosen_runs(results), method=method, threads=threads)
     return float((runs["frames"] / runs["seconds"]).median()) * 3600 / 1e6
 

@@ -1,9 +1,9 @@
-"""Pictures of the labyrinth and of the races: what a player sees in an episode, and the way it goes, from above.
+"""Frames from the labyrinth and the races: the policy's view during an episode, and its path on a map.
 
   python analysis/worlds.py [RUN_DIR …]
 
-A row for each learnt policy, of runs in these worlds, and one each for the experts of `labyrinth` and
-`racing/fast_bots`. It is measured, too, how many pictures a second one core draws.
+Draws a row for the trained policy of each run in these worlds, and one each for the experts of `labyrinth` and
+`racing/fast_bots`. Also measures how many images per second one core renders.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from a3crepro.worlds.renderer import render
 EXPERTS = ("labyrinth", "racing/fast_bots")
 VIEWS = 6
 SIDE = 480
-"""Of the map, in pixels."""
+"""Side of the map, in pixels."""
 SEED = 2
 
 
 class Episode(NamedTuple):
-    """What is shown of an episode."""
+    """The parts of an episode that are shown."""
 
     views: list[np.ndarray]
-    """One of each part of it: what stands upright covers about a thirtieth of the picture, if it ever does."""
+    """One view from each part; upright objects, if any come into view, cover about a thirtieth of the frame."""
     way: np.ndarray
-    """The map with the way that was gone."""
+    """The map with the path taken."""
     score: float
 
 
 def episode(config: Config, policy: EvaluationPolicy, frames: int = 0) -> Episode:
-    """A whole one, of a policy after so many frames of training."""
+    """Plays a whole episode with a policy trained for this many frames."""
     env: Any = config.env.make(training=False, render=True)
     pictures, covered, way = [], [], []
 
@@ -73,7 +73,7 @@ def episode(config: Config, policy: EvaluationPolicy, frames: int = 0) -> Episod
 
 
 def drawn(env: Any, way: np.ndarray) -> np.ndarray:
-    """The map with the way as a line, from dark to bright, broken where a portal was gone through."""
+    """The map with the path as a line, from dark to bright, broken at portals."""
     picture = np.ascontiguousarray(env.map(SIDE))
     scale = env.map_scale(SIDE)
     for number, (start, end) in enumerate(pairwise(way)):
@@ -84,12 +84,12 @@ def drawn(env: Any, way: np.ndarray) -> np.ndarray:
 
 
 def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]:
-    """How many pictures one core draws in a second, and how many frames it makes, steps and all.
+    """Images per second that one core renders, and frames per second that it makes in full steps.
 
     Args:
       name: of the environment.
-      worlds: mazes or places on the track, each where a random player comes to in a while.
-      count: random directions of each, and steps there.
+      worlds: number of mazes or places on the track, each reached by a random policy.
+      count: number of random directions in each, and of steps there.
     """
     env: Any = compose(f"env={name}").env.make(training=False)
     rng, drawing, stepping = np.random.default_rng(0), 0.0, 0.0
@@ -108,7 +108,7 @@ def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]
 
 
 def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy, int]]:
-    """Who is shown: a name, and how it plays where.
+    """The policies to show: a name, and how each acts in which environment.
 
     Raises:
       UserError: a directory has no run, or one of another environment.
@@ -126,7 +126,7 @@ def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy,
 
 
 def made_by(directory: str) -> str:
-    """The command of a run, the last one, without where it was to be kept, and its commit."""
+    """The last command of a run, without its directory, and its commit."""
     start = attempts_of(Path(directory))[-1]
     words = ["python", "-m", "a3crepro", *start["overrides"]]
     return f"`{shlex.join(words)}`, commit {(start['git_commit'] or 'unknown')[:7]}."

@@ -1,1 +1,1 @@
-"""The experiments of the paper: which runs each consists of. Run a file as a script: `python sweeps/NAME.py`."""
+"""Definitions of the experiments: the runs of each. Run one as a script: `python sweeps/NAME.py`."""

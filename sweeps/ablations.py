@@ -1,10 +1,10 @@
-"""What §4 says of exploration: ε drawn from a mixture against one ε for all threads, the policy's entropy against none.
+"""§4, exploration: ε drawn from a mixture against one ε for all threads; the policy's entropy bonus against none.
 
   python sweeps/ablations.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: on MinAtar Breakout, 16 actor-learners in virtual time, 8 rates: the three value-based methods with every ε
-ending at 0.1, and A3C with β = 0, beside the same with the paper's values, which are runs of `learning_rates.py`: 64
-runs of 600,000 frames, 32 of them new. paper: 5 games, 50 rates: 2,000 runs of 200M frames, half of them new.
+laptop: MinAtar Breakout, 16 actor-learners in virtual time, 8 rates; the three value-based methods with every ε ending
+at 0.1, and A3C with β = 0, against the paper's values, which are runs of `learning_rates.py`: 64 runs of 600,000
+frames, 32 of them new. paper: 5 games, 50 rates: 2,000 runs of 200M frames, half of them new.
 Core-hours at the scale laptop: 1.6.
 """
 

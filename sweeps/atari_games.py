@@ -1,22 +1,22 @@
-"""Figures 1, 3 and 4 on Atari: the paper's five games and four methods, one learning rate for each pair.
+"""Figures 1, 3 and 4 on Atari: the paper's five games and four methods, one learning rate per pair.
 
   python sweeps/atari_games.py [scale=smoke|laptop] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 16 actor-learners in virtual time, `mnih2013`, the rate annealed over the paper's day of 320M frames, so that
-budgets can be raised without changing what has been run; 10 games an evaluation, one each epoch of 4M frames. Copies of
-θ and g are kept every 10M frames. Parts, in the order in which they matter:
+laptop: 16 actor-learners in virtual time, `mnih2013`; the rate is annealed over the paper's day of 320M frames, so you
+can raise budgets without changing what has run. Evaluations: 10 episodes, once per epoch of 4M frames. Copies of θ
+and g are kept every 10M frames. Parts, in order of importance:
 
   A   A3C in all five games, seed 0
   B   n-step Q in all five
   C   one-step Q and Sarsa in Pong and Breakout
   D   A3C in Breakout and Pong, seeds 1 and 2; in Breakout at 7e-4, the rate that the authors name for all games
   D2  A3C in Breakout and Pong by processes (`hogwild`), at 7e-4, seed 1; seed 0 is in `first_runs`
-  G   A3C in Pong at 7e-4, seed 1, as it is and with single changes: what might keep it behind the paper's curve
+  G   A3C in Pong at 7e-4, seed 1, unchanged and with single changes that may explain the gap to the paper's curve
   E   A3C with LSTM cells in Pong and Breakout
 
-The learning rates were fixed before the runs, from the paper's data: of each game and method, the geometric mean of its
-five best rates of fifty (Figures 2 and S11).
-At 1,450 A3C steps a second a core part A takes 20 core-hours, all of it about 65.
+The learning rates were fixed before the runs, from the paper's data: for each game and method, the geometric mean of
+the five best of its fifty rates (Figures 2 and S11).
+At 1,450 A3C steps per second and core, part A takes 20 core-hours, all parts about 65.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from a3crepro.experiments.results import RESULTS
 from sweeps._protocol import PAPER_GAMES, QUIET, SMOKE_EVALUATIONS
 
 BEST = 5
-"""Rates of the paper's fifty, by final score, that ours is the geometric mean of."""
+"""Number of best rates, by final score, in the geometric mean."""
 AUTHORS_RATE = 7e-4
-"""Around which the authors fixed it for all games (their e-mail)."""
+"""The authors' fixed learning rate for all games, approximately (their e-mail)."""
 LAPTOP = (
     *QUIET,
     "optimizer.anneal_frames=320_000_000",
@@ -43,13 +43,13 @@ LAPTOP = (
     "checkpoint.copies_every=10_000_000",
 )
 CHANGES: tuple[dict[str, object], ...] = (
-    {"algo__t_max": 20},  # the authors' mail; §8 says 5
+    {"algo__t_max": 20},  # the authors' e-mail; §8 says 5
     {"env__full_action_space": True},
     {"env__no_op_max": 0},
     {"env__life_loss_ends_episode": False},
     {},
 )
-"""Of part G, one at a time."""
+"""The single changes of part G."""
 
 
 def paper_rate(game: str, method: str) -> float:
@@ -61,14 +61,14 @@ def paper_rate(game: str, method: str) -> float:
 
 
 def game_run(game: str, method: str, millions: int, *, rate: float | None = None, **others: object) -> Run:
-    """A run of so many million frames, at the paper's rate unless another one is named."""
+    """A run of this many million frames, at the paper's rate by default."""
     rate = paper_rate(game, method) if rate is None else rate
     others = {"execution": "virtual_time", "seed": 0, **others}
     return run(game, method, millions * 1_000_000, threads=16, optimizer__lr=rate, **others)
 
 
 def runs() -> Iterator[Run]:
-    """All of them, in the order in which they are begun."""
+    """All runs, in the order in which they start."""
     changes = [game_run("pong", "a3c", 24, rate=AUTHORS_RATE, seed=1, **change) for change in CHANGES]
     yield game_run("breakout", "a3c", 80)  # A
     yield changes[0]  # G
@@ -89,7 +89,7 @@ def runs() -> Iterator[Run]:
 
 
 def smoke_runs() -> list[Run]:
-    """One of each kind."""
+    """One run of each kind."""
     return [
         run("pong", "a3c", 8_000, threads=2, optimizer__lr=paper_rate("pong", "a3c"), seed=0),
         run("breakout", "n_step_q", 8_000, threads=2, optimizer__lr=paper_rate("breakout", "n_step_q"), seed=0),

@@ -1,12 +1,12 @@
-"""Tables 1 and S3: A3C on all games at one learning rate: feed-forward for 1 day and for 4, and with LSTM cells.
+"""Tables 1 and S3: A3C on all games at one learning rate: feed-forward for 1 and 4 days, and with LSTM cells.
 
   python sweeps/atari_table.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-smoke: all 57 games for a moment, and MinAtar's Breakout.
-laptop: the 5 games of MinAtar with its own network, 600,000 frames for a day, 3 seeds, 16 actor-learners in virtual
-time: 45 runs. paper: 57 games, 16 processes, 320M frames for 1 day and 1,000M for 4 (wiki): 171 runs.
-The paper's five games with all four methods, at rates of their own and on the paper's curves, are in `atari_games`;
-this is one method and one rate in all games. `learning_speed` is Figure 1 with many rates a method, on MinAtar.
+smoke: a few frames of all 57 games and of MinAtar Breakout.
+laptop: the 5 MinAtar games with MinAtar's network, 600,000 frames per day, 3 seeds, 16 actor-learners in virtual time:
+45 runs. paper: 57 games, 16 processes, 320M frames for 1 day and 1,000M for 4 (wiki): 171 runs.
+For the paper's five games with all four methods, at rates of their own and against the paper's curves, see
+`atari_games`; for Figure 1 on MinAtar with many rates per method, see `learning_speed`.
 Core-hours at the scale laptop: 4.4.
 """
 

@@ -1,4 +1,4 @@
-"""Figures 3 and S9: score against epochs for several numbers of actor-learners. The runs are `thread_scaling.py`'s.
+"""Figures 3 and S9: score against epochs for several numbers of actor-learners, from the runs of `thread_scaling.py`.
 
 python sweeps/data_efficiency.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 """

@@ -1,4 +1,4 @@
-"""What asynchrony contributes, and whether its model is right: A3C on MinAtar Breakout in three executions.
+"""The effect of asynchrony, and a check of its model: A3C on MinAtar Breakout in three executions.
 
   python sweeps/executions.py [scale=smoke|laptop] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
@@ -25,7 +25,7 @@ CASES = (
 
 
 def runs(seeds: int, frames: int) -> list[Run]:
-    """Each case with so many seeds."""
+    """Each case with this many seeds."""
     return [
         run(LAPTOP_GAME, "a3c", execution=execution, threads=threads, optimizer__lr=rate, seed=seed, frames=frames)
         for seed in range(seeds)

@@ -2,8 +2,8 @@
 
   python sweeps/first_runs.py [scale=smoke|laptop] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop, in processes: MinAtar with 8 actor-learners, 4 runs of 2M frames, some twenty minutes on two cores; Atari with
-16, 3 runs of the first 20M frames of a schedule of 320M, two hours each.
+laptop, in processes: MinAtar with 8 actor-learners, 4 runs of 2M frames, about twenty minutes on two cores; Atari with
+16, 3 runs of the first 20M frames of a 320M-frame schedule, two hours each.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 from sweeps._protocol import METHODS
 
 BEST_OF_BREAKOUT = 12e-4
-"""The rate of the paper's best final score there (Figure 2)."""
+"""The rate of the paper's best final score in Breakout (Figure 2)."""
 ATARI = (("breakout", None), ("pong", None), ("breakout", BEST_OF_BREAKOUT))
 
 
 def runs(minatar: int, atari: int, every: int) -> list[Run]:
-    """The four methods for so many frames, and A3C for so many, with evaluations after every so many of these."""
+    """The four methods on MinAtar and A3C on Atari, with their frames; `every`: frames between Atari's evaluations."""
     return [
         *(run("minatar/breakout", method, threads=8, evaluation__episodes=30, seed=0, frames=minatar)
           for method in METHODS),

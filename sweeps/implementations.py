@@ -1,8 +1,8 @@
-"""The same learning with and without autograd: four methods on MinAtar Breakout, three seeds each, on both paths.
+"""Learning with and without autograd: four methods on MinAtar Breakout, three seeds each, on both paths.
 
   python sweeps/implementations.py [scale=smoke|laptop] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 24 runs of 500,000 frames with 8 actor-learners in processes, some forty minutes on two cores.
+laptop: 24 runs of 500,000 frames with 8 actor-learners in processes, about forty minutes on two cores.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sweeps._protocol import LAPTOP_GAME, METHODS
 
 
 def runs(seeds: int, frames: int) -> list[Run]:
-    """Each method on the fast path and by autograd."""
+    """Each method on the fast path and with autograd."""
     return [
         run(LAPTOP_GAME, method, threads=8, network__implementation=path, seed=seed, frames=frames)
         for seed in range(seeds)

@@ -1,10 +1,10 @@
-"""§5.4: A3C with LSTM cells in mazes that are new every episode, and in one that stays.
+"""§5.4: A3C with LSTM cells in mazes that are new in every episode, and in a fixed one.
 
   python sweeps/labyrinth.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 2 rates x 2 weights of the entropy, and at the first of these with rewards clipped to 1 and with pictures as
-they are instead of scaled, for 4M frames in new mazes, the rate falling over 10M; then the best for 10M frames: with 3
-fresh seeds in new mazes, with one in a maze that stays; 16 actor-learners in virtual time: 6 runs and 4 that follow.
+laptop, 16 actor-learners in virtual time: 2 rates x 2 entropy weights, plus the first of these with rewards clipped
+to 1 and with unscaled frames, for 4M frames in new mazes, the rate annealed over 10M; then the best for 10M frames,
+with 3 fresh seeds in new mazes and one in a fixed maze: 6 runs and 4 that follow.
 paper: 10 rates, 16 processes: 20 runs of 400M frames.
 Core-hours at the scale laptop: 3.7.
 """
@@ -23,7 +23,7 @@ MAZES = ("labyrinth", "labyrinth_static")
 COMMON = (*QUIET, "evaluation.episodes=40")
 LONG = 10_000_000
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=1_000_000", f"optimizer.anneal_frames={LONG}")
-"""The runs of the search are the first frames of the longer ones' schedule."""
+"""The runs of the search cover the first frames of the longer runs' schedule."""
 PAPER = (*COMMON, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000")
 FIRST: Choice = {"optimizer__lr": 1e-3, "algo__entropy_beta": 3e-3}
 CHOICES: Sequence[Choice] = (
@@ -39,7 +39,7 @@ CHOICES: Sequence[Choice] = (
 def with_held_out_seeds(
     scores: Scores, choices: Sequence[Choice], short: int, long: int, seeds: Sequence[int], threads: int = 16
 ) -> list[Run]:
-    """A run a choice in new mazes; when all are over, the best for longer, with fresh seeds in each kind of mazes."""
+    """One run per choice in new mazes; after all have finished, longer runs of the best, with fresh seeds, in both."""
     runs = [
         run(MAZES[0], "a3c", threads=threads, **choice, seed=number, frames=short)
         for number, choice in enumerate(choices)

@@ -4,7 +4,7 @@
 
 laptop: 4 methods x 40 of the paper's 50 rates on MinAtar Breakout, 16 actor-learners in virtual time: 160 runs of
 600,000 frames. paper: 5 games x 4 methods x 50 rates, 16 processes: 1,000 runs of 200M frames.
-A rate's number among the paper's fifty is its run's seed: as in the paper, each point has an initialisation of its own.
+The seed of a run is its rate's index among the paper's fifty: as in the paper, each point has its own initialisation.
 Core-hours at the scale laptop: 4.0.
 """
 
@@ -20,7 +20,7 @@ from sweeps._protocol import FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_G
 def grid(
     games: Iterable[str], rates: Iterable[float], methods: Iterable[str] = METHODS, threads: int = 16, **others: object
 ) -> list[Run]:
-    """A run for each game, method and rate; the rates' order mixes them, so that a part of the runs shows all."""
+    """A run for each game, method and rate, ordered so that a partial sweep covers the whole range of rates."""
     return [
         run(game, method, threads=threads, optimizer__lr=rate, seed=PAPER_RATES.index(rate), **others)
         for rate in rates
@@ -37,9 +37,9 @@ def held_out_seeds(
     threads: int,
     frames: Mapping[str, int] | None = None,
 ) -> list[Run]:
-    """The rate that ended best of such a grid in the first game, with so many fresh seeds in each game.
+    """Repeats the best rate of such a grid in the first game, with this many fresh seeds in each game.
 
-    Nothing before all runs of the grid have ended. `frames`: of games that are played longer than in the grid.
+    Empty until all runs of the grid have finished. `frames`: by game, where runs are longer than in the grid.
     """
     rate = best_of(scores, grid([next(iter(seeds))], rates, [method], threads), rates)
     if rate is None:

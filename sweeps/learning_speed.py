@@ -1,9 +1,9 @@
-"""Figure 1: score against time, the four methods; the paper shows the mean of the best 5 of 50 learning rates.
+"""Figure 1: score against time for the four methods; the paper shows the mean of the best 5 of 50 learning rates.
 
   python sweeps/learning_speed.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 5 MinAtar games x 4 methods x 8 rates, 16 actor-learners in virtual time: 160 runs of 600,000 frames, of which
-Breakout's 32 are those of `learning_rates.py`. paper: the 1,000 runs of `learning_rates.py`.
+laptop: 5 MinAtar games x 4 methods x 8 rates, 16 actor-learners in virtual time: 160 runs of 600,000 frames, including
+Breakout's 32 from `learning_rates.py`. paper: the 1,000 runs of `learning_rates.py`.
 Core-hours at the scale laptop: 4.0.
 """
 

@@ -1,10 +1,10 @@
-"""Memory of a training run over time: the proportional set size of its whole process tree.
+"""Records the memory of a training run over time: the proportional set size of its whole process tree.
 
   python -m a3crepro env=breakout threads=16 & python sweeps/memory.py $! [minutes=30] [table=memory]
 
-Writes a row every half minute to `results/throughput/memory.csv` (or another table there), until the time is over or
-the run is. The anonymous part leaves out files, libraries above all, whose share falls and rises with other processes
-that use them.
+Writes a row every half minute to `results/throughput/memory.csv` (or another table there) until the time is up or the
+run ends. The anonymous part excludes files, mainly libraries, whose share varies with the other processes that use
+them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from a3crepro.runs.arguments import Key, own_arguments, positive_number
 from a3crepro.runs.command_line import run_command
 
 EVERY = 30.0
-"""Seconds between two rows."""
+"""Seconds between rows."""
 
 
 def main() -> None:
-    """Watches the process that the command line names."""
+    """Watches the process given on the command line."""
     if len(sys.argv) < 2 or not Path("/proc", sys.argv[1], "stat").exists():
-        raise UserError("the first word should be the PID of a running training")
+        raise UserError("the first argument should be the PID of a training run")
     pid = int(sys.argv[1])
     own, _ = own_arguments(sys.argv[2:], {"minutes": positive_number(30), "table": Key(default="memory")})
     began = time.monotonic()

@@ -1,10 +1,10 @@
-"""Figure S5: how robust momentum SGD, RMSProp and Shared RMSProp are to the learning rate, for n-step Q and A3C.
+"""Figure S5: robustness of momentum SGD, RMSProp and Shared RMSProp to the learning rate, for n-step Q and A3C.
 
   python sweeps/optimizers.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
 laptop: 2 methods x 5 optimizers x 16 rates from 1e-5 to 1 on MinAtar Breakout, 16 actor-learners in virtual time: 160
-runs of 600,000 frames. RMSProp is run with ε = 0.1 and with 1e-5: on MinAtar the statistics hardly exceed 0.1, and
-RMSProp is nearly SGD (the tables hold the share of g > ε).
+runs of 600,000 frames. RMSProp runs with ε = 0.1 and with 1e-5: on MinAtar its statistics rarely exceed 0.1, which
+makes RMSProp close to SGD (the tables hold the share of g > ε).
 paper: 4 games x 2 methods x 3 optimizers x the 50 rates, 16 processes: 1,200 runs of 200M frames.
 Core-hours at the scale laptop: 2.6.
 """
@@ -34,7 +34,7 @@ RATES = log_uniform(1e-5, 1.0, 16)
 def grid(
     games: Iterable[str], optimizers: Iterable[Mapping[str, object]], rates: Sequence[float], threads: int = 16
 ) -> list[Run]:
-    """A run for each game, optimizer, method and rate, whose number is the seed."""
+    """A run for each game, optimizer, method and rate; the seed is the rate's index."""
     return [
         run(game, method, threads=threads, **optimizer, optimizer__lr=rate, seed=number)
         for number, rate in enumerate(rates)

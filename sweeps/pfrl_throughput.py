@@ -1,13 +1,12 @@
-"""Throughput of PFRL's A3C with the paper's network, for comparison in the same hour.
+"""Measures the throughput of PFRL's A3C with the paper's network, for comparison within the same hour.
 
     python -m venv pfrl-env
     pfrl-env/bin/pip install "torch==2.13.*" "gymnasium[atari]" opencv-python-headless pfrl packaging
     pfrl-env/bin/python sweeps/pfrl_throughput.py --game Breakout --processes 2 --seconds 20
 
-PFRL 0.4.0 is built for the old gym interface, so it is given gymnasium's own Atari wrappers (which are faster than its
-own) behind that interface. Its process seeds are numpy integers, which `random.seed` refuses since Python 3.11, and so
-are converted here.
-Prints one JSON object: agent steps a second of all processes together, over that time.
+PFRL 0.4.0 expects the old gym interface, so Gymnasium's Atari wrappers (faster than PFRL's own) are adapted to it. Its
+process seeds are NumPy integers, which `random.seed` rejects since Python 3.11; they are converted here.
+Prints a JSON object with the agent steps per second of all processes together.
 """
 
 import argparse
@@ -40,7 +39,7 @@ ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 
 class OldGymAtari(gym.Env):
-    """gymnasium's Atari environment behind the interface of gym 0.2x, rewards clipped to their sign."""
+    """Adapts Gymnasium's Atari environment to the interface of gym 0.2x; rewards are clipped to their sign."""
 
     def __init__(self, game, seed):
         env = gymnasium.make(f"ALE/{game}-v5", frameskip=1, repeat_action_probability=0.0)
@@ -61,7 +60,7 @@ class OldGymAtari(gym.Env):
 
 
 def network(actions):
-    """The paper's feed-forward network, with the policy and the value as its two outputs."""
+    """The paper's feed-forward network with two outputs, the policy and the value."""
     heads = pfrl.nn.Branched(nn.Sequential(nn.Linear(256, actions), SoftmaxCategoricalHead()), nn.Linear(256, 1))
     return nn.Sequential(
         nn.Conv2d(4, 16, 8, stride=4),
@@ -76,7 +75,7 @@ def network(actions):
 
 
 def watch(counters, args, warm_up=5.0):
-    """Measures from outside, prints, and ends the whole group of processes."""
+    """Measures from outside, prints the result, and ends the whole process group."""
     time.sleep(warm_up)
     steps, moment = counters[0].value, time.monotonic()
     time.sleep(args.seconds)
@@ -93,13 +92,13 @@ def main():
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20)
     args = parser.parse_args()
-    os.setpgrp()  # the group that `watch` ends is ours alone
+    os.setpgrp()  # a group of its own, for `watch` to end
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
     seed = random.seed
     random.seed = lambda x=None, *rest: seed(x if x is None else int(x), *rest)
     counters, value = [], mp.Value
-    mp.Value = lambda *a, **k: counters.append(value(*a, **k)) or counters[-1]  # the first is the global step counter
+    mp.Value = lambda *a, **k: counters.append(value(*a, **k)) or counters[-1]  # [0] is the global step counter
 
     model = network(OldGymAtari(args.game, 0).action_space.n)
     optimizer = SharedRMSpropEpsInsideSqrt(model.parameters(), lr=7e-4, eps=0.1, alpha=0.99)

@@ -2,25 +2,25 @@
 
   python sweeps/physical_tasks.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop, on tasks of the Control Suite, 16 actor-learners in virtual time:
-  - rollouts with bootstrapping, the Control Suite's network and policy within bounds, diagonal covariance, scaled
-    observations; a first search of 300,000 steps a run, the rate falling to 0 over these, on 8 tasks: 20 steps and
-    RMSProp's ε 1e-5, 8 rates from 1e-5 to 1e-1; the paper's ε, or 100 steps, 3 rates each; then what is best over all
-    tasks with 3 fresh seeds x 2M steps, on 4 of them;
-  - a second search of 1M steps a run, since the first was over before anything had been learnt: rollouts of 20 steps,
-    ε 1e-5, a rate that falls over 100M steps, 2 rates x 2 entropy costs that keep the variance from its least; then
-    what is best over all 8 tasks with 3 fresh seeds x 2M steps, or 10M on two of the tasks; on 4 tasks 6 more rates;
+laptop: Control Suite tasks, 16 actor-learners in virtual time:
+  - rollouts with bootstrapping, the Control Suite's network, bounded policy, diagonal covariance, scaled observations.
+    First search, 300,000 steps per run with the rate annealed to 0, on 8 tasks: 20 steps with RMSProp's ε = 1e-5 at 8
+    rates from 1e-5 to 1e-1; the paper's ε, or 100 steps, at 3 rates each. The best over all tasks then runs with 3
+    fresh seeds x 2M steps on 4 of them;
+  - a second search of 1M steps per run, since the first ended before anything had been learned: rollouts of 20 steps,
+    ε = 1e-5, a rate annealed over 100M steps, 2 rates x 2 entropy costs that keep the variance off its minimum. The
+    best then runs on all 8 tasks with 3 fresh seeds x 2M steps (10M on two tasks); 6 more rates run on 4 tasks;
   - a third search, as the second at its lower entropy cost, but with separate networks for policy and value, as in the
     paper: 3 rates; then as the second;
-  - the paper's (§9), on 4 tasks, 300,000 steps: whole episodes without bootstrapping, separate LSTM networks, spherical
-    normal: the same 8 rates;
-  - whole episodes, all else as with rollouts, on 4 tasks, 300,000 steps: 3 rates;
-  - rollouts from pixels with one network, 2 tasks: the second search's choices x 100,000 steps, then the best one with
-    3 seeds x 300,000 on the first, which learnt nothing;
-  - the same from pictures that are scaled pixel by pixel, each action held for 4 steps, at the lower entropy cost, on
-    the second of these tasks, on which trials had learnt that way: 3 rates x 400,000 steps (100,000 pictures), then the
-    best one with 3 seeds x 3M.
-247 runs and 66 that follow. paper: its tasks' descendants, 250 rates a task, 16 processes.
+  - the paper's method (§9), on 4 tasks, 300,000 steps: whole episodes without bootstrapping, separate LSTM networks,
+    spherical normal: the same 8 rates;
+  - whole episodes, otherwise as with rollouts, on 4 tasks, 300,000 steps: 3 rates;
+  - rollouts from pixels with one network, 2 tasks: the second search's choices x 100,000 steps, then the best with 3
+    seeds x 300,000 steps on the first task, which learned nothing;
+  - the same from frames scaled pixel by pixel, each action held for 4 steps, at the lower entropy cost, on the second
+    of these tasks, which trials had learned this way: 3 rates x 400,000 steps (100,000 frames), then the best with 3
+    seeds x 3M.
+247 runs and 66 that follow. paper: the descendants of its tasks, 250 rates per task, 16 processes.
 Core-hours at the scale laptop: 20.8.
 """
 
@@ -41,40 +41,39 @@ TASKS = (
 )  # fmt: skip
 LONGER = ("cartpole_swingup", "cheetah_run")
 FIRST = ("cartpole_balance", "pendulum_swingup", "point_mass_easy", "reacher_easy")
-"""Where the first search's best was run for longer."""
+"""Tasks of the longer runs after the first search."""
 COMPARED = ("cartpole_balance", "cartpole_swingup", "reacher_easy", "walker_walk")
 PIXELS = ("cartpole_swingup_pixels", "cheetah_run_pixels")
-"""At two of the four choices the first had learnt nothing after 100,000 steps when the second was added, which from its
-state learns soon."""
+"""At two of four choices the first had learned nothing after 100,000 steps. The second, which is learned soon from state,
+was then added."""
 SCALED_PIXELS = "cheetah_run_pixels"
 DESCENDANTS = ("cartpole_swingup", "cheetah_run", "manipulator_bring_ball", "pendulum_swingup", "reacher_hard",
                "point_mass_easy", "hopper_hop", "walker_walk")  # fmt: skip
 DESCENDANTS_PIXELS = ("pendulum_swingup_pixels", "point_mass_easy_pixels", "manipulator_bring_ball_pixels")
 
 Choice = Mapping[str, object]
-"""How a run learns: overrides."""
+"""How a run learns, as overrides."""
 WHOLE_EPISODES: Choice = {}
 """The defaults of control/…: §9."""
 POLICY: Choice = {"algo__gaussian__bounded": "true", "algo__gaussian__covariance": "diagonal"}
 EPSILON: Choice = {"optimizer__epsilon": 1e-5}
-"""One with which RMSProp divides by the root of its mean square; with the paper's it is nearly SGD where gradients are
-small."""
+"""RMSProp then divides by the root mean square; with the paper's ε it is close to SGD where gradients are small."""
 OTHERWISE: Choice = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
-"""All but the length of a rollout."""
+"""All settings of rollouts except their length."""
 ROLLOUTS_OF_20: Choice = {**OTHERWISE, "algo__t_max": 20, **EPSILON}
 SEPARATE: Choice = {**ROLLOUTS_OF_20, "network__separate": "true"}
 """As in the paper (§9); the Control Suite's network is shared."""
 EPISODES_OTHERWISE = {**OTHERWISE, **EPSILON}
-"""Whole episodes with what else goes with rollouts, to tell the updates from the rest."""
+"""Whole episodes with the other settings of rollouts, to separate the effect of the updates."""
 ROLLOUTS_OF_PIXELS: Choice = {"network__separate": "false", "algo__t_max": 20, **POLICY, **EPSILON}
 SCALED: Choice = {**ROLLOUTS_OF_PIXELS, "env__normalise_observations": "true", "env__action_repeat": 4}
-"""What stands still vanishes, and what moves has moved from one picture to the next."""
+"""Scaling removes what stands still, and over 4 steps moving parts shift from one frame to the next."""
 RATES = log_uniform(1e-5, 1e-1, 8)
-"""§9's range."""
+"""The range of §9."""
 
 
 def also(common: Choice, choices: Sequence[Choice]) -> list[Choice]:
-    """Choices with what they have in common."""
+    """Adds common settings to each choice."""
     return [{**common, **choice} for choice in choices]
 
 
@@ -88,14 +87,14 @@ ROLLOUTS = [
     *at_rates({**OTHERWISE, "algo__t_max": 20}, RATES[3:6]),
     *at_rates({**OTHERWISE, "algo__t_max": 100, **EPSILON}, RATES[2:5]),
 ]
-"""Two of the three lengths that Tassa et al. 2018 searched; 1,000 is a whole episode."""
+"""Two of the three lengths searched by Tassa et al. 2018; the third, 1,000, is a whole episode."""
 
 KEPT, MOST = ({"optimizer__anneal_frames": 100_000_000, "algo__gaussian__entropy_cost": cost} for cost in (0.03, 1.0))
-"""The rate falls over as many steps as the Control Suite's own A3C had. Two entropy costs: with the paper's 1e-4 the
-variance reaches its least within 100,000 steps, and exploration ends; with the second it stays near its greatest."""
+"""Annealed over as many steps as the Control Suite's A3C ran. With the paper's entropy cost, 1e-4, the variance falls
+to its minimum within 100,000 steps, which ends exploration; with the second of these it stays near its maximum."""
 PATIENT = [*at_rates(KEPT, (2e-4, 5e-4)), *at_rates(MOST, (2e-4, 5e-4))]
 FURTHER = at_rates(KEPT, (1e-5, 5e-5, 1e-4, 1e-3, 2e-3, 1e-2))
-"""With the two above eight rates, to tell the range of good ones."""
+"""With the two rates above eight in total, to find the range of good ones."""
 
 COMMON = (*QUIET, "evaluation.episodes=10")
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=100_000")
@@ -104,7 +103,7 @@ TINY = (*SMOKE, "env.max_episode_steps=100")
 
 
 def grid(tasks: Sequence[str], choices: Sequence[Choice], frames: int | None, threads: int = 16) -> list[Run]:
-    """A run for each choice and task; a choice's number is its seed."""
+    """A run for each choice and task; the seed is the choice's index."""
     return [
         run(f"control/{task}", "a3c", threads=threads, **choice, seed=number, frames=frames)
         for number, choice in enumerate(choices)
@@ -114,19 +113,19 @@ def grid(tasks: Sequence[str], choices: Sequence[Choice], frames: int | None, th
 
 @dataclass(frozen=True)
 class Search:
-    """A run of each choice in each task; then what is best over all tasks, with fresh seeds in longer runs."""
+    """One run of each choice on each task, then longer runs of the best choice over all tasks, with fresh seeds."""
 
     tasks: Sequence[str]
     choices: Sequence[Choice]
     frames: int
-    """Of a run of the search."""
+    """Frames per run of the search."""
     then: Mapping[str, int]
-    """Tasks of the longer runs, each with their frames."""
+    """Tasks of the longer runs, with their frames."""
     seeds: int
     threads: int = 16
 
     def runs(self, scores: Scores) -> list[Run]:
-        """The longer ones are known when all of the search are done; the longest are the last."""
+        """The longer runs are known once the whole search has finished; the longest come last."""
         search = grid(self.tasks, self.choices, self.frames, self.threads)
         found = final_scores(scores, search)
         if found is None:
@@ -140,16 +139,16 @@ class Search:
 
     @staticmethod
     def best(scores: np.ndarray) -> int:
-        """The choice with the greatest mean over tasks of the score, each as a share of its task's best.
+        """The choice with the highest mean, over tasks, of the score as a share of the task's best.
 
         Args:
-          scores: [choices, tasks], none below 0.
+          scores: [choices, tasks], all at least 0.
         """
         return int((scores / np.maximum(1e-9, scores.max(0))).mean(1).argmax())
 
 
 def laptop(scores: Scores) -> list[Run]:
-    """The whole experiment; what follows of a search is the last to be run."""
+    """The whole experiment; runs that follow from a search come last."""
     then = dict.fromkeys(TASKS, 2_000_000) | dict.fromkeys(LONGER, 10_000_000)
     at_three = at_rates(KEPT, (1e-4, 2e-4, 5e-4))
     first = Search(TASKS, ROLLOUTS, 300_000, dict.fromkeys(FIRST, 2_000_000), 3)
@@ -184,7 +183,7 @@ def smoke(scores: Scores) -> list[Run]:
 
 
 def paper(scores: Scores) -> list[Run]:
-    """As in S7 and S8: the best five of a task's rates are drawn over time."""
+    """As in S7 and S8, where the curves over time show the best five rates of a task."""
     return grid((*DESCENDANTS, *DESCENDANTS_PIXELS), at_rates(WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 250)), None)
 
 

@@ -2,11 +2,11 @@
 
   python sweeps/racing.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: the slow car alone, 4 methods x 2 rates x 1.5M frames, the rate falling over 5M; then each method's best rate
-with 3 fresh seeds there for 5M frames, and one in each of the other settings for 2.5M; 16 actor-learners in virtual
-time: 8 runs and 24 that follow. ε is annealed over 1M frames, not over §8's 4M.
-paper: the same settings and methods, the 50 rates, 16 processes: 800 runs of 400M frames; the paper's curves go on
-for two days.
+laptop, 16 actor-learners in virtual time: the slow car alone, 4 methods x 2 rates x 1.5M frames, the rate annealed over
+5M; then each method's best rate with 3 fresh seeds there for 5M frames, and one in each other setting for 2.5M: 8 runs
+and 24 that follow. ε is annealed over 1M frames instead of §8's 4M.
+paper: the same settings and methods, the 50 rates, 16 processes: 800 runs of 400M frames; the paper's curves cover two
+days.
 Core-hours at the scale laptop: 6.9.
 """
 
@@ -25,7 +25,7 @@ TWO = EIGHT[2], EIGHT[4]
 LONG = 5_000_000
 LAPTOP = (*QUIET, "execution=virtual_time", "frames=1_500_000", "evaluation.every=250_000", "evaluation.episodes=10",
           f"optimizer.anneal_frames={LONG}", "env.schedule.epsilon_anneal_frames=1_000_000")  # fmt: skip
-"""The runs of the search are the first frames of the longer ones' schedule, as are those in other settings."""
+"""The runs of the search, and those in other settings, cover the first frames of the longer runs' schedule."""
 PAPER = (*QUIET, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000", "evaluation.episodes=10")
 
 
@@ -38,10 +38,10 @@ def with_held_out_seeds(
     seeds: int,
     threads: int = 16,
 ) -> list[Run]:
-    """A search over rates at home; a method's best one then with fresh seeds: some there, for longer, one elsewhere."""
+    """A search over rates at home, then each method's best with fresh seeds: longer runs there, one run elsewhere."""
     runs = grid([home], rates, threads=threads)
     frames = {home: longer} | dict.fromkeys(others, longer // 2)
-    for method in reversed(METHODS):  # A3C, of which most is expected, first
+    for method in reversed(METHODS):  # A3C, the most promising, first
         runs += held_out_seeds(scores, {home: seeds} | dict.fromkeys(others, 1), method, rates, threads, frames)
     return runs
 

@@ -1,10 +1,10 @@
-"""Scores of policies that learn nothing, beside which learnt ones mean something: players without eyes, and experts.
+"""Measures reference scores of policies that do not learn: random, constant and blind ones, and experts.
 
   python sweeps/references.py
 
-Runs `python -m a3crepro.evaluate env=… policy=random|constant|blind|expert` for each environment that has no published
-ones, and writes `results/references/references.csv`, a row a call. Rows that are there already are kept; a checkout
-with changes is refused.
+Runs `python -m a3crepro.evaluate env=… policy=random|constant|blind|expert` for each environment without published
+scores, and writes `results/references/references.csv`, a row per call. Existing rows are kept; a checkout with changes
+is refused.
 """
 
 from __future__ import annotations
@@ -33,12 +33,11 @@ CONTROL = [
 LABYRINTHS = [*MAZES, "labyrinth_medium", "labyrinth_large"]
 WORLDS = [*LABYRINTHS, *SETTINGS]
 EPISODES = {"blind": 200}
-"""By policy: a claim's line rests on this one. Otherwise 300 in MinAtar, whose episodes are short, 60 in control, where
-scores vary by the start, and 30."""
+"""By policy: a claim rests on this one. Others: 300 in MinAtar (short episodes), 60 in control (varied starts), 30."""
 NUMBERS = ("action", "noise", "env.action_repeat")
-"""What some policies are given."""
+"""Parameters of some policies."""
 NOISY = [{"action": action, "noise": noise} for action in (0, 0.5, 1) for noise in (0.5, 1.4)]
-"""What a Gaussian policy can be that does not look; within bounds its variance is at most 2.01."""
+"""Gaussian policies that ignore observations; within the bounds the variance is at most 2.01."""
 HELD = {"env.action_repeat": 4}
 CASES: list[tuple[str, str, dict[str, float]]] = [
     *((env, "random", {}) for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)),
@@ -48,12 +47,12 @@ CASES: list[tuple[str, str, dict[str, float]]] = [
     *((env, "blind", {}) for env in LABYRINTHS),
     *((env, "expert", {}) for env in WORLDS),
 ]
-"""Environments and policies, with their numbers."""
+"""Environments and policies, with their parameters."""
 TABLE = RESULTS / "references" / "references.csv"
 
 
 def measure(env: str, policy: str, numbers: dict[str, float]) -> dict[str, object]:
-    """A row of the table: what the evaluation's last line says."""
+    """A row of the table, from the last line of the evaluation."""
     episodes = EPISODES.get(policy, 300 if env in MINATAR_GAMES else 60 if env in CONTROL else 30)
     how = [f"policy={policy}", *(f"{key}={number}" for key, number in numbers.items())]
     words = ["-m", "a3crepro.evaluate", f"env={env}", *how, f"episodes={episodes}", "seed=0"]
@@ -72,7 +71,7 @@ def main() -> None:
     """Measures what is not in the table yet.
 
     Raises:
-      UserError: the checkout has changes: the commit in the table would not be what was measured.
+      UserError: the checkout has changes, so the recorded commit would not be what was measured.
     """
     rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
     where = {key: value for key, value in provenance().items() if key in ("commit", "clean", "date")}
@@ -81,7 +80,7 @@ def main() -> None:
     for case in CASES:
         if case not in there:
             if not where["clean"]:
-                raise UserError("the checkout has changes; commit them, or put them away")
+                raise UserError("the checkout has changes; commit or stash them")
             rows.append({**measure(*case), **where})
             print(f"{', '.join(map(str, case))}: {rows[-1]['score_mean']}", flush=True)
             write_text(TABLE, pd.DataFrame(rows).to_csv(index=False))

@@ -1,8 +1,8 @@
-"""How stale gradients are, against the number of actor-learners: A3C and one-step Q in virtual time.
+"""Staleness of gradients against the number of actor-learners: A3C and one-step Q in virtual time.
 
   python sweeps/staleness.py [scale=smoke|laptop] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 14 runs of 30,000 frames on MinAtar Breakout, some three minutes. Then `python analysis/staleness.py --collect`
+laptop: 14 runs of 30,000 frames on MinAtar Breakout, about three minutes. `python analysis/staleness.py --collect` then
 makes the table, from each run's `staleness.csv`, and the figure.
 """
 

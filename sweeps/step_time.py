@@ -1,8 +1,8 @@
-"""Where the time of an agent step goes: each part of the actor-learners' loop, timed while they train.
+"""Times each part of the actor-learners' loop during training.
 
   python sweeps/step_time.py [seconds=10] [overrides]
 
-Prints a table, and adds a line to `results/throughput/step_time.jsonl`.
+Prints a table and adds a line to `results/throughput/step_time.jsonl`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from a3crepro.runs.command_line import run_command
 from a3crepro.runs.training import initial_state
 
 WARM_UP = 3.0
-"""Seconds before anything is counted."""
+"""Seconds of training before timing starts."""
 
 
 class Stopwatch:
-    """Time spent in methods, by part; a part that is within another is taken off it."""
+    """Accumulates the time spent in methods, by part; nested parts are subtracted from the enclosing one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._inner: list[float] = []
 
     def watch(self, part: str, owner: Any, name: str) -> None:
-        """Times a method of an object from now on."""
+        """Starts timing a method of an object."""
         setattr(owner, name, self._timed(part, getattr(owner, name)))
 
     def _timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +59,7 @@ class Stopwatch:
 
 
 def work(connection: Connection, config: Config, shared: SharedState, thread: int) -> None:
-    """The process of one actor-learner: sends its steps, its seconds and those of each part."""
+    """The process of one actor-learner; sends its steps, its seconds and the seconds of each part."""
     learner = ActorLearner(config, shared, thread, 0, lambda report: None)
     stopwatch = Stopwatch()
     env: Any = learner.env
@@ -89,7 +89,7 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
 
 
 def measure(config: Config, seconds: float) -> dict[str, float]:
-    """Microseconds a step of an actor-learner, by part; the mean over all."""
+    """Microseconds per step of an actor-learner, by part, as the mean over all."""
     compile_all()
     shared = initial_state(config)
     shared.share(make_lock())
@@ -107,7 +107,7 @@ def measure(config: Config, seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures as the command line says."""
+    """Measures as the command line specifies."""
     own, words = own_arguments(sys.argv[1:], {"seconds": positive_number(10)})
     config = compose(*words, "evaluation.every=0", "evaluation.episodes=0")
     parts = measure(config, own.seconds)

@@ -1,10 +1,10 @@
-"""Table 2: how much faster n actor-learners reach a reference score than one.
+"""Table 2: speed-up of n actor-learners over one in reaching a reference score.
 
   python sweeps/thread_scaling.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
 laptop: 4 methods x 1, 4, 16 actor-learners in virtual time x 8 rates on MinAtar Breakout, then the best rate of each
-cell with 6 fresh seeds, since the best rate moves with the threads and the best of several is better than it is: 96 and
-72 runs of 600,000 frames, of which 32 are those of `learning_rates.py`.
+cell with 6 fresh seeds, since the best rate depends on the threads and the best of several runs is biased upwards: 96
+and 72 runs of 600,000 frames, including 32 from `learning_rates.py`.
 paper: 7 games x 4 methods x 1, 2, 4, 8, 16 processes x the 50 rates: 7,000 runs of 200M frames.
 `data_efficiency.py` (Figures 3, S9) and `training_speed.py` (Figures 4, S10) are views of the same runs.
 Core-hours at the scale laptop: 4.2.
@@ -22,14 +22,14 @@ from sweeps.learning_rates import grid, held_out_seeds
 
 
 def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) -> list[Run]:
-    """All rates for all numbers of threads."""
+    """All rates with each number of threads."""
     return [one for n in threads for one in grid(games, rates, threads=n)]
 
 
 def with_held_out_seeds(
     scores: Scores, game: str, threads: Sequence[int], rates: Sequence[float], seeds: int
 ) -> list[Run]:
-    """The same, and for each cell that is complete the rate that ended best, with so many fresh seeds."""
+    """The same, plus the best rate of each complete cell with this many fresh seeds."""
     runs = cells([game], threads, rates)
     for n in threads:
         for method in METHODS:
@@ -57,7 +57,7 @@ EXPERIMENT = Experiment(
 
 
 def view(name: str, figure: str) -> Experiment:
-    """The same runs, of the paper's five games, for another figure."""
+    """A view of the same runs in the paper's five games, for another figure."""
     paper = replace(EXPERIMENT.scales["paper"], runs=lambda scores: cells(PAPER_GAMES, (1, 2, 4, 8, 16), PAPER_RATES))
     return Experiment(name, figure, {**EXPERIMENT.scales, "paper": paper}, EXPERIMENT.name)
 

@@ -1,14 +1,14 @@
-"""Measures throughput, memory and start-up time, case by case, in rounds, on whatever machine it runs on.
+"""Measures throughput, memory and start-up time, in rounds over all cases.
 
   python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods|control] [case=TEXT]
                               [pfrl=PYTHON] [overrides]
 
 Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
-the date and the machine. A round measures every case once, so that the cases are compared under the same conditions;
-calls that are there already for this commit and machine are not repeated. With `pfrl=`, a Python in whose environment
-PFRL is installed (`pfrl_throughput.py` says how), the table's rounds measure PFRL's A3C, too.
-With `case=`, only cases whose name holds the text are measured.
-`python analysis/throughput.py` tabulates. `part=methods` is what sweeps estimate their core-hours from.
+the date and the machine. A round measures every case once, so that all cases run under the same conditions; existing
+calls of this commit on this machine are not repeated. With `pfrl=`, a Python whose environment has PFRL (see
+`pfrl_throughput.py`), the rounds of the table include PFRL's A3C. With `case=`, only cases whose names contain the text
+are measured.
+`python analysis/throughput.py` makes the tables. Sweeps estimate their core-hours from `part=methods`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from a3crepro.runs.checkout import git_state
 from a3crepro.runs.command_line import run_command
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
-"""Calls of each case, and seconds of each call."""
+"""Calls per case, and seconds per call."""
 
 BREAKOUT = ["env=breakout", "threads=2"]
 SIXTEEN = ["env=breakout", "threads=16"]
@@ -87,12 +87,12 @@ MODULE = {
     "table": [name for name, overrides in TABLE.items() if overrides is not SIXTEEN],
     "executions": ["synchronous, 16 threads"],
 }
-"""Cases that are measured by autograd, too."""
+"""Cases also measured with autograd."""
 PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for processes in (2, 16)}
 
 
 def main() -> None:
-    """Measures as the command line says."""
+    """Measures as the command line specifies."""
     keys = {"scale": one_of(SCALES, "laptop"), "part": one_of(PARTS, "table"), "pfrl": Key(), "case": Key(default="")}
     own, overrides = own_arguments(sys.argv[1:], keys)
     calls, seconds = SCALES[own.scale]
@@ -111,12 +111,12 @@ def main() -> None:
 
 
 def cases(part: str) -> list[tuple[str, str]]:
-    """How the network is implemented, and the case."""
+    """Pairs of network implementation and case."""
     return [*(("fast", case) for case in PARTS[part]), *(("module", case) for case in MODULE.get(part, ()))]
 
 
 def is_measured(path: Path, call: int, command: str) -> bool:
-    """Whether a call of a command is there already, for this commit and machine."""
+    """Whether the file already has this call of a command, for this commit and machine."""
     if not path.exists():
         return False
     here = {"call": call, "command": command, "commit": git_state().commit, **machine()}
@@ -126,9 +126,9 @@ def is_measured(path: Path, call: int, command: str) -> bool:
 def measure(
     path: Path, case: str, call: int, arguments: list[str], known: dict[str, object], python: str = sys.executable
 ) -> None:
-    """One call of a benchmark, added to the file as a line: the JSON object that it prints last, and what it ran on.
+    """Runs one call of a benchmark and adds to the file the JSON object it prints last, with its provenance.
 
-    Nothing, where that line is there already.
+    Does nothing if that line exists.
     """
     command = " ".join(["python", *arguments])
     if is_measured(path, call, command):

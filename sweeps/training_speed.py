@@ -1,4 +1,4 @@
-"""Figures 4 and S10: score against hours for several numbers of actor-learners. The runs are `thread_scaling.py`'s.
+"""Figures 4 and S10: score against hours for several numbers of actor-learners, from the runs of `thread_scaling.py`.
 
 python sweeps/training_speed.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 """

@@ -66,7 +66,7 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     if warnings and not unfinished:
         raise UserError(
             f"{command.title}: {len(warnings)} of {len(runs)} runs are not done ({warnings[0]}, ...); "
-            "with --unfinished the others are collected"
+            "use --unfinished to collect the others"
         )
     begun = [run for run in runs if states[run] in (State.RUNNING, State.STOPPED)]
     if not done and not begun:

@@ -181,16 +181,13 @@ class Command:
     def _launch(self, runs: Sequence[Run], known: Sequence[Run]) -> None:
         jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
         config = self.config(runs[0])
-        cores = [
-            f"execution={config.execution.name}",
-            f"threads={config.threads}",
-        ]  # launchers divide cores by these
+        cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # used by launchers to share cores
         with Watch(self, known), interruptible():
             try:
                 launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])
             except RuntimeError as error:  # joblib and submitit: a process or job died
                 (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
-                rest = "; queued jobs continue; then run the same command for what is missing" if self.queues else ""
+                rest = "; queued jobs continue, and the same command then runs what is missing" if self.queues else ""
                 print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
 
     def _tell_failures(self) -> bool:

@@ -101,7 +101,7 @@ def summary_of_done(directory: Path) -> dict[str, Any]:
     Raises:
       DamagedFile: the file is damaged; the message says how to fix it.
     """
-    return summary_of(directory, f"remove {directory / MARK}, and the sweep goes on with the run")
+    return summary_of(directory, f"remove {directory / MARK}, and the sweep resumes the run")
 
 
 @dataclass(frozen=True)
