@@ -44,8 +44,8 @@ FIRST = ("cartpole_balance", "pendulum_swingup", "point_mass_easy", "reacher_eas
 """Tasks of the longer runs after the first search."""
 COMPARED = ("cartpole_balance", "cartpole_swingup", "reacher_easy", "walker_walk")
 PIXELS = ("cartpole_swingup_pixels", "cheetah_run_pixels")
-"""At two of four choices the first had learned nothing after 100,000 steps. The second, which is learned soon from state,
-was then added."""
+"""At two of four choices the first had learned nothing after 100,000 steps. The second, which is learned soon from
+state, was then added."""
 SCALED_PIXELS = "cheetah_run_pixels"
 DESCENDANTS = ("cartpole_swingup", "cheetah_run", "manipulator_bring_ball", "pendulum_swingup", "reacher_hard",
                "point_mass_easy", "hopper_hop", "walker_walk")  # fmt: skip
