@@ -99,7 +99,7 @@ def test_cartpole_is_solved_with_default_settings(tmp_path, execution):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("env_id", "random", "good"),
-    [("Acrobot-v1", -500, -150), ("Pendulum-v1", -1270, -950), ("HalfCheetah-v5", -280, 500)],
+    [("Acrobot-v1", -500, -150), ("Pendulum-v1", -1270, -950), ("HalfCheetah-v5", -280, 0)],
 )
 def test_other_small_tasks_are_learnt_with_default_settings(tmp_path, env_id, random, good):
     """`random` is the score of a random policy; `good` is well above it and below the scores of other seeds."""
