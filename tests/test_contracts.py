@@ -1,6 +1,5 @@
 """What every registered component must do. The tests find components by themselves: a new one needs no line here."""
 
-from collections import deque
 from functools import cache
 from typing import ClassVar
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from turns import Turns
 
 from a3crepro.algorithms.n_step_q import NStepQ
 from a3crepro.common.errors import UserError
@@ -36,19 +36,6 @@ def fitting(*words):
         return composed(*words)
     except UserError as error:
         pytest.skip(str(error))
-
-
-class Turns:
-    """Hogwild without its processes: an actor-learner applies its gradient while the others hold theirs."""
-
-    def __init__(self, config, shared):
-        self.learners = [ActorLearner(config, shared, thread, 0, lambda _: None) for thread in range(config.threads)]
-        self.rollouts = deque((learner, learner.compute_gradient()) for learner in self.learners)
-
-    def advance(self):
-        learner, rollout = self.rollouts.popleft()
-        learner.apply_gradient(rollout)
-        self.rollouts.append((learner, learner.compute_gradient()))
 
 
 def steps_of(config, shared):

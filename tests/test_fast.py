@@ -1,12 +1,12 @@
 """The fast path against the module and autograd: outputs, gradients, updates, whole training runs."""
 
-from collections import deque
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from turns import Turns
 
 from a3crepro import benchmark
 from a3crepro.common.rollout import Rollout
@@ -15,7 +15,6 @@ from a3crepro.environments._environment import random_action
 from a3crepro.execution._execution import ResumePoint
 from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
-from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.models.fast.model import FastBatch, FastModel
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes
@@ -379,19 +378,6 @@ def test_a_gradient_equals_that_of_the_module_after_calls_by_other_actor_learner
             close(gradient[start:end], correct[start:end], 1e-4)
 
 
-class TakingTurns:
-    """`hogwild` in one process: an actor-learner updates and computes its next gradient; then comes the next one."""
-
-    def __init__(self, config, shared):
-        self.learners = [ActorLearner(config, shared, thread, 0, lambda _: None) for thread in range(config.threads)]
-        self.rollouts = deque((learner, learner.compute_gradient()) for learner in self.learners)
-
-    def advance(self):
-        learner, rollout = self.rollouts.popleft()
-        learner.apply_gradient(rollout)
-        self.rollouts.append((learner, learner.compute_gradient()))
-
-
 composed = cache(compose)
 
 
@@ -399,7 +385,7 @@ def started(config, shared):
     """The models of the actor-learners of a run, all in this process, and a function that runs the next ones."""
     match config.execution.name:
         case "hogwild":
-            turns = TakingTurns(config, shared)
+            turns = Turns(config, shared)
             return [learner.model for learner in turns.learners], turns.advance
         case "virtual_time":
             clock = Clock(config.execution, config, shared, ResumePoint())
