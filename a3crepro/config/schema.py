@@ -134,7 +134,7 @@ class Config(ConfigModel):
     @property
     def anneal_frames(self) -> int:
         """Frames over which the learning rate is annealed to 0."""
-        return self.frames if self.optimizer.anneal_frames is None else self.optimizer.anneal_frames
+        return self.optimizer.annealed_over(self.frames)
 
     @property
     def max_evaluation_steps(self) -> int:

@@ -81,8 +81,7 @@ class BatchedLearners:
         gradients = []
         for learner, rollout, bootstrap, of_rollout in zip(self.learners, rollouts, bootstraps, outputs, strict=True):
             returns = n_step_returns(rollout.rewards, rollout.discounts, bootstrap)
-            gradients.append(learner.output_gradient(of_rollout, np.asarray(rollout.actions), returns))
-            learner.metrics[learner.thread] = self.algo.metric(of_rollout, learner)
+            gradients.append(learner.gradient_at(of_rollout, rollout, returns))
         self.batch.backward_batch(gradients)
         return rollouts
 

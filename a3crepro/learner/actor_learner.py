@@ -22,7 +22,7 @@ from a3crepro.learner.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, UP
 from a3crepro.learner.update import Update
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.models.make_model import make_model
-from a3crepro.models.model import Model, OutputsAndState, Sizes
+from a3crepro.models.model import Gradients, Model, OutputsAndState, Sizes
 from a3crepro.networks._network import seeded
 
 MAX_NOT_FINITE = 100
@@ -157,8 +157,7 @@ class ActorLearner:
         self.synchronise(moment)  # θ' ← θ
         rollout = self.roll_out(self.algo.rollout_steps)
         returns = n_step_returns(rollout.rewards, rollout.discounts, self.bootstrap(rollout))
-        outputs = self.accumulate(rollout, returns)  # dθ ← dθ + ∂loss/∂θ'
-        self.metrics[self.thread] = self.algo.metric(outputs, self)
+        self.accumulate(rollout, returns)  # dθ ← dθ + ∂loss/∂θ'
         return rollout
 
     def apply_gradient(self, rollout: Rollout) -> None:
@@ -242,8 +241,13 @@ class ActorLearner:
           The outputs of the network for these states, [T, width] for each head.
         """
         outputs = self.model.rollout_outputs(rollout)
-        self.model.backward(self.output_gradient(outputs, np.asarray(rollout.actions), returns))
+        self.model.backward(self.gradient_at(outputs, rollout, returns))
         return outputs
+
+    def gradient_at(self, outputs: Outputs, rollout: Rollout, returns: np.ndarray) -> Gradients:
+        """∂loss/∂outputs of a rollout; shows the metric."""
+        self.metrics[self.thread] = self.algo.metric(outputs, self)
+        return self.output_gradient(outputs, np.asarray(rollout.actions), returns)
 
     def count(self, frames: int) -> None:
         """T ← T + frames."""

@@ -36,8 +36,12 @@ class Optimizer(ComponentConfig, ABC):
           frames: T, in environment frames.
           budget: frames over which it falls if `anneal_frames` is null.
         """
-        over = budget if self.anneal_frames is None else self.anneal_frames
+        over = self.annealed_over(budget)
         return self.lr * max(0.0, 1.0 - frames / over) if over else 0.0
+
+    def annealed_over(self, budget: int) -> int:
+        """Frames over which the learning rate falls to 0: `anneal_frames`, or the budget if that is null."""
+        return budget if self.anneal_frames is None else self.anneal_frames
 
     @abstractmethod
     def update(
