@@ -192,7 +192,7 @@ def test_rewards_are_clipped_for_the_learner_and_scores_are_not(bench):
 
 
 def test_a_crossed_multiple_counts_once():
-    shared = SharedState(torch.zeros(1), target=True, statistics=(1, 1), threads=2)
+    shared = SharedState(torch.zeros(1), [1], target=True, statistics=(1, 1), threads=2)
     crossed = []
     for frames in (3, 3, 3, 3, 3, 21):  # T = 3, 6, 9, 12, 15, 36: never a multiple of 10
         shared.counters[0, FRAMES] += frames

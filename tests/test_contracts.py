@@ -18,8 +18,9 @@ from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.models.make_model import make_model
-from a3crepro.models.model import Sizes
+from a3crepro.models.model import Sizes, Theta
 from a3crepro.networks._network import flatten, parameter_count, seeded
+from a3crepro.optimizers._optimizer import LargeWeight, Step
 from a3crepro.runs.training import initial_state
 
 TASKS = {"short episodes": "toy/cue_memory", "long episodes": "toy/chain", "vector actions": "toy/point_mass"}
@@ -150,8 +151,14 @@ def test_an_optimizers_fused_update_is_its_update(optimizer):
         theta, copy = weight.ravel().copy(), np.zeros((2, 6, 4), np.float32)
         statistics = [np.full(48, 0.1, np.float32) for _ in config.optimizer.statistics]
         if fused:
-            config.optimizer.update_outer(theta, delta, inputs, statistics, copy, 0.5, 1e-2)
-            np.testing.assert_array_equal(copy.transpose(1, 0, 2).reshape(-1), theta)
+            owed, writes = np.array([1, 0.5, 0.25, 1, 1, 1], np.float32), np.zeros(6, np.int32)
+            matrices = [(vector.reshape(6, 8) / owed[:, None]) for vector in statistics]
+            large = LargeWeight(theta.reshape(6, 8), matrices, owed, copy, writes)
+            config.optimizer.update_outer(large, delta, inputs, Step(1e-2, 0.5, 1))
+            written = writes > 0
+            assert written.tolist() == [True, True, False, True, True, True]
+            np.testing.assert_array_equal(copy.transpose(1, 0, 2).reshape(6, 8)[written], large.weight[written])
+            statistics = [(matrix * owed[:, None]).ravel() for matrix in matrices]
         else:
             config.optimizer.update(theta, 0.5 * (delta.T @ inputs).ravel(), statistics, 1e-2, 1)
         results.append((theta, *statistics))
@@ -176,7 +183,7 @@ def test_a_network_acts_and_learns_alike_by_both_implementations(network):
     flatten(module, theta)
     observation, results = config.env.make(training=True).reset(seed=0)[0], []
     for implementation in ("fast", "module"):
-        model = make_model(module, space, theta.clone(), None, Sizes(2, 1), implementation)
+        model = make_model(module, space, Theta(theta.clone()), Sizes(2, 1), implementation)
         outputs, _ = model.forward(observation, model.initial_state())
         assert {name: output.shape for name, output in outputs.items()} == {name: (n,) for name, n in heads.items()}
         results.append(outputs)

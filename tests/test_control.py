@@ -680,7 +680,7 @@ def test_the_sums_of_all_actor_learners_are_one_another_s(bench):
 
 
 def test_the_scale_is_renewed_when_a_hundredth_more_was_seen():
-    shared = SharedState(torch.zeros(1), target=False, statistics=(1, 1), threads=2, sums=width(1))
+    shared = SharedState(torch.zeros(1), [1], target=False, statistics=(1, 1), threads=2, sums=width(1))
     assert not shared.normaliser().known
     shared.sums[:] = torch.tensor([[400.0, 800.0, 2000.0], [600.0, 1200.0, 3000.0]])
     first = shared.normaliser()

@@ -17,9 +17,10 @@ from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.models.fast.model import FastBatch, FastModel
 from a3crepro.models.make_model import make_model
-from a3crepro.models.model import Sizes
+from a3crepro.models.model import Sizes, Theta
 from a3crepro.models.module import ModuleBatch, ModuleModel
-from a3crepro.networks._network import flatten, parameter_count, seeded
+from a3crepro.networks._network import flatten, parameter_count, row_sizes, seeded
+from a3crepro.optimizers._optimizer import OptimizerState, Step
 from a3crepro.runs import training
 from a3crepro.runs.training import initial_state
 
@@ -52,7 +53,7 @@ def pair(algo, network, env, *overrides):
     theta = torch.empty(parameter_count(module))
     flatten(module, theta)
     models = [
-        make_model(module, space, theta.clone(), None, Sizes(T_MAX + 1, T_MAX), implementation)
+        make_model(module, space, Theta(theta.clone()), Sizes(T_MAX + 1, T_MAX), implementation)
         for implementation in ("fast", "module")
     ]
     assert isinstance(models[0], FastModel) and isinstance(models[1], ModuleModel)
@@ -105,13 +106,14 @@ def test_outputs_gradients_and_updates_equal_those_of_the_module(algo, network):
     config, space, actions, models = pair(algo, network, CASES[network])
     rng = np.random.default_rng(0)
     cells = config.network.lstm_cells * (1 + config.network.separate)
-    statistics = [np.zeros((1, parameter_count(models[1].module)), np.float32) for _ in models]
+    sizes, n = row_sizes(models[1].module), parameter_count(models[1].module)
+    states = [OptimizerState(np.zeros((1, n), np.float32), np.ones(len(sizes), np.float32)) for _ in models]
     for T in (5, 1, 3, 5, 2, 4):
         observations = list(observations_of(space, T + 1, rng, scaled=T in (1, 5)))  # the last one is bootstrapped from
         taken, returns = [random_action(actions, rng) for _ in range(T)], rng.normal(size=T).astype(np.float32)
         start = 0.5 * rng.normal(size=(2, cells)).astype(np.float32) if cells else None
         results = []
-        for model, g in zip(models, statistics, strict=True):
+        for model, optimizer_state in zip(models, states, strict=True):
             model.synchronise()
             state, outputs = as_state(start, model), []
             for observation in observations:
@@ -119,11 +121,11 @@ def test_outputs_gradients_and_updates_equal_those_of_the_module(algo, network):
                 outputs.append(np.concatenate(list(output.values())).copy())
             accumulate(model, Rollout(as_state(start, model), 1, observations[:T], taken), returns, config.algo)
             norm, gradient = model.gradient_norm(), model.full_gradient().copy()
-            model.update(config.optimizer, g, 0.05, min(1.0, 0.5 / norm), 1)
+            model.update(config.optimizer, optimizer_state, Step(0.05, min(1.0, 0.5 / norm), 1))
             model.clear_gradient()
-            results.append(
-                (np.stack(outputs), gradient, np.array([norm]), np.asarray(getattr(model, "local", model).theta), g[0])
-            )
+            g = optimizer_state.statistics[0] * np.repeat(optimizer_state.decay, sizes)
+            theta = np.asarray(getattr(model, "local", model).theta)
+            results.append((np.stack(outputs), gradient, np.array([norm]), theta, g))
         for fast, module in zip(*results, strict=True):
             close(fast, module)
         bounds = models[0].spec.bounds
@@ -141,7 +143,7 @@ def test_a_batch_of_actor_learners_gets_the_results_of_each_one_alone(algo, netw
     cells = config.network.lstm_cells * (1 + config.network.separate)
     sizes = Sizes(T_MAX + 1, T_MAX * len(lengths), len(lengths))
     batches = [
-        make_model(alone.module, space, alone.theta.clone(), None, sizes, implementation)
+        make_model(alone.module, space, Theta(alone.theta.clone()), sizes, implementation)
         for implementation in ("fast", "module")
     ]
     for number in range(3):  # in later rounds, unchanged blocks are not cut again
@@ -275,7 +277,7 @@ def test_one_step_methods_see_writes_of_other_actor_learners_at_once(bench):
 def test_the_gradient_of_one_of_several_cached_states_equals_that_of_the_module(network, scaled):
     """As in a one-step method: states that share rows with it do not contribute."""
     config, space, _, (_, module) = pair("one_step_q", network, CASES[network])
-    fast = make_model(module.module, space, module.theta.clone(), lambda: 0, Sizes(6, 6), "fast")
+    fast = make_model(module.module, space, Theta(module.theta.clone(), lambda: 0), Sizes(6, 6), "fast")
     observations = list(observations_of(space, 6, np.random.default_rng(0), scaled))
     for observation in observations:
         fast.forward(observation, None)
@@ -358,7 +360,7 @@ def test_a_gradient_equals_that_of_the_module_after_calls_by_other_actor_learner
     config, space, _, (_, module) = pair("one_step_q", network, env, *more)
     module.theta += torch.from_numpy(noise(len(module.theta), 0.1, 0))
     module.synchronise()
-    fast = make_model(module.module, space, module.theta.clone(), lambda: 0, Sizes(6, 2), "fast")
+    fast = make_model(module.module, space, Theta(module.theta.clone(), lambda: 0), Sizes(6, 2), "fast")
     observations, requests = list(observations_of(space, 7, np.random.default_rng(1))), []
     states = {who: noise((2, config.network.lstm_cells), 1.0, who) for who in range(3)} if fast.spec.lstm else {}
     for observation, who in zip(observations, (0, 1, 2, 2, 0, 1, 1), strict=True):

@@ -80,7 +80,7 @@ def test_statistics_are_shared_or_separate_for_each_actor_learner(bench):
     for name, rows, vectors in (("shared_rmsprop", 1, 1), ("rmsprop", 3, 1), ("momentum_sgd", 3, 1), ("adam", 1, 2)):
         case = bench(f"optimizer={name}", "env=toy/catch", "threads=3")
         assert case.shared.statistics.shape[:2] == (rows, vectors)
-        addresses = {learner.statistics.__array_interface__["data"][0] for learner in case.learners}
+        addresses = {learner.update.state.statistics.__array_interface__["data"][0] for learner in case.learners}
         assert len(addresses) == rows
 
 

@@ -141,7 +141,7 @@ class WorkerGroup:
         self.shares_gradient = config.algo.uses_thread_copy and not config.algo.bootstraps_from_next_action
         self._make_learners(range(config.threads)[part :: all_reduce.processes], attempt)
         self.slice = slice(*all_reduce.edges[part : part + 2])
-        self.update = Update(config, shared, shared.statistics[0].numpy())
+        self.update = Update(config, shared, shared.optimizer_state(0))
 
     def _make_learners(self, threads: Sequence[int], attempt: int) -> None:
         config, shared, spaces = self.config, self.shared, self.config.env.spaces()

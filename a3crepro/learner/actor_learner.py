@@ -22,7 +22,7 @@ from a3crepro.learner.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, UP
 from a3crepro.learner.update import Update
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.models.make_model import make_model
-from a3crepro.models.model import Gradients, Model, OutputsAndState, Sizes
+from a3crepro.models.model import Gradients, Model, OutputsAndState, Sizes, Theta, Writes
 from a3crepro.networks._network import seeded
 
 MAX_NOT_FINITE = 100
@@ -56,25 +56,27 @@ class Models(NamedTuple):
                 model.set_cache(part)
 
 
-def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int = 0) -> Models:
+def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int = 0, thread: int = 0) -> Models:
     """The networks of one actor-learner, or, with `lanes`, of as many that act as a batch."""
     network, algo, (observation_space, actions) = config.network, config.algo, spaces
     heads, steps = algo.heads(actions), config.rollout_steps
 
-    def model(theta: Tensor, version: Callable[[], int] | None, sizes: Sizes) -> Model:
+    def model(theta: Theta, sizes: Sizes) -> Model:
         module = seeded(network, observation_space, heads, config.seed)
-        return make_model(module, observation_space, theta, version, sizes, network.implementation)
+        return make_model(module, observation_space, theta, sizes, network.implementation)
 
     version = None if algo.uses_thread_copy else shared.updates
-    online = model(shared.parameters, version, Sizes(steps + 1, steps * max(1, lanes), lanes))
+    writes_are_counted = config.processes > 1 and not config.execution.makes_one_update
+    writes = Writes(shared.writes.numpy(), thread) if writes_are_counted else None
+    online = model(Theta(shared.parameters, version, writes), Sizes(steps + 1, steps * max(1, lanes), lanes))
     if algo.target_interval is None:
         return Models(online, None)
-    return Models(online, model(shared.target, shared.target_version, Sizes(8, 0, lanes)))
+    return Models(online, model(Theta(shared.target, shared.target_version), Sizes(8, 0, lanes)))
 
 
 def share_above_epsilon(config: Config, shared: SharedState) -> float | None:
     """Share of the entries of g that exceed ε; None for an optimizer without g."""
-    return config.optimizer.share_above_epsilon(shared.statistics.numpy())
+    return config.optimizer.share_above_epsilon(shared.decayed_statistics())
 
 
 class Selected(NamedTuple):
@@ -115,7 +117,7 @@ class ActorLearner:
         self.env = self.normalise or self.env
         self.rng = np.random.default_rng([config.seed, thread, attempt])
         self._env_seed: int | None = int(self.rng.integers(2**31))
-        self.models = models or make_models(config, shared, spaces_of(self.env))
+        self.models = models or make_models(config, shared, spaces_of(self.env), thread=thread)
         self.model = self.models.model
         # With autograd, the gradient at the outputs is autograd's, too: that path is the reference.
         by_autograd = self.model.uses_autograd
@@ -123,8 +125,7 @@ class ActorLearner:
         self.moment, self.global_frames = shared.moment(), 0
         self.counters = shared.counters[thread].numpy()
         self.metrics = shared.metrics.numpy()
-        self.statistics = shared.statistics[thread if len(shared.statistics) > 1 else 0].numpy()
-        self.update = Update(config, shared, self.statistics)
+        self.update = Update(config, shared, shared.optimizer_state(thread))
         self.staleness = shared.staleness[thread].numpy()
         self.sums = shared.sums[thread].numpy()
         self._read_at: list[int] = []
@@ -322,7 +323,7 @@ class ActorLearner:
                 self.report(Snapshot(frames, shared.policy_snapshot(), share_above_epsilon(self.config, shared)))
         copies = self.config.checkpoint.copies_every
         if copies and (frames := shared.crossed_multiple(COPY, copies)) is not None:
-            self.report(Copy(frames, shared.policy_snapshot(), shared.statistics.numpy().copy()))
+            self.report(Copy(frames, shared.policy_snapshot(), shared.decayed_statistics()))
 
     # ---- Checkpoints -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from a3crepro.learner.normalisation import Normaliser
+from a3crepro.optimizers._optimizer import OptimizerState
 
 # Columns of `counters`. Each row belongs to one actor-learner, its only writer, and fills a cache line, so no increment
 # is lost and none needs a lock.
@@ -32,7 +33,9 @@ IDENTITY = Normaliser(np.zeros(0))
 
 
 class _Views(NamedTuple):
-    counters: np.ndarray
+    frames: np.ndarray
+    updates: np.ndarray
+    not_finite: np.ndarray
     sums: np.ndarray
     normalised_by: np.ndarray
     last_triggers: np.ndarray
@@ -70,7 +73,10 @@ class SharedState:
     Attributes:
       parameters: θ, float32 [n].
       target: θ⁻, float32 [n]; empty for a method without a target network.
-      statistics: of the optimizer, float32 [1 or threads, vectors, n].
+      statistics: of the optimizer, float32 [1 or threads, vectors, n], but for the decay that is owed to them.
+      decay: float32 [1 or threads, rows]; see `OptimizerState`.
+      writes: how often each actor-learner has written each row of θ, int32 [threads, rows]; only where the fast path
+        runs in several processes, so that each copies to its θ' what others have written.
       counters: frames, updates and skipped gradients of each actor-learner, int64 [threads, 8].
       staleness: histogram of the number of updates between reading θ and applying the gradient, int64 [threads, 512].
       sums: of the observations of each actor-learner, float64 [threads, 1 + 2 components], or of width 0.
@@ -82,17 +88,26 @@ class SharedState:
     """
 
     ARRAYS = (
-        "parameters", "target", "statistics", "counters", "staleness", "sums", "normalised_by", "last_triggers",
-        "metrics",
+        "parameters", "target", "statistics", "decay", "counters", "staleness", "sums", "normalised_by",
+        "last_triggers", "metrics",
     )  # fmt: skip
 
     def __init__(
-        self, initial: Tensor, *, target: bool, statistics: tuple[int, int], threads: int, sums: int = 0
+        self,
+        initial: Tensor,
+        rows: Sequence[int],
+        *,
+        target: bool,
+        statistics: tuple[int, int],
+        threads: int,
+        sums: int = 0,
     ) -> None:
-        n = initial.numel()
+        n, self.row_sizes = initial.numel(), list(rows)
         self.parameters = initial.clone()
         self.target = initial.clone() if target else torch.zeros(0)
         self.statistics = torch.zeros(*statistics, n)
+        self.decay = torch.ones(statistics[0], len(rows))
+        self.writes = torch.zeros(threads, len(rows), dtype=torch.int32)
         self.counters = torch.zeros(threads, ROW, dtype=torch.int64)
         self.staleness = torch.zeros(threads, STALENESS, dtype=torch.int64)
         self.sums = torch.zeros(threads, sums, dtype=torch.float64)
@@ -105,7 +120,7 @@ class SharedState:
 
     def share(self, lock: AbstractContextManager[Any]) -> None:
         """Moves all arrays into shared memory. The lock guards rare events, never an update of θ."""
-        for tensor in (*map(self.__getattribute__, self.ARRAYS), self.flags):
+        for tensor in (*map(self.__getattribute__, self.ARRAYS), self.flags, self.writes):
             tensor.share_memory_()
         self.__dict__.pop("_cached", None)
         self.lock = lock
@@ -117,15 +132,15 @@ class SharedState:
 
     def frames(self) -> int:
         """T: environment frames over all actor-learners."""
-        return int(self._views.counters[:, FRAMES].sum())
+        return int(self._views.frames.sum())
 
     def updates(self) -> int:
         """Number of updates of θ; it changes whenever θ does."""
-        return int(self._views.counters[:, UPDATES].sum())
+        return int(self._views.updates.sum())
 
     def skipped(self) -> int:
         """Number of gradients that were not finite and therefore not applied."""
-        return int(self._views.counters[:, NOT_FINITE].sum())
+        return int(self._views.not_finite.sum())
 
     def moment(self) -> Moment:
         """What an actor-learner reads at the beginning of a rollout."""
@@ -182,13 +197,25 @@ class SharedState:
         """The small tensors as NumPy arrays, which are ten times as fast to read; made anew in each process."""
         views: _Views | None = self.__dict__.get("_cached")
         if views is None:
-            tensors = self.counters, self.sums, self.normalised_by, self.last_triggers, self.flags
-            views = _Views(*(tensor.numpy() for tensor in tensors))
+            counters, tensors = self.counters.numpy(), (self.sums, self.normalised_by, self.last_triggers, self.flags)
+            columns = (counters[:, column] for column in (FRAMES, UPDATES, NOT_FINITE))
+            views = _Views(*columns, *(tensor.numpy() for tensor in tensors))
             self.__dict__["_cached"] = views
         return views
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_cached", "_normaliser")}
+
+    def optimizer_state(self, thread: int) -> OptimizerState:
+        """The statistics that an actor-learner updates."""
+        row = thread if len(self.statistics) > 1 else 0
+        return OptimizerState(self.statistics[row].numpy(), self.decay[row].numpy())
+
+    def decayed_statistics(self) -> np.ndarray:
+        """The statistics of the optimizer, float32 [1 or threads, vectors, n]."""
+        owed = np.repeat(self.decay.numpy(), self.row_sizes, axis=1)
+        statistics: np.ndarray = self.statistics.numpy() * owed[:, None]
+        return statistics
 
     def policy_snapshot(self) -> PolicySnapshot:
         """A copy of what a policy is made of."""

@@ -10,6 +10,7 @@ import numpy as np
 from a3crepro.config import Config
 from a3crepro.learner.shared_state import TARGET, Moment, SharedState
 from a3crepro.models.model import Model
+from a3crepro.optimizers._optimizer import OptimizerState, Step
 
 
 class Update:
@@ -18,11 +19,11 @@ class Update:
     Args:
       config: the run's configuration.
       shared: holds the parameters.
-      statistics: of the optimizer, float32 [vectors, n].
+      state: of the optimizer.
     """
 
-    def __init__(self, config: Config, shared: SharedState, statistics: np.ndarray) -> None:
-        self.config, self.shared, self.statistics = config, shared, statistics
+    def __init__(self, config: Config, shared: SharedState, state: OptimizerState) -> None:
+        self.config, self.shared, self.state = config, shared, state
 
     def in_order(self, parameters: Callable[[], None], target: Callable[[], None]) -> None:
         """Updates θ and θ⁻ in the order of the method's pseudocode."""
@@ -42,8 +43,7 @@ class Update:
         """
         norm = model.gradient_norm()
         if math.isfinite(norm):
-            step = self.shared.updates() + 1
-            model.update(self.config.optimizer, self.statistics, *self._step_size(frames, norm), step)
+            model.update(self.config.optimizer, self.state, self._step(frames, norm, self.shared.updates() + 1))
         return math.isfinite(norm)
 
     def apply_slice(self, part: slice, gradient: np.ndarray, norm: float, moment: Moment) -> bool:
@@ -59,16 +59,17 @@ class Update:
           Whether the gradient was finite; if not, nothing is updated.
         """
         if math.isfinite(norm):
-            learning_rate, clip = self._step_size(moment.frames, norm)
-            theta, statistics = self.shared.parameters.numpy()[part], self.statistics[:, part]
-            gradient = np.float32(clip) * gradient
-            self.config.optimizer.update(theta, gradient, statistics, learning_rate, moment.updates + 1)
+            step = self._step(moment.frames, norm, moment.updates + 1)
+            theta, statistics = self.shared.parameters.numpy()[part], self.state.statistics[:, part]
+            gradient = np.float32(step.clip) * gradient
+            self.config.optimizer.update(theta, gradient, statistics, step.learning_rate, step.number)
         return math.isfinite(norm)
 
-    def _step_size(self, frames: int, norm: float) -> tuple[float, float]:
-        """The learning rate, and the factor that clips a gradient of this norm."""
+    def _step(self, frames: int, norm: float, number: int) -> Step:
+        """The size of an update at this time, with a gradient of this norm."""
         learning_rate = self.config.optimizer.learning_rate(frames, self.config.frames)
-        return learning_rate, min(1.0, self.config.algo.max_gradient_norm / norm) if norm else 1.0
+        clip = min(1.0, self.config.algo.max_gradient_norm / norm) if norm else 1.0
+        return Step(learning_rate, clip, number)
 
     @property
     def target_is_due(self) -> bool:

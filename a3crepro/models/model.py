@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
-from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.optimizers._optimizer import Optimizer, OptimizerState, Step
 
 Gradients = Mapping[str, np.ndarray]
 """∂loss/∂outputs, [T, width] for each head."""
@@ -59,18 +60,8 @@ class Model(Protocol):
     def full_gradient(self) -> np.ndarray:
         """dθ as a flat vector."""
 
-    def update(
-        self, optimizer: Optimizer, statistics: np.ndarray, learning_rate: float, clip: float, step: int
-    ) -> None:
-        """Updates the shared θ with the gradient clip · dθ.
-
-        Args:
-          optimizer: applies its equation.
-          statistics: of the optimizer, float32 [vectors, n].
-          learning_rate: η.
-          clip: factor that clips the gradient.
-          step: number of the update, from 1.
-        """
+    def update(self, optimizer: Optimizer, state: OptimizerState, step: Step) -> None:
+        """Updates the shared θ with the gradient clip · dθ."""
 
     def clear_gradient(self) -> None:
         """dθ ← 0."""
@@ -102,6 +93,27 @@ class Batch(Model, Protocol):
 
     def backward_batch(self, gradients: Sequence[Gradients]) -> None:
         """dθ ← dθ + ∂loss/∂θ', for the rollouts of the last `batch_rollout_outputs`."""
+
+
+class Writes(NamedTuple):
+    """What tells an actor-learner which rows of θ others have written."""
+
+    counts: np.ndarray
+    """How often each actor-learner has written each row, int32 [threads, rows]."""
+    thread: int
+    """Number of this actor-learner."""
+
+
+class Theta(NamedTuple):
+    """The parameters of a model."""
+
+    shared: Tensor
+    """float32 [n]."""
+    version: Callable[[], int] | None = None
+    """Returns a number that changes whenever they do, for a model that acts at the shared θ; None for one that acts at
+    a copy θ'."""
+    writes: Writes | None = None
+    """None: nobody else writes to them, or any write changes them as a whole."""
 
 
 class Sizes(NamedTuple):

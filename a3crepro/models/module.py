@@ -15,7 +15,7 @@ from a3crepro.common.serialization import PyTree
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.models.model import Gradients, OutputsAndState
 from a3crepro.networks._network import view_as_parameters
-from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.optimizers._optimizer import Optimizer, OptimizerState, Step
 
 
 class ModuleModel:
@@ -73,12 +73,11 @@ class ModuleModel:
     def full_gradient(self) -> np.ndarray:
         return self.gradient.numpy()
 
-    def update(
-        self, optimizer: Optimizer, statistics: np.ndarray, learning_rate: float, clip: float, step: int
-    ) -> None:
-        if clip != 1.0:
-            self.gradient.mul_(clip)
-        optimizer.update(self.theta.numpy(), self.gradient.numpy(), statistics, learning_rate, step)
+    def update(self, optimizer: Optimizer, state: OptimizerState, step: Step) -> None:
+        if step.clip != 1.0:
+            self.gradient.mul_(step.clip)
+        gradient = self.gradient.numpy()
+        optimizer.update(self.theta.numpy(), gradient, state.statistics, step.learning_rate, step.number)
 
     def clear_gradient(self) -> None:
         self.gradient.zero_()

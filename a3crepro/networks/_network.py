@@ -168,6 +168,15 @@ def parameter_count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def row_sizes(module: nn.Module) -> list[int]:
+    """Lengths of the rows of the flat vector: those of each matrix; any other parameter is one row."""
+    sizes: list[int] = []
+    for parameter in module.parameters():
+        rows = len(parameter) if parameter.ndim == 2 else 1
+        sizes += [parameter.numel() // rows] * rows
+    return sizes
+
+
 def flatten(module: nn.Module, out: Tensor) -> None:
     """Copies all parameters into the flat vector `out`, in the order of `module.parameters()`."""
     out.copy_(nn.utils.parameters_to_vector(module.parameters()).detach())

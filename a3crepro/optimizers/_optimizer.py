@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,52 @@ from a3crepro.common.config_model import ComponentConfig, Count, PositiveFloat
 
 Statistics = np.ndarray | Sequence[np.ndarray]
 """The statistics of the parameters that are updated, each float32 [n], in the order of their names."""
+
+
+class OptimizerState(NamedTuple):
+    """The statistics of an optimizer, and the decay that is still owed to them.
+
+    The statistics of a row of weights (`row_sizes`) are its `decay` times what is stored: where a gradient is 0 because
+    a rectified unit was, the whole row decays by one multiplication.
+    """
+
+    statistics: np.ndarray
+    """float32 [vectors, n]."""
+    decay: np.ndarray
+    """float32 [rows]; 1 where nothing is owed."""
+
+
+class Step(NamedTuple):
+    """The size of an update."""
+
+    learning_rate: float
+    """η."""
+    clip: float
+    """Factor that clips the gradient."""
+    number: int
+    """Number of the update, from 1, over all actor-learners."""
+
+
+class LargeWeight(NamedTuple):
+    """The weight of a large layer, with a row for each of its units, and what belongs to it."""
+
+    weight: np.ndarray
+    """float32 [units, n]."""
+    statistics: Sequence[np.ndarray]
+    """Of the weight, each float32 [units, n]."""
+    decay: np.ndarray
+    """Owed to the statistics, float32 [units]; see `OptimizerState`."""
+    copy: np.ndarray
+    """A copy of the weight, float32 [blocks, units, n / blocks]."""
+    writes: np.ndarray
+    """How often each row was written, int32 [units]."""
+
+
+def pay_decay(large: LargeWeight) -> None:
+    """Multiplies the statistics by the decay that is owed to them."""
+    for vector in large.statistics:
+        vector *= large.decay[:, None]
+    large.decay[:] = 1
 
 
 class Optimizer(ComponentConfig, ABC):
@@ -57,26 +103,16 @@ class Optimizer(ComponentConfig, ABC):
           step: number of the update, from 1, over all actor-learners.
         """
 
-    def update_outer(
-        self,
-        weight: np.ndarray,
-        delta: np.ndarray,
-        inputs: np.ndarray,
-        statistics: Statistics,
-        copy: np.ndarray,
-        clip: float,
-        learning_rate: float,
-    ) -> None:
-        """Updates the weight of a large layer, without materialising its gradient clip · deltaᵀ inputs.
+    def update_outer(self, large: LargeWeight, delta: np.ndarray, inputs: np.ndarray, step: Step) -> None:
+        """Updates a large weight and its copy without materialising the gradient clip · deltaᵀ inputs.
+
+        Rows without a gradient are not read: their statistics' decay is owed. Rows that are written are counted.
 
         Args:
-          weight: float32 [outputs * n], updated in place.
-          delta: ∂loss/∂ the layer's pre-activations, float32 [T, outputs], T ≥ 5.
+          large: the weight.
+          delta: ∂loss/∂ the layer's pre-activations, float32 [T, units], T ≥ 5.
           inputs: of the layer, float32 [T, n].
-          statistics: of the weight, each float32 [outputs * n], updated in place.
-          copy: receives the new weight, float32 [blocks, outputs, n / blocks].
-          clip: factor that clips the gradient.
-          learning_rate: η.
+          step: the size of the update.
         """
         raise NotImplementedError
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from a3crepro.common.config_model import Fraction, PositiveFloat
 from a3crepro.common.kernels import kernel
-from a3crepro.optimizers._optimizer import Optimizer, Statistics
+from a3crepro.optimizers._optimizer import LargeWeight, Optimizer, Statistics, Step
 
-F1, F2, F3 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]"
+F1, F2, F3, I1 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]", "int32[::1]"
 
 
 @kernel("void(f4[::1], f4[::1], f4[::1], f4, f4, f4)")
@@ -25,46 +25,45 @@ def rmsprop_update(theta, gradient, g, learning_rate, alpha, epsilon):
         theta[i] -= learning_rate * gradient[i] / math.sqrt(g[i] + epsilon)
 
 
-@kernel(f"void({F1}, {F1}, {F1}, {F1}, {F2}, {F1}, float32, float32, float32)")
-def rmsprop_outer_row(theta, g, rest, delta, inputs, new, learning_rate, alpha, epsilon):
-    """RMSProp with the gradient rest + delta[:5] inputs[:5]; also writes the new theta to `new`."""
+@kernel(f"void({F1}, {F1}, float32, {F1}, {F1}, {F2}, {F1}, float32, float32, float32)")
+def rmsprop_row(theta, g, decay, rest, delta, inputs, new, learning_rate, alpha, epsilon):
+    """RMSProp with the gradient rest + delta[:5] inputs[:5], for decay · g; also writes the new theta to `new`."""
     d0, d1, d2, d3, d4 = delta[0], delta[1], delta[2], delta[3], delta[4]
     for i in range(theta.size):
         step = (
             rest[i] + d0 * inputs[0, i] + d1 * inputs[1, i] + d2 * inputs[2, i] + d3 * inputs[3, i] + d4 * inputs[4, i]
         )
-        square = alpha * g[i] + (np.float32(1) - alpha) * step * step
+        square = alpha * decay * g[i] + (np.float32(1) - alpha) * step * step
         g[i] = square
         new[i] = theta[i] - learning_rate * step / np.sqrt(square + epsilon)
         theta[i] = new[i]
 
 
-@kernel(f"void({F1}, {F1}, {F2}, {F2}, {F3}, float32, float32, float32, float32)")
-def rmsprop_outer(theta, g, delta, inputs, copy, clip, learning_rate, alpha, epsilon):
-    """RMSProp for a weight with the gradient clip · deltaᵀ inputs; also writes the new weight to `copy`.
+@kernel(f"void({F2}, {F2}, {F1}, {F3}, {I1}, {F2}, {F2}, float32, float32, float32, float32)")
+def rmsprop_outer(theta, g, decay, copy, writes, delta, inputs, clip, learning_rate, alpha, epsilon):
+    """RMSProp for a weight with the gradient clip · deltaᵀ inputs; also writes changed rows to `copy`.
 
-    `delta` [T, outputs] and `inputs` [T, n] have T ≥ 5; `copy` is [blocks, outputs, n / blocks].
+    `delta` [T, units] and `inputs` [T, n] have T ≥ 5; `copy` is [blocks, units, n / blocks].
     """
-    blocks, outputs, width = copy.shape
+    blocks, units, width = copy.shape
     n = blocks * width
     column, rest, new = np.empty(len(delta), np.float32), np.zeros(n, np.float32), np.empty(n, np.float32)
-    for o in range(outputs):
-        row, g_row = theta[o * n : (o + 1) * n], g[o * n : (o + 1) * n]
-        column[:] = delta[:, o] * clip
+    for unit in range(units):
+        column[:] = delta[:, unit] * clip
         if not column.any():  # a rectified unit that was 0 in every state
+            decay[unit] *= alpha
+            continue
+        if len(column) > 5:
+            rest[:] = 0
+        for t in range(5, len(column)):
             for i in range(n):
-                g_row[i] *= alpha
-                new[i] = row[i]
-        else:
-            if len(column) > 5:
-                rest[:] = 0
-            for t in range(5, len(column)):
-                for i in range(n):
-                    rest[i] += column[t] * inputs[t, i]
-            rmsprop_outer_row(row, g_row, rest, column, inputs, new, learning_rate, alpha, epsilon)
+                rest[i] += column[t] * inputs[t, i]
+        owed, decay[unit] = decay[unit], 1
+        rmsprop_row(theta[unit], g[unit], owed, rest, column, inputs, new, learning_rate, alpha, epsilon)
         for b in range(blocks):
             for i in range(width):
-                copy[b, o, i] = new[b * width + i]
+                copy[b, unit, i] = new[b * width + i]
+        writes[unit] += 1
 
 
 class RMSProp(Optimizer):
@@ -84,17 +83,10 @@ class RMSProp(Optimizer):
     ) -> None:
         rmsprop_update(parameters, gradient, statistics[0], learning_rate, self.alpha, self.epsilon)
 
-    def update_outer(
-        self,
-        weight: np.ndarray,
-        delta: np.ndarray,
-        inputs: np.ndarray,
-        statistics: Statistics,
-        copy: np.ndarray,
-        clip: float,
-        learning_rate: float,
-    ) -> None:
-        rmsprop_outer(weight, statistics[0], delta, inputs, copy, clip, learning_rate, self.alpha, self.epsilon)
+    def update_outer(self, large: LargeWeight, delta: np.ndarray, inputs: np.ndarray, step: Step) -> None:
+        (g,) = large.statistics
+        rmsprop_outer(large.weight, g, large.decay, large.copy, large.writes, delta, inputs, step.clip,
+                      step.learning_rate, self.alpha, self.epsilon)  # fmt: skip
 
     def share_above_epsilon(self, statistics: np.ndarray) -> float:
         return float((statistics[:, 0] > self.epsilon).mean())

@@ -18,7 +18,7 @@ from a3crepro.environments._environment import Action, ActionSpace, random_actio
 from a3crepro.learner.normalisation import Normaliser
 from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.models.make_model import make_model
-from a3crepro.models.model import Sizes
+from a3crepro.models.model import Sizes, Theta
 from a3crepro.networks._network import parameter_count, seeded
 from a3crepro.runs.arguments import Key, non_negative_number
 
@@ -73,7 +73,7 @@ class NetworkPolicy:
         theta = torch.from_numpy(snapshot.parameters.astype(np.float32))
         if theta.numel() != parameter_count(module):
             raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
-        self.model = make_model(module, space, theta, None, Sizes(8, 0), config.network.implementation)
+        self.model = make_model(module, space, Theta(theta), Sizes(8, 0), config.network.implementation)
         self.algo, self.normaliser, self.statistics = config.algo, Normaliser(snapshot.sums), statistics
         self.state = self.model.initial_state()
 

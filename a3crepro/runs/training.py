@@ -26,7 +26,7 @@ from a3crepro.learner.normalisation import width
 from a3crepro.learner.reports import Copy, Episode, Snapshot
 from a3crepro.learner.shared_state import SNAPSHOT, PolicySnapshot, SharedState
 from a3crepro.models.fast.model import is_known
-from a3crepro.networks._network import flatten, parameter_count, seeded
+from a3crepro.networks._network import flatten, parameter_count, row_sizes, seeded
 from a3crepro.runs.checkpoint import Checkpoint, Counters, PendingEvaluation
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator
 from a3crepro.runs.progress import Progress
@@ -99,6 +99,7 @@ def initial_state(config: Config) -> SharedState:
     one_row = config.optimizer.shares_statistics or config.execution.makes_one_update
     return SharedState(
         initial,
+        row_sizes(module),
         target=config.algo.target_interval is not None,
         statistics=(1 if one_row else config.threads, len(config.optimizer.statistics)),
         threads=config.threads,

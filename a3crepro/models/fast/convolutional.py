@@ -11,6 +11,7 @@ Arrays end in channels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from a3crepro.common.serialization import PyTree
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.network import CellsAndHeads, FastNetwork, Gradient, flat, zeros
 from a3crepro.models.fast.spec import Spec
-from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.optimizers._optimizer import LargeWeight, Optimizer, OptimizerState, Step, pay_decay
 
 MIN_OUTER_ROWS = 5
 """Minimum number of rows of the factors that `Optimizer.update_outer` takes."""
@@ -71,7 +72,7 @@ class Convolution:
 
     def synchronise(self, weight: np.ndarray, bias: np.ndarray) -> None:
         """Copies parameters, flat in PyTorch's layout."""
-        k.take(weight, self.order, self.weight.reshape(-1))
+        k.take(weight, self.order, self.weight)
         self.bias[...] = bias
 
     def forward(self, entry: int) -> None:
@@ -87,10 +88,16 @@ class Convolution:
         """
         rows = self.rows.used(entries)
         d_rows = self.d_rows[rows]
-        k.rectify_gradient(d_rows, self.rows.values[rows])
+        k.rectify_gradient(d_rows, self.rows.values[rows], bias)
         k.convolve_backward(d_rows, self.patches[rows], self.source[rows], self.weight, self.d_patches[rows],
-                            self.d_weight, bias, d_below)  # fmt: skip
+                            self.d_weight, d_below)  # fmt: skip
         k.add(self.d_weight.reshape(-1), self.order, weight)
+
+
+def large_weights(spec: Spec) -> list[int]:
+    """Numbers of the weights of the hidden layer and of the LSTM cells, whose gradients are factored."""
+    hidden = 2 * len(spec.convolutions)
+    return [hidden, *((hidden + 2, hidden + 3) if spec.lstm else ())]
 
 
 class Factors(NamedTuple):
@@ -105,11 +112,11 @@ class FactoredGradient(Gradient):
 
     def __init__(self, spec: Spec, steps: int) -> None:
         super().__init__(spec)  # memory that is never written is never allocated
-        hidden, rows = 2 * len(spec.convolutions), max(steps, MIN_OUTER_ROWS)
-        weights = [hidden, *((hidden + 2, hidden + 3) if spec.lstm else ())]
+        weights, rows = large_weights(spec), max(steps, MIN_OUTER_ROWS)
         self.factors = {i: Factors(zeros(rows, spec.shapes[i][0]), zeros(rows, spec.shapes[i][1])) for i in weights}
         self.spec, self.steps, self.rows = spec, 0, slice(0)
         self.unfactored = spec.slices_without(weights)
+        self.edges = np.array([(part.start, part.stop) for part in self.unfactored])
         self.is_expanded = False
 
     def begin(self, states: int) -> None:
@@ -133,12 +140,12 @@ class FactoredGradient(Gradient):
     def norm(self) -> float:
         if self.steps > MAX_FACTORED_STATES:
             self.expand()
-            return float(np.sqrt(k.square_norm(self.vector)))
-        total = sum(k.square_norm(self.vector[part]) for part in self.unfactored)
+            return math.sqrt(k.square_norm(self.vector, np.array([(0, len(self.vector))])))
+        total: float = k.square_norm(self.vector, self.edges)
         for delta, inputs in self.factors.values():
             square = k.outer_square_norm(delta[: self.steps], inputs[: self.steps])
             total += 0.0 if square < 0 else square  # a rounding error, if factors cancel; NaN stays NaN
-        return float(np.sqrt(total))
+        return math.sqrt(total)
 
     def full(self) -> np.ndarray:
         if self.steps > MAX_FACTORED_STATES:
@@ -181,9 +188,13 @@ class ConvolutionalNetwork(FastNetwork):
         positions, channels = rows.index.shape[1] // lanes, rows.values.shape[1]
         self.blocks = zeros(positions, hidden, channels)
         """The weight of the hidden layer, position by position; `local` holds the other parameters."""
-        self.local_slices = spec.slices_without([self.hidden_number])
+        self.copies = {n: self.parameters[n][None] for n in large_weights(spec)} | {self.hidden_number: self.blocks}
+        """The copies of the large weights, float32 [blocks, units, n / blocks]."""
+        self.small = spec.slices_without(self.copies)
+        self.small_rows = spec.slices_without(self.copies, spec.row_bounds)
+        self._large: dict[int, tuple[OptimizerState, dict[int, LargeWeight]]] = {}
         self.sums, self.features = zeros(entries, lanes, hidden), zeros(entries, lanes, hidden)
-        self.top = CellsAndHeads(spec.parts[0], self.hidden_number + 2, entries, lanes)
+        self.top = CellsAndHeads(spec.parts[0], self.local, spec.bounds, self.hidden_number + 2, entries, lanes)
         self.tops = [self.top]
 
     def _build_convolutions(self, entries: int) -> None:
@@ -203,12 +214,12 @@ class ConvolutionalNetwork(FastNetwork):
 
     # ---- Parameters --------------------------------------------------------------------------------------------------
 
-    def synchronise(self, theta: np.ndarray) -> None:
-        for part in self.local_slices:
+    def synchronise(self, theta: np.ndarray, changed: np.ndarray | None = None) -> None:
+        changed = np.ones(self.spec.row_bounds[-1], np.bool_) if changed is None else changed
+        for part in self.small:
             self.local[part] = theta[part]
-        positions, hidden, _ = self.blocks.shape
-        weight = self.spec.parameter(theta, self.hidden_number).reshape(hidden, positions, -1)
-        self.blocks[...] = weight.transpose(1, 0, 2)
+        for number, copy in self.copies.items():
+            k.copy_rows(self.spec.matrix(theta, number), changed[self.spec.rows(number)], copy)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -216,7 +227,7 @@ class ConvolutionalNetwork(FastNetwork):
         weights, biases = self.parameters[::2], self.parameters[1::2]
         for layer, weight, bias in zip(self.convolutions, weights, biases, strict=False):
             layer.synchronise(weight.reshape(-1), bias)
-        self.top.refresh(self.parameters)
+        self.top.refresh()
 
     # ---- Forward -----------------------------------------------------------------------------------------------------
 
@@ -251,9 +262,8 @@ class ConvolutionalNetwork(FastNetwork):
         gradient.begin(len(d_outputs) * self.lanes)
         hidden, now = gradient.factors[n], gradient.rows
         delta = hidden.delta[now]
-        delta[...] = self.top.backward(d_outputs, flat(features[entries]), entries, gradient)
-        k.rectify_gradient(delta, flat(features[entries]))
-        gradient.parts[n + 1] += delta.sum(0)
+        self.top.backward(d_outputs, flat(features[entries]), entries, gradient, delta)
+        k.rectify_gradient(delta, flat(features[entries]), gradient.parts[n + 1])
         last = self.convolutions[-1]
         index = last.rows.index[entries]
         k.gather_states(index, last.rows.values, hidden.inputs[now])
@@ -272,23 +282,37 @@ class ConvolutionalNetwork(FastNetwork):
         gradient: Gradient,
         theta: np.ndarray,
         optimizer: Optimizer,
-        statistics: np.ndarray,
-        learning_rate: float,
-        clip: float,
-        step: int,
+        state: OptimizerState,
+        step: Step,
+        writes: np.ndarray,
     ) -> None:
         """The same; factored gradients are applied in one pass over θ, the statistics and θ'."""
         assert isinstance(gradient, FactoredGradient)
+        weights = self._large_weights(theta, state, writes)
         if gradient.is_expanded:
-            super().update(gradient, theta, optimizer, statistics, learning_rate, clip, step)
+            for large in weights.values():
+                pay_decay(large)
+            super().update(gradient, theta, optimizer, state, step, writes)
             return
-        for part in gradient.unfactored:
-            gradient.vector[part] *= clip
-            optimizer.update(theta[part], gradient.vector[part], statistics[:, part], learning_rate, step)
+        for part in self.small:
+            gradient.vector[part] *= step.clip
+            statistics = state.statistics[:, part]
+            optimizer.update(theta[part], gradient.vector[part], statistics, step.learning_rate, step.number)
             self.local[part] = theta[part]
-        top, parameter = self.top, self.spec.parameter
-        copies = [self.blocks, *((top.weight_x[None], top.weight_h[None]) if top.cells else ())]
-        for (number, (delta, inputs)), copy in zip(gradient.factors.items(), copies, strict=True):
-            weight, of_weight = parameter(theta, number), [parameter(vector, number) for vector in statistics]
-            optimizer.update_outer(weight, delta, inputs, of_weight, copy, clip, learning_rate)
+        for rows in self.small_rows:
+            writes[rows] += 1
+        for number, large in weights.items():
+            optimizer.update_outer(large, *gradient.factors[number], step)
         self._refresh()
+
+    def _large_weights(self, theta: np.ndarray, state: OptimizerState, writes: np.ndarray) -> dict[int, LargeWeight]:
+        """The large weights by number; kept for each state, because making the views takes as long as a kernel."""
+        known, weights = self._large.get(id(state), (None, dict[int, LargeWeight]()))
+        if known is not state:
+            for number, copy in self.copies.items():
+                rows = self.spec.rows(number)
+                statistics = [self.spec.matrix(vector, number) for vector in state.statistics]
+                weight = self.spec.matrix(theta, number)
+                weights[number] = LargeWeight(weight, statistics, state.decay[rows], copy, writes[rows])
+            self._large[id(state)] = state, weights
+        return weights

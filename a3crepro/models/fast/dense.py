@@ -21,18 +21,18 @@ class Part:
 
     Args:
       spec: its layers.
-      parameters: of the network.
+      network: of which it is a part.
       first: number of the part's first parameter.
       entries: number of cache entries.
       lanes: number of actor-learners that act together.
     """
 
-    def __init__(self, spec: PartSpec, parameters: list[np.ndarray], first: int, entries: int, lanes: int) -> None:
+    def __init__(self, spec: PartSpec, network: FastNetwork, first: int, entries: int, lanes: int) -> None:
         self.hidden = [zeros(entries, lanes, units) for units in spec.units[1:]]
         self.numbers = range(first, first + 2 * len(self.hidden), 2)
-        self.parameters = [parameters[number : number + 2] for number in self.numbers]
-        self.top = CellsAndHeads(spec, self.numbers.stop, entries, lanes)
-        self.outputs = zeros(lanes, sum(self.top.widths))
+        self.parameters = [network.parameters[number : number + 2] for number in self.numbers]
+        self.top = CellsAndHeads(spec, network.local, network.spec.bounds, self.numbers.stop, entries, lanes)
+        self.outputs = zeros(lanes, self.top.width)
 
     def forward(self, entry: int, units: np.ndarray) -> np.ndarray:
         """Outputs [lanes, width] for observations [lanes, n]."""
@@ -45,10 +45,12 @@ class Part:
     def backward(self, d_outputs: np.ndarray, inputs: np.ndarray, entries: slice, gradient: Gradient) -> None:
         """Adds the gradient for ∂loss/∂outputs [T, lanes, width]; inputs [T * lanes, n]."""
         units = [inputs, *(flat(rows[entries]) for rows in self.hidden)]
-        delta = self.top.backward(d_outputs, units[-1], entries, gradient)
+        delta = np.empty_like(units[-1])
+        self.top.backward(d_outputs, units[-1], entries, gradient, delta)
         for layer in reversed(range(len(self.hidden))):
-            k.rectify_gradient(delta, units[layer + 1])
-            gradient.add_linear(self.numbers[layer], delta, units[layer])
+            number = self.numbers[layer]
+            k.rectify_gradient(delta, units[layer + 1], gradient.parts[number + 1])
+            gradient.add_product(number, delta, units[layer])
             if layer:
                 delta = np.dot(delta, self.parameters[layer][0])
 
@@ -60,17 +62,15 @@ class DenseNetwork(FastNetwork):
         super().__init__(spec, entries, lanes)
         self.inputs = zeros(entries, lanes, spec.parts[0].units[0])
         numbers = accumulate((len(part.shapes) for part in spec.parts), initial=0)
-        self.parts = [
-            Part(part, self.parameters, first, entries, lanes) for part, first in zip(spec.parts, numbers, strict=False)
-        ]
+        self.parts = [Part(part, self, first, entries, lanes) for part, first in zip(spec.parts, numbers, strict=False)]
         self.tops = [part.top for part in self.parts]
         edges = accumulate((part.outputs.shape[1] for part in self.parts), initial=0)
         self.columns = [slice(*edge) for edge in pairwise(edges)]
 
-    def synchronise(self, theta: np.ndarray) -> None:
+    def synchronise(self, theta: np.ndarray, changed: np.ndarray | None = None) -> None:
         self.local[:] = theta
         for top in self.tops:
-            top.refresh(self.parameters)
+            top.refresh()
 
     def forward(self, entry: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
         for lane, observation in enumerate(observations):

@@ -173,13 +173,10 @@ def convolve(
             rows[r, c] = max(rows[r, c] + bias[c], np.float32(0))
 
 
-@kernel(f"void({F2}, {F2}, {I2}, {F2}, {F2}, {F2}, {F1}, {F2})")
-def convolve_backward(d_rows, patches, source, weight, d_patches, d_weight, d_bias, d_rows_in):
-    """Sets d_weight and adds to d_bias and, unless it is empty, to d_rows_in, given d_rows."""
+@kernel(f"void({F2}, {F2}, {I2}, {F2}, {F2}, {F2}, {F2})")
+def convolve_backward(d_rows, patches, source, weight, d_patches, d_weight, d_rows_in):
+    """Sets d_weight and, unless it is empty, adds to d_rows_in, given d_rows."""
     np.dot(patches.T, d_rows, d_weight)
-    for r in range(d_rows.shape[0]):
-        for c in range(d_bias.size):
-            d_bias[c] += d_rows[r, c]
     if d_rows_in.size == 0:
         return
     np.dot(d_rows, weight.T, d_patches)
@@ -190,11 +187,12 @@ def convolve_backward(d_rows, patches, source, weight, d_patches, d_weight, d_bi
                 d_rows_in[source[r, k], c] += d_patches[r, k * channels + c]
 
 
-@kernel(f"void({F1}, {I1}, {F1})")
+@kernel(f"void({F1}, {I1}, {F1})", f"void({F1}, {I1}, {F2})")
 def take(source, order, target):
-    """target = source[order]."""
+    """target = source[order], flat."""
+    flat = target.reshape(-1)
     for i in range(order.size):
-        target[i] = source[order[i]]
+        flat[i] = source[order[i]]
 
 
 @kernel(f"void({F1}, {I1}, {F1})")
@@ -204,13 +202,14 @@ def add(source, order, target):
         target[order[i]] += source[i]
 
 
-@kernel(f"void({F2}, {F2})")
-def rectify_gradient(d_rows, rows):
-    """Sets the gradient to 0 where the rectified rows are."""
+@kernel(f"void({F2}, {F2}, {F1})")
+def rectify_gradient(d_rows, rows, d_bias):
+    """Sets the gradient to 0 where the rectified rows are, and adds it to that of the bias."""
     for r in range(d_rows.shape[0]):
         for c in range(d_rows.shape[1]):
             if rows[r, c] <= 0:
                 d_rows[r, c] = 0
+            d_bias[c] += d_rows[r, c]
 
 
 @kernel(f"void(int64, {U2}, {I2}, {F2}, {F3}, {F1}, {F3}, {F3})")
@@ -251,33 +250,75 @@ def dense(t, changed, index, rows, blocks, bias, before, after):
             after[t, lane, o] = max(before[t, lane, o], np.float32(0))
 
 
+@kernel(f"void({F2}, boolean[::1], {F3})")
+def copy_rows(weight, changed, copy):
+    """Copies the changed rows of a weight [units, n] to copy [blocks, units, n / blocks]."""
+    blocks, units, width = copy.shape
+    for unit in range(units):
+        if changed[unit]:
+            for b in range(blocks):
+                for i in range(width):
+                    copy[b, unit, i] = weight[unit, b * width + i]
+
+
+@kernel(f"void({F1}, {F2}, int64[::1], {F1})")
+def times_rows(x, weight, units, y):
+    """y = x weight[units]; four rows at a time, because each addition to y waits for the last one."""
+    y[:] = 0
+    fours = units.size // 4 * 4
+    for i in range(0, fours, 4):
+        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+        w0, w1, w2, w3 = weight[units[i]], weight[units[i + 1]], weight[units[i + 2]], weight[units[i + 3]]
+        for c in range(y.size):
+            y[c] += x0 * w0[c] + x1 * w1[c] + x2 * w2[c] + x3 * w3[c]
+    for i in range(fours, units.size):
+        row = weight[units[i]]
+        for c in range(y.size):
+            y[c] += x[i] * row[c]
+
+
+@kernel(f"int64[::1]({F2})", fastmath=False)
+def units_with_gradient(delta):
+    """The units whose delta is not 0 in some state; also those where it is not a number, which fastmath excludes."""
+    units, n = np.empty(delta.shape[1], np.int64), 0
+    for unit in range(delta.shape[1]):
+        for state in range(delta.shape[0]):
+            if delta[state, unit] != 0:
+                units[n] = unit
+                n += 1
+                break
+    return units[:n]
+
+
 @kernel(f"void({I2}, {F2}, {F3}, {F2})")
 def dense_backward(index, delta, blocks, d_rows):
     """Adds to the gradient of the last convolution's rows, given that of the linear layer's sums.
 
-    delta [T * lanes, outputs] is summed over the states that share a row before it is multiplied by the weight.
+    delta [T * lanes, units] is summed over the states that share a row before it is multiplied by the weight; units
+    whose delta is 0 in all states, most of them, are left out.
     """
-    (steps, width), outputs, positions = index.shape, delta.shape[1], blocks.shape[0]
+    (steps, width), positions = index.shape, blocks.shape[0]
     lanes, channels = width // positions, d_rows.shape[1]
-    sums, parts = np.empty((steps * lanes, outputs), np.float32), np.empty((steps * lanes, channels), np.float32)
-    row_of = np.empty(steps * lanes, np.int32)
+    active = units_with_gradient(delta)
+    deltas = np.empty((steps * lanes, active.size), np.float32)
+    for state in range(steps * lanes):
+        for i in range(active.size):
+            deltas[state, i] = delta[state, active[i]]
+    total, product = np.empty(active.size, np.float32), np.empty(channels, np.float32)
     for p in range(positions):
-        n = 0
         for lane in range(lanes):
-            position = lane * positions + p
-            for t in range(steps):
-                if t == 0 or index[t, position] != index[t - 1, position]:
-                    row_of[n] = index[t, position]
-                    n += 1
-                    for o in range(outputs):
-                        sums[n - 1, o] = delta[t * lanes + lane, o]
-                else:
-                    for o in range(outputs):
-                        sums[n - 1, o] += delta[t * lanes + lane, o]
-        np.dot(sums[:n], blocks[p], parts[:n])
-        for i in range(n):
-            for c in range(channels):
-                d_rows[row_of[i], c] += parts[i, c]
+            t = 0
+            while t < steps:
+                row = index[t, lane * positions + p]
+                total[:] = deltas[t * lanes + lane]
+                t += 1
+                while t < steps and index[t, lane * positions + p] == row:
+                    for i in range(active.size):
+                        total[i] += deltas[t * lanes + lane, i]
+                    t += 1
+                times_rows(total, blocks[p], active, product)
+                for c in range(channels):
+                    d_rows[row, c] += product[c]
 
 
 @kernel(f"void({I2}, {F2}, {F2})")
@@ -316,12 +357,13 @@ def outer_square_norm(delta, inputs):
     return total
 
 
-@kernel(f"float64({F1})")
-def square_norm(vector):
-    """Squared L2 norm."""
-    total = np.float32(0)
-    for i in range(vector.size):
-        total += vector[i] * vector[i]
+@kernel(f"float64({F1}, int64[:,::1])")
+def square_norm(vector, slices):
+    """Squared L2 norm of these slices [n, 2] of a vector."""
+    total = 0.0
+    for s in range(len(slices)):
+        part = vector[slices[s, 0] : slices[s, 1]]
+        total += np.dot(part, part)
     return total
 
 
@@ -395,6 +437,30 @@ def rectified_linear(weight, x, bias, out):
     for lane in range(x.shape[0]):
         for o in range(bias.size):
             out[lane, o] = max(out[lane, o] + bias[o], np.float32(0))
+
+
+@kernel(f"void({F2}, {F2}, {F2}, {I1}, {F1}, {F2})")
+def heads_backward(delta, x, weight, order, d_parameters, d_x):
+    """Backward pass of heads with the same input: sets d_x, and adds to the flat gradient d_parameters.
+
+    Args:
+      delta: ∂loss/∂outputs, [rows, outputs].
+      x: [rows, n].
+      weight: [outputs, n].
+      order: where the flat gradient has each element of the weights, then of the biases.
+      d_parameters: the flat gradient of all parameters.
+      d_x: [rows, n].
+    """
+    outputs, n = weight.shape
+    d_x[:] = 0
+    for r in range(len(x)):
+        for o in range(outputs):
+            d = delta[r, o]
+            first = order[o * n]
+            d_parameters[order[outputs * n + o]] += d
+            for i in range(n):
+                d_parameters[first + i] += d * x[r, i]
+                d_x[r, i] += d * weight[o, i]
 
 
 @kernel(f"void({F2}, {F2}, {F1}, {F2})")

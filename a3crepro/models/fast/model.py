@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import gymnasium as gym
@@ -15,8 +15,8 @@ from a3crepro.models.fast.convolutional import ConvolutionalNetwork
 from a3crepro.models.fast.dense import DenseNetwork
 from a3crepro.models.fast.network import FastNetwork, Gradient
 from a3crepro.models.fast.spec import spec_of
-from a3crepro.models.model import Gradients, OutputsAndState
-from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.models.model import Gradients, OutputsAndState, Theta
+from a3crepro.optimizers._optimizer import Optimizer, OptimizerState, Step
 
 State = np.ndarray | None
 """A recurrent state, float32 [2, cells]; None without LSTM cells."""
@@ -43,32 +43,45 @@ class LocalParameters:
 
     Args:
       network: computes one observation per cache entry (and lane).
-      theta: the shared parameters, float32 [n].
-      version: returns a number that changes whenever θ does; the copy is then refreshed before use. None for θ', which
-        only `synchronise` refreshes.
+      theta: the shared parameters. If they have a version, the copy is refreshed before use when that has changed;
+        else it is θ', which only `synchronise` refreshes.
     """
 
-    def __init__(self, network: FastNetwork, theta: np.ndarray, version: Callable[[], int] | None) -> None:
-        self.theta, self.version, self.entries = theta, version, len(network.outputs)
-        self.network = network
+    def __init__(self, network: FastNetwork, theta: Theta) -> None:
+        self.theta, self.version, self.entries = theta.shared.numpy(), theta.version, len(network.outputs)
+        self.network, self.writes = network, theta.writes
+        rows = network.spec.row_bounds[-1]
+        self.own_writes = theta.writes.counts[theta.writes.thread] if theta.writes else np.zeros(rows, np.int32)
+        self._copied_writes: np.ndarray | None = None  # of all actor-learners, when each row was copied
         self._cached: list[tuple[np.ndarray, State]] = []  # the observation and the state before it, for each entry
         self._copied, self._synchronised = -1, False
-        if version is None:
+        if self.version is None:
             self.synchronise()
 
     def synchronise(self) -> None:
         """θ' ← θ, unless the last update has just done so; empties the cache."""
         if self.version is None:
-            if not self._synchronised:
-                self.network.synchronise(self.theta)
+            if self.writes or not self._synchronised:
+                self._copy()
             self._synchronised, self._cached = False, []
+
+    def _copy(self) -> None:
+        """θ' ← θ, without the rows that nobody has written since they were copied."""
+        if self.writes is None:
+            self.network.synchronise(self.theta)
+            return
+        writes = self.writes.counts.sum(0)
+        changed = None if self._copied_writes is None else writes != self._copied_writes
+        if changed is None or changed.any():
+            self.network.synchronise(self.theta, changed)
+        self._copied_writes = writes
 
     def refresh(self) -> None:
         """Refreshes the copy of the shared θ and empties the cache if θ has changed."""
         if self.version is not None:
             version = self.version()
             if version != self._copied:
-                self.network.synchronise(self.theta)
+                self._copy()
                 self._copied, self._cached = version, []
 
     def forward(self, observation: np.ndarray, state: State) -> tuple[np.ndarray, State]:
@@ -111,20 +124,22 @@ class LocalParameters:
                 return False
         return True
 
-    def update(
-        self,
-        gradient: Gradient,
-        optimizer: Optimizer,
-        statistics: np.ndarray,
-        learning_rate: float,
-        clip: float,
-        step: int,
-    ) -> None:
-        """Updates θ with a fused optimizer, and sets θ' ← θ in the same pass."""
-        version = self.version() if self.version else 0
-        self.network.update(gradient, self.theta, optimizer, statistics, learning_rate, clip, step)
+    def update(self, gradient: Gradient, optimizer: Optimizer, state: OptimizerState, step: Step) -> None:
+        """Updates θ; a fused optimizer also sets θ' ← θ where θ has changed."""
+        version, own = self.version() if self.version else 0, self.own_writes.copy()
+        writes = self.writes.counts.sum(0) if self.writes else None
+        if optimizer.is_fused:
+            self.network.update(gradient, self.theta, optimizer, state, step, self.own_writes)
+        else:
+            full = np.float32(step.clip) * gradient.full()
+            optimizer.update(self.theta, full, state.statistics, step.learning_rate, step.number)
+            self.own_writes += 1
+            self.network.synchronise(self.theta)
+        if writes is not None and self._copied_writes is not None:
+            written = self.own_writes != own
+            self._copied_writes[written] = writes[written] + 1  # another's write meanwhile makes it more
         self._synchronised, self._cached = True, []
-        self._copied = version + 1  # the version after this update, unless others have updated θ meanwhile
+        self._copied = version + 1 if version == self._copied else -1
 
     def get_state(self) -> PyTree:
         """The observations and states in the cache, if later calls can use them."""
@@ -192,13 +207,8 @@ class FastModel:
     def full_gradient(self) -> np.ndarray:
         return self.gradient.full()
 
-    def update(
-        self, optimizer: Optimizer, statistics: np.ndarray, learning_rate: float, clip: float, step: int
-    ) -> None:
-        if optimizer.is_fused:
-            self.local.update(self.gradient, optimizer, statistics, learning_rate, clip, step)
-        else:
-            optimizer.update(self.local.theta, clip * self.full_gradient(), statistics, learning_rate, step)
+    def update(self, optimizer: Optimizer, state: OptimizerState, step: Step) -> None:
+        self.local.update(self.gradient, optimizer, state, step)
 
     def clear_gradient(self) -> None:
         self.gradient.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import accumulate, count, pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from a3crepro.common.serialization import PyTree
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.spec import PartSpec, Spec
-from a3crepro.optimizers._optimizer import Optimizer
+from a3crepro.optimizers._optimizer import Optimizer, OptimizerState, Step
 
 
 def zeros(*shape: int) -> np.ndarray:
@@ -35,11 +35,6 @@ class Gradient:
     def add_product(self, number: int, delta: np.ndarray, inputs: np.ndarray) -> None:
         """Adds deltaᵀ inputs to the gradient of weight `number`; delta [rows, outputs], inputs [rows, n]."""
         self.parts[number] += np.dot(delta.T, inputs)
-
-    def add_linear(self, number: int, delta: np.ndarray, inputs: np.ndarray) -> None:
-        """Adds the gradients of a linear layer's weight `number` and of its bias, the next parameter."""
-        self.add_product(number, delta, inputs)
-        self.parts[number + 1] += delta.sum(0)
 
     def norm(self) -> float:
         """The L2 norm."""
@@ -66,61 +61,80 @@ class CellsAndHeads:
 
     Args:
       spec: the part of the network.
+      parameters: of the network, flat.
+      bounds: where each parameter begins in the flat vector.
       first: number of the first parameter of cells and heads.
       entries: number of cache entries.
       lanes: number of actor-learners that act together.
     """
 
-    def __init__(self, spec: PartSpec, first: int, entries: int, lanes: int) -> None:
-        self.cells, self.first = spec.lstm, first
-        self.widths = [width for _, width in spec.heads]
-        width, edges = sum(self.widths), pairwise(accumulate(self.widths, initial=0))
-        numbers = count(first + (4 if self.cells else 0), 2)
-        self.heads = [(number, slice(*edge)) for number, edge in zip(numbers, edges, strict=False)]
-        """The number of each head's weight among the parameters, and its columns of the outputs."""
-        self.head_weight, self.head_bias = zeros(width, self.cells or spec.units[-1]), zeros(width)
-        self.h, self.c, self.h_next, self.c_next = (zeros(entries, lanes, self.cells) for _ in range(4))
-        self.gates, self.bias = zeros(entries, lanes, 4, self.cells), zeros(2, 4 * self.cells)
+    def __init__(
+        self, spec: PartSpec, parameters: np.ndarray, bounds: Sequence[int], first: int, entries: int, lanes: int
+    ) -> None:
+        self.cells, self.first, self.parameters = spec.lstm, first, parameters
+        cells, n, start = self.cells, spec.units[-1], bounds[first]
+        if cells:
+            self.weight_x = parameters[start : bounds[first + 1]].reshape(4 * cells, n)
+            self.weight_h = parameters[bounds[first + 1] : bounds[first + 2]].reshape(4 * cells, cells)
+            self.biases = parameters[bounds[first + 2] : bounds[first + 4]].reshape(2, 4 * cells)
+            n, start = cells, bounds[first + 4]
+        self.h, self.c, self.h_next, self.c_next = (zeros(entries, lanes, cells) for _ in range(4))
+        self.gates = zeros(entries, lanes, 4, cells)
+        self.order = self._order_of_heads([width for _, width in spec.heads], n, start)
+        self.width = len(self.order) // (n + 1)
+        self.heads = zeros(len(self.order))
+        self.head_weight, self.head_bias = (
+            self.heads[: self.width * n].reshape(self.width, n),
+            self.heads[-self.width :],
+        )
 
-    def refresh(self, parameters: list[np.ndarray]) -> None:
-        """Takes over the parameters of the network."""
-        if self.cells:
-            self.weight_x, self.weight_h = parameters[self.first : self.first + 2]
-            self.bias[:] = parameters[self.first + 2 : self.first + 4]
-        for number, columns in self.heads:
-            self.head_weight[columns], self.head_bias[columns] = parameters[number : number + 2]
+    def _order_of_heads(self, widths: Sequence[int], n: int, start: int) -> np.ndarray:
+        """Where the flat vector has the weights of all heads, then their biases."""
+        places: list[tuple[np.ndarray, np.ndarray]] = []
+        for width in widths:
+            of_head = np.arange(start, start + width * (n + 1), dtype=np.int32)
+            places.append((of_head[: width * n], of_head[width * n :]))
+            start += width * (n + 1)
+        weights, biases = zip(*places, strict=True)
+        return np.concatenate([*weights, *biases])
+
+    def refresh(self) -> None:
+        """Copies the parameters of the heads, so that all are one matrix."""
+        k.take(self.parameters, self.order, self.heads)
 
     def forward(self, entry: int, features: np.ndarray, outputs: np.ndarray) -> None:
         """Computes outputs [lanes, width] from features [lanes, n]."""
         if self.cells:
             h_next = self.h_next[entry]
-            k.lstm_step(self.weight_x, features, self.weight_h, self.bias, self.gates[entry], self.h[entry],
+            k.lstm_step(self.weight_x, features, self.weight_h, self.biases, self.gates[entry], self.h[entry],
                         self.c[entry], h_next, self.c_next[entry])  # fmt: skip
             features = h_next
         k.linear(self.head_weight, features, self.head_bias, outputs)
 
-    def backward(self, d_outputs: np.ndarray, features: np.ndarray, entries: slice, gradient: Gradient) -> np.ndarray:
-        """Adds the gradients of cells and heads.
+    def backward(
+        self, d_outputs: np.ndarray, features: np.ndarray, entries: slice, gradient: Gradient, d_features: np.ndarray
+    ) -> None:
+        """Adds the gradients of cells and heads, and sets that of the features.
 
         Args:
           d_outputs: ∂loss/∂outputs, [T, lanes, width].
           features: [T * lanes, n].
           entries: the T entries, consecutive in time.
           gradient: of the network.
-
-        Returns:
-          ∂loss/∂features, [T * lanes, n].
+          d_features: ∂loss/∂features, [T * lanes, n].
         """
         delta = np.ascontiguousarray(flat(d_outputs))
-        units = flat(self.h_next[entries]) if self.cells else features
-        for number, columns in self.heads:
-            gradient.add_linear(number, delta[:, columns], units)
-        d_units: np.ndarray = np.dot(delta, self.head_weight)
-        return self._cells_backward(d_units, features, entries, gradient) if self.cells else d_units
+        if not self.cells:
+            k.heads_backward(delta, features, self.head_weight, self.order, gradient.vector, d_features)
+            return
+        units = flat(self.h_next[entries])
+        d_units = np.empty_like(units)
+        k.heads_backward(delta, units, self.head_weight, self.order, gradient.vector, d_units)
+        self._cells_backward(d_units, features, entries, gradient, d_features)
 
     def _cells_backward(
-        self, d_units: np.ndarray, features: np.ndarray, entries: slice, gradient: Gradient
-    ) -> np.ndarray:
+        self, d_units: np.ndarray, features: np.ndarray, entries: slice, gradient: Gradient, d_features: np.ndarray
+    ) -> None:
         gates = self.gates[entries]
         d_gates = np.zeros_like(gates)
         d_h = d_units.reshape(self.h[entries].shape)
@@ -130,8 +144,7 @@ class CellsAndHeads:
         gradient.add_product(self.first + 1, delta, flat(self.h[entries]))
         for bias in gradient.parts[self.first + 2 : self.first + 4]:
             bias += delta.sum(0)
-        d_features: np.ndarray = np.dot(delta, self.weight_x)
-        return d_features
+        np.dot(delta, self.weight_x, out=d_features)
 
 
 class FastNetwork(ABC):
@@ -158,8 +171,8 @@ class FastNetwork(ABC):
         return Gradient(self.spec)
 
     @abstractmethod
-    def synchronise(self, theta: np.ndarray) -> None:
-        """θ' ← θ."""
+    def synchronise(self, theta: np.ndarray, changed: np.ndarray | None = None) -> None:
+        """θ' ← θ; may leave out rows that have not changed, bool [rows]."""
 
     def set_state(self, entry: int, lane: int, state: np.ndarray) -> None:
         """Sets the recurrent state [2, cells] before an entry."""
@@ -186,12 +199,21 @@ class FastNetwork(ABC):
         gradient: Gradient,
         theta: np.ndarray,
         optimizer: Optimizer,
-        statistics: np.ndarray,
-        learning_rate: float,
-        clip: float,
-        step: int,
+        state: OptimizerState,
+        step: Step,
+        writes: np.ndarray,
     ) -> None:
-        """Updates the shared θ with the gradient clip · dθ, then θ' ← θ; arguments as for `Model.update`."""
-        gradient.vector *= np.float32(clip)
-        optimizer.update(theta, gradient.vector, statistics, learning_rate, step)
+        """Updates the shared θ with the gradient clip · dθ, copies what has changed to θ', and counts its rows.
+
+        Args:
+          gradient: dθ, which is clipped in place.
+          theta: θ, float32 [n].
+          optimizer: applies its equation.
+          state: of the optimizer.
+          step: the size of the update.
+          writes: how often each row was written, int32 [rows].
+        """
+        gradient.vector *= np.float32(step.clip)
+        optimizer.update(theta, gradient.vector, state.statistics, step.learning_rate, step.number)
+        writes += 1
         self.synchronise(theta)

@@ -68,6 +68,11 @@ class Spec:
         return list(accumulate(map(prod, self.shapes), initial=0))
 
     @cached_property
+    def row_bounds(self) -> list[int]:
+        """Where the rows of each parameter begin among those of all (`row_sizes`), and where the last one ends."""
+        return list(accumulate((shape[0] if len(shape) == 2 else 1 for shape in self.shapes), initial=0))
+
+    @cached_property
     def columns(self) -> dict[str, slice]:
         """The columns of each head in the outputs [..., width]."""
         heads = [head for part in self.parts for head in part.heads]
@@ -87,9 +92,18 @@ class Spec:
         """All parameters as views of a flat vector."""
         return [self.parameter(vector, number).reshape(shape) for number, shape in enumerate(self.shapes)]
 
-    def slices_without(self, numbers: Iterable[int]) -> list[slice]:
-        """The slices of a flat vector that hold all parameters but these."""
-        edges = [0, *(self.bounds[j] for i in numbers for j in (i, i + 1)), self.bounds[-1]]
+    def matrix(self, vector: np.ndarray, number: int) -> np.ndarray:
+        """Parameter `number`, a matrix, as a view of a flat vector."""
+        return self.parameter(vector, number).reshape(self.shapes[number])
+
+    def rows(self, number: int) -> slice:
+        """The rows of parameter `number` among those of all parameters."""
+        return slice(*self.row_bounds[number : number + 2])
+
+    def slices_without(self, numbers: Iterable[int], bounds: Sequence[int] | None = None) -> list[slice]:
+        """The slices of a flat vector (or, with its bounds, of another one) that hold all parameters but these."""
+        bounds = bounds or self.bounds
+        edges = [0, *(bounds[j] for i in sorted(numbers) for j in (i, i + 1)), bounds[-1]]
         return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
 
 
