@@ -15,7 +15,7 @@ from a3crepro.environments._environment import random_action
 from a3crepro.execution._execution import ResumePoint
 from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
-from a3crepro.models.fast.model import FastBatch, FastModel
+from a3crepro.models.fast.model import FastBatch, FastModel, LocalParameters
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes, Theta
 from a3crepro.models.module import ModuleBatch, ModuleModel
@@ -436,3 +436,35 @@ def test_actor_learners_that_take_turns_get_the_gradients_of_the_module(algo, ne
     for fast, module in zip(found, expected, strict=True):
         close(fast, module, 1e-3)
     close(theta, correct, 1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["shared_rmsprop", "momentum_sgd"])
+@pytest.mark.parametrize("network", ["minatar", "mnih2013_lstm", "mlp"])
+@pytest.mark.parametrize("algo", ["a3c", "one_step_q"])
+def test_an_actor_learner_copies_what_others_have_written(bench, algo, network, optimizer):
+    """In `hogwild`, where each process copies only the rows that changed since."""
+    words = f"algo={algo}", f"env={CASES[network]}", f"network={network}", f"optimizer={optimizer}"
+    case = bench(*words, "optimizer.lr=1e-2", "threads=2")
+    for turn, checked in ((0, 1), (0, None), (1, None), (0, 0), (1, None), (1, 0), (0, 0), (1, None), (0, 1), (0, 0)):
+        case.learners[turn].iterate()
+        if checked is None:
+            continue
+        learner = case.learners[checked]
+        learner.synchronise(case.shared.moment())
+        learner.model.local.refresh()
+        fresh = LocalParameters(network_of(learner), Theta(case.shared.parameters))
+        for copied, whole in zip(copies_of(learner.model.local.network), copies_of(fresh.network), strict=True):
+            np.testing.assert_array_equal(copied, whole)
+
+
+def network_of(learner):
+    """A new network of the same kind as an actor-learner's."""
+    network = learner.model.local.network
+    return type(network)(network.spec, 1)
+
+
+def copies_of(network):
+    """Everything that a network copies from θ."""
+    layers = [array for layer in getattr(network, "convolutions", []) for array in (layer.weight, layer.bias)]
+    small = [network.local[part] for part in getattr(network, "small", [slice(None)])]
+    return [*small, *getattr(network, "copies", {}).values(), *layers, *(top.heads for top in network.tops)]

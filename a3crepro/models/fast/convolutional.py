@@ -24,6 +24,7 @@ from a3crepro.models.fast.network import CellsAndHeads, FastNetwork, Gradient, f
 from a3crepro.models.fast.spec import Spec
 from a3crepro.optimizers._optimizer import LargeWeight, Optimizer, OptimizerState, Step, pay_decay
 
+UINT8 = np.dtype(np.uint8)
 MIN_OUTER_ROWS = 5
 """Minimum number of rows of the factors that `Optimizer.update_outer` takes."""
 MAX_FACTORED_STATES = 10
@@ -42,7 +43,8 @@ class Rows:
 
     def used(self, entries: slice) -> slice:
         """From the oldest row that these entries use to the latest; other entries may use some in between."""
-        return slice(int(self.index[entries].min()), int(self.counts[entries.stop]))
+        oldest = self.index[entries].min() if entries.start else 0
+        return slice(int(oldest), int(self.counts[entries.stop]))
 
 
 class Convolution:
@@ -81,12 +83,14 @@ class Convolution:
         k.convolve(entry, below.changed, below.index, below.values, self.size, self.stride, self.weight, self.bias,
                    rows.index, rows.counts, rows.changed, self.source, self.patches, rows.values)  # fmt: skip
 
-    def backward(self, entries: slice, d_below: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
-        """Adds to the gradients of weight and bias, flat in PyTorch's layout, and to d_below, given `d_rows`.
+    def begin_backward(self, entries: slice) -> None:
+        """Sets `d_rows` to 0, for the rows that these entries use: only these are valid."""
+        self.used = self.rows.used(entries)
+        self.d_rows[self.used] = 0
 
-        Only the rows of d_below that these entries use are valid.
-        """
-        rows = self.rows.used(entries)
+    def backward(self, d_below: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Adds to the gradients of weight and bias, flat in PyTorch's layout, and to d_below, given `d_rows`."""
+        rows = self.used
         d_rows = self.d_rows[rows]
         k.rectify_gradient(d_rows, self.rows.values[rows], bias)
         k.convolve_backward(d_rows, self.patches[rows], self.source[rows], self.weight, self.d_patches[rows],
@@ -193,6 +197,7 @@ class ConvolutionalNetwork(FastNetwork):
         self.small = spec.slices_without(self.copies)
         self.small_rows = spec.slices_without(self.copies, spec.row_bounds)
         self._large: dict[int, tuple[OptimizerState, dict[int, LargeWeight]]] = {}
+        self.bias = self.parameters[self.hidden_number + 1]
         self.sums, self.features = zeros(entries, lanes, hidden), zeros(entries, lanes, hidden)
         self.top = CellsAndHeads(spec.parts[0], self.local, spec.bounds, self.hidden_number + 2, entries, lanes)
         self.tops = [self.top]
@@ -243,13 +248,12 @@ class ConvolutionalNetwork(FastNetwork):
             now = previous if observation is None else observation
             if now.dtype != previous.dtype:
                 previous = self.previous[lane] = now + 1  # different everywhere
-            scale = self.spec.pixel_scale if now.dtype == np.uint8 else 1.0
+            scale = self.spec.pixel_scale if now.dtype == UINT8 else 1.0
             k.observe(entry, lane, now, previous, self.block, scale, pixels.index, self.latest,
                       pixels.counts, pixels.changed, pixels.values)  # fmt: skip
         for layer in self.convolutions:
             layer.forward(entry)
-        bias = self.parameters[self.hidden_number + 1]
-        k.dense(entry, last.changed, last.index, last.values, self.blocks, bias, self.sums, self.features)
+        k.dense(entry, last.changed, last.index, last.values, self.blocks, self.bias, self.sums, self.features)
         outputs: np.ndarray = self.outputs[entry]
         self.top.forward(entry, self.features[entry], outputs)
         return outputs
@@ -268,12 +272,12 @@ class ConvolutionalNetwork(FastNetwork):
         index = last.rows.index[entries]
         k.gather_states(index, last.rows.values, hidden.inputs[now])
         for layer in self.convolutions:
-            layer.d_rows[layer.rows.used(entries)] = 0
+            layer.begin_backward(entries)
         k.dense_backward(index, delta, self.blocks, last.d_rows)
         for i in reversed(range(len(self.convolutions))):
             d_below = self.convolutions[i - 1].d_rows if i else zeros(0, 0)
             weight, bias = gradient.parts[2 * i : 2 * i + 2]
-            self.convolutions[i].backward(entries, d_below, weight.reshape(-1), bias)
+            self.convolutions[i].backward(d_below, weight.reshape(-1), bias)
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 
