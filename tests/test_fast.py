@@ -465,6 +465,8 @@ def network_of(learner):
 
 def copies_of(network):
     """Everything that a network copies from θ."""
-    layers = [array for layer in getattr(network, "convolutions", []) for array in (layer.weight, layer.bias)]
+    layers = [
+        array for layer in getattr(network, "convolutions", []) for array in (layer.layer.weight, layer.layer.bias)
+    ]
     small = [network.local[part] for part in getattr(network, "small", [slice(None)])]
     return [*small, *getattr(network, "copies", {}).values(), *layers, *(top.heads for top in network.tops)]

@@ -30,7 +30,7 @@ MODULES = (
 """The modules with kernels, beside those of the optimizers."""
 
 
-def kernel(*signatures: str, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def kernel(*signatures: Any, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compiles a function for these signatures when it is defined, i.e. when its module is imported.
 
     The machine code is cached on disk, in Numba's directory or else among the temporary files. It is compiled again

@@ -31,20 +31,12 @@ MAX_FACTORED_STATES = 10
 """Maximum number of states for which a factored gradient is faster than its product."""
 
 
-class Rows:
-    """The rows of one layer, and the row of each position in each entry."""
-
-    def __init__(self, side: int, channels: int, entries: int, lanes: int) -> None:
-        self.lanes = lanes
-        self.index = np.zeros((entries, lanes * side * side), np.int32)
-        self.counts = np.zeros(entries + 1, np.int32)
-        self.changed = np.zeros((lanes * side, side), np.uint8)
-        self.values = zeros(entries * lanes * side * side, channels)
-
-    def used(self, entries: slice) -> slice:
-        """From the oldest row that these entries use to the latest; other entries may use some in between."""
-        oldest = self.index[entries].min() if entries.start else 0
-        return slice(int(oldest), int(self.counts[entries.stop]))
+def new_rows(side: int, channels: int, entries: int, lanes: int) -> k.Rows:
+    """Rows of a layer with side² positions."""
+    positions = lanes * side * side
+    index, counts = np.zeros((entries, positions), np.int32), np.zeros(entries + 1, np.int32)
+    changed = np.zeros((lanes * side, side), np.uint8)
+    return k.Rows(index, counts, changed, *(zeros(entries * positions, channels) for _ in range(2)))
 
 
 class Convolution:
@@ -57,45 +49,20 @@ class Convolution:
       block: width of the blocks, or 1.
     """
 
-    def __init__(self, below: Rows, shape: tuple[int, ...], stride: int, block: int) -> None:
+    def __init__(self, below: k.Rows, shape: tuple[int, ...], stride: int, block: int) -> None:
         out, channels = shape[:2]
-        size, entries = shape[2] // block, len(below.index)
-        self.below, self.size, self.stride = below, size, stride // block
+        size, (entries, positions) = shape[2] // block, below.row_of.shape
+        self.size, self.stride = size, stride // block
         side = (below.changed.shape[1] - size) // self.stride + 1
-        self.rows = Rows(side, out, entries, below.lanes)
+        self.rows = new_rows(side, out, entries, positions // below.changed.shape[1] ** 2)
         rows, width = len(self.rows.values), prod(shape[1:])
-        self.weight, self.bias = zeros(width, out), zeros(out)
         # order[i]: the index in PyTorch's weight of element i of this one, [y, x, in, y in block, x in block, out]
         places = np.arange(prod(shape), dtype=np.int32).reshape(out, channels, size, block, size, block)
-        self.order = places.transpose(2, 4, 1, 3, 5, 0).ravel()
-        self.patches, self.d_patches = zeros(rows, width), zeros(rows, width)
-        self.source = np.zeros((rows, size * size), np.int32)
-        self.d_rows, self.d_weight = zeros(rows, out), zeros(width, out)
-
-    def synchronise(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        """Copies parameters, flat in PyTorch's layout."""
-        k.take(weight, self.order, self.weight)
-        self.bias[...] = bias
-
-    def forward(self, entry: int) -> None:
-        """Computes the new rows of an entry."""
-        below, rows = self.below, self.rows
-        k.convolve(entry, below.changed, below.index, below.values, self.size, self.stride, self.weight, self.bias,
-                   rows.index, rows.counts, rows.changed, self.source, self.patches, rows.values)  # fmt: skip
-
-    def begin_backward(self, entries: slice) -> None:
-        """Sets `d_rows` to 0, for the rows that these entries use: only these are valid."""
-        self.used = self.rows.used(entries)
-        self.d_rows[self.used] = 0
-
-    def backward(self, d_below: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> None:
-        """Adds to the gradients of weight and bias, flat in PyTorch's layout, and to d_below, given `d_rows`."""
-        rows = self.used
-        d_rows = self.d_rows[rows]
-        k.rectify_gradient(d_rows, self.rows.values[rows], bias)
-        k.convolve_backward(d_rows, self.patches[rows], self.source[rows], self.weight, self.d_patches[rows],
-                            self.d_weight, d_below)  # fmt: skip
-        k.add(self.d_weight.reshape(-1), self.order, weight)
+        order = places.transpose(2, 4, 1, 3, 5, 0).ravel()
+        source = np.zeros((rows, size * size), np.int32)
+        patches, d_patches = zeros(rows, width), zeros(rows, width)
+        self.layer = k.Layer(zeros(width, out), zeros(out), order, source, patches, d_patches, zeros(width, out))
+        self.arrays = tuple(below), tuple(self.layer), tuple(self.rows)  # kernels take named tuples much more slowly
 
 
 def large_weights(spec: Spec) -> list[int]:
@@ -189,7 +156,8 @@ class ConvolutionalNetwork(FastNetwork):
         self._build_convolutions(entries)
         self.hidden_number = 2 * len(spec.convolutions)
         rows, (_, hidden) = self.convolutions[-1].rows, spec.parts[0].units
-        positions, channels = rows.index.shape[1] // lanes, rows.values.shape[1]
+        positions, channels = rows.row_of.shape[1] // lanes, rows.values.shape[1]
+        self.last = tuple(rows)
         self.blocks = zeros(positions, hidden, channels)
         """The weight of the hidden layer, position by position; `local` holds the other parameters."""
         self.copies = {n: self.parameters[n][None] for n in large_weights(spec)} | {self.hidden_number: self.blocks}
@@ -206,13 +174,17 @@ class ConvolutionalNetwork(FastNetwork):
         spec = self.spec
         channels, height, _ = spec.observation
         block = self.block = spec.convolutions[0][2]
-        below = self.pixels = Rows(height // block, channels * block * block, entries, self.lanes)
+        below = new_rows(height // block, channels * block * block, entries, self.lanes)
+        self.pixels = tuple(below)
         self.previous = [np.zeros(spec.observation, np.uint8) for _ in range(self.lanes)]
-        self.latest = np.arange(below.index.shape[1], dtype=np.int32)
+        self.latest = np.arange(below.row_of.shape[1], dtype=np.int32)
         self.convolutions: list[Convolution] = []
         for shape, (_, _, stride) in zip(spec.shapes[::2], spec.convolutions, strict=False):
             self.convolutions.append(Convolution(below, shape, stride, block))
             below, block = self.convolutions[-1].rows, 1
+        numbers = range(0, 2 * len(self.convolutions), 2)
+        self.slices = [slice(spec.bounds[number], spec.bounds[number + 2]) for number in numbers]
+        """Where the flat vector has the parameters of each convolution."""
 
     def new_gradient(self, steps: int) -> FactoredGradient:
         return FactoredGradient(self.spec, steps)
@@ -229,9 +201,8 @@ class ConvolutionalNetwork(FastNetwork):
 
     def _refresh(self) -> None:
         """Brings the layers' copies of small parameters up to date with `local`."""
-        weights, biases = self.parameters[::2], self.parameters[1::2]
-        for layer, weight, bias in zip(self.convolutions, weights, biases, strict=False):
-            layer.synchronise(weight.reshape(-1), bias)
+        for convolution, part in zip(self.convolutions, self.slices, strict=True):
+            k.copy_parameters(self.local[part], convolution.arrays[1])
         self.top.refresh()
 
     # ---- Forward -----------------------------------------------------------------------------------------------------
@@ -241,19 +212,16 @@ class ConvolutionalNetwork(FastNetwork):
 
         The entries before this one belong to earlier observations.
         """
-        pixels, last = self.pixels, self.convolutions[-1].rows
-        pixels.counts[entry + 1] = pixels.counts[entry]
         for lane, observation in enumerate(observations):
             previous = self.previous[lane]
             now = previous if observation is None else observation
             if now.dtype != previous.dtype:
                 previous = self.previous[lane] = now + 1  # different everywhere
             scale = self.spec.pixel_scale if now.dtype == UINT8 else 1.0
-            k.observe(entry, lane, now, previous, self.block, scale, pixels.index, self.latest,
-                      pixels.counts, pixels.changed, pixels.values)  # fmt: skip
-        for layer in self.convolutions:
-            layer.forward(entry)
-        k.dense(entry, last.changed, last.index, last.values, self.blocks, self.bias, self.sums, self.features)
+            k.observe(entry, lane, now, previous, self.block, scale, self.pixels, self.latest)
+        for convolution in self.convolutions:
+            k.convolve(entry, *convolution.arrays, convolution.size, convolution.stride)
+        k.dense(entry, self.last, self.blocks, self.bias, self.sums, self.features)
         outputs: np.ndarray = self.outputs[entry]
         self.top.forward(entry, self.features[entry], outputs)
         return outputs
@@ -262,22 +230,15 @@ class ConvolutionalNetwork(FastNetwork):
 
     def backward(self, d_outputs: np.ndarray, gradient: Gradient, entry: int = 0) -> None:
         assert isinstance(gradient, FactoredGradient)
-        n, entries, features = self.hidden_number, slice(entry, entry + len(d_outputs)), self.features
-        gradient.begin(len(d_outputs) * self.lanes)
-        hidden, now = gradient.factors[n], gradient.rows
-        delta = hidden.delta[now]
+        steps, entries, features = len(d_outputs), slice(entry, entry + len(d_outputs)), self.features
+        gradient.begin(steps * self.lanes)
+        hidden, now = gradient.factors[self.hidden_number], gradient.rows
+        delta, d_bias = hidden.delta[now], gradient.parts[self.hidden_number + 1]
         self.top.backward(d_outputs, flat(features[entries]), entries, gradient, delta)
-        k.rectify_gradient(delta, flat(features[entries]), gradient.parts[n + 1])
-        last = self.convolutions[-1]
-        index = last.rows.index[entries]
-        k.gather_states(index, last.rows.values, hidden.inputs[now])
-        for layer in self.convolutions:
-            layer.begin_backward(entries)
-        k.dense_backward(index, delta, self.blocks, last.d_rows)
+        k.hidden_backward(entry, steps, self.last, self.blocks, features, delta, hidden.inputs[now], d_bias)
         for i in reversed(range(len(self.convolutions))):
-            d_below = self.convolutions[i - 1].d_rows if i else zeros(0, 0)
-            weight, bias = gradient.parts[2 * i : 2 * i + 2]
-            self.convolutions[i].backward(d_below, weight.reshape(-1), bias)
+            convolution, d_parameters = self.convolutions[i], gradient.vector[self.slices[i]]
+            k.convolve_backward(entry, steps, *convolution.arrays, i == 0, d_parameters)
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 

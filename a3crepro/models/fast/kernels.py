@@ -15,18 +15,56 @@ concatenated, and stacked vertically in `changed`. Weights are then read once fo
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numba import boolean, float32, float64, int32, int64, types, uint8, void
 
 from a3crepro.common.kernels import kernel
 
-F1, F2, F3, F4 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]", "float32[:,:,:,::1]"
-I1, I2 = "int32[::1]", "int32[:,::1]"
-U2, U3 = "uint8[:,::1]", "uint8[:,:,::1]"
+F1, F2, F3, F4 = float32[::1], float32[:, ::1], float32[:, :, ::1], float32[:, :, :, ::1]
+I1, I2 = int32[::1], int32[:, ::1]
+U2, U3 = uint8[:, ::1], uint8[:, :, ::1]
 IMAGES = (U3, F3)
 """Images [channels, height, width]: pixels, or normalised floats."""
 
 
-@kernel(*(f"void({P}, {P}, int64, {U2})" for P in IMAGES))
+class Rows(NamedTuple):
+    """The rows of one layer, and the row of each position in each state."""
+
+    row_of: np.ndarray
+    """The row of each position, int32 [states, lanes * side²]."""
+    counts: np.ndarray
+    """counts[t] to counts[t + 1] are the new rows of state t, int32 [states + 1]."""
+    changed: np.ndarray
+    """Whether a position's patch has changed since the last state, uint8 [lanes * side, side]."""
+    values: np.ndarray
+    """float32 [rows, channels]."""
+    d_values: np.ndarray
+    """Their gradient; valid for the rows of a rollout during its backward pass."""
+
+
+class Layer(NamedTuple):
+    """The parameters of a convolution, and what belongs to its rows."""
+
+    weight: np.ndarray
+    """float32 [width of a patch, channels]."""
+    bias: np.ndarray
+    order: np.ndarray
+    """Where PyTorch's flat weight has each element of this one."""
+    source: np.ndarray
+    """The rows of the layer below that make up each patch, int32 [rows, size²]."""
+    patches: np.ndarray
+    """float32 [rows, width of a patch]."""
+    d_patches: np.ndarray
+    d_weight: np.ndarray
+
+
+ROWS = types.Tuple((I2, I1, U2, F2, F2))
+LAYER = types.Tuple((F2, F1, I1, I2, F2, F2, F2))
+
+
+@kernel(*(void(P, P, int64, U2) for P in IMAGES))
 def mark_changes(now, before, size, changed):
     """changed[y, x] = whether any pixel of a block of size x size differs in any channel; then before = now."""
     width = now.shape[2]
@@ -44,7 +82,7 @@ def mark_changes(now, before, size, changed):
                 changed[y, x] |= difference[x * size + i] != 0
 
 
-@kernel(*(f"void({P}, int64, {U2})" for P in IMAGES))
+@kernel(*(void(P, int64, U2) for P in IMAGES))
 def mark_repeats(now, size, repeats):
     """repeats[y, x] = whether the block of size x size at (y, x) equals the one on its left in all channels."""
     width = now.shape[2]
@@ -63,7 +101,7 @@ def mark_repeats(now, size, repeats):
                 repeats[y, x] &= difference[(x - 1) * size + i] == 0
 
 
-@kernel(*(f"void({P}, int64, int64, int64, float32, {F1})" for P in IMAGES))
+@kernel(*(void(P, int64, int64, int64, float32, F1) for P in IMAGES))
 def block_to_row(now, top, left, size, scale, row):
     """One block of pixels [channels, height, width] as a row of floats."""
     i = 0
@@ -74,19 +112,20 @@ def block_to_row(now, top, left, size, scale, row):
                 i += 1
 
 
-@kernel(*(f"void(int64, int64, {P}, {P}, int64, float32, {I2}, {I1}, {I1}, {U2}, {F2})" for P in IMAGES))
-def observe(t, lane, now, before, size, scale, index, latest, counts, changed, rows):
+@kernel(*(void(int64, int64, P, P, int64, float32, ROWS, I1) for P in IMAGES))
+def observe(t, lane, now, before, size, scale, pixels, latest):
     """Cuts an image into blocks of size x size; a block that changed gets a new row of floats.
 
     `latest` holds the rows of the previous state, also across rollouts. In state 0, row p holds block p (counted over
     all lanes), and `index` refers to the leftmost of equal neighbours. counts[t + 1] increases from lane to lane.
     """
+    row_of, counts, changed, rows, _ = pixels
     width = changed.shape[1]
     marks, repeats = changed[lane * width : (lane + 1) * width], np.zeros((width, width), np.uint8)
     mark_changes(now, before, size, marks)
     if t == 0:
         mark_repeats(now, size, repeats)
-    row, first = counts[t + 1], lane * width * width
+    row, first = counts[t] if lane == 0 else counts[t + 1], lane * width * width
     for p in range(first, first + width * width):
         y, x = (p - first) // width, (p - first) % width
         if t == 0:
@@ -98,14 +137,14 @@ def observe(t, lane, now, before, size, scale, index, latest, counts, changed, r
         elif t == 0 and latest[p] != p:
             rows[p] = rows[latest[p]]
             latest[p] = p
-        index[t, p] = index[t, p - 1] if repeats[y, x] else latest[p]
+        row_of[t, p] = row_of[t, p - 1] if repeats[y, x] else latest[p]
     if t == 0:
         marks[:] = 1
         row = first + width * width
     counts[t + 1] = row
 
 
-@kernel(f"boolean({U2}, int64, int64, int64)")
+@kernel(boolean(U2, int64, int64, int64))
 def window_changed(changed, top, left, size):
     """Whether anything in a window of size x size changed."""
     for y in range(top, top + size):
@@ -115,7 +154,7 @@ def window_changed(changed, top, left, size):
     return False
 
 
-@kernel(f"boolean({I1}, int64, int64, int64, int64)")
+@kernel(boolean(I1, int64, int64, int64, int64))
 def window_repeats(rows, corner, width, size, stride):
     """Whether a window of size x size in lines of `width` positions has the rows of the window on its left."""
     for y in range(size):
@@ -125,84 +164,60 @@ def window_repeats(rows, corner, width, size, stride):
     return True
 
 
-@kernel(f"void(int64, {U2}, {I2}, int64, int64, {I2}, {I1}, {U2})")
-def assign_rows(t, changed_in, index_in, size, stride, index, counts, changed):
+@kernel(void(int64, ROWS, ROWS, int64, int64))
+def assign_rows(t, below, rows, size, stride):
     """Assigns a new row to each position whose window changed; other positions keep their row of state t - 1.
 
     In state 0, a position gets a new row if its window differs from the one on its left.
     """
-    row, height, width, width_in = counts[t], changed.shape[0], changed.shape[1], changed_in.shape[1]
+    (row_of_below, _, changed_below, _, _), (row_of, counts, changed, _, _) = below, rows
+    row, (height, width), width_in = counts[t], changed.shape, changed_below.shape[1]
     for y in range(height):
         top = (y // width) * width_in + (y % width) * stride
         for x in range(width):
             p = y * width + x
-            changed[y, x] = t == 0 or window_changed(changed_in, top, x * stride, size)
+            changed[y, x] = t == 0 or window_changed(changed_below, top, x * stride, size)
             if not changed[y, x]:
-                index[t, p] = index[t - 1, p]
-            elif t == 0 and x > 0 and window_repeats(index_in[0], top * width_in + x * stride, width_in, size, stride):
-                index[t, p] = row - 1
+                row_of[t, p] = row_of[t - 1, p]
+            elif (
+                t == 0
+                and x > 0
+                and window_repeats(row_of_below[0], top * width_in + x * stride, width_in, size, stride)
+            ):
+                row_of[t, p] = row - 1
             else:
-                index[t, p] = row
+                row_of[t, p] = row
                 row += 1
     counts[t + 1] = row
 
 
-@kernel(f"void(int64, {U2}, {I2}, {F2}, int64, int64, {F2}, {F1}, {I2}, {I1}, {U2}, {I2}, {F2}, {F2})")
-def convolve(
-    t, changed_in, index_in, rows_in, size, stride, weight, bias, index, counts, changed, source, patches, rows
-):
+@kernel(void(int64, ROWS, LAYER, ROWS, int64, int64))
+def convolve(t, below, layer, rows, size, stride):
     """The new rows of state t: patches @ weight + bias, rectified."""
-    assign_rows(t, changed_in, index_in, size, stride, index, counts, changed)
+    assign_rows(t, below, rows, size, stride)
+    (row_of_below, _, changed_below, values_below, _), (row_of, counts, changed, values, _) = below, rows
+    weight, bias, _, source, patches, _, _ = layer
+    width_in, width, channels = changed_below.shape[1], changed.shape[1], values_below.shape[1]
     first, last = counts[t], counts[t + 1]
-    width_in, width, channels = changed_in.shape[1], changed.shape[1], rows_in.shape[1]
     row = first
-    for p in range(index.shape[1]):
-        if index[t, p] != row:
+    for p in range(row_of.shape[1]):
+        if row_of[t, p] != row:
             continue  # the row belongs to another position or state
         lane, y, x = p // (width * width), p // width % width, p % width
         corner = (lane * width_in + y * stride) * width_in + x * stride
         for k in range(size * size):
-            r = index_in[t, corner + (k // size) * width_in + k % size]
+            r = row_of_below[t, corner + (k // size) * width_in + k % size]
             source[row, k] = r
             for c in range(channels):
-                patches[row, k * channels + c] = rows_in[r, c]
+                patches[row, k * channels + c] = values_below[r, c]
         row += 1
-    np.dot(patches[first:last], weight, rows[first:last])
+    np.dot(patches[first:last], weight, values[first:last])
     for r in range(first, last):
         for c in range(bias.size):
-            rows[r, c] = max(rows[r, c] + bias[c], np.float32(0))
+            values[r, c] = max(values[r, c] + bias[c], np.float32(0))
 
 
-@kernel(f"void({F2}, {F2}, {I2}, {F2}, {F2}, {F2}, {F2})")
-def convolve_backward(d_rows, patches, source, weight, d_patches, d_weight, d_rows_in):
-    """Sets d_weight and, unless it is empty, adds to d_rows_in, given d_rows."""
-    np.dot(patches.T, d_rows, d_weight)
-    if d_rows_in.size == 0:
-        return
-    np.dot(d_rows, weight.T, d_patches)
-    channels = d_rows_in.shape[1]
-    for r in range(d_rows.shape[0]):
-        for k in range(source.shape[1]):
-            for c in range(channels):
-                d_rows_in[source[r, k], c] += d_patches[r, k * channels + c]
-
-
-@kernel(f"void({F1}, {I1}, {F1})", f"void({F1}, {I1}, {F2})")
-def take(source, order, target):
-    """target = source[order], flat."""
-    flat = target.reshape(-1)
-    for i in range(order.size):
-        flat[i] = source[order[i]]
-
-
-@kernel(f"void({F1}, {I1}, {F1})")
-def add(source, order, target):
-    """target[order] += source."""
-    for i in range(order.size):
-        target[order[i]] += source[i]
-
-
-@kernel(f"void({F2}, {F2}, {F1})")
+@kernel(void(F2, F2, F1))
 def rectify_gradient(d_rows, rows, d_bias):
     """Sets the gradient to 0 where the rectified rows are, and adds it to that of the bias."""
     for r in range(d_rows.shape[0]):
@@ -212,14 +227,64 @@ def rectify_gradient(d_rows, rows, d_bias):
             d_bias[c] += d_rows[r, c]
 
 
-@kernel(f"void(int64, {U2}, {I2}, {F2}, {F3}, {F1}, {F3}, {F3})")
-def dense(t, changed, index, rows, blocks, bias, before, after):
+@kernel(types.UniTuple(int64, 2)(int64, int64, ROWS))
+def used_rows(first, steps, rows):
+    """From the oldest row that states use to the latest; other states may use some in between."""
+    row_of, counts, _, _, _ = rows
+    return row_of[first].min(), counts[first + steps]
+
+
+@kernel(void(int64, int64, ROWS, LAYER, ROWS, boolean, F1))
+def convolve_backward(first, steps, below, layer, rows, is_lowest, d_parameters):
+    """Backward pass for the states from `first` on, given the gradient of the rows.
+
+    Adds to the flat gradients of weight and bias and, but for the lowest layer, sets that of the rows below.
+    """
+    begin, end = used_rows(first, steps, rows)
+    weight, _, order, source, patches, d_patches, d_weight = layer
+    d_rows, values, d_below = rows[4][begin:end], rows[3][begin:end], below[4]
+    rectify_gradient(d_rows, values, d_parameters[weight.size :])
+    np.dot(patches[begin:end].T, d_rows, d_weight)
+    flat = d_weight.reshape(-1)
+    for i in range(flat.size):
+        d_parameters[order[i]] += flat[i]
+    if is_lowest:
+        return
+    begin_below, end_below = used_rows(first, steps, below)
+    d_below[begin_below:end_below] = 0
+    d_patches = d_patches[begin:end]
+    np.dot(d_rows, weight.T, d_patches)
+    for r in range(end - begin):
+        for k in range(source.shape[1]):
+            for c in range(d_below.shape[1]):
+                d_below[source[begin + r, k], c] += d_patches[r, k * d_below.shape[1] + c]
+
+
+@kernel(void(F1, I1, F1))
+def take(source, order, target):
+    """target = source[order]."""
+    for i in range(order.size):
+        target[i] = source[order[i]]
+
+
+@kernel(void(F1, LAYER))
+def copy_parameters(parameters, layer):
+    """Copies the parameters of a convolution, flat in PyTorch's order: the weight, then the bias."""
+    weight, bias, order, _, _, _, _ = layer
+    take(parameters, order, weight.reshape(-1))
+    bias[:] = parameters[weight.size :]
+
+
+@kernel(void(int64, ROWS, F3, F1, F3, F3))
+def dense(t, rows, blocks, bias, before, after):
     """Rectified linear layer on the last convolution: adds the contribution of changed rows to the sums of state t - 1.
 
     blocks [positions, outputs, channels] is the weight; before [states, lanes, outputs] holds the sums, after the
     rectified sums.
     """
-    flat, channels, positions, lanes = changed.reshape(-1), rows.shape[1], blocks.shape[0], before.shape[1]
+    row_of, _, changed, values, _ = rows
+    flat = changed.reshape(-1)
+    channels, positions, lanes = values.shape[1], blocks.shape[0], before.shape[1]
     differences, parts = np.empty((lanes, channels), np.float32), np.empty((lanes, bias.size), np.float32)
     moved = np.empty(lanes, np.int64)
     for lane in range(lanes):
@@ -232,8 +297,8 @@ def dense(t, changed, index, rows, blocks, bias, before, after):
                 continue
             total = np.float32(0)
             for c in range(channels):
-                old = rows[index[t - 1, position], c] if t > 0 else np.float32(0)
-                differences[n, c] = rows[index[t, position], c] - old
+                old = values[row_of[t - 1, position], c] if t > 0 else np.float32(0)
+                differences[n, c] = values[row_of[t, position], c] - old
                 total += abs(differences[n, c])
             if total > 0:
                 moved[n] = lane
@@ -250,7 +315,7 @@ def dense(t, changed, index, rows, blocks, bias, before, after):
             after[t, lane, o] = max(before[t, lane, o], np.float32(0))
 
 
-@kernel(f"void({F2}, boolean[::1], {F3})")
+@kernel(void(F2, boolean[::1], F3))
 def copy_rows(weight, changed, copy):
     """Copies the changed rows of a weight [units, n] to copy [blocks, units, n / blocks]."""
     blocks, units, width = copy.shape
@@ -261,7 +326,7 @@ def copy_rows(weight, changed, copy):
                     copy[b, unit, i] = weight[unit, b * width + i]
 
 
-@kernel(f"void({F1}, {F2}, int64[::1], {F1})")
+@kernel(void(F1, F2, int64[::1], F1))
 def times_rows(x, weight, units, y):
     """y = x weight[units]; four rows at a time, because each addition to y waits for the last one."""
     y[:] = 0
@@ -277,7 +342,7 @@ def times_rows(x, weight, units, y):
             y[c] += x[i] * row[c]
 
 
-@kernel(f"int64[::1]({F2})", fastmath=False)
+@kernel(int64[::1](F2), fastmath=False)
 def units_with_gradient(delta):
     """The units whose delta is not 0 in some state; also those where it is not a number, which fastmath excludes."""
     units, n = np.empty(delta.shape[1], np.int64), 0
@@ -290,7 +355,7 @@ def units_with_gradient(delta):
     return units[:n]
 
 
-@kernel(f"void({I2}, {F2}, {F3}, {F2})")
+@kernel(void(I2, F2, F3, F2))
 def dense_backward(index, delta, blocks, d_rows):
     """Adds to the gradient of the last convolution's rows, given that of the linear layer's sums.
 
@@ -321,7 +386,7 @@ def dense_backward(index, delta, blocks, d_rows):
                     d_rows[row, c] += product[c]
 
 
-@kernel(f"void({I2}, {F2}, {F2})")
+@kernel(void(I2, F2, F2))
 def gather_states(index, rows, states):
     """The linear layer's inputs [T * lanes, positions * channels] from rows; index [T, lanes * positions]."""
     channels = rows.shape[1]
@@ -334,7 +399,30 @@ def gather_states(index, rows, states):
                 states[state, p * channels + c] = rows[index[t, first + p], c]
 
 
-@kernel(f"void({F2}, {F2}, {F1})")
+@kernel(void(int64, int64, ROWS, F3, F3, F2, F2, F1))
+def hidden_backward(first, steps, rows, blocks, features, delta, inputs, d_bias):
+    """Backward pass of the linear layer for the states from `first` on: sets the gradient of the convolution's rows.
+
+    Args:
+      first: number of the first state.
+      steps: T.
+      rows: of the last convolution.
+      blocks: the weight.
+      features: the layer's rectified sums, [states, lanes, outputs].
+      delta: ∂loss/∂features, [T * lanes, outputs]; becomes that of the sums.
+      inputs: receives the inputs of the layer, [T * lanes, n].
+      d_bias: ∂loss/∂bias, which is added to.
+    """
+    row_of, _, _, values, d_values = rows
+    index = row_of[first : first + steps]
+    rectify_gradient(delta, features[first : first + steps].reshape(delta.shape), d_bias)
+    gather_states(index, values, inputs)
+    begin, end = used_rows(first, steps, rows)
+    d_values[begin:end] = 0
+    dense_backward(index, delta, blocks, d_values)
+
+
+@kernel(void(F2, F2, F1))
 def add_outer(delta, inputs, d_weight):
     """d_weight (flat) += deltaᵀ inputs."""
     width = inputs.shape[1]
@@ -346,7 +434,7 @@ def add_outer(delta, inputs, d_weight):
                     row[i] += delta[t, o] * inputs[t, i]
 
 
-@kernel(f"float64({F2}, {F2})")
+@kernel(float64(F2, F2))
 def outer_square_norm(delta, inputs):
     """Squared norm of deltaᵀ inputs, from two Gram matrices."""
     total = 0.0
@@ -357,7 +445,7 @@ def outer_square_norm(delta, inputs):
     return total
 
 
-@kernel(f"float64({F1}, int64[:,::1])")
+@kernel(float64(F1, int64[:, ::1]))
 def square_norm(vector, slices):
     """Squared L2 norm of these slices [n, 2] of a vector."""
     total = 0.0
@@ -367,13 +455,13 @@ def square_norm(vector, slices):
     return total
 
 
-@kernel("float32(float32)")
+@kernel(float32(float32))
 def sigmoid(x):
     """The logistic function, without an exponential, which could overflow: fastmath excludes that."""
     return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
-@kernel(f"void({F2}, {F2}, {F2})")
+@kernel(void(F2, F2, F2))
 def times_transposed(x, weight, y):
     """y = x weightᵀ; BLAS is faster for a single vector x."""
     if len(x) == 1:
@@ -382,7 +470,7 @@ def times_transposed(x, weight, y):
         np.dot(x, weight.T, y)
 
 
-@kernel(f"void({F2}, {F2}, {F2})")
+@kernel(void(F2, F2, F2))
 def times(x, weight, y):
     """y = x weight."""
     if len(x) == 1:
@@ -391,7 +479,7 @@ def times(x, weight, y):
         np.dot(x, weight, y)
 
 
-@kernel(f"void({F2}, {F2}, {F2}, {F2}, {F3}, {F2}, {F2}, {F2}, {F2})")
+@kernel(void(F2, F2, F2, F2, F3, F2, F2, F2, F2))
 def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
     """One step of nn.LSTM in each lane; sets gates [lanes, 4, units] to i, f, g, o after their nonlinearities."""
     lanes, units = h.shape
@@ -408,7 +496,7 @@ def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
             h_next[lane, u] = gates[lane, 3, u] * np.tanh(c_next[lane, u])
 
 
-@kernel(f"void({F2}, {F4}, {F3}, {F3}, {F3}, {F4})")
+@kernel(void(F2, F4, F3, F3, F3, F4))
 def lstm_backward(weight_h, gates, c, c_next, d_h, d_gates):
     """Backpropagation through time: sets d_gates [T, lanes, 4, units], of the sums, from d_h [T, lanes, units]."""
     steps, lanes, units = d_h.shape
@@ -430,7 +518,7 @@ def lstm_backward(weight_h, gates, c, c_next, d_h, d_gates):
             d_h[t - 1] += from_after
 
 
-@kernel(f"void({F2}, {F2}, {F1}, {F2})")
+@kernel(void(F2, F2, F1, F2))
 def rectified_linear(weight, x, bias, out):
     """out = max(x weightᵀ + bias, 0)."""
     times_transposed(x, weight, out)
@@ -439,7 +527,7 @@ def rectified_linear(weight, x, bias, out):
             out[lane, o] = max(out[lane, o] + bias[o], np.float32(0))
 
 
-@kernel(f"void({F2}, {F2}, {F2}, {I1}, {F1}, {F2})")
+@kernel(void(F2, F2, F2, I1, F1, F2))
 def heads_backward(delta, x, weight, order, d_parameters, d_x):
     """Backward pass of heads with the same input: sets d_x, and adds to the flat gradient d_parameters.
 
@@ -463,7 +551,7 @@ def heads_backward(delta, x, weight, order, d_parameters, d_x):
                 d_x[r, i] += d * weight[o, i]
 
 
-@kernel(f"void({F2}, {F2}, {F1}, {F2})")
+@kernel(void(F2, F2, F1, F2))
 def linear(weight, x, bias, out):
     """out = x weightᵀ + bias, for few outputs."""
     for lane in range(x.shape[0]):
