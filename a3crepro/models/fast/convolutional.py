@@ -86,8 +86,12 @@ class FactoredGradient(Gradient):
         weights, rows = large_weights(spec), max(steps, MIN_OUTER_ROWS)
         self.factors = {i: Factors(zeros(rows, spec.shapes[i][0]), zeros(rows, spec.shapes[i][1])) for i in weights}
         self.spec, self.steps, self.rows = spec, 0, slice(0)
-        self.unfactored = spec.slices_without(weights)
-        self.edges = np.array([(part.start, part.stop) for part in self.unfactored])
+        parts = spec.slices_without(weights)
+        self.small, self.edges = (
+            [self.vector[part] for part in parts],
+            np.array([(part.start, part.stop) for part in parts]),
+        )
+        """The gradients of all other parameters, and where they are in the vector."""
         self.is_expanded = False
 
     def begin(self, states: int) -> None:
@@ -128,24 +132,33 @@ class FactoredGradient(Gradient):
         return full
 
     def clear(self) -> None:
-        for part in [slice(None)] if self.is_expanded else self.unfactored:
-            self.vector[part] = 0
+        for part in [self.vector] if self.is_expanded else self.small:
+            part.fill(0)
         self.is_expanded = False
-        for factors in self.factors.values():
-            factors.delta[:] = 0
-            factors.inputs[: self.steps] = 0  # also what is not finite: its product with 0 would not be 0
+        for delta, inputs in self.factors.values():
+            delta.fill(0)
+            inputs[: self.steps].fill(0)  # also what is not finite: its product with 0 would not be 0
         self.steps = 0
 
     def get_state(self) -> PyTree:
         factors = [(delta, inputs[: self.steps]) for delta, inputs in self.factors.values()]
-        return {"steps": self.steps, "unfactored": [self.vector[part] for part in self.unfactored], "factors": factors}
+        return {"steps": self.steps, "small": self.small, "factors": factors}
 
     def set_state(self, state: PyTree) -> None:
         self.steps = state["steps"]
-        for part, values in zip(self.unfactored, state["unfactored"], strict=True):
-            self.vector[part] = values
+        for part, values in zip(self.small, state["small"], strict=True):
+            part[:] = values
         for factors, (delta, inputs) in zip(self.factors.values(), state["factors"], strict=True):
             factors.delta[:], factors.inputs[: self.steps] = delta, inputs
+
+
+class Views(NamedTuple):
+    """The parts of θ, of the statistics and of θ' that an update writes."""
+
+    small: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+    """Parameters, statistics, local copy and number of writes of each slice between the large weights."""
+    large: dict[int, LargeWeight]
+    """By number of the parameter."""
 
 
 class ConvolutionalNetwork(FastNetwork):
@@ -163,8 +176,7 @@ class ConvolutionalNetwork(FastNetwork):
         self.copies = {n: self.parameters[n][None] for n in large_weights(spec)} | {self.hidden_number: self.blocks}
         """The copies of the large weights, float32 [blocks, units, n / blocks]."""
         self.small = spec.slices_without(self.copies)
-        self.small_rows = spec.slices_without(self.copies, spec.row_bounds)
-        self._large: dict[int, tuple[OptimizerState, dict[int, LargeWeight]]] = {}
+        self._views: dict[int, tuple[OptimizerState, Views]] = {}
         self.bias = self.parameters[self.hidden_number + 1]
         self.sums, self.features = zeros(entries, lanes, hidden), zeros(entries, lanes, hidden)
         self.top = CellsAndHeads(spec.parts[0], self.local, spec.bounds, self.hidden_number + 2, entries, lanes)
@@ -253,31 +265,36 @@ class ConvolutionalNetwork(FastNetwork):
     ) -> None:
         """The same; factored gradients are applied in one pass over θ, the statistics and θ'."""
         assert isinstance(gradient, FactoredGradient)
-        weights = self._large_weights(theta, state, writes)
+        views = self._views_of(theta, state, writes)
         if gradient.is_expanded:
-            for large in weights.values():
+            for large in views.large.values():
                 pay_decay(large)
             super().update(gradient, theta, optimizer, state, step, writes)
             return
-        for part in self.small:
-            gradient.vector[part] *= step.clip
-            statistics = state.statistics[:, part]
-            optimizer.update(theta[part], gradient.vector[part], statistics, step.learning_rate, step.number)
-            self.local[part] = theta[part]
-        for rows in self.small_rows:
-            writes[rows] += 1
-        for number, large in weights.items():
+        for part, (parameters, statistics, local, rows) in zip(gradient.small, views.small, strict=True):
+            if step.clip != 1.0:
+                part *= np.float32(step.clip)
+            optimizer.update(parameters, part, statistics, step.learning_rate, step.number)
+            local[:] = parameters
+            rows += 1
+        for number, large in views.large.items():
             optimizer.update_outer(large, *gradient.factors[number], step)
         self._refresh()
 
-    def _large_weights(self, theta: np.ndarray, state: OptimizerState, writes: np.ndarray) -> dict[int, LargeWeight]:
-        """The large weights by number; kept for each state, because making the views takes as long as a kernel."""
-        known, weights = self._large.get(id(state), (None, dict[int, LargeWeight]()))
-        if known is not state:
+    def _views_of(self, theta: np.ndarray, state: OptimizerState, writes: np.ndarray) -> Views:
+        """Kept for each state: making the views takes as long as a kernel."""
+        known, views = self._views.get(id(state), (None, None))
+        if known is not state or views is None:
+            spec, large = self.spec, dict[int, LargeWeight]()
             for number, copy in self.copies.items():
-                rows = self.spec.rows(number)
-                statistics = [self.spec.matrix(vector, number) for vector in state.statistics]
-                weight = self.spec.matrix(theta, number)
-                weights[number] = LargeWeight(weight, statistics, state.decay[rows], copy, writes[rows])
-            self._large[id(state)] = state, weights
-        return weights
+                statistics, rows = [spec.matrix(vector, number) for vector in state.statistics], spec.rows(number)
+                large[number] = LargeWeight(
+                    spec.matrix(theta, number), statistics, state.decay[rows], copy, writes[rows]
+                )
+            small = [
+                (theta[part], state.statistics[:, part], self.local[part], writes[rows])
+                for part, rows in zip(self.small, spec.slices_without(self.copies, spec.row_bounds), strict=True)
+            ]
+            views = Views(small, large)
+            self._views[id(state)] = state, views
+        return views

@@ -126,8 +126,8 @@ class LocalParameters:
 
     def update(self, gradient: Gradient, optimizer: Optimizer, state: OptimizerState, step: Step) -> None:
         """Updates θ; a fused optimizer also sets θ' ← θ where θ has changed."""
-        version, own = self.version() if self.version else 0, self.own_writes.copy()
-        writes = self.writes.counts.sum(0) if self.writes else None
+        version = self.version() if self.version else 0
+        before = (self.own_writes.copy(), self.writes.counts.sum(0)) if self.writes else None
         if optimizer.is_fused:
             self.network.update(gradient, self.theta, optimizer, state, step, self.own_writes)
         else:
@@ -135,7 +135,8 @@ class LocalParameters:
             optimizer.update(self.theta, full, state.statistics, step.learning_rate, step.number)
             self.own_writes += 1
             self.network.synchronise(self.theta)
-        if writes is not None and self._copied_writes is not None:
+        if before is not None and self._copied_writes is not None:
+            own, writes = before
             written = self.own_writes != own
             self._copied_writes[written] = writes[written] + 1  # another's write meanwhile makes it more
         self._synchronised, self._cached = True, []
