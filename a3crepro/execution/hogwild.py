@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from a3crepro.common.machine import ask_for_long_time_slices
 from a3crepro.common.processes import Child, make_lock
-from a3crepro.common.scheduling import ask_for_long_time_slices
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, ResumePoint, States

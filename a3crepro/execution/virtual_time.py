@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a3crepro.common.config_model import NonNegativeFloat, PositiveFloat
+from a3crepro.common.machine import ask_for_long_time_slices
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.rollout import Rollout
-from a3crepro.common.scheduling import ask_for_long_time_slices
 from a3crepro.common.serialization import PyTree
 from a3crepro.execution._execution import Event, Execution, ResumePoint, States
 from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout

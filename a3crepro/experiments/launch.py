@@ -31,7 +31,7 @@ def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
     from hydra.core.plugins import Plugins
 
     from a3crepro.config import conf_directory
-    from hydra_plugins.a3crepro_listed import ListedSweeper
+    from hydra_plugins.a3crepro_sweepers import ListedSweeper
 
     Plugins.instance().register(ListedSweeper)
     ListedSweeper.jobs = jobs

@@ -12,10 +12,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from a3crepro import __version__
 from a3crepro.common.errors import RunError, UserError, check_python
 from a3crepro.common.output import UNWRITTEN, lasting_output
 from a3crepro.common.signals import handle
-from a3crepro.common.version import __version__
 
 
 def run_command(command: Callable[[], None], usage: str | None = None, needs_arguments: bool = False) -> None:
