@@ -27,8 +27,7 @@ from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
 from a3crepro.runs.files import write_atomically, write_text
 from a3crepro.runs.manifest import attempts_of
-from a3crepro.runs.policies import NetworkPolicy
-from a3crepro.runs.stored_policy import PARAMETERS, stored_policy
+from a3crepro.runs.policies import PARAMETERS, NetworkPolicy, stored_policy
 from a3crepro.runs.video import record_video
 
 CARD = "README.md"

@@ -29,8 +29,7 @@ from a3crepro.config import Config, compose, dotted_items, suggested_key
 from a3crepro.runs.arguments import Key, own_arguments, refuse_options, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, InfoSums, episode_rng, evaluate
-from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, reference_policy
-from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, policy_with_overrides, reference_policy
 from a3crepro.runs.video import record_video, video_path
 
 USAGE = (

@@ -25,8 +25,7 @@ from a3crepro.config import Config, compose
 from a3crepro.evaluate import split_directory
 from a3crepro.runs.arguments import own_arguments
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, reference_policy
-from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, policy_with_overrides, reference_policy
 from a3crepro.runs.video import enlarged
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")

@@ -11,7 +11,7 @@ from a3crepro.agents import CARD, PARAMETERS, VIDEO, export_command, read_card
 from a3crepro.common.errors import UserError
 from a3crepro.evaluate import evaluate_command
 from a3crepro.play import play
-from a3crepro.runs.stored_policy import stored_policy
+from a3crepro.runs.policies import stored_policy
 
 
 @pytest.fixture(scope="module")

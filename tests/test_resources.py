@@ -16,8 +16,7 @@ from a3crepro.common import machine
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import choices, runs_at_once
 from a3crepro.experiments import provenance
-from a3crepro.runs.checkout import GitState
-from a3crepro.runs.manifest import this_attempt
+from a3crepro.runs.manifest import GitState, this_attempt
 from a3crepro.runs.resources import check_resources
 from a3crepro.runs.training import initial_state
 

@@ -15,7 +15,7 @@ from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._messages import FLUSH_SECONDS, TimedReport
+from a3crepro.execution._execution import FLUSH_SECONDS, TimedReport
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
 from a3crepro.learner.shared_state import TARGET, TARGET_VERSION, Moment, SharedState

@@ -14,8 +14,15 @@ from a3crepro.common.machine import ask_for_long_time_slices
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, ResumePoint, States
-from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
+from a3crepro.execution._execution import (
+    Event,
+    Execution,
+    ReportBuffer,
+    ResumePoint,
+    States,
+    receive_messages,
+    stop_timeout,
+)
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted
 from a3crepro.learner.shared_state import SharedState
 

@@ -20,8 +20,7 @@ from a3crepro.common.machine import usable_cores
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, ResumePoint, States
-from a3crepro.execution._messages import receive_messages, stop_timeout
+from a3crepro.execution._execution import Event, Execution, ResumePoint, States, receive_messages, stop_timeout
 from a3crepro.execution._worker_group import AllReduce, RoundMessage, WorkerGroup
 from a3crepro.learner.shared_state import SharedState
 

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from a3crepro.common.machine import usable_cores
-from a3crepro.runs.checkout import git_state
+from a3crepro.runs.manifest import git_state
 
 
 def machine() -> dict[str, Any]:

@@ -18,10 +18,9 @@ import yaml
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import Config, build, effective_values
 from a3crepro.learner.shared_state import PolicySnapshot
-from a3crepro.runs.checkout import GitState, git_state
 from a3crepro.runs.checkpoint import CHECKPOINTS, NEW_CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
 from a3crepro.runs.files import DamagedFile, Table, read_json, trying, write_atomically, write_text
-from a3crepro.runs.manifest import attempts_of, this_attempt, utc_now
+from a3crepro.runs.manifest import GitState, attempts_of, git_state, this_attempt, utc_now
 
 EPISODES = ("frames", "seconds", "thread", "score", "episode_frames", "real_seconds")
 EVALUATIONS = ("frames", "seconds", "score_mean", "score_median", "score_std", "episodes", "real_seconds")
