@@ -92,20 +92,6 @@ Scores repeat on the same processor; on another kind, single episodes may differ
 """
 
 
-def read_card(agent: Path) -> dict[str, Any]:
-    """The facts of an agent's card.
-
-    Raises:
-      UserError: it has none.
-    """
-    try:
-        _, front, _ = (agent / CARD).read_text().split("---\n", 2)
-        facts: dict[str, Any] = yaml.safe_load(front)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{agent} is no agent's directory: no card in {CARD}") from error
-    return facts
-
-
 def main() -> None:
     """Exports an agent."""
     run_command(lambda: export_command(sys.argv[1:]), __doc__, needs_arguments=True)

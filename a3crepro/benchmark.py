@@ -94,13 +94,8 @@ def measure_training(config: Config, seconds: float) -> dict[str, Any]:
     return {
         "steps_per_second": steps / config.env.frames_per_step / elapsed,
         "peak_pss_bytes": peak,
-        "seconds_to_first_update": first_update - began + _seconds_before_main(began),
+        "seconds_to_first_update": first_update - began + min(IMPORTED, began) - _process_start(),
     }
-
-
-def _seconds_before_main(moment: float) -> float:
-    """Start-up time of this process, which a training command has, too."""
-    return min(IMPORTED - _process_start(), moment - _process_start())
 
 
 def _process_start() -> float:
@@ -157,13 +152,10 @@ def emulator_speed(config: Config, seconds: float) -> float:
 def gather(children: list[Child]) -> list[Any]:
     """Receives one message from each process."""
     messages: list[Any] = []
-    waiting = list(children)
-    while waiting:
-        wait_for_messages(waiting, timeout=1.0)
-        for child in list(waiting):
-            for message in child.receive():
-                messages.append(message)
-                waiting.remove(child)
+    while len(messages) < len(children):
+        wait_for_messages(children, timeout=1.0)
+        for child in children:
+            messages.extend(child.receive())
     return messages
 
 

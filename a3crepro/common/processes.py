@@ -91,7 +91,7 @@ def start_server() -> None:
     Each process has one arithmetic thread; with more, products would wait for cores that other processes use.
     """
     added = {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())}
-    before = {name: os.environ.pop(name, None) for name in added}
+    before = {name: os.environ[name] for name in added if name in os.environ}
     os.environ.update(added)
     try:
         begin, end = (f"a3crepro.common._imports_{what}" for what in ("begin", "end"))
@@ -107,10 +107,9 @@ def start_server() -> None:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     finally:
-        for name, value in before.items():
+        for name in added:
             del os.environ[name]
-            if value is not None:
-                os.environ[name] = value
+        os.environ.update(before)
 
 
 def wait_for_server() -> None:
@@ -185,24 +184,17 @@ class Child:
                 else:
                     yield message
         except (EOFError, ConnectionResetError):
-            if self._exit_code() == UNGUARDED:
-                raise ScriptError(
-                    "the processes of a run import the script, which trains then: put what trains"
-                ) from None
-            raise ProcessDied(f"{self.name} {self._how_it_died()}") from None
+            self.process.join(timeout=2)
+            code = self.process.exitcode
+            if code == UNGUARDED:
+                said = "the processes of a run import the script, which trains then: put what trains"
+                raise ScriptError(said) from None
+            killed = code is not None and code < 0
+            how = f"was killed by {signal.Signals(-code).name}" if killed else f"ended with exit code {code}"
+            raise ProcessDied(f"{self.name} {how}") from None
         # The fork server closes the sentinel when this process ends; without an end, the server died.
         if not self.finished and wait([self.process.sentinel], 0) and not any_is_gone([self], 0):
             raise ProcessDied("the fork server was killed")
-
-    def _exit_code(self) -> int | None:
-        self.process.join(timeout=2)
-        return self.process.exitcode
-
-    def _how_it_died(self) -> str:
-        code = self._exit_code()
-        if code is not None and code < 0:
-            return f"was killed by {signal.Signals(-code).name}"
-        return f"ended with exit code {code}"
 
     def end(self, grace: float = 0.0) -> None:
         """Waits at most `grace` seconds for the process to end, then kills it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -23,10 +24,15 @@ def handle(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> dic
     return {number: signal.signal(number, handler) for number in wanted}
 
 
-def handle_as_before(handlers: Mapping[signal.Signals, Any]) -> None:
-    """Restores the handlers that `handle` returned."""
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+@contextlib.contextmanager
+def handling(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> Iterator[None]:
+    """The same for a while; restores the previous handlers."""
+    before = handle(handler, numbers)
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def ignore_all() -> None:

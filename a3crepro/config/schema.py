@@ -5,7 +5,6 @@ The values, with their sources, are in `conf/`; each component's own keys are do
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -13,6 +12,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationError
+from torch import nn
 
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.common.config_model import (
@@ -28,7 +28,7 @@ from a3crepro.common.errors import UserError
 from a3crepro.config.groups import GROUPS
 from a3crepro.config.messages import one_line, validation_message
 from a3crepro.environments._environment import Environment
-from a3crepro.networks._network import Network
+from a3crepro.networks._network import Network, seeded
 from a3crepro.optimizers._optimizer import Optimizer
 
 MAX_ROLLOUT_STEPS = 10_000
@@ -131,6 +131,11 @@ class Config(ConfigModel):
         """Number of processes in which the actor-learners run."""
         return self.execution.process_count(self.threads)
 
+    def seeded_network(self) -> nn.Module:
+        """A network with its initial parameters, which depend on the configuration alone."""
+        observations, actions = self.env.spaces()
+        return seeded(self.network, observations, self.algo.heads(actions), self.seed)
+
     @property
     def anneal_frames(self) -> int:
         """Frames over which the learning rate is annealed to 0."""
@@ -221,20 +226,15 @@ def _validated(model: type[Any], values: Mapping[str, Any], prefix: tuple[str, .
 def _check_fit(config: Config) -> None:
     """Refuses choices that are valid, but do not fit together."""
     observation_space, actions = config.env.spaces()
-    with _errors_name("network"):
-        config.network.check(observation_space)
-    with _errors_name("algo"):
-        config.algo.heads(actions)
-    if config.algo.max_steps is None:
-        _check_episodes(config.env)
-
-
-@contextlib.contextmanager
-def _errors_name(group: str) -> Iterator[None]:
+    group = "network"
     try:
-        yield
+        config.network.check(observation_space)
+        group = "algo"
+        config.algo.heads(actions)
     except ValueError as error:
         raise UserError(f"{group}: {error}") from error
+    if config.algo.max_steps is None:
+        _check_episodes(config.env)
 
 
 def _check_episodes(env: Environment) -> None:

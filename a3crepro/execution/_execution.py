@@ -79,7 +79,7 @@ class Execution(ExecutionConfig):
         """
 
 
-# ---- Messages from the processes of a run to its main process ---------------------------------------------------------
+# ---- Messages from the processes of a run to its main process --------------------------------------------------------
 
 
 class TimedReport(NamedTuple):

@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from a3crepro.common.errors import UserError
 from a3crepro.common.machine import usable_cores
-from a3crepro.common.signals import handle, handle_as_before
+from a3crepro.common.signals import handling
 from a3crepro.config import Config, check_launcher, compose
 from a3crepro.experiments.costs import committed_cost
 from a3crepro.experiments.experiment import Experiment, Run
@@ -249,8 +249,5 @@ def interruptible() -> Iterator[None]:
     def interrupt(number: int, _: FrameType | None) -> NoReturn:
         raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
 
-    before = handle(interrupt)
-    try:
+    with handling(interrupt):
         yield
-    finally:
-        handle_as_before(before)

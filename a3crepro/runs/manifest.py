@@ -1,4 +1,4 @@
-"""`manifest.json`: for each attempt of a run, what its result depends on besides the configuration; the git checkout."""
+"""`manifest.json`: for each attempt of a run, what its result depends on besides the configuration."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def _is_manifest(found: Any) -> bool:
 
 
 def this_attempt(git: GitState) -> dict[str, Any]:
-    """Command, versions, commit and machine of this process."""
+    """Command (of a job of a multirun, the one that runs it alone), versions, commit and machine of this process."""
+    job = multirun_job()
     return {
-        "command": ["python", "-m", "a3crepro", *_arguments()],
+        "command": ["python", "-m", "a3crepro", *(sys.argv[1:] if job is None else job.overrides.task)],
         "date": utc_now(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -61,12 +62,6 @@ def utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _arguments() -> list[str]:
-    """The command-line arguments of this run; of a job of a multirun, those that run it alone."""
-    job = multirun_job()
-    return sys.argv[1:] if job is None else list(job.overrides.task)
-
-
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -74,7 +69,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-# ---- The git checkout of the package ----------------------------------------------------------------------------------
+# ---- The git checkout of the package ---------------------------------------------------------------------------------
 
 
 class GitState(NamedTuple):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -23,7 +22,7 @@ from a3crepro.learner.normalisation import Normaliser
 from a3crepro.learner.shared_state import PolicySnapshot, policy_snapshot
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes
-from a3crepro.networks._network import parameter_count, seeded
+from a3crepro.networks._network import parameter_count
 from a3crepro.runs.arguments import Key, non_negative_number
 from a3crepro.runs.checkpoint import last_checkpoint
 from a3crepro.runs.run_directory import stored_config
@@ -77,8 +76,8 @@ class NetworkPolicy:
     """
 
     def __init__(self, config: Config, snapshot: PolicySnapshot, statistics: PolicyStatistics | None = None) -> None:
-        space, actions = config.env.spaces()
-        module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+        space, _ = config.env.spaces()
+        module = config.seeded_network()
         theta = torch.from_numpy(snapshot.parameters.astype(np.float32))
         if theta.numel() != parameter_count(module):
             raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
@@ -101,14 +100,8 @@ class NetworkPolicy:
 class RandomPolicy:
     """Draws actions uniformly."""
 
-    keys: ClassVar[Mapping[str, Key]] = {}
-
     def __init__(self, actions: ActionSpace) -> None:
         self.actions = actions
-
-    @classmethod
-    def from_arguments(cls, actions: ActionSpace, own: SimpleNamespace) -> Self:
-        return cls(actions)
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
         pass
@@ -124,16 +117,8 @@ class ConstantPolicy:
       noise: standard deviation of each component of a continuous action.
     """
 
-    keys: ClassVar[Mapping[str, Key]] = {"action": Key(), "noise": non_negative_number()}
-
     def __init__(self, action: Action, noise: float = 0.0) -> None:
         self.action, self.noise = action, noise
-
-    @classmethod
-    def from_arguments(cls, actions: ActionSpace, own: SimpleNamespace) -> Self:
-        if own.noise and isinstance(actions, gym.spaces.Discrete):
-            raise UserError("noise: goes with actions that are vectors")
-        return cls(_constant_action(own.action or "0", actions), own.noise or 0.0)
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
         pass
@@ -161,17 +146,8 @@ def _constant_action(text: str, actions: ActionSpace) -> Action:
     return action
 
 
-REFERENCE_POLICIES: Mapping[str, type[ConstantPolicy | RandomPolicy]] = {
-    "constant": ConstantPolicy,
-    "random": RandomPolicy,
-}
-"""Policies for every environment, by `policy=NAME`; `Environment.scripted_policies` adds others."""
-POLICY_KEYS = {
-    "policy": Key(),
-    **RandomPolicy.keys,
-    **ConstantPolicy.keys,
-}
-"""`policy` and the keys of all reference policies."""
+POLICY_KEYS = {"policy": Key(), "action": Key(), "noise": non_negative_number()}
+"""`policy`, and the keys of `policy=constant`."""
 
 
 def reference_policy(config: Config, own: SimpleNamespace) -> EvaluationPolicy:
@@ -184,21 +160,25 @@ def reference_policy(config: Config, own: SimpleNamespace) -> EvaluationPolicy:
     Raises:
       UserError: one line that names the key and what is allowed.
     """
-    for name, policy in REFERENCE_POLICIES.items():
-        for key in policy.keys:
-            if getattr(own, key) is not None and own.policy != name:
-                raise UserError(f"{key}: goes with policy={name}")
-    if own.policy in REFERENCE_POLICIES:
-        return REFERENCE_POLICIES[own.policy].from_arguments(config.env.spaces()[1], own)
+    actions = config.env.spaces()[1]
+    for key in ("action", "noise"):
+        if getattr(own, key) is not None and own.policy != "constant":
+            raise UserError(f"{key}: goes with policy=constant")
+    if own.policy == "random":
+        return RandomPolicy(actions)
+    if own.policy == "constant":
+        if own.noise and isinstance(actions, gym.spaces.Discrete):
+            raise UserError("noise: goes with actions that are vectors")
+        return ConstantPolicy(_constant_action(own.action or "0", actions), own.noise or 0.0)
     scripted = config.env.scripted_policies()
     if own.policy not in scripted:
         got = "missing" if own.policy is None else f"got {own.policy!r}"
-        allowed = ", ".join([*REFERENCE_POLICIES, *scripted])
+        allowed = ", ".join(["constant", "random", *scripted])
         raise UserError(f"policy: {got}; allowed for {config.env.title} without a run's directory: {allowed}")
     return scripted[own.policy]
 
 
-# ---- Policies in the directory of a run or an agent; nothing in the files is executed ---------------------------------
+# ---- Policies in the directory of a run or an agent; nothing in the files is executed --------------------------------
 
 
 class StoredPolicy(NamedTuple):
