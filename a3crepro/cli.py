@@ -42,8 +42,9 @@ def _train_command() -> None:
 
 
 def _parsed(command_line: Sequence[str]) -> Any:
-    """Hydra's options and the overrides."""
-    from a3crepro.config import hydra_argument_parser
+    """Hydra's options and the overrides, which it has no public way to read before `hydra.main` does."""
+    from hydra._internal.utils import get_args_parser
+
     from a3crepro.runs.arguments import unknown_option
 
     def refuse(message: str) -> NoReturn:
@@ -52,7 +53,9 @@ def _parsed(command_line: Sequence[str]) -> Any:
             raise UserError(unknown_option(unknown, command_line[command_line.index(unknown) + 1 :][:1]))
         raise UserError(message)
 
-    return hydra_argument_parser(refuse).parse_args(command_line)
+    parser = get_args_parser()
+    parser.error = refuse
+    return parser.parse_args(command_line)
 
 
 def _job(config: Any) -> Any:

@@ -24,12 +24,9 @@ def usable_cores() -> int:
 def memory_bytes() -> int:
     """Usable memory in bytes: the machine's or the smallest limit of the control groups."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limits = [
-        fields
-        for group in _groups("memory")
-        for fields in (_fields(group, "memory.max"), _fields(group, "memory.limit_in_bytes"))
-    ]
-    return min([machine, *(int(fields[0]) for fields in limits if fields and fields[0].isdecimal())])
+    names = ("memory.max", "memory.limit_in_bytes")
+    limits = [field for group in _groups("memory") for name in names for field in _fields(group, name)]
+    return min([machine, *(int(limit) for limit in limits if limit.isdecimal())])
 
 
 def _quotas() -> Iterator[float]:

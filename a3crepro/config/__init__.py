@@ -1,7 +1,6 @@
 """The configuration of a run: its schema, and how it is composed from a command line."""
 
 from a3crepro.config.compose import compose as compose
-from a3crepro.config.compose import hydra_argument_parser as hydra_argument_parser
 from a3crepro.config.compose import hydra_job as hydra_job
 from a3crepro.config.compose import jobs as jobs
 from a3crepro.config.compose import multirun_job as multirun_job

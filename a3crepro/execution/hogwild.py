@@ -136,16 +136,9 @@ class StateCollection:
 def work(
     connection: Connection, config: Config, shared: SharedState, thread: int, attempt: int, tree: PyTree, answered: int
 ) -> None:
-    """The process of one actor-learner.
+    """The process of one actor-learner, which starts from the state `tree`, if there is one.
 
-    Args:
-      connection: to the main process.
-      config: the run's configuration.
-      shared: what all actor-learners share.
-      thread: number of the actor-learner.
-      attempt: how often the run was resumed.
-      tree: its state; None: from the beginning.
-      answered: number of requests for states before it started.
+    `answered` requests for states were made before it started.
     """
     ask_for_long_time_slices()
     buffer = ReportBuffer(connection)

@@ -65,18 +65,16 @@ def events(children: list[Child], shared: SharedState, timeout: float, began: fl
             yield Event(now - began, now - began)
             continue
         unread[number].append(message)
-        if all(unread):
-            yield from _merged([messages.pop(0) for messages in unread], began, now)
-
-
-def _merged(messages: list[RoundMessage], began: float, now: float) -> Generator[Event, None, None]:
-    reports = [report for message in messages for report in message.reports]
-    for report in sorted(reports, key=lambda report: report.now):
-        then = report.moment - began
-        yield Event(then, then, report.what)
-    arrays = messages[0].arrays
-    if arrays is not None:
-        yield Event(now - began, now - began, States(arrays, [message.tree for message in messages]))
+        if not all(unread):
+            continue
+        messages = [messages.pop(0) for messages in unread]
+        reports = [report for message in messages for report in message.reports]
+        for report in sorted(reports, key=lambda report: report.now):
+            then = report.moment - began
+            yield Event(then, then, report.what)
+        if messages[0].arrays is not None:
+            states = States(messages[0].arrays, [message.tree for message in messages])
+            yield Event(now - began, now - began, states)
 
 
 def work(

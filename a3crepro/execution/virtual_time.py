@@ -12,7 +12,6 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from a3crepro.common.machine import ask_for_long_time_slices
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
+from a3crepro.config import Config
 from a3crepro.execution._execution import (
     Event,
     Execution,
@@ -32,10 +32,7 @@ from a3crepro.execution._execution import (
 )
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
-
-if TYPE_CHECKING:
-    from a3crepro.config import Config
-    from a3crepro.learner.shared_state import SharedState
+from a3crepro.learner.shared_state import SharedState
 
 
 class VirtualTime(Execution):
@@ -126,25 +123,22 @@ class Clock:
         while self.idle:
             if self.shared.stopping:
                 return []
+            begins = self.idle[0]
             try:
-                self._begin(self.idle[0])
+                rollout = self.learners[begins].compute_gradient()  # at the current θ, applied when its time is over
             except Interrupted:
                 return []
             del self.idle[0]
+            self.rollouts[begins] = rollout
+            heapq.heappush(self.queue, (self.now + self.settings.duration(len(rollout.actions), self.rng), begins))
         self.now, thread = heapq.heappop(self.queue)
-        rollout, episodes = self.rollouts[thread], self.episodes[thread]
-        assert rollout is not None
+        ended, episodes = self.rollouts[thread], self.episodes[thread]
+        assert ended is not None
         frames = self.shared.frames()
-        self.learners[thread].apply_gradient(rollout)
+        self.learners[thread].apply_gradient(ended)
         self.idle, self.rollouts[thread], self.episodes[thread] = [thread], None, []
         snapshots, self._snapshots = self._snapshots, []
         return [*(replace(episode, frames=frames) for episode in episodes), *snapshots]
-
-    def _begin(self, thread: int) -> None:
-        """Computes a rollout and its gradient at the current θ; they are applied when its time is over."""
-        self.rollouts[thread] = rollout = self.learners[thread].compute_gradient()
-        ends = self.now + self.settings.duration(len(rollout.actions), self.rng)
-        heapq.heappush(self.queue, (ends, thread))
 
     def states(self) -> States:
         """The state between two events."""

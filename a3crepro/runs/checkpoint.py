@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 import zlib
@@ -88,7 +89,9 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
     damaged = []
     for name in CHECKPOINTS:
         path = directory / name
-        file = _opened(path)
+        file = None
+        with trying("read", path), contextlib.suppress(FileNotFoundError):  # if only while a new one takes its name
+            file = open(path, "rb")
         if file is None:
             continue
         try:
@@ -116,15 +119,6 @@ def last_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint:
     if checkpoint is None:
         raise UserError(f"{directory} holds no checkpoint yet")
     return checkpoint
-
-
-def _opened(path: Path) -> BinaryIO | None:
-    """Opens a file; None if it does not exist, if only while a new one takes its name."""
-    with trying("read", path):
-        try:
-            return open(path, "rb")
-        except FileNotFoundError:
-            return None
 
 
 def _read_checkpoint(file: BinaryIO) -> Checkpoint:
