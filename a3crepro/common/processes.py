@@ -75,7 +75,7 @@ class _Finished:
     """The last message of a process whose target returned."""
 
 
-_preloaded = ["a3crepro.runs._preload"]
+_preloaded: list[str] = []
 PARENT = "A3CREPRO_PARENT"
 """The environment variable with the process id of the fork server's parent."""
 
@@ -94,8 +94,7 @@ def start_server() -> None:
     before = {name: os.environ[name] for name in added if name in os.environ}
     os.environ.update(added)
     try:
-        begin, end = (f"a3crepro.common._imports_{what}" for what in ("begin", "end"))
-        CONTEXT.set_forkserver_preload([begin, *_preloaded, end])
+        CONTEXT.set_forkserver_preload(["a3crepro.common._imports_begin", *_preloaded, "a3crepro.runs._preload"])
         # A signal to the process group must not end the server during its imports, nor the resource tracker; the
         # processes forked from the server inherit the mask.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -189,8 +188,9 @@ class Child:
             if code == UNGUARDED:
                 said = "the processes of a run import the script, which trains then: put what trains"
                 raise ScriptError(said) from None
-            killed = code is not None and code < 0
-            how = f"was killed by {signal.Signals(-code).name}" if killed else f"ended with exit code {code}"
+            how = f"ended with exit code {code}"
+            if code is not None and code < 0:
+                how = f"was killed by {signal.Signals(-code).name}"
             raise ProcessDied(f"{self.name} {how}") from None
         # The fork server closes the sentinel when this process ends; without an end, the server died.
         if not self.finished and wait([self.process.sentinel], 0) and not any_is_gone([self], 0):

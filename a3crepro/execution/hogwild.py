@@ -63,7 +63,6 @@ class Hogwild(Execution):
     ) -> Generator[Event, None, None]:
         now = time.monotonic()  # processes have started: imports do not count as training
         began = now - resume_point.real_seconds
-        exact = config.is_exact  # it cannot be resumed exactly without its state
         for now, _, reports in receive_messages(children, shared, stop_timeout(config)):
             for report in reports or ():
                 then = max(resume_point.seconds, report.moment - began)
@@ -72,9 +71,8 @@ class Hogwild(Execution):
                 elif whole := states.add(report.what):
                     yield Event(then, then, whole)
             if reports is None:
-                yield Event(now - began, now - began, None if exact else states.overdue())
-        if not exact or states.complete:
-            yield Event(now - began, now - began, states.last())
+                yield Event(now - began, now - began, states.overdue())
+        yield Event(now - began, now - began, states.last())
 
 
 @dataclass(frozen=True)
@@ -114,19 +112,15 @@ class StateCollection:
     def overdue(self) -> States | None:
         """The answers to the last request but one: an actor-learner that has not answered hangs, and starts anew."""
         request = self.shared.states_requested - 1
-        if request <= self.answered:
+        if request <= self.answered or self.config.is_exact:  # which needs all states
             return None
         self.answered = request
         return self._states(self._of.pop(request, {}))
 
-    @property
-    def complete(self) -> bool:
-        """Whether all have sent their last state."""
-        return len(self._of.get(LAST, {})) == self.config.threads
-
-    def last(self) -> States:
-        """The last states, without those of processes that were killed."""
-        return self._states(self._of.get(LAST, {}))
+    def last(self) -> States | None:
+        """The last states, without those of processes that were killed; None if an exact run lacks one."""
+        answers = self._of.get(LAST, {})
+        return None if self.config.is_exact and len(answers) < self.config.threads else self._states(answers)
 
     def _states(self, answers: dict[int, PyTree]) -> States:
         arrays = self._arrays or self.shared.arrays()

@@ -125,8 +125,6 @@ class Training:
             self._restore(checkpoint)
         self.seconds, self.real_seconds = self.resume_point.seconds, self.resume_point.real_seconds
         self.evaluator = Evaluator(config)
-        for frames, pending in self.pending.items():
-            self.evaluator.submit(frames, PolicySnapshot(pending.parameters, pending.sums))
         self._saved, self._states_requested, self._said_to_wait = time.monotonic(), False, False
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -212,7 +210,6 @@ class Training:
 
     def _evaluate(self, frames: int, snapshot: PolicySnapshot, share: float | None) -> None:
         self.pending[frames] = PendingEvaluation(*snapshot, self.seconds, self.real_seconds, share)
-        self.evaluator.submit(frames, snapshot)
 
     def _hold(self) -> None:
         """Leaves reports unread, so that actor-learners wait, while too many evaluations are pending."""
@@ -224,7 +221,7 @@ class Training:
             self.progress.say(f"{key}: training waits, because evaluations are slower ({limit} are pending)")
 
     def _record_evaluations(self) -> None:
-        for result in self.evaluator.poll():
+        for result in self.evaluator.poll(self.pending):
             pending = self.pending[result.frames]
             times = _times(pending.seconds, pending.real_seconds)
             self.run_directory.evaluations.append({"frames": result.frames, **result.summary(), **times})
@@ -247,7 +244,7 @@ class Training:
         self._evaluate(
             self.shared.frames(), self.shared.policy_snapshot(), share_above_epsilon(self.config, self.shared)
         )
-        while self.evaluator.busy and not self.stop:
+        while self.pending and not self.stop:
             self._record_evaluations()
             self.progress.update()
             wait_for_messages([self.evaluator.child] if self.evaluator.child else [], timeout=0.2)
