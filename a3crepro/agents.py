@@ -45,10 +45,6 @@ def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
       run: the run's directory.
       agent: the agent's directory, created if it does not exist.
       card: facts for the card besides those in the run's manifest.
-
-    Raises:
-      UserError: the run has no checkpoint yet.
-      RunError: all checkpoints in it are damaged.
     """
     stored, attempts = stored_policy(run), attempts_of(run)
     agent.mkdir(parents=True, exist_ok=True)
@@ -98,11 +94,7 @@ def main() -> None:
 
 
 def export_command(arguments: list[str]) -> None:
-    """Evaluates a run's last parameters, and writes the agent and its video.
-
-    Raises:
-      UserError: a mistake in the command; the line names the key.
-    """
+    """Evaluates a run's last parameters, and writes the agent and its video."""
     own, paths = own_arguments(arguments, KEYS)
     if len(paths) != 2:
         raise UserError(f"expected a run's directory and an agent's, got {len(paths)} words; see --help")

@@ -59,10 +59,7 @@ def _parsed(command_line: Sequence[str]) -> Any:
 
 
 def _job(config: Any) -> Any:
-    """One training run, in any of Hydra's launchers.
-
-    In a multirun, other jobs continue after a failure, which the sweeper reports; a single job's error bypasses Hydra.
-    """
+    """One training run, in any of Hydra's launchers; the error of a single run bypasses Hydra."""
     from a3crepro.common.processes import worker_of_a_launcher
     from a3crepro.config import multirun_job
     from a3crepro.runs.training import train
@@ -85,11 +82,7 @@ class _Failed(BaseException):
 
 
 def check(arguments: Any) -> int:
-    """Checks the configuration of every job before the first one starts, and returns the number of jobs.
-
-    Raises:
-      UserError: one line that names the key and what is allowed.
-    """
+    """Checks the configuration of every job before the first one starts, and returns the number of jobs."""
     from a3crepro.config import check_launcher, compose, jobs
 
     check_launcher(arguments.overrides)

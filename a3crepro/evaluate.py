@@ -45,11 +45,7 @@ def main() -> None:
 
 
 def evaluate_command(arguments: Sequence[str]) -> None:
-    """Prints the scores and records a video.
-
-    Raises:
-      UserError: a mistake in the command; the line names the key.
-    """
+    """Prints the scores and records a video."""
     directory, others = split_directory(arguments, KEYS)
     own, overrides = own_arguments(others, KEYS)
     _check_keys(overrides)
@@ -99,11 +95,7 @@ def _selected_policy(
 
 
 def split_directory(arguments: Sequence[str], keys: Container[str]) -> tuple[Path | None, list[str]]:
-    """Splits the directory of a run or an agent, if there is one, from the other arguments.
-
-    Raises:
-      UserError: there is more than one, or an option (`--episodes 30`).
-    """
+    """Splits the directory of a run or an agent, of which there may be one, from the other arguments."""
     refuse_options(arguments)
     directories = [word for word in arguments if _is_directory(word, keys)]
     if len(directories) > 1:

@@ -43,11 +43,7 @@ def main() -> None:
 
 
 def play_command(arguments: Sequence[str]) -> None:
-    """Plays until the window is closed.
-
-    Raises:
-      UserError: a mistake in the command, an environment without keys, no pygame, or no display.
-    """
+    """Plays until the window is closed."""
     directory, others = split_directory(arguments, POLICY_KEYS)
     own, overrides = own_arguments(others, POLICY_KEYS)
     policy: EvaluationPolicy | None = None
@@ -93,11 +89,7 @@ def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: Evaluat
 
 
 class Window:
-    """A pygame window.
-
-    Raises:
-      UserError: there is no pygame, or no display.
-    """
+    """A pygame window; a `UserError` without pygame or a display."""
 
     def __init__(self, title: str) -> None:
         self.title, self.pygame = title, _pygame()

@@ -63,11 +63,7 @@ def _fields(group: Path, name: str) -> list[str]:
 
 
 def free_shared_memory() -> int:
-    """Free bytes in `/dev/shm`.
-
-    Raises:
-      OSError: it does not exist or cannot be written.
-    """
+    """Free bytes in `/dev/shm`; an `OSError` if it does not exist or cannot be written."""
     found = os.statvfs(SHARED_MEMORY)
     if found.f_flag & os.ST_RDONLY or not os.access(SHARED_MEMORY, os.W_OK):
         raise PermissionError(13, "cannot be written", str(SHARED_MEMORY))
@@ -75,11 +71,7 @@ def free_shared_memory() -> int:
 
 
 def allow_open_files(count: int) -> int:
-    """Raises the limit of open files to `count`, or to the hard limit.
-
-    Returns:
-      The resulting limit.
-    """
+    """Raises the limit of open files to `count`, or to the hard limit, and returns the resulting limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= count:
         return count if soft == resource.RLIM_INFINITY else soft
@@ -98,8 +90,7 @@ _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 def ask_for_long_time_slices() -> bool:
     """Requests slices of `TIME_SLICE` for this process; its share of the cores stays the same.
 
-    Returns:
-      Whether the kernel accepted the request; before Linux 6.12 it has no effect.
+    Returns whether the kernel accepted the request; before Linux 6.12 it has no effect.
     """
     number = _SCHED_SETATTR.get(platform.machine())
     if number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:

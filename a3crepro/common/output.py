@@ -12,9 +12,7 @@ from typing import Any, TextIO, cast
 class Lasting:
     """A stream whose reader may disappear, e.g. a pipe to `head` or a terminal.
 
-    Args:
-      stream: written to as long as possible.
-      notice: written once to standard error when it is no longer possible; empty: nothing.
+    `notice`, if any, is written to standard error when that has happened.
     """
 
     def __init__(self, stream: TextIO, notice: str) -> None:

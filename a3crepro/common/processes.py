@@ -54,11 +54,7 @@ UNGUARDED = 113
 
 
 def check_script() -> None:
-    """Refuses a script that is no file; ends the process if it is a child that imports the script.
-
-    Raises:
-      ScriptError: the script came from standard input.
-    """
+    """Refuses a script that is no file (`ScriptError`); ends the process if it is a child that imports the script."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(UNGUARDED)  # the main process reports it
     main = sys.modules["__main__"]
@@ -71,10 +67,8 @@ class _Failure(str):
     """The last message of a process that raised an exception."""
 
 
-class _Finished:
-    """The last message of a process whose target returned."""
-
-
+FINISHED = None
+"""The last message of a process whose target returned."""
 _preloaded: list[str] = []
 PARENT = "A3CREPRO_PARENT"
 """The environment variable with the process id of the fork server's parent."""
@@ -168,15 +162,11 @@ class Child:
         assert self.process.pid is not None
 
     def receive(self) -> Iterator[Any]:
-        """Yields the messages received so far, without waiting.
-
-        Raises:
-          ProcessDied: the process ended before its work did.
-        """
+        """Yields the messages received so far; `ProcessDied` if the process ended before its work did."""
         try:
             while not self.finished and self.connection.poll():
                 message = self.connection.recv()
-                if isinstance(message, _Finished):
+                if message is FINISHED:
                     self.finished = True
                 elif isinstance(message, _Failure):
                     raise ProcessDied(f"{self.name} {message}")
@@ -230,7 +220,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
     try:
         with lasting_output(notice=""):
             target(connection, *args)
-        connection.send(_Finished())
+        connection.send(FINISHED)
     except BaseException as error:
         text = f"failed: {error}" if isinstance(error, UserError | RunError) else f"failed:\n{traceback.format_exc()}"
         with contextlib.suppress(OSError):

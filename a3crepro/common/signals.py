@@ -14,11 +14,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 def handle(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> dict[signal.Signals, Any]:
-    """Installs a signal handler; SIGHUP stays ignored under `nohup`.
-
-    Returns:
-      The previous handlers.
-    """
+    """Installs a signal handler, and returns the previous ones; SIGHUP stays ignored under `nohup`."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     wanted = [number for number in numbers if not (number == signal.SIGHUP and ignored)]
     return {number: signal.signal(number, handler) for number in wanted}

@@ -60,11 +60,7 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
 
 @functools.cache
 def compose_defaults(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
-    """Composes `conf/config.yaml` with these overrides.
-
-    Returns:
-      The unresolved configuration, which is cached: copy it before you change it; and the choice of each group.
-    """
+    """The unresolved defaults with these overrides, and the choice of each group; cached: copy it to change it."""
     with _hydra([]):
         return _without_hydra(hydra_compose("config", overrides=list(overrides), return_hydra_config=True))
 

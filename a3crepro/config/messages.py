@@ -76,12 +76,7 @@ def _sibling_keys(model: type[ConfigModel], location: tuple[Any, ...]) -> list[s
 
 
 def one_line(error: BaseException, directories: Iterable[Path] = ()) -> str:
-    """An error of Hydra or OmegaConf in one line.
-
-    Args:
-      error: its message may have several lines.
-      directories: further configuration directories, whose choices are allowed, too.
-    """
+    """An error of Hydra or OmegaConf in one line; `directories` are further ones with choices."""
     text = str(error).replace("'++", "'")
     unknown = re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':", text)
     if unknown:

@@ -69,11 +69,6 @@ class Execution(ExecutionConfig):
 
         It reports `States` soon after each `shared.request_states()`, and at the end.
 
-        Args:
-          config: the run's configuration.
-          shared: parameters and counters, as they are where it resumes.
-          resume_point: where it resumes.
-
         Raises:
           ProcessDied: an actor-learner raised an exception or was killed; all others have been ended.
         """
@@ -131,12 +126,8 @@ def stop_timeout(config: Config) -> float:
 def receive_messages(children: Sequence[Child], shared: SharedState, timeout: float) -> Generator[Message, None, None]:
     """Yields the messages of processes until all have ended.
 
-    While `shared.holding`, messages stay unread, unless the run stops or a process has ended.
-
-    Args:
-      children: the processes.
-      shared: tells whether they were asked to stop.
-      timeout: the generator also ends this many seconds after that; the caller then kills processes that hang.
+    While `shared.holding`, messages stay unread, unless the run stops or a process has ended. After a request to stop,
+    it ends in `timeout` seconds; the caller then kills processes that hang.
 
     Raises:
       ProcessDied: a process raised an exception or was killed.

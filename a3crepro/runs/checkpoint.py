@@ -109,12 +109,7 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
 
 
 def last_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint:
-    """Loads a checkpoint that should exist.
-
-    Raises:
-      UserError: there is none yet.
-      RunError: all checkpoints are damaged.
-    """
+    """The same for a run that should have a checkpoint: a `UserError` if there is none yet."""
     checkpoint = load_checkpoint(directory, warn)
     if checkpoint is None:
         raise UserError(f"{directory} holds no checkpoint yet")

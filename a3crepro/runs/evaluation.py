@@ -120,9 +120,6 @@ class Evaluator:
     def poll(self, pending: Mapping[int, PendingEvaluation]) -> Iterator[EvaluationResult]:
         """Yields the finished evaluations, which the caller then removes from `pending`, without waiting.
 
-        Args:
-          pending: by frames.
-
         Raises:
           ProcessDied: the process raised an exception or was killed.
         """

@@ -28,11 +28,7 @@ PATCH = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a
 def attempts_of(
     directory: Path, remedy: str = "put it back, or remove the directory and run it again"
 ) -> list[dict[str, Any]]:
-    """The attempts of a run, in order.
-
-    Raises:
-      DamagedFile: the manifest is damaged; the message ends with the remedy.
-    """
+    """The attempts of a run, in order; a `DamagedFile` with the remedy if the manifest is damaged."""
     attempts: list[dict[str, Any]] = read_json(directory / "manifest.json", _is_manifest, remedy)["starts"]
     return attempts
 

@@ -69,11 +69,7 @@ class PolicyStatistics:
 
 
 class NetworkPolicy:
-    """The policy of a network with these parameters, as `algo` evaluates it.
-
-    Raises:
-      ValueError: the parameters are of another network.
-    """
+    """A network with these parameters, acting as `algo` evaluates it; a `ValueError` if they are another network's."""
 
     def __init__(self, config: Config, snapshot: PolicySnapshot, statistics: PolicyStatistics | None = None) -> None:
         space, _ = config.env.spaces()
@@ -111,11 +107,7 @@ class RandomPolicy:
 
 
 class ConstantPolicy:
-    """Always takes the same action; with noise, an observation-independent Gaussian policy.
-
-    Args:
-      noise: standard deviation of each component of a continuous action.
-    """
+    """Always takes the same action; a vector with Gaussian noise of this standard deviation in each component."""
 
     def __init__(self, action: Action, noise: float = 0.0) -> None:
         self.action, self.noise = action, noise
@@ -153,10 +145,6 @@ POLICY_KEYS = {"policy": Key(), "action": Key(), "noise": non_negative_number()}
 def reference_policy(config: Config, own: SimpleNamespace) -> EvaluationPolicy:
     """The policy that `policy=` names, e.g. `random`, or `expert` and `blind` where the environment has them.
 
-    Args:
-      config: its environment decides what is allowed.
-      own: values of `POLICY_KEYS`.
-
     Raises:
       UserError: one line that names the key and what is allowed.
     """
@@ -191,12 +179,7 @@ class StoredPolicy(NamedTuple):
 
 
 def stored_policy(directory: Path) -> StoredPolicy:
-    """Reads a run's directory or an agent's.
-
-    Raises:
-      UserError: it is neither, or the run has no checkpoint yet.
-      RunError: all checkpoints in it are damaged.
-    """
+    """Reads a run's directory or an agent's; the same errors as `load_policy`."""
     config = stored_config(directory)
     if (directory / PARAMETERS).exists():
         return StoredPolicy(config, *_read_parameters(directory / PARAMETERS))
@@ -226,14 +209,7 @@ def load_policy(directory: str | Path) -> NetworkPolicy:
 
 
 def policy_with_overrides(directory: Path, overrides: list[str]) -> tuple[Config, NetworkPolicy, int]:
-    """Loads a policy for an evaluation with a few keys changed.
-
-    Returns:
-      The changed configuration, the policy, and the frames it was trained for.
-
-    Raises:
-      UserError: the directory is no run's and no agent's, or an override does not fit.
-    """
+    """The configuration with a few keys changed, the policy, and the frames it was trained for."""
     stored = stored_policy(directory)
     config = with_overrides(stored.config, overrides)
     try:

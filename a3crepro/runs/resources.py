@@ -31,10 +31,6 @@ FILES, FILES_PER_PROCESS = 40, 3
 def check_resources(config: Config, shared: SharedState) -> None:
     """Refuses a run that needs more than this machine has.
 
-    Args:
-      config: the run's configuration.
-      shared: what its actor-learners share, of which only the size is read.
-
     Raises:
       UserError: it needs more memory than there is; the line names the key.
       RunError: there is too little shared memory, or the limit of open files is too low.

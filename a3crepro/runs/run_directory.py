@@ -236,9 +236,7 @@ class RunDirectory:
     def finish(self, summary: Mapping[str, Any], staleness: np.ndarray) -> None:
         """Writes the staleness of gradients, then the summary, which marks a finished run.
 
-        Args:
-          summary: the content of `summary.json`.
-          staleness: [n], the number of gradients applied to a θ that had had 0, 1, 2, … updates since they read it.
+        `staleness` [n]: the number of gradients applied to a θ that had had 0, 1, 2, … updates since they read it.
         """
         self._sync()
         rows = "".join(f"{updates},{staleness[updates]}\n" for updates in np.flatnonzero(staleness))
@@ -247,11 +245,7 @@ class RunDirectory:
 
 
 def summary_of(directory: Path, remedy: str) -> dict[str, Any]:
-    """The summary of a finished run.
-
-    Raises:
-      DamagedFile: it is damaged; the message ends with the remedy.
-    """
+    """The summary of a finished run; a `DamagedFile` with the remedy if it is damaged."""
     summary: dict[str, Any] = read_json(directory / "summary.json", _is_summary, remedy)
     return summary
 
@@ -261,11 +255,7 @@ def _is_summary(found: Any) -> bool:
 
 
 def stored_config(directory: Path) -> Config:
-    """The configuration in a run's directory.
-
-    Raises:
-      UserError: there is none, or it is not valid in this version.
-    """
+    """The configuration in a run's directory; a `UserError` if there is none, or it is not valid in this version."""
     path = directory / "config.yaml"
     with trying("read", path):
         if not path.is_file():

@@ -79,11 +79,7 @@ def train(
 
 
 def initial_state(config: Config) -> SharedState:
-    """The state that actor-learners share, before the first step.
-
-    Raises:
-      UserError: the parameters do not fit into memory.
-    """
+    """The state that actor-learners share, before the first step; a `UserError` if it does not fit into memory."""
     try:
         module = config.seeded_network()
         initial = torch.empty(parameter_count(module))
