@@ -54,7 +54,7 @@ def _parsed(command_line: Sequence[str]) -> Any:
         raise UserError(message)
 
     parser = get_args_parser()
-    parser.error = refuse
+    parser.error = refuse  # type: ignore[method-assign]
     return parser.parse_args(command_line)
 
 

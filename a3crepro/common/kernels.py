@@ -42,7 +42,8 @@ def kernel(*signatures: str, fastmath: bool = True) -> Callable[[Callable[..., A
         def empty_the_cache() -> None:
             FunctionCache(function).flush()  # type: ignore[no-untyped-call]
 
-        for prepare in (lambda: None, empty_the_cache, _cache_among_temporary_files):
+        preparations: list[Callable[[], None]] = [lambda: None, empty_the_cache, _cache_among_temporary_files]
+        for prepare in preparations:
             with contextlib.suppress(Exception):  # a damaged file may cause any error
                 prepare()
                 return compiled(cache=True)(function)

@@ -159,7 +159,6 @@ class Child:
         self.process = CONTEXT.Process(target=_main, args=(target, theirs, *args), name=name)
         self.process.start()
         theirs.close()
-        assert self.process.pid is not None
 
     def receive(self) -> Iterator[Any]:
         """Yields the messages received so far; `ProcessDied` if the process ended before its work did."""

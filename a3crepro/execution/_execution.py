@@ -123,11 +123,11 @@ def stop_timeout(config: Config) -> float:
     return TIMEOUT + TIMEOUT_PER_STEP * (config.algo.max_steps or config.env.episode_steps or 0)
 
 
-def receive_messages(children: Sequence[Child], shared: SharedState, timeout: float) -> Generator[Message, None, None]:
+def receive_messages(children: Sequence[Child], shared: SharedState, config: Config) -> Generator[Message, None, None]:
     """Yields the messages of processes until all have ended.
 
     While `shared.holding`, messages stay unread, unless the run stops or a process has ended. After a request to stop,
-    it ends in `timeout` seconds; the caller then kills processes that hang.
+    it ends in `stop_timeout` seconds; the caller then kills processes that hang.
 
     Raises:
       ProcessDied: a process raised an exception or was killed.
@@ -144,6 +144,6 @@ def receive_messages(children: Sequence[Child], shared: SharedState, timeout: fl
                 yield now, number, message
         yield now, None, None
         if shared.stopping:
-            deadline = deadline or now + timeout
+            deadline = deadline or now + stop_timeout(config)
             if now > deadline:
                 return

@@ -40,39 +40,27 @@ class Hogwild(Execution):
         shared.share(make_lock())
         children: list[Child] = []
         states = StateCollection(config, shared)
-        trees = resume_point.tree or [None] * config.threads
         try:
-            for thread, tree in enumerate(trees):
+            for thread, tree in enumerate(resume_point.tree or [None] * config.threads):
                 name = f"actor-learner {thread}"
                 children.append(Child(name, work, config, shared, thread, resume_point.attempt, tree, states.answered))
                 yield Event(resume_point.seconds, resume_point.real_seconds)
-            yield from self._events(config, shared, resume_point, children, states)
+            now = time.monotonic()  # processes have started: imports do not count as training
+            began = now - resume_point.real_seconds
+            for now, _, reports in receive_messages(children, shared, config):
+                for report in reports or ():
+                    then = max(resume_point.seconds, report.moment - began)
+                    what = states.add(report.what) if isinstance(report.what, State) else report.what
+                    if what is not None:
+                        yield Event(then, then, what)
+                if reports is None:
+                    yield Event(now - began, now - began, states.overdue())
+            yield Event(now - began, now - began, states.last())
         finally:
             deadline = time.monotonic() + (0.0 if shared.stopping else stop_timeout(config) / 2)
             shared.request_stop()
             for child in children:
                 child.end(grace=max(0.0, deadline - time.monotonic()))
-
-    def _events(
-        self,
-        config: Config,
-        shared: SharedState,
-        resume_point: ResumePoint,
-        children: list[Child],
-        states: StateCollection,
-    ) -> Generator[Event, None, None]:
-        now = time.monotonic()  # processes have started: imports do not count as training
-        began = now - resume_point.real_seconds
-        for now, _, reports in receive_messages(children, shared, stop_timeout(config)):
-            for report in reports or ():
-                then = max(resume_point.seconds, report.moment - began)
-                if not isinstance(report.what, State):
-                    yield Event(then, then, report.what)
-                elif whole := states.add(report.what):
-                    yield Event(then, then, whole)
-            if reports is None:
-                yield Event(now - began, now - began, states.overdue())
-        yield Event(now - began, now - began, states.last())
 
 
 @dataclass(frozen=True)

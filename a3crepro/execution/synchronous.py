@@ -20,7 +20,7 @@ from a3crepro.common.machine import usable_cores
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, ResumePoint, States, receive_messages, stop_timeout
+from a3crepro.execution._execution import Event, Execution, ResumePoint, States, receive_messages
 from a3crepro.execution._worker_group import AllReduce, RoundMessage, WorkerGroup
 from a3crepro.learner.shared_state import SharedState
 
@@ -50,17 +50,17 @@ class Synchronous(Execution):
                     Child(f"process {part}", work, config, shared, all_reduce, part, resume_point.attempt, tree)
                 )
                 yield Event(resume_point.seconds, resume_point.real_seconds)
-            yield from events(children, shared, stop_timeout(config), time.monotonic() - resume_point.real_seconds)
+            yield from events(children, shared, config, time.monotonic() - resume_point.real_seconds)
         finally:
             shared.request_stop()
             for child in children:
                 child.end(grace=0.0)
 
 
-def events(children: list[Child], shared: SharedState, timeout: float, began: float) -> Generator[Event, None, None]:
+def events(children: list[Child], shared: SharedState, config: Config, began: float) -> Generator[Event, None, None]:
     """Reports in the order of rounds and processes, so that tables do not depend on timing."""
     unread: list[list[RoundMessage]] = [[] for _ in children]
-    for now, number, message in receive_messages(children, shared, timeout):
+    for now, number, message in receive_messages(children, shared, config):
         if number is None:
             yield Event(now - began, now - began)
             continue

@@ -21,15 +21,7 @@ from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import (
-    Event,
-    Execution,
-    ReportBuffer,
-    ResumePoint,
-    States,
-    receive_messages,
-    stop_timeout,
-)
+from a3crepro.execution._execution import Event, Execution, ReportBuffer, ResumePoint, States, receive_messages
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
 from a3crepro.learner.shared_state import SharedState
@@ -60,7 +52,7 @@ class VirtualTime(Execution):
         child = Child("the actor-learners' process", work, self, config, shared, resume_point)
         try:
             began, virtual = time.monotonic() - resume_point.real_seconds, resume_point.seconds
-            for now, _, reports in receive_messages([child], shared, stop_timeout(config)):
+            for now, _, reports in receive_messages([child], shared, config):
                 for report in reports or ():
                     virtual = report.now
                     yield Event(virtual, max(resume_point.real_seconds, report.moment - began), report.what)

@@ -33,19 +33,14 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_arg
             print(usage)
             raise SystemExit(0 if help_requested else 2)
         if "--version" in sys.argv[1:]:
-            print(version_line())
+            packages = (f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ale-py", "gymnasium"))
+            print(f"a3crepro {__version__} ({', '.join(packages)})")
             raise SystemExit(0)
         try:
             check_python()
         except RunError as error:
             _end(str(error), 1)
         _run(command)
-
-
-def version_line() -> str:
-    """The version of this package and of the packages that results depend on most."""
-    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ale-py", "gymnasium"))
-    return f"a3crepro {__version__} ({packages})"
 
 
 def _run(command: Callable[[], None]) -> None:

@@ -48,10 +48,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-    except BaseException:
+    finally:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,10 +64,10 @@ def read_json(path: Path, is_valid: Callable[[Any], bool], remedy: str) -> Any:
         data = path.read_bytes()
     try:
         found = json.loads(data)
+        if not is_valid(found):
+            raise ValueError("it holds something else")
     except ValueError as error:
         raise DamagedFile(f"{path} is damaged ({error}); {remedy}") from error
-    if not is_valid(found):
-        raise DamagedFile(f"{path} is damaged (it holds something else); {remedy}")
     return found
 
 

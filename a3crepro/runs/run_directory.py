@@ -121,7 +121,9 @@ class RunDirectory:
             file.close()
 
     def _check_config(self) -> None:
+        """Refuses another configuration; writes this one if there is none."""
         if not (self.path / "config.yaml").exists():
+            self._write_config()
             return
         stored = stored_config(self.path)
         old, new = effective_values(stored), effective_values(self.config)
@@ -152,8 +154,6 @@ class RunDirectory:
         for leftover in (self.path / f"{name}.tmp" for name in WRITTEN):
             if leftover.is_file():
                 leftover.unlink()
-        if not (self.path / "config.yaml").exists():
-            self._write_config()
         self.summary = self._read_summary()
         if self.summary is None:
             self._add_attempt()
