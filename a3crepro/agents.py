@@ -7,8 +7,6 @@ evaluated with held-out seeds; the video shows the episode of median score. `eva
 an agent like a run. Loading an agent executes nothing that is stored in it.
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 import sys

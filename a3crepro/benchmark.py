@@ -5,8 +5,6 @@ both even if the machine's speed drifts. There is no evaluation, checkpoint or T
 object; steps are agent steps of all processes together.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

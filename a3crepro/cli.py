@@ -4,8 +4,6 @@ Exit status: 0 finished; 2 a mistake in the command or configuration; 130 stoppe
 saving; 1 anything else.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

@@ -13,8 +13,6 @@ labyrinth, is an observation-independent baseline, which walks straight on and t
 policy that sees the true state.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Container, Sequence

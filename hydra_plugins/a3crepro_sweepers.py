@@ -1,7 +1,5 @@
 """Hydra sweepers: one that reports every failed job instead of only the first, and one for a list of jobs."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import Any, ClassVar

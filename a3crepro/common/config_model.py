@@ -5,8 +5,6 @@ A component of the configuration (an algorithm, environment, network, optimizer 
 `name` is the module of the group's package that defines the component, or an installed distribution's entry point.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from importlib.metadata import entry_points

@@ -1,7 +1,5 @@
 """Errors that end a command with one line instead of a traceback."""
 
-from __future__ import annotations
-
 import platform
 import sys
 

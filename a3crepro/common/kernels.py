@@ -1,7 +1,5 @@
 """Numba kernels, compiled once, before any worker process is forked."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os

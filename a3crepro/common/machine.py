@@ -1,7 +1,5 @@
 """Resources of the machine or the container: cores, time slices, memory, shared memory, open files."""
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os

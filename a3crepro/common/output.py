@@ -1,7 +1,5 @@
 """Standard output and error that survive a closed pipe or terminal: output that cannot be written is dropped."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

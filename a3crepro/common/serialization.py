@@ -4,8 +4,6 @@ A checkpoint holds arrays only, none of which is executed: a pytree becomes a JS
 arrays that the text refers to by number.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

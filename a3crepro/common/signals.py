@@ -1,7 +1,5 @@
 """The signals that stop commands and runs: Ctrl-C, SIGTERM, and SIGHUP, which a terminal sends as it closes."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """From a command line to a `Config`. The only module that configures Hydra, by its public API but for one import."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os

@@ -1,7 +1,5 @@
 """One-line messages for mistakes in a configuration: which key, what is allowed, and what was probably meant."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """OmegaConf resolvers for the YAML files and the command line: `${log_uniform:1e-4,1e-2,${seed}}`."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import math

@@ -1,7 +1,5 @@
 """What all ways of running actor-learners have in common: a stream of what happened, and messages from processes."""
 
-from __future__ import annotations
-
 import time
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence

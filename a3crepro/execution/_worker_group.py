@@ -1,7 +1,5 @@
 """One worker process of the synchronous execution: its actor-learners, and the all-reduce with other processes."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Processes on shared memory without locks (§4), as in the paper."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator
 from contextlib import suppress

@@ -8,8 +8,6 @@ The learning rate is that of one update, as in the asynchronous methods: a round
 the sum of n gradients, where these make n steps with one gradient each. The sum is what is clipped.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator
 from multiprocessing.connection import Connection

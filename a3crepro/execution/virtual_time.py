@@ -5,8 +5,6 @@ updates of others that fall in between come first. So gradients are as stale as 
 thread. Copies and updates are atomic and take no time: that is what the model leaves out.
 """
 
-from __future__ import annotations
-
 import heapq
 import time
 from collections.abc import Generator

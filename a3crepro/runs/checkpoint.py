@@ -1,7 +1,5 @@
 """Checkpoints: everything a run needs to resume, as arrays of numbers. Nothing in them is executed."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import zipfile

@@ -1,7 +1,5 @@
 """What all commands have in common: help, version, and errors and signals in one line with an exit status."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import os

@@ -3,8 +3,6 @@
 Given θ, an evaluation depends on nothing but the run's seed and the frame count.
 """
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files that are never half-written: whole rows are appended, other files are written aside and renamed."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import errno

@@ -1,7 +1,5 @@
 """The policies that `evaluate` and `play` run: networks, from a directory, and reference policies without training."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections import Counter

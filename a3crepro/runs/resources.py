@@ -1,7 +1,5 @@
 """Checks that the machine has the memory and open files that a run needs, before anything is written."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Training of one run: drives the execution, and records, evaluates and saves what it reports."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import signal

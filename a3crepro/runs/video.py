@@ -1,7 +1,5 @@
 """Records an episode as a video."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any
