@@ -221,9 +221,7 @@ class WorkerGroup:
     def message(self, save: bool) -> RoundMessage:
         """The reports, and the state if it was requested."""
         reports, self.reports, self.flushed = self.reports, [], time.monotonic()
-        if not save:
-            return RoundMessage(reports, None, None)
-        return RoundMessage(reports, self.state(), self.arrays)
+        return RoundMessage(reports, self.state() if save else None, self.arrays)
 
     def state(self) -> PyTree:
         """The state of this process, beside the shared arrays."""

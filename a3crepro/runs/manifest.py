@@ -98,19 +98,12 @@ def _difference() -> bytes | None:
     for name in names:
         if len(patch) > MAX_PATCH_BYTES:
             break
-        patch += _as_patch(name)
-    if len(patch) <= MAX_PATCH_BYTES:
-        return patch
-    return (
-        patch[:MAX_PATCH_BYTES].rpartition(b"\n")[0]
-        + f"\n# cut off: only {MAX_PATCH_BYTES:,} bytes are kept\n".encode()
-    )
-
-
-def _as_patch(name: str) -> bytes:
-    """A patch that creates the file."""
-    patch = _git(*PATCH, "--no-index", "--", "/dev/null", name, status=1)
-    return patch or f"# not kept: {name}\n".encode(errors="replace")
+        created = _git(*PATCH, "--no-index", "--", "/dev/null", name, status=1)
+        patch += created or f"# not kept: {name}\n".encode(errors="replace")
+    if len(patch) > MAX_PATCH_BYTES:
+        whole_lines = patch[:MAX_PATCH_BYTES].rpartition(b"\n")[0]
+        patch = whole_lines + f"\n# cut off: only {MAX_PATCH_BYTES:,} bytes are kept\n".encode()
+    return patch
 
 
 def _git(*words: str, status: int = 0) -> bytes | None:

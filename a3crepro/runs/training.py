@@ -152,7 +152,9 @@ class Training:
                 final = self._evaluate_finally()
                 self._stop_if_requested()
             except BaseException as error:
-                self._save_after(error)
+                if not isinstance(error, Stopped) and not self.config.is_exact:  # which resumes from its checkpoint
+                    with contextlib.suppress(OSError):
+                        self._save(States(self.shared.arrays(), None))
                 raise
             finally:
                 self.evaluator.end()
@@ -266,13 +268,6 @@ class Training:
         rows = self.run_directory.episodes.rows, self.run_directory.evaluations.rows
         counters = Counters(self.seconds, self.real_seconds, self.resume_point.attempt, *rows)
         self.run_directory.save(Checkpoint(states.arrays, states.tree, self.pending, counters))
-
-    def _save_after(self, error: BaseException) -> None:
-        """Saves θ after a failure, unless the run is exact and resumes from its last checkpoint."""
-        if isinstance(error, Stopped) or self.config.is_exact:
-            return
-        with contextlib.suppress(OSError):
-            self._save(States(self.shared.arrays(), None))
 
 
 def _times(seconds: float, real_seconds: float) -> dict[str, float]:
