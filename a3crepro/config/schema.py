@@ -233,15 +233,10 @@ def _check_fit(config: Config) -> None:
         config.algo.heads(actions)
     except ValueError as error:
         raise UserError(f"{group}: {error}") from error
-    if config.algo.max_steps is None:
-        _check_episodes(config.env)
-
-
-def _check_episodes(env: Environment) -> None:
-    steps = env.episode_steps
-    if steps is None or steps > MAX_ROLLOUT_STEPS:
+    steps = config.env.episode_steps
+    if config.algo.max_steps is None and (steps is None or steps > MAX_ROLLOUT_STEPS):
         length = "no known limit" if steps is None else f"up to {steps:,} agent steps"
         raise UserError(
-            f"algo.t_max: 'episode' needs episodes of at most {MAX_ROLLOUT_STEPS:,} agent steps, those of {env.title} "
-            f"have {length}; allowed: a number of steps"
+            f"algo.t_max: 'episode' needs episodes of at most {MAX_ROLLOUT_STEPS:,} agent steps, those of "
+            f"{config.env.title} have {length}; allowed: a number of steps"
         )
