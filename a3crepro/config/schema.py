@@ -233,8 +233,10 @@ def _check_fit(config: Config) -> None:
         config.algo.heads(actions)
     except ValueError as error:
         raise UserError(f"{group}: {error}") from error
+    if config.algo.max_steps is not None:
+        return
     steps = config.env.episode_steps
-    if config.algo.max_steps is None and (steps is None or steps > MAX_ROLLOUT_STEPS):
+    if steps is None or steps > MAX_ROLLOUT_STEPS:
         length = "no known limit" if steps is None else f"up to {steps:,} agent steps"
         raise UserError(
             f"algo.t_max: 'episode' needs episodes of at most {MAX_ROLLOUT_STEPS:,} agent steps, those of "
