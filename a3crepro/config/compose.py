@@ -161,8 +161,7 @@ def quoted(override: str) -> str:
 
 
 def _in_quotes(value: str) -> str:
-    text: str = QuotedString(text=value, quote=Quote.single).with_quotes()
-    return text
+    return str(QuotedString(text=value, quote=Quote.single).with_quotes())
 
 
 def _is_grammatical(override: str) -> bool:
