@@ -61,9 +61,7 @@ def lasting_output(notice: str = UNWRITTEN) -> Iterator[None]:
 
 
 def _lasting(stream: TextIO | None, notice: str) -> TextIO:
-    if isinstance(stream, Lasting):
-        return cast(TextIO, stream)
-    return cast(TextIO, Lasting(stream or open(os.devnull, "w"), notice))
+    return cast(TextIO, stream if isinstance(stream, Lasting) else Lasting(stream or open(os.devnull, "w"), notice))
 
 
 def _to_null(number: int) -> None:

@@ -22,7 +22,6 @@ from a3crepro.common.config_model import (
     PositiveCount,
     PositiveFloat,
     component_class,
-    component_names,
 )
 from a3crepro.common.errors import UserError
 from a3crepro.config.groups import GROUPS
@@ -201,14 +200,13 @@ def build(values: Any, check_fit: bool = True) -> Config:
 
 
 def _build_component(group: str, whole: Mapping[str, Any]) -> ConfigModel:
-    values, package = whole[group], GROUPS[group]
+    values = whole[group]
     if not isinstance(values, Mapping) or "name" not in values:
         raise UserError(f"{group}: expected a choice of this group with a name, got {values!r}")
     try:
-        found = component_class(package, values["name"])
-    except LookupError:
-        allowed = ", ".join(component_names(package))
-        raise UserError(f"{group}.name: unknown name {values['name']!r}; allowed: {allowed}") from None
+        found = component_class(GROUPS[group], values["name"])
+    except LookupError as error:
+        raise UserError(f"{group}.name: {error}") from None
     component: ConfigModel = _validated(found, dict(values), (group,), whole)
     return component
 

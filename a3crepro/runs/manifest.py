@@ -29,8 +29,7 @@ def attempts_of(
     directory: Path, remedy: str = "put it back, or remove the directory and run it again"
 ) -> list[dict[str, Any]]:
     """The attempts of a run, in order; a `DamagedFile` with the remedy if the manifest is damaged."""
-    attempts: list[dict[str, Any]] = read_json(directory / "manifest.json", _is_manifest, remedy)["starts"]
-    return attempts
+    return list(read_json(directory / "manifest.json", _is_manifest, remedy)["starts"])
 
 
 def _is_manifest(found: Any) -> bool:

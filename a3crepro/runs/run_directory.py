@@ -246,8 +246,7 @@ class RunDirectory:
 
 def summary_of(directory: Path, remedy: str) -> dict[str, Any]:
     """The summary of a finished run; a `DamagedFile` with the remedy if it is damaged."""
-    summary: dict[str, Any] = read_json(directory / "summary.json", _is_summary, remedy)
-    return summary
+    return dict(read_json(directory / "summary.json", _is_summary, remedy))
 
 
 def _is_summary(found: Any) -> bool:
