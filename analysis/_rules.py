@@ -16,10 +16,10 @@ from a3crepro.experiments.statistics import (
     interval_of_mean,
     interval_of_shares,
     median,
-)
-from analysis._threads import SpeedUp, compared, levels, our_curves, speedup, times
-from analysis._verdicts import NO_DATA, Verdict, decided, joined, range_of_rates, with_data
-from analysis.atari_table import normalised, our_normalised
+)  # fmt: skip
+from analysis._threads import compared, levels, own_curves, speedup, times
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, range_of_rates, with_data
+from analysis.atari_table import normalised, own_normalised
 
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
 ONE_STEP = ("one_step_q", "one_step_sarsa")
@@ -58,14 +58,14 @@ def trains(results: Results) -> Verdict:
     for env in sorted(results.runs["env"].unique()):
         for method, name in METHODS.items():
             if (env, method) not in found:
-                verdicts.append(NO_DATA)
+                verdicts.append(NOT_RUN)
                 effects.append(f"{TITLES[env]}, {name}: missing")
                 continue
             score, line = interval_of_mean(found[env, method]), reference(env)
             verdicts.append(decided(score, line))
-            if verdicts[-1] != "reproduced":
+            if verdicts[-1].outcome is not Outcome.REPRODUCED:
                 effects.append(f"{TITLES[env]}, {name}: {score} against {line:.2f}")
-    return Verdict(joined(verdicts), "; ".join(effects) or f"all {len(verdicts)} pairs of game and method")
+    return joined(verdicts, "; ".join(effects) or f"all {len(verdicts)} pairs of game and method")
 
 
 @with_data("learning_speed")
@@ -74,7 +74,7 @@ def a3c_is_best(results: Results) -> Verdict:
     found = best_three(results)
     games = sorted(results.runs["env"].unique())
     if any((env, method) not in found for env in games for method in METHODS):
-        return Verdict("not decided: runs are missing", "–")
+        return Verdict(Outcome.NOT_DECIDED, reason="runs are missing")
     shares = {}
     for env in games:
         scores = {method: found[env, method] - MIN_SCORES.get(env, 0.0) for method in METHODS}
@@ -85,21 +85,22 @@ def a3c_is_best(results: Results) -> Verdict:
         for method in VALUE_BASED
     }
     effect = "; ".join(f"less {METHODS[method]} {difference}" for method, difference in less.items())
-    return Verdict(joined([decided(difference, 0.0) for difference in less.values()]), effect)
+    return joined([decided(difference, 0.0) for difference in less.values()], effect)
 
 
 def half_the_time(scale: str) -> Verdict:
     """A3C's mean over 57 games after 4 days, minus that of the best earlier method, which had 8 days."""
     results = load_results("atari_table", scale)
-    values = our_normalised(results).get(AFTER_4_DAYS) if results and scale == "paper" else None
+    values = own_normalised(results).get(AFTER_4_DAYS) if results and scale == "paper" else None
     from_paper = np.array(list(normalised("prioritized").values()))
     if values is None or len(values) < len(from_paper):
-        return Verdict(f"not decided: needs the {len(from_paper)} games of the scale `paper`", "–")
+        return Verdict(Outcome.NOT_RUN, reason=f"needs the {len(from_paper)} games of the scale `paper`")
     own = np.array([runs.mean() for runs in values])
     games = np.arange(len(own))
     more = bootstrap(own - from_paper)
     of_medians = bootstrap(games, lambda drawn: median(own[drawn]) - median(from_paper[drawn]))
-    return Verdict(decided(more, 0.0), f"means {more} %, medians {of_medians} %; no-op starts against human ones")
+    effect = f"means {more} %, medians {of_medians} %; no-op starts against human ones"
+    return decided(more, 0.0)._replace(effect=effect)
 
 
 # ---- Numbers of actor-learners ---------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ def half_the_time(scale: str) -> Verdict:
 @with_data("thread_scaling")
 def n_step_is_faster(results: Results) -> Verdict:
     """Frames of the one-step methods divided by those of the others, with 16 actor-learners, per game."""
-    curves, verdicts, effects = our_curves(results, "frames"), [], []
+    curves, verdicts, effects = own_curves(results, "frames"), [], []
     for game, level in levels(curves, REFERENCE).items():
         if any((game, method, 16) not in curves for method in METHODS):
             continue
@@ -117,18 +118,18 @@ def n_step_is_faster(results: Results) -> Verdict:
         assert found is not None
         verdicts.append(found.verdict(1.0))
         effects.append(f"{TITLES[game]}: {found} times as many frames")
-    return Verdict(on_some_games(verdicts), "; ".join(effects) or "–")
+    return on_some_games([verdict.outcome for verdict in verdicts], "; ".join(effects))
 
 
-def on_some_games(verdicts: list[str]) -> str:
+def on_some_games(outcomes: list[Outcome], effect: str) -> Verdict:
     """Decides a claim about "some games": one game reproduces it; without any, rejecting it takes `MOST_GAMES`."""
-    if not verdicts:
-        return NO_DATA
-    if "reproduced" in verdicts:
-        return "reproduced"
-    if len(verdicts) >= MOST_GAMES and set(verdicts) == {"not reproduced"}:
-        return "not reproduced"
-    return f"not decided: on none of {len(verdicts)}"
+    if not outcomes:
+        return NOT_RUN
+    if Outcome.REPRODUCED in outcomes:
+        return Verdict(Outcome.REPRODUCED, effect)
+    if len(outcomes) >= MOST_GAMES and set(outcomes) == {Outcome.NOT_REPRODUCED}:
+        return Verdict(Outcome.NOT_REPRODUCED, effect)
+    return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(outcomes)}")
 
 
 @with_data("thread_scaling")
@@ -151,21 +152,19 @@ def less_data(results: Results) -> Verdict:
 
 def _with_16(results: Results, x: str, methods: tuple[str, ...], line: float) -> Verdict:
     """Geometric mean over games."""
-    curves = our_curves(results, x)
+    curves = own_curves(results, x)
     to = levels(curves, REFERENCE)
-    found: dict[str, SpeedUp] = {
-        method: one for method in METHODS if (one := speedup(curves, to, method, 16)) is not None
-    }
+    found = {method: one for method in METHODS if (one := speedup(curves, to, method, 16))}
     if len(found) < len(METHODS):
-        return Verdict(NO_DATA, "–")
+        return NOT_RUN
     effect = "; ".join(f"{METHODS[method]} {one}" for method, one in found.items())
-    return Verdict(joined([found[method].verdict(line) for method in methods]), effect)
+    return joined([found[method].verdict(line) for method in methods], effect)
 
 
 @with_data("thread_scaling")
 def stabilises(results: Results) -> Verdict:
     """Compares the shares of rates at which a run learns, that is, ends above the reference."""
-    to = levels(our_curves(results, "frames"), REFERENCE)
+    to = levels(own_curves(results, "frames"), REFERENCE)
     grid = results.runs[(results.runs["seed"] < HELD_OUT) & results.runs["env"].isin(list(to))]
     grid = grid.assign(learnt=grid["score"] >= grid["env"].map(to))
     verdicts, effects = [], []
@@ -173,12 +172,12 @@ def stabilises(results: Results) -> Verdict:
         learnt = grid[grid["method"] == method]
         both = learnt.pivot_table(index=["env", "learning_rate"], columns="threads", values="learnt").dropna()
         if both.empty:
-            return Verdict(NO_DATA, "–")
+            return NOT_RUN
         one, several = both[1].to_numpy(bool), both[16].to_numpy(bool)
         more = interval_of_shares(several, one)
         verdicts.append(decided(more, 0.0))
         effects.append(f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}")
-    return Verdict(joined(verdicts), f"{'; '.join(effects)}, of {len(both)} rates")
+    return joined(verdicts, f"{'; '.join(effects)}, of {len(both)} rates")
 
 
 # ---- Learning rates, optimizers, exploration -------------------------------------------------------------------------
@@ -191,17 +190,17 @@ def wide_range(results: Results) -> Verdict:
     for method, name in METHODS.items():
         games = list(learnt_games(results.runs[results.runs["method"] == method]))
         if not games:
-            verdicts.append("not reproduced" if method in set(results.runs["method"]) else NO_DATA)
-            effects.append(
-                f"{name}: no game was learnt" if method in set(results.runs["method"]) else f"{name}: missing"
-            )
+            run = method in set(results.runs["method"])
+            verdicts.append(Verdict(Outcome.NOT_REPRODUCED) if run else NOT_RUN)
+            effects.append(f"{name}: {'no game was learnt' if run else 'missing'}")
             continue
         found = range_of_rates(games, BEST)
         collapsed, inside = found.collapses
-        verdicts.append(found.verdict(WIDE) if collapsed <= FEW_COLLAPSES * inside else "not reproduced")
+        few = collapsed <= FEW_COLLAPSES * inside
+        verdicts.append(found.verdict(WIDE) if few else Verdict(Outcome.NOT_REPRODUCED))
         bound = "≥" if found.cut_off else ""
         effects.append(f"{name}: {bound}{found.decades} decades, {collapsed} of {inside} collapsed")
-    return Verdict(joined(verdicts), "; ".join(effects))
+    return joined(verdicts, "; ".join(effects))
 
 
 def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -219,25 +218,20 @@ def as_shares(runs: pd.DataFrame) -> pd.Series:
     return scores / scores.groupby(runs["env"]).transform("max")
 
 
-def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdict | None:
-    """The mean difference between two values of a column, in shares of the game's best, paired by game and rate.
-
-    None if one of the values was not run.
-    """
+def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdict:
+    """The mean difference between two values of a column, in shares of the game's best, paired by game and rate."""
     table = runs.pivot_table(index=["env", "learning_rate"], columns=column, values="share")
     if not {one, other} <= set(table.columns):
-        return None
+        return NOT_RUN
     difference = interval_of_mean((table[one] - table[other]).dropna().to_numpy(float))
-    return Verdict(decided(difference, 0.0), str(difference))
+    return decided(difference, 0.0)._replace(effect=str(difference))
 
 
-def all_of(parts: dict[str, Verdict | None]) -> Verdict:
-    """Combines the verdicts of a claim's named parts."""
-    if not parts or None in parts.values():
-        return Verdict(NO_DATA, "–")
-    found = {name: part for name, part in parts.items() if part is not None}
-    effect = "; ".join(f"{name}: {part.effect}" for name, part in found.items())
-    return Verdict(joined([part.verdict for part in found.values()]), effect)
+def all_of(parts: dict[str, Verdict]) -> Verdict:
+    """Combines the verdicts of a claim's named parts, if all of them were run."""
+    if NOT_RUN in parts.values():
+        return NOT_RUN
+    return joined(list(parts.values()), "; ".join(f"{name}: {part.effect}" for name, part in parts.items()) or "–")
 
 
 def _ablation(results: Results, methods: tuple[str, ...]) -> Verdict:

@@ -14,14 +14,16 @@ import math
 import sys
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.experiments.figures import (
     COLORS,
     METHODS,
+    NAMES,
+    OWN,
     TITLES,
+    draw_paper,
     legend_below,
     markdown,
     number,
@@ -29,7 +31,7 @@ from a3crepro.experiments.figures import (
     paper,
     save,
     scale_of,
-)
+)  # fmt: skip
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import human_normalised
 from a3crepro.runs.command_line import run_command
@@ -42,64 +44,44 @@ from analysis._atari import (
     paper_curve,
     plain_run,
     race_with_dqn,
-)
+)  # fmt: skip
 
 ROWS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods in each row of panels by epochs."""
 EPOCHS = 20.0
 """Minimum extent of the panels: 80M frames."""
-PALE = 0.15
-NAMES = {"dqn": "DQN", **METHODS}
 OTHERS = {
     "noisynet_paper_a3c_noop_320Mframes": "NoisyNet's A3C, 320M, no-op",
     "pfrl_a3c_noop_best_3seeds": "PFRL's A3C, 320M, no-op, best of 3 seeds",
 }
 
 
-def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, end: float) -> None:
-    """Draws the paper's curve, dashed, with its band, as far as this reproduction's runs extend."""
-    curve = curve[curve[x] <= end]
-    axes.plot(
-        curve[x],
-        curve["score"],
-        color=COLORS[method],
-        dashes=(3, 1.5),
-        linewidth=1,
-        label=f"the paper's {NAMES[method]}",
-    )
-    axes.fill_between(curve[x], curve["band_low"], curve["band_high"], color=COLORS[method], alpha=PALE, linewidth=0)
-
-
-def draw_ours(axes: Axes, own: Sequence[Curve], x: str) -> None:
-    """Draws the evaluations of each run: thick for seed 0 at the paper's rate, thin for others."""
+def draw(axes: Axes, game: str, methods: Sequence[str], x: str, own: Sequence[Curve], end: float) -> None:
+    """Draws the paper's curves, dashed, up to an end, and the runs: thick for seed 0, thin for others."""
+    for method in methods:
+        hours = select(paper("fig1_learning_speed"), game=game, method=method)
+        theirs = hours if x == "hours" else paper_curve(game, method)
+        draw_paper(axes, theirs[theirs[x] <= end], x, method, dashes=(3, 1.5), label=f"the paper's {NAMES[method]}")
     for curve in own:
-        first = curve.seed == 0
-        label = f"ours, {METHODS[curve.method]}" if first else "ours, other seeds"
-        axes.plot(
-            curve.table[x], curve.table["score"], color=COLORS[curve.method], marker=".", markersize=4 if first else 2,
-            linewidth=1.4 if first else 0.6, label=label,
-        )  # fmt: skip
+        style = {"linewidth": 0.6, "markersize": 2, "label": f"{OWN}, other seeds"}
+        if curve.seed == 0:
+            style = {"linewidth": 1.4, "markersize": 4, "label": f"{OWN}, {METHODS[curve.method]}"}
+        axes.plot(curve.table[x], curve.table["score"], color=COLORS[curve.method], marker=".", **style)
 
 
 def figure_of(found: Sequence[Curve]) -> Figure:
     """Three rows by epochs, one by hours; a column per game."""
-    figure, grid = panels([""] * len(PAPER_GAMES), len(ROWS) + 1, 2.6, 2.1)
+    figure, grid = panels(len(PAPER_GAMES), len(ROWS) + 1, 2.6, 2.1)
     plain = at_paper_rates(found)
     for column, game in enumerate(PAPER_GAMES):
-        for row, methods in enumerate(ROWS):
-            axes = grid[row][column]
-            own = [curve for curve in plain if curve.env == game and curve.method in methods]
-            end = max([EPOCHS, *(curve.epochs for curve in own)])
-            for method in methods:
-                draw_paper(axes, paper_curve(game, method), "epoch", method, end)
-            draw_ours(axes, own, "epoch")
-            axes.set(title=TITLES[game] if row == 0 else None, xlabel="epochs of 4M frames")
-        axes, own = grid[-1][column], [curve for curve in plain if curve.env == game]
-        for method in NAMES:
-            table = select(paper("fig1_learning_speed"), game=game, method=method)
-            draw_paper(axes, table, "hours", method, math.inf)
-        draw_ours(axes, own, "hours")
-        axes.set(xlabel="hours (ours: virtual)")
+        own = [curve for curve in plain if curve.env == game]
+        for axes, methods in zip(grid[:, column], ROWS, strict=False):
+            here = [curve for curve in own if curve.method in methods]
+            draw(axes, game, methods, "epoch", here, max([EPOCHS, *(curve.epochs for curve in here)]))
+            axes.set(xlabel="epochs of 4M frames")
+        draw(grid[-1][column], game, list(NAMES), "hours", own, math.inf)
+        grid[-1][column].set(xlabel=f"hours ({OWN}: virtual)")
+        grid[0][column].set(title=TITLES[game])
     for row in grid:
         row[0].set_ylabel("score")
     legend_below(figure, grid.flat, columns=6)
@@ -125,19 +107,16 @@ def table_of(found: Sequence[Curve]) -> str:
 
 def differs(curve: Curve) -> str:
     """How a run differs from the plain one."""
-    parts = [
-        " ".join(f"{key}={value}" for key, value in curve.overrides.items()),
-        "" if curve.network == "mnih2013" else curve.network,
-    ]
-    parts.append("" if curve.execution == "virtual_time" else curve.execution)
-    return ", ".join(part for part in parts if part) or "–"
+    overrides = " ".join(f"{key}={value}" for key, value in curve.overrides.items())
+    plain = ("", "mnih2013", "virtual_time")
+    return ", ".join(part for part in (overrides, curve.network, curve.execution) if part not in plain) or "–"
 
 
 def five_games(found: Sequence[Curve]) -> str:
     """A3C's scores in the format of Table S3, raw and human-normalised, beside published ones."""
     scores = paper("human_random_scores").set_index("game")
     others = paper("other_reproductions_a3c").set_index("game")
-    header = ["game", "random (no-op)", "human (no-op)", "ours, no-op", "epochs", "% of human",
+    header = ["game", "random (no-op)", "human (no-op)", f"{OWN}, no-op", "epochs", "% of human",
               "paper's A3C FF, 320M, human starts", *OTHERS.values()]  # fmt: skip
     rows = []
     for game in PAPER_GAMES:
@@ -159,10 +138,10 @@ def main() -> None:
     unfinished = sum(not curve.finished for curve in found)
     caption = (
         "The paper's curves are means of its best three rates of fifty with 16 threads (by epochs) and of its best "
-        "five (by hours), and it does not say what its band is; ours are one rate and one seed each, 16 actor-learners "
-        "in virtual time, sampled policies (value-based: ε 0.05), ten games an evaluation. Virtual hours are a model "
-        "of the paper's machine. Final scores: the last three evaluations; intervals are of their episodes, not of "
-        f"seeds. Ours: {len(found)} runs, {unfinished} of them unfinished."
+        "five (by hours), and it does not say what its band is; those of a3crepro have one rate and one seed each, 16 "
+        "actor-learners in virtual time, sampled policies (value-based: ε 0.05), ten games an evaluation. Virtual "
+        "hours are a model of the paper's machine. Final scores: the last three evaluations; intervals are of their "
+        f"episodes, not of seeds. {OWN}: {len(found)} runs, {unfinished} of them unfinished."
     )
     save(figure_of(found), "atari_games", scale, f"{table_of(found)}\n\n{five_games(found)}", caption)
 

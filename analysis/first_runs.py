@@ -5,25 +5,21 @@ python analysis/first_runs.py [scale=laptop]
 
 from __future__ import annotations
 
-import sys
-
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from a3crepro.experiments.figures import (
     METHODS,
-    NOTHING,
+    PALETTE,
     TITLES,
+    Page,
     Results,
-    load_results,
     markdown,
     number,
     panels,
     paper,
-    save,
-    scale_of,
-)
+    script,
+)  # fmt: skip
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
 
@@ -35,7 +31,7 @@ AROUND = 3
 
 def draw(axes: Axes, scores: pd.DataFrame) -> None:
     """Draws each rate's training scores as lines and its evaluations as points."""
-    for color, (rate, table) in zip(sns.color_palette("colorblind"), scores.groupby("learning_rate"), strict=False):
+    for color, (rate, table) in zip(PALETTE, scores.groupby("learning_rate"), strict=False):
         is_training = table["score_type"] == "training"
         for part, marker, label in (
             (table[is_training], "-", f"training games, {rate:g}"),
@@ -89,11 +85,10 @@ def tables(results: Results) -> str:
     return "\n\n".join([table_of(runs), beside_paper(runs), *(papers_rates("breakout", rate) for rate in best)])
 
 
-def main() -> None:
+@script("first_runs")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes the table."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("first_runs", scale)
-    figure, grid = panels([""] * 3, 2, 3.6, 3.0)
+    figure, grid = panels(3, 2, 3.6, 3.0)
     places = list(grid.flat)
     for axes, (method, title) in zip(places, METHODS.items(), strict=False):
         if results:
@@ -110,7 +105,7 @@ def main() -> None:
         axes.legend(fontsize=6, loc="upper left")
     for axes in grid[:, 0]:
         axes.set_ylabel("score")
-    save(figure, "first_runs", scale, tables(results) if results else "", results.caption() if results else NOTHING)
+    return figure, tables(results) if results else "", ""
 
 
 if __name__ == "__main__":

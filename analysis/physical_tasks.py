@@ -8,15 +8,24 @@ learning rates with the paper's, and scores with the Control Suite's own A3C aft
 
 from __future__ import annotations
 
-import sys
-
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from a3crepro.experiments.experiment import HELD_OUT
-from a3crepro.experiments.figures import NOTHING, load_results, markdown, number, paper, save, scale_of
+from a3crepro.experiments.figures import (
+    COLORS,
+    PALETTE,
+    Page,
+    Results,
+    draw_level,
+    draw_runs,
+    markdown,
+    number,
+    paper,
+    script,
+    set_style,
+)  # fmt: skip
 from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -34,15 +43,14 @@ from analysis._control import (
     over_time,
     suite_score,
     suite_scores,
-)
+)  # fmt: skip
 
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">", SECOND: "D",
     "rollouts of 20, entropy cost 1": "d", THIRD: "P", "scaled pictures, actions of 4 steps": "*",
 }  # fmt: skip
-COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
-CURVE = "tab:blue"
+"""Ways to learn, with their markers."""
 COLUMNS = 5
 SEARCHES = ("first", "second", "third")
 
@@ -58,9 +66,9 @@ def draw_ranges(axes: Axes) -> None:
 
 def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
     """Draws a point per run of the search."""
-    for scheme, marker in SCHEMES.items():
+    for color, (scheme, marker) in zip(PALETTE, SCHEMES.items(), strict=False):
         points = select(runs, task=task, scheme=scheme)
-        axes.plot(points["learning_rate"], points["score"], marker, color=COLORS[scheme], markersize=3, label=scheme)
+        axes.plot(points["learning_rate"], points["score"], marker, color=color, markersize=3, label=scheme)
     axes.set(xscale="log", xlim=(7e-6, 0.15), title=task, xlabel="learning rate")
 
 
@@ -68,23 +76,20 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
     """Draws runs as thin lines, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
     if len(found := select(scores, task=task)):
         steps, values = stacked(found, "frames")
-        axes.plot(steps / 1e6, values.T, color=CURVE, linewidth=0.4, alpha=0.6)
-        axes.plot(steps / 1e6, values.mean(0), color=CURVE, linewidth=1.3)
-    axes.axhline(suite_score(task), color="black", linewidth=0.8, linestyle="--")
-    axes.axhline(by_chance(task), color="0.5", linewidth=0.8, linestyle=":")
+        draw_runs(axes, steps / 1e6, values, COLORS["a3c"], each=True)
+    draw_level(axes, suite_score(task), "expert")
+    draw_level(axes, by_chance(task), "random")
     axes.set(title=task, xlabel="million steps")
 
 
-def main() -> None:
+@script("physical_tasks")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes the table."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("physical_tasks", scale)
     runs, scores = control(results) if results else (pd.DataFrame(columns=["task"]), pd.DataFrame())
-    standing = over_time(results, runs) if results else runs
-    shown = scores[scores["run"].isin(standing["run"])] if results else scores
+    shown = scores[scores["run"].isin(over_time(results, runs)["run"])] if results else scores
     tasks = list(dict.fromkeys(runs["task"]))
     lines = -(-len(tasks) // COLUMNS)
-    sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
+    set_style()
     figure = plt.figure(figsize=(11, 2.6 + 4.0 * lines), layout="constrained")
     grid = figure.add_gridspec(1 + 2 * lines, COLUMNS)
     draw_ranges(figure.add_subplot(grid[0, : COLUMNS if not tasks else 3]))
@@ -107,11 +112,10 @@ def main() -> None:
         "(400,000 steps). "
         f"{chosen(runs)}"
         "Dashed: the Control Suite's own A3C after 100M steps (a second score is that of the PlaNet paper, where it "
-        "prints another one); dotted: the best policy that does not look (random, or a constant action, also with "
-        "noise; for pictures also held for 4 steps). "
-        f"{results.caption() if results else NOTHING}"
+        "prints another one); dotted: the best policy that ignores its observations (random, or a constant action, "
+        "also with noise; for pictures also held for 4 steps)."
     )
-    save(figure, "physical_tasks", scale, table_of(runs), caption)
+    return figure, table_of(runs), caption
 
 
 def table_of(runs: pd.DataFrame) -> str:
@@ -125,7 +129,7 @@ def table_of(runs: pd.DataFrame) -> str:
             for row in readings.itertuples()
         ]  # fmt: skip
         return markdown(header, rows)
-    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without looking",
+    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without observing",
               "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
               *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
     rows = [
@@ -152,7 +156,7 @@ def of_seeds(runs: pd.DataFrame) -> str:
     """Mean, number and steps of the seeds, and the mean of their greedy scores."""
     if runs.empty:
         return "–"
-    drawn, greedy = (interval_of_mean(runs[column].to_numpy(float)) for column in ("score", "greedy_score"))
+    drawn, greedy = (interval_of_mean(runs[column]) for column in ("score", "greedy_score"))
     return f"{drawn}, {greedy.value:.1f} without noise, {len(runs)} seeds x {runs['budget'].max() / 1e6:g}M steps"
 
 

@@ -72,14 +72,12 @@ def test_the_race_with_dqn(tmp_path):
     assert 1.5 < fast.hours <= 2.0  # smoothed over three: reached by the eighth epoch, at the latest
     assert short.is_faster is None and slow.is_faster is False
     verdict = rules.faster_than_dqn("laptop")
-    assert (
-        verdict.verdict.startswith("not decided") and "1 of 2 pairs" in verdict.effect and "too few" in verdict.effect
-    )
+    assert verdict.text.startswith("not decided") and "1 of 2 pairs" in verdict.effect and "too few" in verdict.effect
 
 
 def test_what_is_not_run_decides_nothing():
     assert all(
-        rule("laptop").verdict.startswith("not decided")
+        rule("laptop").text.startswith("not decided")
         for rule in (rules.trains, rules.faster_than_dqn, rules.n_step_is_faster)
     )
 
@@ -87,10 +85,10 @@ def test_what_is_not_run_decides_nothing():
 def test_multi_step_methods_that_are_first_on_one_game_are_faster(tmp_path):
     early, late = [2.0, 20.0, 40.0, 60.0, 60.0, 60.0], [2.0, 2.0, 2.0, 20.0, 50.0, 60.0]
     speeds = {"one_step_q": late, "one_step_sarsa": late, "n_step_q": early, "a3c": early}
-    for fast, expected in ((early, "reproduced"), (late, "not decided: on none of 1")):
+    for fast, expected in ((early, "reproduced"), (late, "not decided (on none of 1)")):
         table = {**speeds, "n_step_q": fast}
         write(tmp_path, "scores", [row for method in table for row in rows(method, "breakout", method, table[method])])
-        assert rules.n_step_is_faster("laptop").verdict == expected
+        assert rules.n_step_is_faster("laptop").text == expected
     assert rules.trains("laptop").effect.startswith("4 of 20 pairs run")
 
 

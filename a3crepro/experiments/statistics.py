@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import binomtest, norm, trim_mean
 from scipy.stats import t as student_t
 
@@ -108,8 +109,9 @@ def bootstrap(values: Array, statistic: Statistic = mean, seed: int = 0) -> Inte
     return _interval(float(statistic(values)), statistic(drawn))
 
 
-def interval_of_mean(values: Array) -> Interval:
+def interval_of_mean(sample: npt.ArrayLike) -> Interval:
     """The mean of independent values [n] with its interval, which is infinite for a single value."""
+    values = np.asarray(sample, float)
     if len(values) >= FEW:
         return bootstrap(values)
     value = float(np.mean(values))
@@ -202,6 +204,10 @@ class GoodRates(NamedTuple):
     @property
     def decades(self) -> float:
         return float(np.log10(self.high / self.low))
+
+    def in_words(self) -> tuple[str, str]:
+        """The range, and its decades; ≥ marks a range that may extend further."""
+        return f"{self.low:.1e} to {self.high:.1e}", f"{'≥' if self.cut_off else ''}{self.decades:.2f}"
 
 
 def good_rates(rates: Array, scores: Array, of_best: int = 1, share: float = 0.5) -> GoodRates:
