@@ -10,13 +10,7 @@ import pandas as pd
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, MIN_SCORES, TITLES, Results, load_results, reference
 from a3crepro.experiments.results import overridden
-from a3crepro.experiments.statistics import (
-    bootstrap,
-    interval_of_difference,
-    interval_of_mean,
-    interval_of_shares,
-    median,
-)  # fmt: skip
+from a3crepro.experiments.statistics import bootstrap, interval_of_difference, interval_of_mean, interval_of_shares
 from analysis._threads import compared, levels, own_curves, speedup, times
 from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, range_of_rates, with_data
 from analysis.atari_table import normalised, own_normalised
@@ -98,7 +92,7 @@ def half_the_time(scale: str) -> Verdict:
     own = np.array([runs.mean() for runs in values])
     games = np.arange(len(own))
     more = bootstrap(own - from_paper)
-    of_medians = bootstrap(games, lambda drawn: median(own[drawn]) - median(from_paper[drawn]))
+    of_medians = bootstrap(games, lambda drawn, axis: np.median(own[drawn], axis) - np.median(from_paper[drawn], axis))
     effect = f"means {more} %, medians {of_medians} %; no-op starts against human ones"
     return decided(more, 0.0)._replace(effect=effect)
 

@@ -6,8 +6,8 @@ import math
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import first_crossing, interval_of_proportion
-from analysis._atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined
+from analysis.atari_games import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 MULTI_STEP = ("n_step_q", "a3c")

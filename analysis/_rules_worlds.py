@@ -11,10 +11,20 @@ from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, Results, reference
 from a3crepro.experiments.results import stacked
 from a3crepro.experiments.statistics import Interval, first_crossing, interval_of_difference, interval_of_mean
-from analysis._control import PAPERS, PIXELS, SEARCHED, SECOND, by_chance, control, is_learnt, over_time, suite_score
 from analysis._rules import ONE_STEP
 from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, mark_of, range_of_rates, with_data
 from analysis.labyrinth import chosen
+from analysis.physical_tasks import (
+    PAPERS,
+    PIXELS,
+    SEARCHED,
+    SECOND,
+    by_chance,
+    control,
+    is_learnt,
+    over_time,
+    suite_score,
+)
 from analysis.racing import chosen_runs, own_shares, paper_shares
 
 SEVERAL = 8

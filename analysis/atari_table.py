@@ -15,14 +15,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.experiments.figures import OWN, PALETTE, TITLES, Page, Results, markdown, panels, paper, script
 from a3crepro.experiments.results import setting
-from a3crepro.experiments.statistics import (
-    interquartile_mean,
-    interval_of_mean,
-    mean,
-    median,
-    stratified_bootstrap,
-    table_1,
-)  # fmt: skip
+from a3crepro.experiments.statistics import interquartile_mean, interval_of_mean, stratified_bootstrap, table_1
 from a3crepro.runs.command_line import run_command
 
 ROWS = {
@@ -84,7 +77,7 @@ def minatar_table(results: Results) -> str:
 
 def row(name: str, scores: Sequence[np.ndarray]) -> list[object]:
     """A method's row, from its values [runs] for each game."""
-    found = (stratified_bootstrap(scores, statistic) for statistic in (mean, median, interquartile_mean))
+    found = (stratified_bootstrap(scores, statistic) for statistic in (np.mean, np.median, interquartile_mean))
     return [name, len(scores), *(f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})" for one in found)]
 
 

@@ -5,18 +5,8 @@ python analysis/data_efficiency.py [scale=laptop]
 
 from __future__ import annotations
 
-from a3crepro.experiments.figures import (
-    METHODS,
-    OWN,
-    THREADS,
-    TITLES,
-    Page,
-    Results,
-    markdown,
-    number,
-    paper,
-    script,
-)  # fmt: skip
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, THREADS, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.statistics import part_of_rise
 from a3crepro.runs.command_line import run_command
 from analysis._threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, own_curves, paper_curves, speedup
@@ -54,7 +44,7 @@ def own_efficiency(curves: Curves, game: str, method: str, threads: int) -> Spee
 @script("data_efficiency", "thread_scaling")
 def main(results: Results | None) -> Page:
     """Draws the figure and writes its table."""
-    from_paper, own = paper_curves(paper("fig3_s9_data_efficiency"), "epoch"), own_curves(results, "epoch")
+    from_paper, own = paper_curves(figures.paper("fig3_s9_data_efficiency"), "epoch"), own_curves(results, "epoch")
     figure = draw(from_paper, own, "epochs (1M agent steps)")
     header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS[1:])]
     caption = (

@@ -10,19 +10,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
+from a3crepro.experiments import figures
 from a3crepro.experiments.experiment import HELD_OUT
-from a3crepro.experiments.figures import (
-    COLORS,
-    Page,
-    Results,
-    draw_level,
-    draw_runs,
-    markdown,
-    number,
-    panels,
-    reference,
-    script,
-)  # fmt: skip
+from a3crepro.experiments.figures import Page, Results, markdown, number, script
 from a3crepro.experiments.results import overridden, representative_runs, select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -44,9 +34,9 @@ def draw(axes: Axes, results: Results, env: str) -> None:
     shown = table[table["run"].isin(chosen(results, env)["run"])]
     if len(shown):
         frames, scores = stacked(shown, "frames")
-        draw_runs(axes, frames / 1e6, scores, COLORS["a3c"], each=True, label="A3C, LSTM")
+        figures.draw_runs(axes, frames / 1e6, scores, figures.COLORS["a3c"], each=True, label="A3C, LSTM")
     for policy, label in PLAYERS.items():
-        draw_level(axes, reference(env, policy), policy, label)
+        figures.draw_level(axes, figures.reference(env, policy), policy, label)
     axes.set(xlabel="million frames", ylim=(0, None))
     axes.legend(fontsize=6)
 
@@ -54,7 +44,7 @@ def draw(axes: Axes, results: Results, env: str) -> None:
 @script("labyrinth")
 def main(results: Results | None) -> Page:
     """Draws the figure and writes the table."""
-    figure, grid = panels(len(MAZES), width=3.4, height=2.6)
+    figure, grid = figures.panels(len(MAZES), width=3.4, height=2.6)
     for axes, (env, name) in zip(grid[0], MAZES.items(), strict=True):
         if results:
             draw(axes, results, env)
@@ -63,7 +53,7 @@ def main(results: Results | None) -> Page:
     rows = [["paper, Labyrinth", "A3C, LSTM", f"around {PAPER:g}", "–", "–"]]
     for env in MAZES:
         rows += [
-            [env, player, *(number(reference(env, player, column)) for column in ("score_mean", "apples", "portals"))]
+            [env, player, *(number(figures.reference(env, player, key)) for key in ("score_mean", "apples", "portals"))]
             for player in reversed(PLAYERS)
         ]
         rows += [row(results, env), last_row(results, env)] if results else []

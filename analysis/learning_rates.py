@@ -9,20 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    COLORS,
-    METHODS,
-    MIN_SCORES,
-    OWN,
-    TITLES,
-    Page,
-    Results,
-    markdown,
-    method_panels,
-    number,
-    paper,
-    script,
-)  # fmt: skip
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import good_rates
 from a3crepro.runs.command_line import run_command
@@ -43,8 +31,8 @@ def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: 
     """Draws a point per run and shades the range of good rates."""
     found = good_rates(rates, scores - least)
     if found.inside:
-        axes.axvspan(found.low, found.high, color=COLORS[method], alpha=0.12, linewidth=0)
-    axes.plot(rates, scores, "o", color=COLORS[method], markersize=2.5)
+        axes.axvspan(found.low, found.high, color=figures.COLORS[method], alpha=0.12, linewidth=0)
+    axes.plot(rates, scores, "o", color=figures.COLORS[method], markersize=2.5)
     axes.set_xscale("log")
 
 
@@ -76,14 +64,14 @@ def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> lis
 @script("learning_rates")
 def main(results: Results | None) -> Page:
     """Draws the figure and writes its table."""
-    tables = {"": paper("fig2_s11_learning_rates")}
+    tables = {"": figures.paper("fig2_s11_learning_rates")}
     if results:
         tables[f", {OWN}"] = results.runs.rename(columns={"env": "game"})
     games = {source: table["game"].unique() for source, table in tables.items()}
-    figure, found = method_panels(games, list(METHODS), "learning rate")
+    figure, found = figures.method_panels(games, list(METHODS), "learning rate")
     rows = []
     for axes, method, game, source in found:
-        table, least = tables[source], MIN_SCORES.get(game, 0.0)
+        table, least = tables[source], figures.MIN_SCORES.get(game, 0.0)
         rates, scores = points(game, method, table)
         if len(rates):
             draw(axes, rates, scores, method, least)

@@ -9,23 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    COLORS,
-    DASHES,
-    METHODS,
-    NAMES,
-    OWN,
-    TITLES,
-    Page,
-    Results,
-    draw_paper,
-    draw_runs,
-    legend_below,
-    markdown,
-    panels,
-    paper,
-    script,
-)  # fmt: skip
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, script
 from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import best, interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -46,22 +31,22 @@ def draw_own(axes: Axes, results: Results, env: str) -> None:
         if table.empty:
             continue
         seconds, scores = stacked(table, "seconds")
-        style = {"dashes": DASHES[method], "label": NAMES[method]}
-        draw_runs(axes, seconds / 3600, scores, COLORS[method], each=True, **style)
+        style = {"dashes": figures.DASHES[method], "label": figures.NAMES[method]}
+        figures.draw_runs(axes, seconds / 3600, scores, figures.COLORS[method], each=True, **style)
         seconds, scores = stacked(best_runs(results, env, method, None), "seconds")
         middle = np.percentile(scores, (25, 75), axis=0)
-        axes.fill_between(seconds / 3600, *middle, color=COLORS[method], alpha=0.1, linewidth=0)
+        axes.fill_between(seconds / 3600, *middle, color=figures.COLORS[method], alpha=0.1, linewidth=0)
 
 
 @script("learning_speed")
 def main(results: Results | None) -> Page:
     """Draws the figure and writes the table of final scores."""
-    data = paper("fig1_learning_speed")
+    data = figures.paper("fig1_learning_speed")
     games, envs = list(data["game"].unique()), list(results.runs["env"].unique()) if results else []
-    figure, grid = panels(max(len(games), len(envs)), 2 if envs else 1)
+    figure, grid = figures.panels(max(len(games), len(envs)), 2 if envs else 1)
     for axes, game in zip(grid[0], games, strict=False):
         for method, curve in data[data["game"] == game].groupby("method"):
-            draw_paper(axes, curve, "hours", str(method), dashes=DASHES[str(method)], label=NAMES[str(method)])
+            figures.draw_paper(axes, curve, "hours", str(method))
         axes.set(title=TITLES[game], xlabel="hours")
     for axes, env in zip(grid[-1], envs, strict=False):
         assert results is not None
@@ -74,7 +59,7 @@ def main(results: Results | None) -> Page:
         axes.set_visible(False)
     for line in grid:
         line[0].set_ylabel("score")
-    legend_below(figure, grid[0][:1])
+    figures.legend_below(figure, grid[0][:1])
     header, rows = table_of(data, results)
     caption = (
         f"Last scores: the paper's, means of the best 5 of 50 runs (DQN: 5 seeds); {OWN}'s, final evaluations of all "
@@ -87,7 +72,7 @@ def main(results: Results | None) -> Page:
 def table_of(data: pd.DataFrame, results: Results | None) -> tuple[list[str], list[list[str]]]:
     """Last scores by game and method."""
     last = data.sort_values("hours").groupby(["game", "method"])["score"].last().unstack()
-    rows = [[TITLES[str(game)], *(f"{last.loc[game, method]:,.1f}" for method in NAMES)] for game in last.index]
+    rows = [[TITLES[str(game)], *(f"{last.loc[game, method]:,.1f}" for method in figures.NAMES)] for game in last.index]
     for env, runs in results.runs.groupby("env") if results else ():
         cells = ["–"]
         for method in METHODS:
@@ -95,7 +80,7 @@ def table_of(data: pd.DataFrame, results: Results | None) -> tuple[list[str], li
             top = scores[best(scores, results.notes["best"] if results else None)]
             cells.append(f"{interval_of_mean(scores)}; {top.mean():.1f}" if scores.size else "–")
         rows.append([TITLES[str(env)], *cells])
-    return ["game", *NAMES.values()], rows
+    return ["game", *figures.NAMES.values()], rows
 
 
 if __name__ == "__main__":

@@ -9,19 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    METHODS,
-    OWN,
-    PALETTE,
-    TITLES,
-    Page,
-    Results,
-    legend_below,
-    markdown,
-    method_panels,
-    paper,
-    script,
-)  # fmt: skip
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, script
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import good_rates, interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -41,7 +30,7 @@ METHODS_COMPARED = ("n_step_q", "a3c")
 
 def of_paper() -> pd.DataFrame:
     """The paper's data: a row per run, by rank."""
-    table = paper("figs5_optimizers").rename(columns={"game": "env", "final_score": "score"})
+    table = figures.paper("figs5_optimizers").rename(columns={"game": "env", "final_score": "score"})
     label = {name: text for (name, epsilon), text in LABELS.items() if epsilon != 1e-5}
     return table.assign(label=table["optimizer"].map(label))
 
@@ -59,7 +48,7 @@ def of_own(results: Results | None) -> pd.DataFrame:
 
 def draw(axes: Axes, scores: np.ndarray, label: str) -> None:
     """Draws an optimizer's final scores, from the best to the worst, over their rank from 0 to 1."""
-    color = PALETTE[list(DASHES).index(label)]
+    color = figures.PALETTE[list(DASHES).index(label)]
     rank = np.linspace(0, 1, len(scores))
     axes.plot(rank, scores, linestyle=DASHES[label], color=color, linewidth=1.2, label=label)
 
@@ -69,7 +58,7 @@ def main(results: Results | None) -> Page:
     """Draws the figure and writes its tables."""
     tables = {"": of_paper(), f", {OWN}": of_own(results)}
     games = {source: table["env"].unique() for source, table in tables.items()}
-    figure, found = method_panels(games, METHODS_COMPARED, "rank among the runs")
+    figure, found = figures.method_panels(games, METHODS_COMPARED, "rank among the runs")
     rows = []
     for axes, method, game, source in found:
         for label in DASHES:
@@ -82,7 +71,7 @@ def main(results: Results | None) -> Page:
             rows.append(
                 [TITLES[game] + source, METHODS[method], label, *cells, *(rates(runs) if source else ["–"] * 3)]
             )
-    legend_below(figure, figure.axes)
+    figures.legend_below(figure, figure.axes)
     header = ["game", "method", "optimizer", "runs", "best", "mean, 95 % interval", "good rates", "decades",
               "g > ε, median of the runs"]  # fmt: skip
     caption = (

@@ -11,22 +11,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    COLORS,
-    DASHES,
-    METHODS,
-    OWN,
-    Page,
-    Results,
-    draw_level,
-    draw_runs,
-    legend_below,
-    markdown,
-    panels,
-    paper,
-    reference,
-    script,
-)  # fmt: skip
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, Page, Results, markdown, script
 from a3crepro.experiments.results import representative_runs, select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -43,12 +29,12 @@ LAST = 10
 
 def of_expert(scores: pd.DataFrame) -> pd.Series:
     """Scores as shares of the scripted driver's."""
-    return scores["score"] / scores["env"].map({env: reference(env, "expert") for env in SETTINGS})
+    return scores["score"] / scores["env"].map({env: figures.reference(env, "expert") for env in SETTINGS})
 
 
 def paper_shares() -> pd.DataFrame:
     """The paper's curves as shares of its human tester's score."""
-    table = paper("figs6_torcs")
+    table = figures.paper("figs6_torcs")
     return table.assign(share=table["score"] / table["setting"].map(HUMAN), run="paper")
 
 
@@ -74,8 +60,8 @@ def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
         curves = select(table, setting=setting, method=method)
         if len(curves):
             along, shares = stacked(curves, x, "share")
-            draw_runs(axes, along, shares, COLORS[method], dashes=DASHES[method], label=name)
-    draw_level(axes, 1.0, "expert")
+            figures.draw_runs(axes, along, shares, figures.COLORS[method], dashes=figures.DASHES[method], label=name)
+    figures.draw_level(axes, 1.0, "expert")
     axes.set(ylim=(-0.1, 1.15))
 
 
@@ -86,13 +72,13 @@ def main(results: Results | None) -> Page:
     own = own.assign(million_frames=own["frames"].astype(float) / 1e6)
     sources = [("", from_paper, "hours", "human tester")]
     sources += [(f", {OWN}", own, "million_frames", "expert")] if results else []
-    figure, grid = panels(len(HUMAN), len(sources), 2.6, 2.2)
+    figure, grid = figures.panels(len(HUMAN), len(sources), 2.6, 2.2)
     for line, (source, table, x, player) in zip(grid, sources, strict=True):
         for axes, setting in zip(line, HUMAN, strict=True):
             draw(axes, table, setting, x)
             axes.set(title=setting + source, xlabel=x.replace("_", " "))
         line[0].set_ylabel(f"share of the {player}")
-    legend_below(figure, grid[0][:1])
+    figures.legend_below(figure, grid[0][:1])
     rows = [row for setting in HUMAN for row in theirs_in(from_paper, setting)]
     rows += [row for env in SETTINGS if results for row in own_in(results, env)]
     caption = (
@@ -122,10 +108,10 @@ def theirs_in(table: pd.DataFrame, setting: str) -> list[list[str]]:
 
 def own_in(results: Results, env: str) -> list[list[str]]:
     """This reproduction's shares in a setting: final, over the last evaluations, and greedy."""
-    expert, runs = reference(env, "expert"), select(chosen_runs(results), env=env)
+    expert, runs = figures.reference(env, "expert"), select(chosen_runs(results), env=env)
     curves = select(own_shares(results), env=env).sort_values("frames").groupby("run")["share"]
     runs = runs.assign(last=runs["run"].map(curves.agg(last_mean)), greedy=runs["greedy_score"] / expert)
-    players = f"{reference(env, 'random') / expert:.1%}", f"{expert:.1f}"
+    players = f"{figures.reference(env, 'random') / expert:.1%}", f"{expert:.1f}"
     return [
         [f"{SETTINGS[env]}, {OWN}", name, *(cell(select(runs, method=method), column) for method in METHODS), *players]
         for name, column in (("final", "share"), (f"last {LAST} evaluations", "last"), ("greedily", "greedy"))

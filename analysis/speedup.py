@@ -17,22 +17,8 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    COLORS,
-    DASHES,
-    METHODS,
-    OWN,
-    THREADS,
-    TITLES,
-    Page,
-    Results,
-    legend_below,
-    markdown,
-    number,
-    panels,
-    paper,
-    script,
-)  # fmt: skip
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, THREADS, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -47,7 +33,7 @@ from analysis._threads import (
     own_curves,
     paper_curves,
     speedup,
-)  # fmt: skip
+)
 from analysis.data_efficiency import SHARE, efficiency
 from analysis.training_speed import own_throughput
 
@@ -101,9 +87,9 @@ def factors(results: Results | None) -> list[list[str]]:
 
     The paper's throughput is the median over games of the fits of Figure 4 to Figure 3.
     """
-    derived = paper("derived_throughput").groupby(["method", "threads"])["Mframes_per_hour_fit"].median()
-    epochs = paper_curves(paper("fig3_s9_data_efficiency"), "epoch")
-    table_2 = paper("table2_thread_speedup").set_index(["method", "threads"])["speedup"]
+    derived = figures.paper("derived_throughput").groupby(["method", "threads"])["Mframes_per_hour_fit"].median()
+    epochs = paper_curves(figures.paper("fig3_s9_data_efficiency"), "epoch")
+    table_2 = figures.paper("table2_thread_speedup").set_index(["method", "threads"])["speedup"]
     rows = []
     for method, name in METHODS.items():
         faster, fewer = derived[method, MAX_THREADS] / derived[method, 1], efficiency(epochs, method, MAX_THREADS)
@@ -130,10 +116,11 @@ def draw(axes: Axes, lines: Mapping[str, Mapping[int, Ratio]], name: str) -> Non
     """Draws the speed-up over the number of actor-learners, beside linear speed-up. Open markers are bounds."""
     axes.plot(THREADS, THREADS, color="0.6", linewidth=1, linestyle=":", label="n times as fast")
     for place, (method, values) in enumerate(lines.items()):
-        style = {"color": COLORS[method], "linewidth": 1.0}
+        style = {"color": figures.COLORS[method], "linewidth": 1.0}
+        dashes = figures.DASHES[method]
         middles = {n: one.ratio.value if isinstance(one, SpeedUp) else one for n, one in values.items()}
-        axes.plot([1, *middles], [1, *middles.values()], dashes=DASHES[method], **style)
-        axes.plot([], [], MARKERS[method], dashes=DASHES[method], markersize=3.5, label=METHODS[method], **style)
+        axes.plot([1, *middles], [1, *middles.values()], dashes=dashes, **style)
+        axes.plot([], [], MARKERS[method], dashes=dashes, markersize=3.5, label=METHODS[method], **style)
         for n, one in values.items():
             x = n * 1.04 ** (place - 1.5)  # side by side
             filled = not isinstance(one, SpeedUp) or not one.mark
@@ -173,8 +160,8 @@ def tables(printed: PapersRatios, read: PapersRatios, results: Results | None) -
 @script("speedup", "thread_scaling")
 def main(results: Results | None) -> Page:
     """Draws the figure and writes the table."""
-    table_2 = paper("table2_thread_speedup").pivot(index="method", columns="threads", values="speedup")
-    from_paper, own = paper_curves(paper("fig4_s10_training_speed"), "hours"), own_curves(results, "seconds")
+    table_2 = figures.paper("table2_thread_speedup").pivot(index="method", columns="threads", values="speedup")
+    from_paper, own = paper_curves(figures.paper("fig4_s10_training_speed"), "hours"), own_curves(results, "seconds")
     read = {method: {n: paper_speedup(from_paper, method, n) for n in THREADS[1:]} for method in METHODS}
     printed = {method: {n: float(table_2.loc[method, n]) for n in THREADS[1:]} for method in METHODS}
     virtual = VIRTUAL if results and results.is_virtual else ""
@@ -183,13 +170,13 @@ def main(results: Results | None) -> Page:
         f"paper, {PAPER_SHARE:.0%} in Figure 4 (5 games)": read,
         **{f"{OWN}, {share:.0%} of the anchor{virtual}": own_lines(own, share) for share in (SHARES if own else ())},
     }
-    figure, grid = panels(len(lines), width=2.6, height=2.8)
+    figure, grid = figures.panels(len(lines), width=2.6, height=2.8)
     for axes, (name, values) in zip(grid[0], lines.items(), strict=True):
         draw(axes, values, name)
     for axes in grid[0][1:]:
         axes.sharey(grid[0][0])
     grid[0][0].set_ylabel("speed-up")
-    legend_below(figure, grid[0][:1])
+    figures.legend_below(figure, grid[0][:1])
     caption = (
         f"{OWN}: ratio of times to a share of the anchor. {LEGEND} Open markers: bounds. In virtual time a speed-up is "
         "threads x data efficiency by construction: the factor of the frames a second is assumed, not measured. The "

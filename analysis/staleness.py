@@ -25,8 +25,6 @@ from sweeps.staleness import EXPERIMENT
 METHODS = {"a3c": "A3C, t_max = 5", "one_step_q": "one-step Q, I_AsyncUpdate = 5"}
 EXPECTED = {"a3c": 1.0, "one_step_q": 0.6}
 """Mean staleness per additional actor-learner: of a one-step method's five steps, the k-th waits for 6 - k, not 5."""
-
-
 COLUMNS = ["method", "env", "threads", "seed", "frames", "commit", "date", "command"]
 
 
@@ -36,9 +34,7 @@ def collect(scale: str, into: Path) -> None:
     tables = []
     for row in runs_table(command, command.runs()).to_dict("records"):
         table = pd.read_csv(command.root / row["run"] / "staleness.csv")
-        for position, key in enumerate(COLUMNS):
-            table.insert(position, key, row[key])
-        tables.append(table)
+        tables.append(table.assign(**row)[[*COLUMNS, *table.columns]])
     into.mkdir(parents=True, exist_ok=True)
     table = pd.concat(tables).sort_values(["method", "threads", "updates"])
     table.to_csv(into / "staleness.csv", index=False)

@@ -18,7 +18,7 @@ from a3crepro.benchmark import gather
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.config import Config, compose
-from a3crepro.experiments.provenance import provenance
+from a3crepro.experiments.measurements import provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.learner.shared_state import SharedState

@@ -254,13 +254,11 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
     directory = command.root / run.name
     config = stored_config(directory)
     starts = attempts_of(directory)
-    table = pd.DataFrame(_score_rows(directory, config))
+    columns = describe(run, config, _choices(directory, starts), override_keys(command.runs()))
+    table = pd.DataFrame({**columns, **row} for row in _score_rows(directory, config))
     if table.empty:
         return table
     table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
-    columns = describe(run, config, _choices(directory, starts), override_keys(command.runs()))
-    for position, (key, value) in enumerate(columns.items()):
-        table.insert(position, key, value)
     return table.assign(run=run.name, commit=_commits(starts), versions=_versions(starts[0]))
 
 
@@ -293,9 +291,3 @@ def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
     raise DamagedFile(
         f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again"
     )
-
-
-def first_lines(warnings: Iterable[str]) -> str:
-    """The first ten warnings and the number of others."""
-    warnings = list(warnings)
-    return "\n".join([*warnings[:10], *([f"and {len(warnings) - 10} more"] if len(warnings) > 10 else [])])

@@ -229,6 +229,7 @@ def draw_runs(
 
 def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, **style: Any) -> None:
     """Draws a curve of the paper over column `x`, with its band, which the paper does not define."""
+    style = {"dashes": DASHES[method], "label": NAMES[method], **style}
     axes.plot(curve[x], curve["score"], color=COLORS[method], linewidth=1, **style)
     axes.fill_between(curve[x], curve["band_low"], curve["band_high"], color=COLORS[method], alpha=0.15, linewidth=0)
 

@@ -14,14 +14,7 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field, model_validator
 
-from a3crepro.worlds.first_person import (
-    FRAMES_PER_SECOND,
-    FirstPersonEnv,
-    Fraction,
-    Whole,
-    WorldParameters,
-    signed,
-)
+from a3crepro.worlds.first_person import FRAMES_PER_SECOND, FirstPersonEnv, Fraction, Whole, WorldParameters, signed
 from a3crepro.worlds.maze import Cell, distances, make_maze, shortest_path
 from a3crepro.worlds.renderer import Camera, Scene
 from a3crepro.worlds.textures import apple, chequered, pattern, portal
