@@ -643,11 +643,14 @@ def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
         monkeypatch.setattr(script("_verdicts"), "load_results", lambda name, scale: control_runs(tasks, rates, score))
         return module.solves_control("paper").text, module.wide_in_control("paper").text
 
-    both = (*physical_tasks.DESCENDANTS, *physical_tasks.DESCENDANTS_PIXELS)
+    states, both = (
+        [env.removeprefix("control/") for env in envs]
+        for envs in (physical_tasks.DESCENDANTS, physical_tasks.DESCENDANTS + physical_tasks.DESCENDANTS_PIXELS)
+    )
     assert verdicts(both, lambda rate: 900 - 200 * abs(np.log10(rate / 1e-3))) == ("reproduced", "reproduced")
     assert verdicts(both, lambda rate: 0.0) == ("not reproduced (0 of 12 parts reproduced)",
                                                 "not decided (no task was learnt)")  # fmt: skip
-    solved, wide = verdicts(physical_tasks.DESCENDANTS, lambda rate: 900.0 if rate == rates[4] else 100.0)
+    solved, wide = verdicts(states, lambda rate: 900.0 if rate == rates[4] else 100.0)
     assert solved == "not decided (no runs from pixels)" and wide.startswith("not reproduced")
 
 
