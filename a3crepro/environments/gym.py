@@ -16,13 +16,7 @@ from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.errors import EnvironmentFault
 from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import NormalisableEnvironment, env_name
-from a3crepro.environments._mujoco import (
-    Simulation,
-    import_with_mujoco,
-    rendering_errors,
-    use_egl,
-    without_warnings,
-)
+from a3crepro.environments._mujoco import Simulation, import_with_mujoco, rendering_errors, use_egl, without_warnings
 
 PLAIN = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.")
 """Packages whose environments keep their state in serialisable attributes and `np_random`."""

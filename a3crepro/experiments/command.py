@@ -34,18 +34,10 @@ from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.experiments.launch import LOG, launch
 from a3crepro.experiments.measurements import committed_cost
 from a3crepro.experiments.results import RESULTS
-from a3crepro.experiments.state import (
-    ERROR,
-    Overview,
-    State,
-    failures,
-    final_score,
-    frames_of,
-    real_seconds_of,
-    states_of,
-)
+from a3crepro.experiments.state import ERROR, Overview, State, final_score, frames_of, real_seconds_of, states_of
 from a3crepro.runs.arguments import one_of, own_arguments
 from a3crepro.runs.command_line import run_command
+from a3crepro.runs.training import Stopped
 
 FLAGS = ("--dry-run", "--status", "--collected")
 EVERY = 10.0
@@ -212,12 +204,17 @@ class Command:
                 print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
 
     def _tell_failures(self) -> bool:
-        failed = failures([run for run in self.runs() if run.name not in self.imported], self.root)
-        for run, state, why in failed:
-            directory = self.root / run.name
-            where = f"{directory / ERROR}, {directory / LOG}" if state is State.FAILED else directory / LOG
-            print(f"{state.value}: {run.name}: {why} (see {where})", flush=True)
-        return bool(failed)
+        """Prints which runs failed or were stopped early, and why; returns whether there are any."""
+        failed = False
+        for run, state in states_of(self.runs(), self.root, self.imported).items():
+            error, log = self.root / run.name / ERROR, self.root / run.name / LOG
+            if state is State.FAILED:
+                lines = error.read_text("utf-8").strip().splitlines() or ["no message"]
+                print(f"failed: {run.name}: {lines[-1]} (see {error}, {log})", flush=True)
+            elif state is State.STOPPED:
+                print(f"stopped: {run.name}: by a signal, or its process died (see {log})", flush=True)
+            failed |= state in (State.FAILED, State.STOPPED)
+        return failed
 
 
 @contextlib.contextmanager
@@ -264,7 +261,6 @@ def time_left(first: Overview, now: Overview, seconds: float) -> str:
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Raises `Stopped`, a `KeyboardInterrupt`, on Ctrl-C, SIGTERM and SIGHUP, so that launchers end their processes."""
-    from a3crepro.runs.training import Stopped
 
     def interrupt(number: int, _: FrameType | None) -> NoReturn:
         raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")

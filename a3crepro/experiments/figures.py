@@ -33,19 +33,11 @@ OWN = "a3crepro"
 NOTHING = f"{OWN}: nothing has been run at this scale"
 METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
 TITLES = {
-    "beam_rider": "Beamrider",
-    "breakout": "Breakout",
-    "enduro": "Enduro",
-    "pong": "Pong",
-    "qbert": "Q*bert",
-    "seaquest": "Seaquest",
-    "space_invaders": "Space Invaders",
-    "minatar/asterix": "Asterix (MinAtar)",
-    "minatar/breakout": "Breakout (MinAtar)",
-    "minatar/freeway": "Freeway (MinAtar)",
-    "minatar/seaquest": "Seaquest (MinAtar)",
-    "minatar/space_invaders": "Space Invaders (MinAtar)",
-}
+    "beam_rider": "Beamrider", "breakout": "Breakout", "enduro": "Enduro", "pong": "Pong", "qbert": "Q*bert",
+    "seaquest": "Seaquest", "space_invaders": "Space Invaders", "minatar/asterix": "Asterix (MinAtar)",
+    "minatar/breakout": "Breakout (MinAtar)", "minatar/freeway": "Freeway (MinAtar)",
+    "minatar/seaquest": "Seaquest (MinAtar)", "minatar/space_invaders": "Space Invaders (MinAtar)",
+}  # fmt: skip
 """Display names of the games in figures and tables, by `env`."""
 NAMES = {"dqn": "DQN", **METHODS}
 PALETTE = sns.color_palette("colorblind")

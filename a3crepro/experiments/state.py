@@ -123,11 +123,7 @@ class Overview:
         """A one-line summary."""
         counts = self.counts
         parts = [f"{counts[State.DONE]} of {len(self.states)} done"]
-        parts += [
-            f"{counts[state]} {state.value}"
-            for state in (State.RUNNING, State.FAILED, State.STOPPED, State.MISSING)
-            if counts[state]
-        ]
+        parts += [f"{counts[state]} {state.value}" for state in State if state is not State.DONE and counts[state]]
         frames, budget = sum(self.frames.values()), sum(self.budget.values())
         left = "unknown how much" if self.core_hours_left is None else in_core_time(3600 * self.core_hours_left)
         parts.append(f"{in_frames(frames)} of {in_frames(budget)} frames")
@@ -153,16 +149,3 @@ def final_score(directory: Path) -> float | None:
         return None
     score = summary_of_done(directory)["score_mean"]
     return None if score is None else float(score)
-
-
-def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, State, str]]:
-    """Runs that failed or were stopped early, each with the last line of the reason."""
-    found: list[tuple[Run, State, str]] = []
-    for run in runs:
-        state = state_of(root / run.name, run.budget or 0)
-        if state is State.FAILED:
-            lines = (root / run.name / ERROR).read_text("utf-8").strip().splitlines()
-            found.append((run, state, lines[-1] if lines else "no message"))
-        elif state is State.STOPPED:
-            found.append((run, state, "by a signal, or its process died"))
-    return found
