@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -48,18 +49,17 @@ def best_three(results: Results) -> dict[tuple[str, str], np.ndarray]:
 @with_data("learning_speed")
 def trains(results: Results) -> Verdict:
     """Compares the best three of each game and method with a random policy, which performs like an untrained one."""
-    found, verdicts, effects = best_three(results), [], []
+    found, parts = best_three(results), []
     for env in sorted(results.runs["env"].unique()):
         for method, name in METHODS.items():
+            pair, line = f"{TITLES[env]}, {name}", reference(env)
             if (env, method) not in found:
-                verdicts.append(NOT_RUN)
-                effects.append(f"{TITLES[env]}, {name}: missing")
+                parts.append(Verdict(Outcome.NOT_RUN, f"{pair}: missing"))
                 continue
-            score, line = interval_of_mean(found[env, method]), reference(env)
-            verdicts.append(decided(score, line))
-            if verdicts[-1].outcome is not Outcome.REPRODUCED:
-                effects.append(f"{TITLES[env]}, {name}: {score} against {line:.2f}")
-    return joined(verdicts, "; ".join(effects) or f"all {len(verdicts)} pairs of game and method")
+            score = interval_of_mean(found[env, method])
+            parts.append(decided(score, line, f"{pair}: {score} against {line:.2f}"))
+    others = [part.effect for part in parts if part.outcome is not Outcome.REPRODUCED]
+    return joined(parts, "; ".join(others) or f"all {len(parts)} pairs of game and method")
 
 
 @with_data("learning_speed")
@@ -74,12 +74,11 @@ def a3c_is_best(results: Results) -> Verdict:
         scores = {method: found[env, method] - MIN_SCORES.get(env, 0.0) for method in METHODS}
         most = max(float(score.mean()) for score in scores.values())
         shares |= {(env, method): score / most for method, score in scores.items()}
-    less = {
-        method: interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
-        for method in VALUE_BASED
-    }
-    effect = "; ".join(f"less {METHODS[method]} {difference}" for method, difference in less.items())
-    return joined([decided(difference, 0.0) for difference in less.values()], effect)
+    parts = []
+    for method in VALUE_BASED:
+        less = interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
+        parts.append(decided(less, 0.0, f"less {METHODS[method]} {less}"))
+    return joined(parts)
 
 
 def half_the_time(scale: str) -> Verdict:
@@ -93,8 +92,7 @@ def half_the_time(scale: str) -> Verdict:
     games = np.arange(len(own))
     more = bootstrap(own - from_paper)
     of_medians = bootstrap(games, lambda drawn, axis: np.median(own[drawn], axis) - np.median(from_paper[drawn], axis))
-    effect = f"means {more} %, medians {of_medians} %; no-op starts against human ones"
-    return decided(more, 0.0)._replace(effect=effect)
+    return decided(more, 0.0, f"means {more} %, medians {of_medians} %; no-op starts against human ones")
 
 
 # ---- Numbers of actor-learners ---------------------------------------------------------------------------------------
@@ -103,49 +101,31 @@ def half_the_time(scale: str) -> Verdict:
 @with_data("thread_scaling")
 def n_step_is_faster(results: Results) -> Verdict:
     """Frames of the one-step methods divided by those of the others, with 16 actor-learners, per game."""
-    curves, verdicts, effects = own_curves(results, "frames"), [], []
+    curves, games = own_curves(results, "frames"), []
     for game, level in levels(curves, REFERENCE).items():
         if any((game, method, 16) not in curves for method in METHODS):
             continue
         to = {method: times(curves[game, method, 16], level) for method in METHODS}
         found = compared((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
         assert found is not None
-        verdicts.append(found.verdict(1.0))
-        effects.append(f"{TITLES[game]}: {found} times as many frames")
-    return on_some_games([verdict.outcome for verdict in verdicts], "; ".join(effects))
+        games.append(found.verdict(1.0, f"{TITLES[game]}: {found} times as many frames"))
+    return on_some_games(games)
 
 
-def on_some_games(outcomes: list[Outcome], effect: str) -> Verdict:
+def on_some_games(games: list[Verdict]) -> Verdict:
     """Decides a claim about "some games": one game reproduces it; without any, rejecting it takes `MOST_GAMES`."""
-    if not outcomes:
+    outcomes, effect = {game.outcome for game in games}, "; ".join(game.effect for game in games)
+    if not games:
         return NOT_RUN
     if Outcome.REPRODUCED in outcomes:
         return Verdict(Outcome.REPRODUCED, effect)
-    if len(outcomes) >= MOST_GAMES and set(outcomes) == {Outcome.NOT_REPRODUCED}:
+    if len(games) >= MOST_GAMES and outcomes == {Outcome.NOT_REPRODUCED}:
         return Verdict(Outcome.NOT_REPRODUCED, effect)
-    return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(outcomes)}")
+    return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(games)}")
 
 
-@with_data("thread_scaling")
-def speeds_up(results: Results) -> Verdict:
-    """All methods speed up more than 10 times with 16."""
-    return _with_16(results, "seconds", tuple(METHODS), 10.0)
-
-
-@with_data("thread_scaling")
-def superlinear(results: Results) -> Verdict:
-    """One-step methods speed up more than 16 times with 16; in virtual time that is data efficiency above 1."""
-    return _with_16(results, "seconds", ONE_STEP, 16.0)
-
-
-@with_data("thread_scaling")
-def less_data(results: Results) -> Verdict:
-    """One-step methods have data efficiency above 1; the other methods are only reported."""
-    return _with_16(results, "frames", ONE_STEP, 1.0)
-
-
-def _with_16(results: Results, x: str, methods: tuple[str, ...], line: float) -> Verdict:
-    """Geometric mean over games."""
+def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Verdict:
+    """Speed-ups of 16, as geometric means over games, of these methods; the effect is of all methods."""
     curves = own_curves(results, x)
     to = levels(curves, REFERENCE)
     found = {method: one for method in METHODS if (one := speedup(curves, to, method, 16))}
@@ -155,13 +135,19 @@ def _with_16(results: Results, x: str, methods: tuple[str, ...], line: float) ->
     return joined([found[method].verdict(line) for method in methods], effect)
 
 
+speeds_up = with_data("thread_scaling")(partial(with_16, x="seconds", methods=METHODS, line=10.0))
+superlinear = with_data("thread_scaling")(partial(with_16, x="seconds", methods=ONE_STEP, line=16.0))
+"""In virtual time that is data efficiency above 1."""
+less_data = with_data("thread_scaling")(partial(with_16, x="frames", methods=ONE_STEP, line=1.0))
+
+
 @with_data("thread_scaling")
 def stabilises(results: Results) -> Verdict:
     """Compares the shares of rates at which a run learns, that is, ends above the reference."""
     to = levels(own_curves(results, "frames"), REFERENCE)
     grid = results.runs[(results.runs["seed"] < HELD_OUT) & results.runs["env"].isin(list(to))]
     grid = grid.assign(learnt=grid["score"] >= grid["env"].map(to))
-    verdicts, effects = [], []
+    parts = []
     for method in VALUE_BASED:
         learnt = grid[grid["method"] == method]
         both = learnt.pivot_table(index=["env", "learning_rate"], columns="threads", values="learnt").dropna()
@@ -169,9 +155,11 @@ def stabilises(results: Results) -> Verdict:
             return NOT_RUN
         one, several = both[1].to_numpy(bool), both[16].to_numpy(bool)
         more = interval_of_shares(several, one)
-        verdicts.append(decided(more, 0.0))
-        effects.append(f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}")
-    return joined(verdicts, f"{'; '.join(effects)}, of {len(both)} rates")
+        effect = (
+            f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}, of {len(both)} rates"
+        )
+        parts.append(decided(more, 0.0, effect))
+    return joined(parts)
 
 
 # ---- Learning rates, optimizers, exploration -------------------------------------------------------------------------
@@ -180,21 +168,21 @@ def stabilises(results: Results) -> Verdict:
 @with_data("learning_rates")
 def wide_range(results: Results) -> Verdict:
     """Per method, over the games in which its best run has three times a random policy's score."""
-    verdicts, effects = [], []
+    parts = []
     for method, name in METHODS.items():
         games = list(learnt_games(results.runs[results.runs["method"] == method]))
         if not games:
             run = method in set(results.runs["method"])
-            verdicts.append(Verdict(Outcome.NOT_REPRODUCED) if run else NOT_RUN)
-            effects.append(f"{name}: {'no game was learnt' if run else 'missing'}")
+            missing = Verdict(Outcome.NOT_RUN, f"{name}: missing")
+            parts.append(Verdict(Outcome.NOT_REPRODUCED, f"{name}: no game was learnt") if run else missing)
             continue
         found = range_of_rates(games, BEST)
         collapsed, inside = found.collapses
-        few = collapsed <= FEW_COLLAPSES * inside
-        verdicts.append(found.verdict(WIDE) if few else Verdict(Outcome.NOT_REPRODUCED))
         bound = "≥" if found.cut_off else ""
-        effects.append(f"{name}: {bound}{found.decades} decades, {collapsed} of {inside} collapsed")
-    return joined(verdicts, "; ".join(effects))
+        effect = f"{name}: {bound}{found.decades} decades, {collapsed} of {inside} collapsed"
+        few = collapsed <= FEW_COLLAPSES * inside
+        parts.append(found.verdict(WIDE, effect) if few else Verdict(Outcome.NOT_REPRODUCED, effect))
+    return joined(parts)
 
 
 def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -217,49 +205,26 @@ def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdi
     table = runs.pivot_table(index=["env", "learning_rate"], columns=column, values="share")
     if not {one, other} <= set(table.columns):
         return NOT_RUN
-    difference = interval_of_mean((table[one] - table[other]).dropna().to_numpy(float))
-    return decided(difference, 0.0)._replace(effect=str(difference))
+    return decided(interval_of_mean((table[one] - table[other]).dropna()), 0.0)
 
 
 def all_of(parts: dict[str, Verdict]) -> Verdict:
     """Combines the verdicts of a claim's named parts, if all of them were run."""
     if NOT_RUN in parts.values():
         return NOT_RUN
-    return joined(list(parts.values()), "; ".join(f"{name}: {part.effect}" for name, part in parts.items()) or "–")
+    return joined([part._replace(effect=f"{name}: {part.effect}") for name, part in parts.items()])
 
 
-def _ablation(results: Results, methods: tuple[str, ...]) -> Verdict:
+def ablation(results: Results, methods: Iterable[str]) -> Verdict:
+    """The runs with the paper's settings against those with less, paired over rates."""
     runs = results.runs.assign(
         share=as_shares(results.runs), less=(results.runs[overridden(results.runs)] != "").any(axis=1)
     )
     return all_of({METHODS[method]: paired(runs[runs["method"] == method], "less", False, True) for method in methods})
 
 
-@with_data("ablations")
-def mixture_is_robust(results: Results) -> Verdict:
-    """Paired over rates."""
-    return _ablation(results, VALUE_BASED)
-
-
-@with_data("ablations")
-def entropy_helps(results: Results) -> Verdict:
-    """Paired over rates."""
-    return _ablation(results, ("a3c",))
-
-
-@with_data("optimizers")
-def shared_is_robust(results: Results) -> Verdict:
-    """Paired over rates, at the paper's ε and at the small one."""
-    return _optimizers(results, "shared_rmsprop", "rmsprop")
-
-
-@with_data("optimizers")
-def rmsprop_is_robust(results: Results) -> Verdict:
-    """Paired over rates, at the paper's ε and at the small one."""
-    return _optimizers(results, "rmsprop", "momentum_sgd")
-
-
-def _optimizers(results: Results, one: str, other: str) -> Verdict:
+def optimizers(results: Results, one: str, other: str) -> Verdict:
+    """One optimizer against another, paired over rates, at the paper's ε and at the small one."""
     all_runs = results.runs.assign(share=as_shares(results.runs))
     return all_of(
         {
@@ -270,3 +235,9 @@ def _optimizers(results: Results, one: str, other: str) -> Verdict:
             for epsilon in sorted(runs["epsilon"].dropna().unique())
         }
     )
+
+
+mixture_is_robust = with_data("ablations")(partial(ablation, methods=VALUE_BASED))
+entropy_helps = with_data("ablations")(partial(ablation, methods=("a3c",)))
+shared_is_robust = with_data("optimizers")(partial(optimizers, one="shared_rmsprop", other="rmsprop"))
+rmsprop_is_robust = with_data("optimizers")(partial(optimizers, one="rmsprop", other="momentum_sgd"))

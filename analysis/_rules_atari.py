@@ -51,8 +51,7 @@ def faster_than_dqn(scale: str) -> Verdict:
     if not faster:
         return Verdict(Outcome.NOT_DECIDED, "; ".join(effects) or "–", "no run is long enough")
     share = interval_of_proportion(sum(faster), len(faster))
-    effect = "; ".join([f"{sum(faster)} of {len(faster)} pairs, {share}", *effects])
-    return decided(share, 0.5)._replace(effect=effect)
+    return decided(share, 0.5, "; ".join([f"{sum(faster)} of {len(faster)} pairs, {share}", *effects]))
 
 
 def n_step_is_faster(scale: str) -> Verdict:

@@ -100,7 +100,7 @@ def wide_in_control(results: Results) -> Verdict:
     )
     collapsed, inside = found.collapses
     text = f"{scheme}: {found.decades} decades ({effect}), {collapsed} of {inside} collapsed"
-    return found.verdict(WIDE)._replace(effect=text)
+    return found.verdict(WIDE, text)
 
 
 def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
@@ -126,7 +126,7 @@ def explores(results: Results) -> Verdict:
         return NOT_RUN
     found, blind, expert = interval_of_mean(scores), reference("labyrinth", "blind"), reference("labyrinth", "expert")
     effect = f"{found} against {blind:.1f} without observing, and the expert's {expert:.1f}"
-    return decided(found, TWICE * blind)._replace(effect=effect)
+    return decided(found, TWICE * blind, effect)
 
 
 @with_data("racing")
@@ -156,11 +156,13 @@ def multi_step_drives_sooner(results: Results) -> Verdict:
     from_paper, _ = times_as_long(paper_shares(), "hours")
     if len(ratios) < 2:
         return Verdict(Outcome.NOT_DECIDED, reason="fewer than two settings")
-    interval = Interval(*np.exp(interval_of_mean(ratios)))
-    verdict = decided(interval, MUCH, mark_of(missed["one-step"], missed["multi-step"]))
     counts = "".join(f"; {count} {kind} curves never got there" for kind, count in missed.items() if count)
-    by_hours = f"; the paper's curves, by hours: {np.exp(from_paper.mean()):.1f}"
-    return verdict._replace(effect=f"{interval} times as many frames, {len(ratios)} settings{counts}{by_hours}")
+    interval = Interval(*np.exp(interval_of_mean(ratios)))
+    effect = (
+        f"{interval} times as many frames, {len(ratios)} settings{counts}; the paper's curves, by hours: "
+        f"{np.exp(from_paper.mean()):.1f}"
+    )
+    return decided(interval, MUCH, effect, mark_of(missed["one-step"], missed["multi-step"]))
 
 
 def times_as_long(table: pd.DataFrame, x: str) -> tuple[np.ndarray, dict[str, int]]:

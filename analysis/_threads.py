@@ -160,9 +160,9 @@ class SpeedUp(NamedTuple):
         """The kind of bound: late runs above and early runs below would increase the ratio."""
         return mark_of(self.one.missed + self.several.before, self.several.missed + self.one.before)
 
-    def verdict(self, line: float) -> Verdict:
+    def verdict(self, line: float, effect: str = "–") -> Verdict:
         """Whether the ratio is above the line, as far as bounds permit."""
-        return decided(self.ratio, line, self.mark)
+        return decided(self.ratio, line, effect, self.mark)
 
     def __str__(self) -> str:
         return f"{self.mark}{self.ratio} [{self.one}, {self.several}]"

@@ -46,21 +46,21 @@ class Verdict(NamedTuple):
 NOT_RUN = Verdict(Outcome.NOT_RUN)
 
 
-def decided(interval: Interval, line: float, mark: str = "") -> Verdict:
+def decided(interval: Interval, line: float, effect: str | None = None, mark: str = "") -> Verdict:
     """Decides by the side of the line on which the interval lies; greater agrees with the paper.
 
     Args:
       interval: the effect.
       line: the threshold.
+      effect: the effect in words, by default the interval.
       mark: ≥ or ≤ if the effect is a lower or an upper bound, ? if both; a bound decides on one side at most.
     """
+    outcome, reason = Outcome.NOT_DECIDED, "the interval contains the threshold"
     if interval.low > line:
-        reproduced = Verdict(Outcome.REPRODUCED)
-        return reproduced if mark in ("", "≥") else Verdict(Outcome.NOT_DECIDED, reason="a bound only")
-    if interval.high < line:
-        rejected = Verdict(Outcome.NOT_REPRODUCED)
-        return rejected if mark in ("", "≤") else Verdict(Outcome.NOT_DECIDED, reason="a bound only")
-    return Verdict(Outcome.NOT_DECIDED, reason="the interval contains the threshold")
+        outcome, reason = (Outcome.REPRODUCED, "") if mark in ("", "≥") else (outcome, "a bound only")
+    elif interval.high < line:
+        outcome, reason = (Outcome.NOT_REPRODUCED, "") if mark in ("", "≤") else (outcome, "a bound only")
+    return Verdict(outcome, str(interval) if effect is None else effect, reason)
 
 
 def mark_of(greater: int, smaller: int) -> str:
@@ -85,9 +85,9 @@ class RangeOfRates(NamedTuple):
         """Collapsed runs inside the ranges, and all runs inside them."""
         return sum(part.collapsed for part in self.parts), sum(part.inside for part in self.parts)
 
-    def verdict(self, line: float) -> Verdict:
+    def verdict(self, line: float, effect: str) -> Verdict:
         """Whether the range is wider than the line; one that may be wider does not refute a claim."""
-        return decided(self.decades, line, "≥" if self.cut_off else "")
+        return decided(self.decades, line, effect, "≥" if self.cut_off else "")
 
 
 def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int) -> RangeOfRates:
@@ -95,8 +95,9 @@ def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int) -> RangeO
     return RangeOfRates(decades_of_good_rates(games, of_best), [good_rates(*game, of_best) for game in games])
 
 
-def joined(parts: Sequence[Verdict], effect: str = "–") -> Verdict:
-    """The verdict on a claim from those on its parts, as `DEFINITIONS` says."""
+def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
+    """The verdict on a claim from those on its parts, as `DEFINITIONS` says; its effect is by default all of theirs."""
+    effect = "; ".join(part.effect for part in parts) or "–" if effect is None else effect
     outcomes = {part.outcome for part in parts}
     if len(parts) == 1 or outcomes == {Outcome.REPRODUCED}:
         return parts[0]._replace(effect=effect)

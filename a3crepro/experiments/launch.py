@@ -27,7 +27,6 @@ from a3crepro.runs.files import write_text
 from a3crepro.runs.policies import NetworkPolicy
 from a3crepro.runs.run_directory import DirectoryInUse, RunDirectory
 from a3crepro.runs.training import train
-from hydra_plugins.a3crepro_listed import ListedSweeper
 
 LOG = "log.txt"
 """Output of a run, over all its starts."""
@@ -40,7 +39,10 @@ def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
       jobs: the overrides of each job.
       words: overrides common to all jobs, including Hydra's own (`hydra/launcher=…`).
     """
-    Plugins.instance().register(ListedSweeper)
+    plugins = Plugins.instance()  # imports all plugins, and would import one anew that was imported before
+    from hydra_plugins.a3crepro_listed import ListedSweeper
+
+    plugins.register(ListedSweeper)
     ListedSweeper.jobs = jobs
     os.environ["HYDRA_FULL_ERROR"] = "1"  # propagate exceptions unchanged
     before, sys.argv = sys.argv, [sys.argv[0], "--multirun", "hydra/sweeper=listed", "hydra/hydra_logging=none", *words]
