@@ -5,6 +5,8 @@ python analysis/data_efficiency.py [scale=laptop]
 
 from __future__ import annotations
 
+from functools import partial
+
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, THREADS, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.statistics import part_of_rise
@@ -15,9 +17,8 @@ SHARE = 0.9
 """Share of the rise of the curve with one actor-learner."""
 
 
-def efficiency(curves: Curves, method: str, threads: int) -> float:
-    """Epochs with one actor-learner over epochs with n to the same score: the mean over games of the mean curves."""
-    return mean_ratio(curves, method, threads, SHARE)
+efficiency = partial(mean_ratio, share=SHARE)
+"""Epochs with one actor-learner over epochs with n to the same score: the mean over games of the mean curves."""
 
 
 def rows(from_paper: Curves, own: Curves) -> list[list[str]]:

@@ -14,6 +14,7 @@ factors, for the paper and for this reproduction.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from matplotlib.axes import Axes
 
@@ -44,9 +45,8 @@ PAPER_SHARE = 0.85
 """Share of the rise with one actor-learner: a reference that the paper's own curves allow to be read off."""
 
 
-def paper_speedup(curves: Curves, method: str, threads: int) -> float:
-    """The speed-up in the hourly curves of Figures 4 and S10, as the mean over games."""
-    return mean_ratio(curves, method, threads, PAPER_SHARE)
+paper_speedup = partial(mean_ratio, share=PAPER_SHARE)
+"""The speed-up in the hourly curves of Figures 4 and S10, as the mean over games."""
 
 
 def own_rows(curves: Curves) -> list[list[str]]:

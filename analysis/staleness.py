@@ -34,7 +34,7 @@ def collect(scale: str, into: Path) -> None:
     tables = []
     for row in runs_table(command, command.runs()).to_dict("records"):
         table = pd.read_csv(command.root / row["run"] / "staleness.csv")
-        tables.append(table.assign(**row)[[*COLUMNS, *table.columns]])
+        tables.append(table.assign(**{key: row[key] for key in COLUMNS})[[*COLUMNS, *table.columns]])
     into.mkdir(parents=True, exist_ok=True)
     table = pd.concat(tables).sort_values(["method", "threads", "updates"])
     table.to_csv(into / "staleness.csv", index=False)

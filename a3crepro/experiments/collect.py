@@ -28,19 +28,11 @@ BINS = 20
 """Rows per run in the training scores: means over this many equal parts of the budget."""
 EPOCH = 1_000_000
 """Agent steps per epoch, over all actor-learners: 4M frames on Atari (Figure 3)."""
-COLUMNS = {
-    "env": "env",
-    "algo": "method",
-    "network": "network",
-    "optimizer": "optimizer",
-    "optimizer.epsilon": "epsilon",
-    "optimizer.lr": "learning_rate",
-    "execution": "execution",
-    "threads": "threads",
-    "seed": "seed",
-    "frames": "budget",
-}
-"""Columns for the keys that every run has; any other overridden key gets a column named after it."""
+OWN_COLUMNS = {
+    "env", "algo", "network", "optimizer", "optimizer.epsilon", "optimizer.lr", "execution", "threads", "seed",
+    "frames",
+}  # fmt: skip
+"""Keys for which every run has a column, see `describe`; any other overridden key gets a column named after it."""
 
 
 def collect(command: Command, unfinished: bool = False) -> list[str]:
@@ -155,7 +147,7 @@ def _check_protocol(command: Command, run: Run) -> None:
 
 def override_keys(runs: Iterable[Run]) -> list[str]:
     """The keys overridden by some run that have a column of their own name."""
-    return list(dict.fromkeys(key for run in runs for key in run.settings if key not in COLUMNS))
+    return list(dict.fromkeys(key for run in runs for key in run.settings if key not in OWN_COLUMNS))
 
 
 def describe(run: Run, config: Config, choices: Mapping[str, str], keys: Iterable[str]) -> dict[str, Any]:
