@@ -51,7 +51,7 @@ def solves_control(results: Results) -> Verdict:
         found = interval_of_mean(scores["score"])
         verdicts.append(decided(found, by_chance(str(task))))
         steps = f"{scores['budget'].max() / 1e6:g}M steps"
-        effects.append(f"{task}, {steps}: {found} against {by_chance(str(task)):.1f} without observing")
+        effects.append(f"{task}, {steps}: {found} against {by_chance(str(task)):.1f} without observations")
         finals[str(task)] = found
     as_good, by_planet = (beside_the_suite(finals, printed) for printed in ("1e8_steps", "planet"))
     effects.append(f"as good as the Suite's own A3C {as_good.effect}; as the PlaNet paper prints its scores "
@@ -125,7 +125,7 @@ def explores(results: Results) -> Verdict:
     if not scores.size:
         return NOT_RUN
     found, blind, expert = interval_of_mean(scores), reference("labyrinth", "blind"), reference("labyrinth", "expert")
-    effect = f"{found} against {blind:.1f} without observing, and the expert's {expert:.1f}"
+    effect = f"{found} against {blind:.1f} without observations, and the expert's {expert:.1f}"
     return decided(found, TWICE * blind, effect)
 
 

@@ -49,8 +49,7 @@ def own_curves(results: Results | None, x: str, unit: float = 1.0) -> Curves:
     if results is None:
         return {}
     found: Curves = {}
-    table = results.evaluations()
-    for key, part in table[table["run"].isin(chosen_runs(results)["run"])].groupby(CELL):
+    for key, part in results.evaluations(chosen_runs(results)).groupby(CELL):
         along, scores = stacked(part, x)
         found[key] = Curve(along / unit, scores)
     return found
@@ -96,16 +95,17 @@ def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float
     return float(np.mean(ratios)) if ratios else float("nan")
 
 
-def anchor(curves: Curves, game: str) -> float:
-    """The reference for levels: the mean over methods of the mean final score with one actor-learner."""
-    return float(np.mean([curves[game, method, 1].scores[:, -1].mean() for method in METHODS]))
-
-
 def levels(curves: Curves, share: float) -> dict[str, float]:
-    """This share of the anchor, for each game in which all methods have runs with one actor-learner."""
-    games = sorted({game for game, _, _ in curves})
-    whole = (game for game in games if all((game, method, 1) in curves for method in METHODS))
-    return {game: share * anchor(curves, game) for game in whole}
+    """Levels for games in which all methods have runs with one actor-learner.
+
+    A level is this share of the anchor, which is the mean over methods of the mean final score with one actor-learner.
+    """
+    found = {}
+    for game in sorted({game for game, _, _ in curves}):
+        single = [curves[game, method, 1] for method in METHODS if (game, method, 1) in curves]
+        if len(single) == len(METHODS):
+            found[game] = share * float(np.mean([curve.scores[:, -1].mean() for curve in single]))
+    return found
 
 
 LATE = 0.7

@@ -19,7 +19,7 @@ from a3crepro.runs.command_line import run_command
 
 MAZES = {"labyrinth": "labyrinth", "labyrinth_static": "labyrinth, static"}
 """Environments, with the titles of their panels."""
-PLAYERS = {"expert": "expert", "blind": "without observing", "random": "random"}
+PLAYERS = {"expert": "expert", "blind": "without observations", "random": "random"}
 """Policies that do not learn, with their labels."""
 PAPER = 50.0
 """§5.4: approximate, and in another environment."""
@@ -30,8 +30,7 @@ COUNTS = ("score", "apples", "portals")
 
 def draw(axes: Axes, results: Results, env: str) -> None:
     """Draws each run as a thin line and their mean as a thick one, beside policies that do not learn."""
-    table = results.evaluations()
-    shown = table[table["run"].isin(chosen(results, env)["run"])]
+    shown = results.evaluations(chosen(results, env))
     if len(shown):
         frames, scores = stacked(shown, "frames")
         figures.draw_runs(axes, frames / 1e6, scores, figures.COLORS["a3c"], each=True, label="A3C, LSTM")
@@ -79,8 +78,7 @@ def row(results: Results, env: str) -> list[str]:
 
 def last_row(results: Results, env: str) -> list[str]:
     """The same for the last evaluations during training, whose mean varies less."""
-    table = results.evaluations().sort_values("frames")
-    runs = table[table["run"].isin(chosen(results, env)["run"])].groupby("run")["score"]
+    runs = results.evaluations(chosen(results, env)).sort_values("frames").groupby("run")["score"]
     means = [scores.iloc[-LAST:].mean() for _, scores in runs]
     return [env, f"A3C, LSTM, last {LAST} evaluations", str(interval_of_mean(means)) if means else "–", "–", "–"]
 

@@ -19,9 +19,7 @@ from a3crepro.runs.command_line import run_command
 def best_runs(results: Results, env: str, method: str, k: int | None) -> pd.DataFrame:
     """The scores of the k runs with the best final scores; all if k is None."""
     runs = select(results.runs, env=env, method=method)
-    chosen = runs.iloc[best(runs["score"].to_numpy(float), k)]["run"]
-    scores = results.evaluations()
-    return scores[scores["run"].isin(chosen)]
+    return results.evaluations(runs.iloc[best(runs["score"].to_numpy(float), k)])
 
 
 def draw_own(axes: Axes, results: Results, env: str) -> None:

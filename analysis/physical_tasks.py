@@ -199,7 +199,7 @@ def table_of(runs: pd.DataFrame) -> str:
             for row in readings.itertuples()
         ]  # fmt: skip
         return markdown(header, rows)
-    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without observing",
+    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without observations",
               "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
               *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
     rows = [

@@ -42,8 +42,7 @@ def own_shares(results: Results | None) -> pd.DataFrame:
     """Evaluations of `chosen_runs` as shares of the expert's score."""
     if results is None:
         return pd.DataFrame(columns=["setting", "method", "run", "frames", "share"])
-    scores = results.evaluations()
-    scores = scores[scores["run"].isin(chosen_runs(results)["run"])]
+    scores = results.evaluations(chosen_runs(results))
     return scores.assign(setting=scores["env"].map(SETTINGS), share=of_expert(scores))
 
 

@@ -1,4 +1,4 @@
-"""Measures reference scores of policies that do not learn: random, constant and blind ones, and experts.
+"""Measures reference scores of policies that do not learn: `random`, `constant`, `blind` and `expert`.
 
   python sweeps/references.py
 

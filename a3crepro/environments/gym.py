@@ -47,11 +47,9 @@ class Gym(NormalisableEnvironment):
     @model_validator(mode="after")
     def _can_be_learned(self) -> Gym:
         """Makes the environment once, and refuses it under the key that is to blame."""
-        with contextlib.ExitStack() as stack:
-            env = self._make_registered()
-            stack.callback(env.close)
+        with contextlib.closing(self._make_registered()) as made:
             try:
-                env = self._wrapped(env)
+                env = self._wrapped(made)
             except Exception as error:
                 raise ValueError(f"wrappers: {_in_one_line(error)}, got {self.wrappers}") from error
             space = env.observation_space

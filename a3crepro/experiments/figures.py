@@ -87,9 +87,10 @@ class Results(NamedTuple):
     scores: pd.DataFrame
     notes: dict[str, Any]
 
-    def evaluations(self) -> pd.DataFrame:
-        """The scores of the policy, without those of training, where each thread has its own ε."""
-        return self.scores[self.scores["score_type"] != "training"]
+    def evaluations(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+        """The scores of the policy in these or all runs, without those of training, where each thread has its own ε."""
+        scores = self.scores[self.scores["score_type"] != "training"]
+        return scores if runs is None else scores[scores["run"].isin(runs["run"])]
 
     @property
     def is_virtual(self) -> bool:
