@@ -97,7 +97,8 @@ def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int) -> RangeO
 
 def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
     """The verdict on a claim from those on its parts, as `DEFINITIONS` says; its effect is by default all of theirs."""
-    effect = "; ".join(part.effect for part in parts) or "–" if effect is None else effect
+    if effect is None:
+        effect = "; ".join(part.effect for part in parts if part is not NOT_RUN) or "–"
     outcomes = {part.outcome for part in parts}
     if len(parts) == 1 or outcomes == {Outcome.REPRODUCED}:
         return parts[0]._replace(effect=effect)
