@@ -23,7 +23,7 @@ from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
 from a3crepro.experiments.figures import FIGURES, markdown, written
-from a3crepro.experiments.provenance import provenance
+from a3crepro.experiments.measurements import provenance
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import play_episode
 from a3crepro.runs.files import write_text

@@ -18,7 +18,7 @@ from a3crepro.benchmark import gather
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.config import Config, compose
-from a3crepro.experiments.provenance import provenance
+from a3crepro.experiments.measurements import provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.learner.shared_state import SharedState
@@ -80,7 +80,7 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
         stopwatch.watch("target network", learner.models.target, "outputs")
     started, began, steps = time.monotonic(), None, None
     while not shared.stopping:
-        learner.segment()
+        learner.compute_gradient()
         if began is None and time.monotonic() > started + WARM_UP:
             began, steps = time.perf_counter(), learner.own_steps
             stopwatch.seconds.update(dict.fromkeys(stopwatch.seconds, 0.0))

@@ -15,7 +15,7 @@ from a3crepro import compose, train
 from a3crepro.common import machine
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import choices, runs_at_once
-from a3crepro.experiments import provenance
+from a3crepro.experiments import measurements
 from a3crepro.runs.manifest import GitState, this_attempt
 from a3crepro.runs.resources import check_resources
 from a3crepro.runs.training import initial_state
@@ -58,7 +58,7 @@ def test_cores_are_the_least_of_affinity_and_quota_everywhere(cgroups, line, fil
     cgroups(line, **files)
     assert machine.usable_cores() == cores
     assert runs_at_once("virtual_time", 16) == cores
-    assert this_attempt(GitState(None, None))["cores"] == provenance.machine()["usable_cores"] == cores
+    assert this_attempt(GitState(None, None))["cores"] == measurements.machine()["usable_cores"] == cores
     config = compose("env=toy/catch", "execution=synchronous", "threads=16")
     assert config.processes == cores
 

@@ -148,9 +148,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         self.ale.setInt("random_seed", int(ale_seed.astype(np.int32)))
         self.ale.loadROM(rom(self.settings.game))
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         if self._goes_on and seed is None:
             self._goes_on = False

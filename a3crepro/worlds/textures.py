@@ -50,16 +50,6 @@ def disc(inner: tuple[int, int, int], outer: tuple[int, int, int]) -> np.ndarray
     return picture
 
 
-def apple() -> np.ndarray:
-    """A red disc."""
-    return disc((220, 30, 30), (120, 0, 0))
-
-
-def portal() -> np.ndarray:
-    """A white disc with a blue rim."""
-    return disc((250, 250, 255), (40, 90, 255))
-
-
 def car_from_behind() -> np.ndarray:
     """Uint8 [32, 32, 4]."""
     picture = np.zeros((SIDE, SIDE, 4), np.uint8)
