@@ -1,7 +1,5 @@
 """The base class of environments' configurations, and what the learner and evaluations need of any environment."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from abc import ABC, abstractmethod

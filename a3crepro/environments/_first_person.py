@@ -1,7 +1,5 @@
 """Configuration of the first-person worlds of `a3crepro.worlds`."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from a3crepro.environments._environment import NormalisableEnvironment

@@ -5,8 +5,6 @@ an observation. Frames, rewards and lives equal those of Gymnasium's `AtariPrepr
 for the same seed and actions, but here a lost life can end an episode without resetting the game.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar

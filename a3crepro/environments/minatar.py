@@ -1,7 +1,5 @@
 """MinAtar's five games (Young and Tian 2019): Atari's dynamics on a 10x10 grid."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from types import ModuleType

@@ -4,8 +4,6 @@
 `cue_memory`: memory, which needs LSTM cells. `point_mass`: continuous control.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 

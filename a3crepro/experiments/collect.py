@@ -1,7 +1,5 @@
 """Collects the runs of an experiment into tidy tables to commit; refuses runs that are incomplete or do not match."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

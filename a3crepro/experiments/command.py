@@ -12,8 +12,6 @@ and lists failed runs. The same command again runs what is missing or failed. Tw
 `--collected`, runs in the sweep's tables in `results/` count as done, so you can continue on another machine.
 """
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 import signal

@@ -1,7 +1,5 @@
 """Shared parts of the figures: the paper's data, committed results, colours, files and captions."""
 
-from __future__ import annotations
-
 import functools
 import json
 import sys

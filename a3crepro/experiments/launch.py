@@ -1,7 +1,5 @@
 """Passes a list of runs to Hydra's launcher, and executes each run in the process it starts."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The provenance of measurements, and the costs of runs by committed ones."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

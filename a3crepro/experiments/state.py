@@ -1,7 +1,5 @@
 """The progress of an experiment's runs, read from their directories by any process."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections import Counter

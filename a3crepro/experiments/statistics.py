@@ -1,7 +1,5 @@
 """Statistics for figures and claims: pure functions of scores. NaN marks a level that was never reached."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar

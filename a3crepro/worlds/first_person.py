@@ -1,7 +1,5 @@
 """What labyrinth and races share: time, the first-person view, and the picture with a map that people see."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar

@@ -1,7 +1,5 @@
 """Procedural textures of walls and floors, and images of sprites."""
 
-from __future__ import annotations
-
 import colorsys
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Closed race tracks: a smooth centre line, positions on it, the racing line, and the ground's texture."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 
