@@ -3,16 +3,15 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from a3crepro.common.version import __version__
-
 if TYPE_CHECKING:
     from a3crepro.config import compose as compose
-    from a3crepro.runs.stored_policy import load_policy as load_policy
+    from a3crepro.runs.policies import load_policy as load_policy
     from a3crepro.runs.training import train as train
 
+__version__ = "0.1.0"
 __all__ = ["__version__", "compose", "load_policy", "train"]
 
-_MODULES = {"compose": "config", "load_policy": "runs.stored_policy", "train": "runs.training"}
+_MODULES = {"compose": "config", "load_policy": "runs.policies", "train": "runs.training"}
 
 
 def __getattr__(name: str) -> Any:

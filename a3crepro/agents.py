@@ -7,8 +7,6 @@ evaluated with held-out seeds; the video shows the episode of median score. `eva
 an agent like a run. Loading an agent executes nothing that is stored in it.
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 import sys
@@ -27,8 +25,7 @@ from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
 from a3crepro.runs.files import write_atomically, write_text
 from a3crepro.runs.manifest import attempts_of
-from a3crepro.runs.policies import NetworkPolicy
-from a3crepro.runs.stored_policy import PARAMETERS, stored_policy
+from a3crepro.runs.policies import PARAMETERS, NetworkPolicy, stored_policy
 from a3crepro.runs.video import record_video
 
 CARD = "README.md"
@@ -46,10 +43,6 @@ def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
       run: the run's directory.
       agent: the agent's directory, created if it does not exist.
       card: facts for the card besides those in the run's manifest.
-
-    Raises:
-      UserError: the run has no checkpoint yet.
-      RunError: all checkpoints in it are damaged.
     """
     stored, attempts = stored_policy(run), attempts_of(run)
     agent.mkdir(parents=True, exist_ok=True)
@@ -93,31 +86,13 @@ Scores repeat on the same processor; on another kind, single episodes may differ
 """
 
 
-def read_card(agent: Path) -> dict[str, Any]:
-    """The facts of an agent's card.
-
-    Raises:
-      UserError: it has none.
-    """
-    try:
-        _, front, _ = (agent / CARD).read_text().split("---\n", 2)
-        facts: dict[str, Any] = yaml.safe_load(front)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{agent} is no agent's directory: no card in {CARD}") from error
-    return facts
-
-
 def main() -> None:
     """Exports an agent."""
     run_command(lambda: export_command(sys.argv[1:]), __doc__, needs_arguments=True)
 
 
 def export_command(arguments: list[str]) -> None:
-    """Evaluates a run's last parameters, and writes the agent and its video.
-
-    Raises:
-      UserError: a mistake in the command; the line names the key.
-    """
+    """Evaluates a run's last parameters, and writes the agent and its video."""
     own, paths = own_arguments(arguments, KEYS)
     if len(paths) != 2:
         raise UserError(f"expected a run's directory and an agent's, got {len(paths)} words; see --help")

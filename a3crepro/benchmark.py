@@ -5,8 +5,6 @@ both even if the machine's speed drifts. There is no evaluation, checkpoint or T
 object; steps are agent steps of all processes together.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -44,7 +42,7 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
     say_if_slow(config)
     preload(config.env.modules_to_preload())
     before = emulator_speed(config, seconds / 2)
-    training = measure_training(config, seconds)
+    speed, peak, first_update = measure_training(config, seconds)
     after = emulator_speed(config, seconds / 2)
     emulator = (before + after) / 2
     return {
@@ -55,20 +53,20 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
         "threads": config.threads,
         "cores": usable_cores(),
         "seconds": seconds,
-        "steps_per_second": round(training["steps_per_second"], 1),
-        "frames_per_second": round(training["steps_per_second"] * config.env.frames_per_step, 1),
+        "steps_per_second": round(speed, 1),
+        "frames_per_second": round(speed * config.env.frames_per_step, 1),
         "emulator_steps_per_second": round(emulator, 1),
-        "fraction_of_emulator": round(training["steps_per_second"] / emulator, 4),
-        "peak_pss_bytes": training["peak_pss_bytes"],
-        "seconds_to_first_update": round(training["seconds_to_first_update"], 2),
+        "fraction_of_emulator": round(speed / emulator, 4),
+        "peak_pss_bytes": peak,
+        "seconds_to_first_update": round(first_update, 2),
     }
 
 
 # ---- Training --------------------------------------------------------------------------------------------------------
 
 
-def measure_training(config: Config, seconds: float) -> dict[str, Any]:
-    """Agent steps per second, peak memory of the process tree, and time to the first update."""
+def measure_training(config: Config, seconds: float) -> tuple[float, int, float]:
+    """Agent steps per second, peak memory of the process tree in bytes, and seconds to the first update."""
     began = time.monotonic()
     compile_all()
     shared = initial_state(config)
@@ -91,16 +89,8 @@ def measure_training(config: Config, seconds: float) -> dict[str, Any]:
             elapsed = now - start
             shared.request_stop()
     assert first_update is not None
-    return {
-        "steps_per_second": steps / config.env.frames_per_step / elapsed,
-        "peak_pss_bytes": peak,
-        "seconds_to_first_update": first_update - began + _seconds_before_main(began),
-    }
-
-
-def _seconds_before_main(moment: float) -> float:
-    """Start-up time of this process, which a training command has, too."""
-    return min(IMPORTED - _process_start(), moment - _process_start())
+    start_up = min(IMPORTED, began) - _process_start()  # which a training command has, too
+    return steps / config.env.frames_per_step / elapsed, peak, first_update - began + start_up
 
 
 def _process_start() -> float:
@@ -157,13 +147,10 @@ def emulator_speed(config: Config, seconds: float) -> float:
 def gather(children: list[Child]) -> list[Any]:
     """Receives one message from each process."""
     messages: list[Any] = []
-    waiting = list(children)
-    while waiting:
-        wait_for_messages(waiting, timeout=1.0)
-        for child in list(waiting):
-            for message in child.receive():
-                messages.append(message)
-                waiting.remove(child)
+    while len(messages) < len(children):
+        wait_for_messages(children, timeout=1.0)
+        for child in children:
+            messages.extend(child.receive())
     return messages
 
 

@@ -4,8 +4,6 @@ Exit status: 0 finished; 2 a mistake in the command or configuration; 130 stoppe
 saving; 1 anything else.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence
@@ -42,8 +40,9 @@ def _train_command() -> None:
 
 
 def _parsed(command_line: Sequence[str]) -> Any:
-    """Hydra's options and the overrides."""
-    from a3crepro.config import hydra_argument_parser
+    """Hydra's options and the overrides, which it has no public way to read before `hydra.main` does."""
+    from hydra._internal.utils import get_args_parser
+
     from a3crepro.runs.arguments import unknown_option
 
     def refuse(message: str) -> NoReturn:
@@ -52,14 +51,13 @@ def _parsed(command_line: Sequence[str]) -> Any:
             raise UserError(unknown_option(unknown, command_line[command_line.index(unknown) + 1 :][:1]))
         raise UserError(message)
 
-    return hydra_argument_parser(refuse).parse_args(command_line)
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_args(command_line)
 
 
 def _job(config: Any) -> Any:
-    """One training run, in any of Hydra's launchers.
-
-    In a multirun, other jobs continue after a failure, which the sweeper reports; a single job's error bypasses Hydra.
-    """
+    """One training run, in any of Hydra's launchers; the error of a single run bypasses Hydra."""
     from a3crepro.common.processes import worker_of_a_launcher
     from a3crepro.config import multirun_job
     from a3crepro.runs.training import train
@@ -82,11 +80,7 @@ class _Failed(BaseException):
 
 
 def check(arguments: Any) -> int:
-    """Checks the configuration of every job before the first one starts, and returns the number of jobs.
-
-    Raises:
-      UserError: one line that names the key and what is allowed.
-    """
+    """Checks the configuration of every job before the first one starts, and returns the number of jobs."""
     from a3crepro.config import check_launcher, compose, jobs
 
     check_launcher(arguments.overrides)

@@ -13,8 +13,6 @@ labyrinth, is an observation-independent baseline, which walks straight on and t
 policy that sees the true state.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Container, Sequence
@@ -29,8 +27,7 @@ from a3crepro.config import Config, compose, dotted_items, suggested_key
 from a3crepro.runs.arguments import Key, own_arguments, refuse_options, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, InfoSums, episode_rng, evaluate
-from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, reference_policy
-from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, policy_with_overrides, reference_policy
 from a3crepro.runs.video import record_video, video_path
 
 USAGE = (
@@ -46,11 +43,7 @@ def main() -> None:
 
 
 def evaluate_command(arguments: Sequence[str]) -> None:
-    """Prints the scores and records a video.
-
-    Raises:
-      UserError: a mistake in the command; the line names the key.
-    """
+    """Prints the scores and records a video."""
     directory, others = split_directory(arguments, KEYS)
     own, overrides = own_arguments(others, KEYS)
     _check_keys(overrides)
@@ -100,11 +93,7 @@ def _selected_policy(
 
 
 def split_directory(arguments: Sequence[str], keys: Container[str]) -> tuple[Path | None, list[str]]:
-    """Splits the directory of a run or an agent, if there is one, from the other arguments.
-
-    Raises:
-      UserError: there is more than one, or an option (`--episodes 30`).
-    """
+    """Splits the directory of a run or an agent, of which there may be one, from the other arguments."""
     refuse_options(arguments)
     directories = [word for word in arguments if _is_directory(word, keys)]
     if len(directories) > 1:

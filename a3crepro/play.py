@@ -25,8 +25,7 @@ from a3crepro.config import Config, compose
 from a3crepro.evaluate import split_directory
 from a3crepro.runs.arguments import own_arguments
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, reference_policy
-from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, policy_with_overrides, reference_policy
 from a3crepro.runs.video import enlarged
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")
@@ -44,11 +43,7 @@ def main() -> None:
 
 
 def play_command(arguments: Sequence[str]) -> None:
-    """Plays until the window is closed.
-
-    Raises:
-      UserError: a mistake in the command, an environment without keys, no pygame, or no display.
-    """
+    """Plays until the window is closed."""
     directory, others = split_directory(arguments, POLICY_KEYS)
     own, overrides = own_arguments(others, POLICY_KEYS)
     policy: EvaluationPolicy | None = None
@@ -94,11 +89,7 @@ def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: Evaluat
 
 
 class Window:
-    """A pygame window.
-
-    Raises:
-      UserError: there is no pygame, or no display.
-    """
+    """A pygame window; a `UserError` without pygame or a display."""
 
     def __init__(self, title: str) -> None:
         self.title, self.pygame = title, _pygame()

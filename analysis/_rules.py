@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,10 @@ import pandas as pd
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, MIN_SCORES, TITLES, Results, load_results, reference
 from a3crepro.experiments.results import overridden
-from a3crepro.experiments.statistics import (
-    bootstrap,
-    interval_of_difference,
-    interval_of_mean,
-    interval_of_shares,
-    median,
-)
-from analysis._threads import SpeedUp, compared, levels, our_curves, speedup, times
-from analysis._verdicts import NO_DATA, Verdict, decided, joined, range_of_rates, with_data
-from analysis.atari_table import normalised, our_normalised
+from a3crepro.experiments.statistics import bootstrap, interval_of_difference, interval_of_mean, interval_of_shares
+from analysis._threads import compared, levels, own_curves, speedup, times
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, range_of_rates, with_data
+from analysis.atari_table import normalised, own_normalised
 
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
 ONE_STEP = ("one_step_q", "one_step_sarsa")
@@ -54,18 +49,17 @@ def best_three(results: Results) -> dict[tuple[str, str], np.ndarray]:
 @with_data("learning_speed")
 def trains(results: Results) -> Verdict:
     """Compares the best three of each game and method with a random policy, which performs like an untrained one."""
-    found, verdicts, effects = best_three(results), [], []
+    found, parts = best_three(results), []
     for env in sorted(results.runs["env"].unique()):
         for method, name in METHODS.items():
+            pair, line = f"{TITLES[env]}, {name}", reference(env)
             if (env, method) not in found:
-                verdicts.append(NO_DATA)
-                effects.append(f"{TITLES[env]}, {name}: missing")
+                parts.append(Verdict(Outcome.NOT_RUN, f"{pair}: missing"))
                 continue
-            score, line = interval_of_mean(found[env, method]), reference(env)
-            verdicts.append(decided(score, line))
-            if verdicts[-1] != "reproduced":
-                effects.append(f"{TITLES[env]}, {name}: {score} against {line:.2f}")
-    return Verdict(joined(verdicts), "; ".join(effects) or f"all {len(verdicts)} pairs of game and method")
+            score = interval_of_mean(found[env, method])
+            parts.append(decided(score, line, f"{pair}: {score} against {line:.2f}"))
+    others = [part.effect for part in parts if part.outcome is not Outcome.REPRODUCED]
+    return joined(parts, "; ".join(others) or f"all {len(parts)} pairs of game and method")
 
 
 @with_data("learning_speed")
@@ -74,32 +68,31 @@ def a3c_is_best(results: Results) -> Verdict:
     found = best_three(results)
     games = sorted(results.runs["env"].unique())
     if any((env, method) not in found for env in games for method in METHODS):
-        return Verdict("not decided: runs are missing", "–")
+        return Verdict(Outcome.NOT_DECIDED, reason="runs are missing")
     shares = {}
     for env in games:
         scores = {method: found[env, method] - MIN_SCORES.get(env, 0.0) for method in METHODS}
         most = max(float(score.mean()) for score in scores.values())
         shares |= {(env, method): score / most for method, score in scores.items()}
-    less = {
-        method: interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
-        for method in VALUE_BASED
-    }
-    effect = "; ".join(f"less {METHODS[method]} {difference}" for method, difference in less.items())
-    return Verdict(joined([decided(difference, 0.0) for difference in less.values()]), effect)
+    parts = []
+    for method in VALUE_BASED:
+        less = interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
+        parts.append(decided(less, 0.0, f"less {METHODS[method]} {less}"))
+    return joined(parts)
 
 
 def half_the_time(scale: str) -> Verdict:
     """A3C's mean over 57 games after 4 days, minus that of the best earlier method, which had 8 days."""
     results = load_results("atari_table", scale)
-    values = our_normalised(results).get(AFTER_4_DAYS) if results and scale == "paper" else None
+    values = own_normalised(results).get(AFTER_4_DAYS) if results and scale == "paper" else None
     from_paper = np.array(list(normalised("prioritized").values()))
     if values is None or len(values) < len(from_paper):
-        return Verdict(f"not decided: needs the {len(from_paper)} games of the scale `paper`", "–")
+        return Verdict(Outcome.NOT_RUN, reason=f"needs the {len(from_paper)} games of the scale `paper`")
     own = np.array([runs.mean() for runs in values])
     games = np.arange(len(own))
     more = bootstrap(own - from_paper)
-    of_medians = bootstrap(games, lambda drawn: median(own[drawn]) - median(from_paper[drawn]))
-    return Verdict(decided(more, 0.0), f"means {more} %, medians {of_medians} %; no-op starts against human ones")
+    of_medians = bootstrap(games, lambda drawn, axis: np.median(own[drawn], axis) - np.median(from_paper[drawn], axis))
+    return decided(more, 0.0, f"means {more} %, medians {of_medians} %; no-op starts against human ones")
 
 
 # ---- Numbers of actor-learners ---------------------------------------------------------------------------------------
@@ -108,77 +101,65 @@ def half_the_time(scale: str) -> Verdict:
 @with_data("thread_scaling")
 def n_step_is_faster(results: Results) -> Verdict:
     """Frames of the one-step methods divided by those of the others, with 16 actor-learners, per game."""
-    curves, verdicts, effects = our_curves(results, "frames"), [], []
+    curves, games = own_curves(results, "frames"), []
     for game, level in levels(curves, REFERENCE).items():
         if any((game, method, 16) not in curves for method in METHODS):
             continue
         to = {method: times(curves[game, method, 16], level) for method in METHODS}
         found = compared((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
         assert found is not None
-        verdicts.append(found.verdict(1.0))
-        effects.append(f"{TITLES[game]}: {found} times as many frames")
-    return Verdict(on_some_games(verdicts), "; ".join(effects) or "–")
+        games.append(found.verdict(1.0, f"{TITLES[game]}: {found} times as many frames"))
+    return on_some_games(games)
 
 
-def on_some_games(verdicts: list[str]) -> str:
+def on_some_games(games: list[Verdict]) -> Verdict:
     """Decides a claim about "some games": one game reproduces it; without any, rejecting it takes `MOST_GAMES`."""
-    if not verdicts:
-        return NO_DATA
-    if "reproduced" in verdicts:
-        return "reproduced"
-    if len(verdicts) >= MOST_GAMES and set(verdicts) == {"not reproduced"}:
-        return "not reproduced"
-    return f"not decided: on none of {len(verdicts)}"
+    outcomes, effect = {game.outcome for game in games}, "; ".join(game.effect for game in games)
+    if not games:
+        return NOT_RUN
+    if Outcome.REPRODUCED in outcomes:
+        return Verdict(Outcome.REPRODUCED, effect)
+    if len(games) >= MOST_GAMES and outcomes == {Outcome.NOT_REPRODUCED}:
+        return Verdict(Outcome.NOT_REPRODUCED, effect)
+    return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(games)}")
 
 
-@with_data("thread_scaling")
-def speeds_up(results: Results) -> Verdict:
-    """All methods speed up more than 10 times with 16."""
-    return _with_16(results, "seconds", tuple(METHODS), 10.0)
-
-
-@with_data("thread_scaling")
-def superlinear(results: Results) -> Verdict:
-    """One-step methods speed up more than 16 times with 16; in virtual time that is data efficiency above 1."""
-    return _with_16(results, "seconds", ONE_STEP, 16.0)
-
-
-@with_data("thread_scaling")
-def less_data(results: Results) -> Verdict:
-    """One-step methods have data efficiency above 1; the other methods are only reported."""
-    return _with_16(results, "frames", ONE_STEP, 1.0)
-
-
-def _with_16(results: Results, x: str, methods: tuple[str, ...], line: float) -> Verdict:
-    """Geometric mean over games."""
-    curves = our_curves(results, x)
+def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Verdict:
+    """Speed-ups of 16, as geometric means over games, of these methods; the effect is of all methods."""
+    curves = own_curves(results, x)
     to = levels(curves, REFERENCE)
-    found: dict[str, SpeedUp] = {
-        method: one for method in METHODS if (one := speedup(curves, to, method, 16)) is not None
-    }
+    found = {method: one for method in METHODS if (one := speedup(curves, to, method, 16))}
     if len(found) < len(METHODS):
-        return Verdict(NO_DATA, "–")
+        return NOT_RUN
     effect = "; ".join(f"{METHODS[method]} {one}" for method, one in found.items())
-    return Verdict(joined([found[method].verdict(line) for method in methods]), effect)
+    return joined([found[method].verdict(line) for method in methods], effect)
+
+
+speeds_up = with_data("thread_scaling")(partial(with_16, x="seconds", methods=METHODS, line=10.0))
+superlinear = with_data("thread_scaling")(partial(with_16, x="seconds", methods=ONE_STEP, line=16.0))
+"""In virtual time that is data efficiency above 1."""
+less_data = with_data("thread_scaling")(partial(with_16, x="frames", methods=ONE_STEP, line=1.0))
 
 
 @with_data("thread_scaling")
 def stabilises(results: Results) -> Verdict:
     """Compares the shares of rates at which a run learns, that is, ends above the reference."""
-    to = levels(our_curves(results, "frames"), REFERENCE)
+    to = levels(own_curves(results, "frames"), REFERENCE)
     grid = results.runs[(results.runs["seed"] < HELD_OUT) & results.runs["env"].isin(list(to))]
     grid = grid.assign(learnt=grid["score"] >= grid["env"].map(to))
-    verdicts, effects = [], []
+    parts = []
     for method in VALUE_BASED:
         learnt = grid[grid["method"] == method]
         both = learnt.pivot_table(index=["env", "learning_rate"], columns="threads", values="learnt").dropna()
         if both.empty:
-            return Verdict(NO_DATA, "–")
+            return NOT_RUN
         one, several = both[1].to_numpy(bool), both[16].to_numpy(bool)
         more = interval_of_shares(several, one)
-        verdicts.append(decided(more, 0.0))
-        effects.append(f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}")
-    return Verdict(joined(verdicts), f"{'; '.join(effects)}, of {len(both)} rates")
+        effect = (
+            f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}, of {len(both)} rates"
+        )
+        parts.append(decided(more, 0.0, effect))
+    return joined(parts)
 
 
 # ---- Learning rates, optimizers, exploration -------------------------------------------------------------------------
@@ -187,21 +168,21 @@ def stabilises(results: Results) -> Verdict:
 @with_data("learning_rates")
 def wide_range(results: Results) -> Verdict:
     """Per method, over the games in which its best run has three times a random policy's score."""
-    verdicts, effects = [], []
+    parts = []
     for method, name in METHODS.items():
         games = list(learnt_games(results.runs[results.runs["method"] == method]))
         if not games:
-            verdicts.append("not reproduced" if method in set(results.runs["method"]) else NO_DATA)
-            effects.append(
-                f"{name}: no game was learnt" if method in set(results.runs["method"]) else f"{name}: missing"
-            )
+            run = method in set(results.runs["method"])
+            missing = Verdict(Outcome.NOT_RUN, f"{name}: missing")
+            parts.append(Verdict(Outcome.NOT_REPRODUCED, f"{name}: no game was learnt") if run else missing)
             continue
         found = range_of_rates(games, BEST)
         collapsed, inside = found.collapses
-        verdicts.append(found.verdict(WIDE) if collapsed <= FEW_COLLAPSES * inside else "not reproduced")
         bound = "≥" if found.cut_off else ""
-        effects.append(f"{name}: {bound}{found.decades} decades, {collapsed} of {inside} collapsed")
-    return Verdict(joined(verdicts), "; ".join(effects))
+        effect = f"{name}: {bound}{found.decades} decades, {collapsed} of {inside} collapsed"
+        few = collapsed <= FEW_COLLAPSES * inside
+        parts.append(found.verdict(WIDE, effect) if few else Verdict(Outcome.NOT_REPRODUCED, effect))
+    return joined(parts)
 
 
 def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -219,59 +200,31 @@ def as_shares(runs: pd.DataFrame) -> pd.Series:
     return scores / scores.groupby(runs["env"]).transform("max")
 
 
-def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdict | None:
-    """The mean difference between two values of a column, in shares of the game's best, paired by game and rate.
-
-    None if one of the values was not run.
-    """
+def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdict:
+    """The mean difference between two values of a column, in shares of the game's best, paired by game and rate."""
     table = runs.pivot_table(index=["env", "learning_rate"], columns=column, values="share")
     if not {one, other} <= set(table.columns):
-        return None
-    difference = interval_of_mean((table[one] - table[other]).dropna().to_numpy(float))
-    return Verdict(decided(difference, 0.0), str(difference))
+        return NOT_RUN
+    return decided(interval_of_mean((table[one] - table[other]).dropna()), 0.0)
 
 
-def all_of(parts: dict[str, Verdict | None]) -> Verdict:
-    """Combines the verdicts of a claim's named parts."""
-    if not parts or None in parts.values():
-        return Verdict(NO_DATA, "–")
-    found = {name: part for name, part in parts.items() if part is not None}
-    effect = "; ".join(f"{name}: {part.effect}" for name, part in found.items())
-    return Verdict(joined([part.verdict for part in found.values()]), effect)
+def all_of(parts: dict[str, Verdict]) -> Verdict:
+    """Combines the verdicts of a claim's named parts, if all of them were run."""
+    if NOT_RUN in parts.values():
+        return NOT_RUN
+    return joined([part._replace(effect=f"{name}: {part.effect}") for name, part in parts.items()])
 
 
-def _ablation(results: Results, methods: tuple[str, ...]) -> Verdict:
+def ablation(results: Results, methods: Iterable[str]) -> Verdict:
+    """The runs with the paper's settings against those with less, paired over rates."""
     runs = results.runs.assign(
         share=as_shares(results.runs), less=(results.runs[overridden(results.runs)] != "").any(axis=1)
     )
     return all_of({METHODS[method]: paired(runs[runs["method"] == method], "less", False, True) for method in methods})
 
 
-@with_data("ablations")
-def mixture_is_robust(results: Results) -> Verdict:
-    """Paired over rates."""
-    return _ablation(results, VALUE_BASED)
-
-
-@with_data("ablations")
-def entropy_helps(results: Results) -> Verdict:
-    """Paired over rates."""
-    return _ablation(results, ("a3c",))
-
-
-@with_data("optimizers")
-def shared_is_robust(results: Results) -> Verdict:
-    """Paired over rates, at the paper's ε and at the small one."""
-    return _optimizers(results, "shared_rmsprop", "rmsprop")
-
-
-@with_data("optimizers")
-def rmsprop_is_robust(results: Results) -> Verdict:
-    """Paired over rates, at the paper's ε and at the small one."""
-    return _optimizers(results, "rmsprop", "momentum_sgd")
-
-
-def _optimizers(results: Results, one: str, other: str) -> Verdict:
+def optimizers(results: Results, one: str, other: str) -> Verdict:
+    """One optimizer against another, paired over rates, at the paper's ε and at the small one."""
     all_runs = results.runs.assign(share=as_shares(results.runs))
     return all_of(
         {
@@ -282,3 +235,9 @@ def _optimizers(results: Results, one: str, other: str) -> Verdict:
             for epsilon in sorted(runs["epsilon"].dropna().unique())
         }
     )
+
+
+mixture_is_robust = with_data("ablations")(partial(ablation, methods=VALUE_BASED))
+entropy_helps = with_data("ablations")(partial(ablation, methods=("a3c",)))
+shared_is_robust = with_data("optimizers")(partial(optimizers, one="shared_rmsprop", other="rmsprop"))
+rmsprop_is_robust = with_data("optimizers")(partial(optimizers, one="rmsprop", other="momentum_sgd"))

@@ -6,8 +6,8 @@ import math
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import first_crossing, interval_of_proportion
-from analysis._atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
-from analysis._verdicts import NO_DATA, Verdict, decided, joined
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined
+from analysis.atari_games import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 MULTI_STEP = ("n_step_q", "a3c")
@@ -19,17 +19,17 @@ def trains(scale: str) -> Verdict:
     """Compares the mean of the last three evaluations of each game and method with a random policy."""
     found, verdicts, effects = curves(scale), [], []
     if not found:
-        return Verdict(NO_DATA, "–")
+        return NOT_RUN
     for game in PAPER_GAMES:
         for method, name in METHODS.items():
             if (curve := plain_run(found, game, method)) is None:
-                verdicts.append(NO_DATA)
+                verdicts.append(NOT_RUN)
                 continue
             verdicts.append(decided(curve.final, reference(game)))
-            if verdicts[-1] != "reproduced":
+            if verdicts[-1].outcome is not Outcome.REPRODUCED:
                 effects.append(f"{TITLES[game]}, {name}: {curve.final} against {reference(game):.1f}")
-    run = sum(verdict != NO_DATA for verdict in verdicts)
-    return Verdict(joined(verdicts), "; ".join([f"{run} of {len(verdicts)} pairs run", *effects]))
+    run = sum(verdict is not NOT_RUN for verdict in verdicts)
+    return joined(verdicts, "; ".join([f"{run} of {len(verdicts)} pairs run", *effects]))
 
 
 def faster_than_dqn(scale: str) -> Verdict:
@@ -47,11 +47,11 @@ def faster_than_dqn(scale: str) -> Verdict:
             hours = "never" if math.isnan(race.hours) else f"{race.hours:.1f} h"
             effects.append(f"{TITLES[game]}, {name}: {hours}, DQN {race.dqn_hours:.0f} h")
     if not found:
-        return Verdict(NO_DATA, "–")
+        return NOT_RUN
     if not faster:
-        return Verdict("not decided: no run is long enough", "; ".join(effects) or "–")
+        return Verdict(Outcome.NOT_DECIDED, "; ".join(effects) or "–", "no run is long enough")
     share = interval_of_proportion(sum(faster), len(faster))
-    return Verdict(decided(share, 0.5), f"{sum(faster)} of {len(faster)} pairs, {share}; " + "; ".join(effects))
+    return decided(share, 0.5, "; ".join([f"{sum(faster)} of {len(faster)} pairs, {share}", *effects]))
 
 
 def n_step_is_faster(scale: str) -> Verdict:
@@ -69,9 +69,11 @@ def n_step_is_faster(scale: str) -> Verdict:
         holds |= max(epochs[method] for method in MULTI_STEP) < min(epochs[method] for method in ONE_STEP)
         effects.append(f"{TITLES[game]}: " + ", ".join(f"{METHODS[method]} {epochs[method]:.1f}" for method in METHODS))
     if not effects:
-        return Verdict(NO_DATA, "–")
-    verdict = "reproduced" if holds else f"not decided: on none of {len(effects)}"
-    return Verdict(verdict, f"epochs, one seed: {'; '.join(effects)}")
+        return NOT_RUN
+    effect = f"epochs, one seed: {'; '.join(effects)}"
+    if holds:
+        return Verdict(Outcome.REPRODUCED, effect)
+    return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(effects)}")
 
 
 def epochs_to_level(game: str, known: dict[str, Curve]) -> dict[str, float]:

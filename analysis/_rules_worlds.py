@@ -10,24 +10,29 @@ import pandas as pd
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, Results, reference
 from a3crepro.experiments.results import stacked
-from a3crepro.experiments.statistics import (
-    Interval,
-    first_crossing,
-    interval_of_difference,
-    interval_of_mean,
-)
-from analysis._control import PAPERS, PIXELS, SEARCHED, SECOND, by_chance, control, is_learnt, over_time, suite_score
+from a3crepro.experiments.statistics import Interval, first_crossing, interval_of_difference, interval_of_mean
 from analysis._rules import ONE_STEP
-from analysis._verdicts import BOUND, NO_DATA, Verdict, decided, joined, range_of_rates, with_data
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, mark_of, range_of_rates, with_data
 from analysis.labyrinth import chosen
-from analysis.racing import chosen_runs, our_shares, paper_shares
+from analysis.physical_tasks import (
+    PAPERS,
+    PIXELS,
+    SEARCHED,
+    SECOND,
+    by_chance,
+    control,
+    is_learnt,
+    over_time,
+    suite_score,
+)
+from analysis.racing import chosen_runs, own_shares, paper_shares
 
 SEVERAL = 8
 """Minimum number of rates needed to determine a task's range."""
 WIDE = 1.0
 """Decades, median over tasks: the readings of the paper's panels have 1.0 (Pendulum) to 2.0 (Walker 2D)."""
 TWICE = 2.0
-"""Multiple of the score of the blind policy, which walks straight ahead and turns at walls."""
+"""Multiple of the score of the policy `blind`, which ignores its observations: it walks on and turns at walls."""
 SHARE_OF_REFERENCE = 0.75
 """§5.2: A3C reached 75 to 90 % of the human tester's score."""
 MUCH = 2.0
@@ -36,41 +41,44 @@ MUCH = 2.0
 
 @with_data("physical_tasks")
 def solves_control(results: Results) -> Verdict:
-    """Each task beats a blind policy, and most tasks with a score of the Control Suite's own A3C match it."""
+    """Each task beats the policies that ignore their observations; most match the Control Suite's own A3C."""
     runs, _ = control(results)
     shown = over_time(results, runs)
     if not shown["task"].isin(list(PIXELS)).any():
-        return Verdict("not decided: no runs from pixels", "–")
+        return Verdict(Outcome.NOT_DECIDED, reason="no runs from pixels")
     verdicts, effects, finals = [], [], {}
     for task, scores in shown.groupby("task"):
-        found = interval_of_mean(scores["score"].to_numpy(float))
+        found = interval_of_mean(scores["score"])
         verdicts.append(decided(found, by_chance(str(task))))
         steps = f"{scores['budget'].max() / 1e6:g}M steps"
-        effects.append(f"{task}, {steps}: {found} against {by_chance(str(task)):.1f} without looking")
+        effects.append(f"{task}, {steps}: {found} against {by_chance(str(task)):.1f} without observations")
         finals[str(task)] = found
-    as_good, text = beside_the_suite(finals, "1e8_steps")
-    _, by_planet = beside_the_suite(finals, "planet")
-    effects.append(f"as good as the Suite's own A3C {text}; as the PlaNet paper prints its scores {by_planet}")
-    return Verdict(joined([*verdicts, as_good]), "; ".join(effects))
+    as_good, by_planet = (beside_the_suite(finals, printed) for printed in ("1e8_steps", "planet"))
+    effects.append(f"as good as the Suite's own A3C {as_good.effect}; as the PlaNet paper prints its scores "
+                   f"{by_planet.effect}")  # fmt: skip
+    return joined([*verdicts, as_good], "; ".join(effects))
 
 
-def beside_the_suite(finals: Mapping[str, Interval], printed: str) -> tuple[str, str]:
+def beside_the_suite(finals: Mapping[str, Interval], printed: str) -> Verdict:
     """Whether most tasks with a score of the Control Suite's own A3C match it, and how many do."""
     from_paper = {task: score for task in finals if (score := suite_score(task, printed)) == score}
-    as_good = [decided(finals[task], score) for task, score in from_paper.items()]
+    as_good = [decided(finals[task], score).outcome for task, score in from_paper.items()]
     by_mean = sum(finals[task].value >= score for task, score in from_paper.items())
-    return most_of(as_good), (
-        f"for certain on {as_good.count('reproduced')} of {len(as_good)}, for certain not on "
-        f"{as_good.count('not reproduced')}, by the mean on {by_mean}"
+    effect = (
+        f"on at least {as_good.count(Outcome.REPRODUCED)} of {len(as_good)}, worse on at least "
+        f"{as_good.count(Outcome.NOT_REPRODUCED)}, by the mean as good on {by_mean}"
     )
+    return most_of(as_good)._replace(effect=effect)
 
 
-def most_of(verdicts: Sequence[str]) -> str:
-    """Whether more than half of the verdicts are "reproduced", or cannot be."""
-    half = len(verdicts) / 2
-    if verdicts.count("reproduced") > half:
-        return "reproduced"
-    return "not reproduced" if verdicts.count("not reproduced") >= half else "not decided: most intervals hold the line"
+def most_of(outcomes: Sequence[Outcome]) -> Verdict:
+    """Whether more than half of the outcomes are "reproduced", or cannot be."""
+    half = len(outcomes) / 2
+    if outcomes.count(Outcome.REPRODUCED) > half:
+        return Verdict(Outcome.REPRODUCED)
+    if outcomes.count(Outcome.NOT_REPRODUCED) >= half:
+        return Verdict(Outcome.NOT_REPRODUCED)
+    return Verdict(Outcome.NOT_DECIDED, reason="most intervals contain the threshold")
 
 
 @with_data("physical_tasks")
@@ -84,7 +92,7 @@ def wide_in_control(results: Results) -> Verdict:
     schemes = {scheme: learnt_tasks(search, scheme) for scheme in (PAPERS, SEARCHED, SECOND)}
     scheme, (learnt, _) = max(schemes.items(), key=lambda found: len(found[1][0]) / max(1, found[1][1]))
     if not learnt:
-        return Verdict("not decided: no task was learnt", "–")
+        return Verdict(Outcome.NOT_DECIDED, reason="no task was learnt")
     found = range_of_rates(list(learnt.values()), of_best=1)
     effect = "; ".join(
         f"{task}: {part.decades:.2f}{'+' if part.cut_off else ''}"
@@ -92,7 +100,7 @@ def wide_in_control(results: Results) -> Verdict:
     )
     collapsed, inside = found.collapses
     text = f"{scheme}: {found.decades} decades ({effect}), {collapsed} of {inside} collapsed"
-    return Verdict(found.verdict(WIDE), text)
+    return found.verdict(WIDE, text)
 
 
 def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
@@ -115,10 +123,10 @@ def explores(results: Results) -> Verdict:
     """Final scores in new mazes, which evaluations draw separately from training: fresh seeds, else the best rates."""
     scores = chosen(results, "labyrinth")["score"].to_numpy(float)
     if not scores.size:
-        return Verdict(NO_DATA, "–")
+        return NOT_RUN
     found, blind, expert = interval_of_mean(scores), reference("labyrinth", "blind"), reference("labyrinth", "expert")
-    effect = f"{found} against {blind:.1f} without looking, and the expert's {expert:.1f}"
-    return Verdict(decided(found, TWICE * blind), effect)
+    effect = f"{found} against {blind:.1f} without observations, and the expert's {expert:.1f}"
+    return decided(found, TWICE * blind, effect)
 
 
 @with_data("racing")
@@ -134,7 +142,7 @@ def drives_best(results: Results) -> Verdict:
         share, more = interval_of_mean(a3c), interval_of_difference((a3c, shares[best]))
         verdicts += [decided(share, SHARE_OF_REFERENCE), decided(more, 0.0)]
         effects.append(f"{env}: {share}, {more} more than the best other ({METHODS[best]})")
-    return Verdict(joined(verdicts), "; ".join(effects) or "–")
+    return joined(verdicts, "; ".join(effects) or "–")
 
 
 @with_data("racing")
@@ -144,19 +152,17 @@ def multi_step_drives_sooner(results: Results) -> Verdict:
     A method that never gets there counts with its end, which makes the ratio a lower bound for a one-step method and an
     upper bound for a multi-step one.
     """
-    (ratios, missed), (from_paper, _) = (
-        times_as_long(our_shares(results), "frames"),
-        times_as_long(paper_shares(), "hours"),
-    )
+    ratios, missed = times_as_long(own_shares(results), "frames")
+    from_paper, _ = times_as_long(paper_shares(), "hours")
     if len(ratios) < 2:
-        return Verdict("not decided: fewer than two settings", "–")
-    interval = Interval(*np.exp(interval_of_mean(ratios)))
-    verdict = decided(interval, MUCH)
-    if missed["one-step" if verdict == "not reproduced" else "multi-step"]:
-        verdict = BOUND
+        return Verdict(Outcome.NOT_DECIDED, reason="fewer than two settings")
     counts = "".join(f"; {count} {kind} curves never got there" for kind, count in missed.items() if count)
-    by_hours = f"; the paper's curves, by hours: {np.exp(from_paper.mean()):.1f}"
-    return Verdict(verdict, f"{interval} times as many frames, {len(ratios)} settings{counts}{by_hours}")
+    interval = Interval(*np.exp(interval_of_mean(ratios)))
+    effect = (
+        f"{interval} times as many frames, {len(ratios)} settings{counts}; the paper's curves, by hours: "
+        f"{np.exp(from_paper.mean()):.1f}"
+    )
+    return decided(interval, MUCH, effect, mark_of(missed["one-step"], missed["multi-step"]))
 
 
 def times_as_long(table: pd.DataFrame, x: str) -> tuple[np.ndarray, dict[str, int]]:

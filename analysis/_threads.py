@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.experiments.figures import METHODS, THREADS, TITLES, Results, legend_below, panels
+from a3crepro.experiments.figures import METHODS, OWN, THREADS, Results, draw_runs, legend_below, method_panels
 from a3crepro.experiments.results import representative_runs, stacked
-from a3crepro.experiments.statistics import Interval, band, first_crossing, part_of_rise, ratio_of_geometric_means
+from a3crepro.experiments.statistics import Interval, first_crossing, part_of_rise, ratio_of_geometric_means
+from analysis._verdicts import Verdict, decided, mark_of
 
 COLORS = dict(zip(THREADS, sns.color_palette("viridis_r", len(THREADS) + 1)[1:], strict=True))
 MARKERS = dict(zip(THREADS, "o^sDv", strict=True))
@@ -44,58 +44,36 @@ def chosen_runs(results: Results) -> pd.DataFrame:
     return representative_runs(results.runs, CELL, results.notes["best"])
 
 
-def our_curves(results: Results | None, x: str, unit: float = 1.0) -> Curves:
+def own_curves(results: Results | None, x: str, unit: float = 1.0) -> Curves:
     """This reproduction's curves, by evaluations, for cells that have representative runs."""
     if results is None:
         return {}
     found: Curves = {}
-    table = results.evaluations()
-    for key, part in table[table["run"].isin(chosen_runs(results)["run"])].groupby(CELL):
+    for key, part in results.evaluations(chosen_runs(results)).groupby(CELL):
         along, scores = stacked(part, x)
         found[key] = Curve(along / unit, scores)
     return found
 
 
-BANDS = "Bands: 95 % intervals of the mean of our runs."
+BANDS = f"Bands: 95 % intervals of the mean of {OWN}'s runs."
 
 
-def draw(from_paper: Curves, ours: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
+def draw(from_paper: Curves, own: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
     """Draws a row per method, a column per game and source, and a line per number of actor-learners.
 
     Columns of the same game share their axes. `logarithmic`: log scale for x in all panels.
     """
-    whose = {"": from_paper, ", ours": ours}
-    columns = [(game, name) for name, curves in whose.items() for game in dict.fromkeys(key[0] for key in curves)]
-    figure, grid = panels([game for game, _ in columns], len(METHODS))
-    for line, method in zip(grid, METHODS, strict=True):
-        first: dict[str, Axes] = {}
-        for axes, (game, name) in zip(line, columns, strict=True):
-            if game in first:
-                axes.sharex(first[game])
-                axes.sharey(first[game])
-            first.setdefault(game, axes)
-            for (_, _, threads), curve in _of(whose[name], game, method):
-                _draw_curve(axes, curve, threads)
-            axes.set_xscale("log") if logarithmic else axes.set_xlim(left=0)
-            if method == next(iter(METHODS)):
-                axes.set_title(TITLES[game] + name)
-            if method == list(METHODS)[-1]:
-                axes.set_xlabel(xlabel)
-        line[0].set_ylabel(f"{METHODS[method]}\nscore")
-    legend_below(figure, grid.flat, "actor-learners")
+    sources = {"": from_paper, f", {OWN}": own}
+    games = {source: list(dict.fromkeys(game for game, _, _ in curves)) for source, curves in sources.items()}
+    figure, found = method_panels(games, list(METHODS), xlabel, share_x=True)
+    for axes, method, game, source in found:
+        for threads in THREADS:
+            if curve := sources[source].get((game, method, threads)):
+                marker = {"marker": MARKERS[threads], "markersize": 2.5, "markevery": max(1, len(curve.x) // 6)}
+                draw_runs(axes, *curve, COLORS[threads], interval=True, linewidth=1, label=str(threads), **marker)
+        axes.set_xscale("log") if logarithmic else axes.set_xlim(left=0)
+    legend_below(figure, figure.axes, "actor-learners")
     return figure
-
-
-def _of(curves: Curves, game: str, method: str) -> list[tuple[tuple[str, str, int], Curve]]:
-    return sorted((key, curve) for key, curve in curves.items() if key[:2] == (game, method))
-
-
-def _draw_curve(axes: Axes, curve: Curve, threads: int) -> None:
-    color = COLORS[threads]
-    axes.plot(curve.x, curve.scores.mean(0), color=color, linewidth=1, label=str(threads), marker=MARKERS[threads],
-              markersize=2.5, markevery=max(1, len(curve.x) // 6))  # fmt: skip
-    if len(curve.scores) > 1:
-        axes.fill_between(curve.x, *band(curve.scores), color=color, alpha=0.2, linewidth=0)
 
 
 # ---- When runs reach a level -----------------------------------------------------------------------------------------
@@ -117,16 +95,17 @@ def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float
     return float(np.mean(ratios)) if ratios else float("nan")
 
 
-def anchor(curves: Curves, game: str) -> float:
-    """The reference for levels: the mean over methods of the mean final score with one actor-learner."""
-    return float(np.mean([curves[game, method, 1].scores[:, -1].mean() for method in METHODS]))
-
-
 def levels(curves: Curves, share: float) -> dict[str, float]:
-    """This share of the anchor, for each game in which all methods have runs with one actor-learner."""
-    games = sorted({game for game, _, _ in curves})
-    whole = (game for game in games if all((game, method, 1) in curves for method in METHODS))
-    return {game: share * anchor(curves, game) for game in whole}
+    """Levels for games in which all methods have runs with one actor-learner.
+
+    A level is this share of the anchor, which is the mean over methods of the mean final score with one actor-learner.
+    """
+    found = {}
+    for game in sorted({game for game, _, _ in curves}):
+        single = [curves[game, method, 1] for method in METHODS if (game, method, 1) in curves]
+        if len(single) == len(METHODS):
+            found[game] = share * float(np.mean([curve.scores[:, -1].mean() for curve in single]))
+    return found
 
 
 LATE = 0.7
@@ -179,16 +158,11 @@ class SpeedUp(NamedTuple):
     @property
     def mark(self) -> str:
         """The kind of bound: late runs above and early runs below would increase the ratio."""
-        greater, smaller = self.one.missed + self.several.before, self.several.missed + self.one.before
-        return "?" if greater and smaller else "≥" if greater else "≤" if smaller else ""
+        return mark_of(self.one.missed + self.several.before, self.several.missed + self.one.before)
 
-    def verdict(self, line: float) -> str:
+    def verdict(self, line: float, effect: str = "–") -> Verdict:
         """Whether the ratio is above the line, as far as bounds permit."""
-        if self.ratio.low > line and self.mark in ("", "≥"):
-            return "reproduced"
-        if self.ratio.high < line and self.mark in ("", "≤"):
-            return "not reproduced"
-        return "not decided: a bound only" if self.mark else "not decided: the interval holds the line"
+        return decided(self.ratio, line, effect, self.mark)
 
     def __str__(self) -> str:
         return f"{self.mark}{self.ratio} [{self.one}, {self.several}]"

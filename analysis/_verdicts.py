@@ -3,28 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 from a3crepro.experiments.figures import Results, load_results
 from a3crepro.experiments.statistics import Array, GoodRates, Interval, decades_of_good_rates, good_rates
 
 
+class Outcome(StrEnum):
+    """What a rule decides about a claim."""
+
+    REPRODUCED = "reproduced"
+    IN_PART = "reproduced in part"
+    NOT_REPRODUCED = "not reproduced"
+    NOT_DECIDED = "not decided"
+    NOT_RUN = "not run yet"
+
+
+DEFINITIONS = """\
+A rule compares a 95 % interval with a threshold, for each part of a claim. *Reproduced*: in every part, the interval
+lies on the claim's side of the threshold. *Not reproduced*: in at least one part, it lies on the other side.
+*Reproduced in part*: neither; some parts are reproduced, and the others are open, because the interval contains the
+threshold, a bound is inconclusive, or runs are missing. *Not decided*: all parts are open. *Not run yet*: the runs that
+would decide are missing altogether.
+"""
+
+
 class Verdict(NamedTuple):
-    """The verdict and the effect size."""
+    """The verdict on a claim, or on a part of one."""
 
-    verdict: str
-    effect: str
+    outcome: Outcome
+    effect: str = "–"
+    """The effect size."""
+    reason: str = ""
+    """Why a claim is open, or how many of its parts are reproduced."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.outcome} ({self.reason})" if self.reason else str(self.outcome)
 
 
-NO_DATA = "not decided: not run at this scale"
-BOUND = "not decided: a bound only"
+NOT_RUN = Verdict(Outcome.NOT_RUN)
 
 
-def decided(interval: Interval, line: float) -> str:
-    """Decides by the side of the line on which the interval lies; greater agrees with the paper."""
+def decided(interval: Interval, line: float, effect: str | None = None, mark: str = "") -> Verdict:
+    """Decides by the side of the line on which the interval lies; greater agrees with the paper.
+
+    Args:
+      interval: the effect.
+      line: the threshold.
+      effect: the effect in words, by default the interval.
+      mark: ≥ or ≤ if the effect is a lower or an upper bound, ? if both; a bound decides on one side at most.
+    """
+    outcome, reason = Outcome.NOT_DECIDED, "the interval contains the threshold"
     if interval.low > line:
-        return "reproduced"
-    return "not reproduced" if interval.high < line else "not decided: the interval holds the line"
+        outcome, reason = (Outcome.REPRODUCED, "") if mark in ("", "≥") else (outcome, "a bound only")
+    elif interval.high < line:
+        outcome, reason = (Outcome.NOT_REPRODUCED, "") if mark in ("", "≤") else (outcome, "a bound only")
+    return Verdict(outcome, str(interval) if effect is None else effect, reason)
+
+
+def mark_of(greater: int, smaller: int) -> str:
+    """The kind of bound that an effect is, from the numbers of runs that would increase and decrease it."""
+    return "?" if greater and smaller else "≥" if greater else "≤" if smaller else ""
 
 
 class RangeOfRates(NamedTuple):
@@ -44,10 +85,9 @@ class RangeOfRates(NamedTuple):
         """Collapsed runs inside the ranges, and all runs inside them."""
         return sum(part.collapsed for part in self.parts), sum(part.inside for part in self.parts)
 
-    def verdict(self, line: float) -> str:
-        """The verdict; a range that may be wider does not refute a claim."""
-        found = decided(self.decades, line)
-        return BOUND if found == "not reproduced" and self.cut_off else found
+    def verdict(self, line: float, effect: str) -> Verdict:
+        """Whether the range is wider than the line; one that may be wider does not refute a claim."""
+        return decided(self.decades, line, effect, "≥" if self.cut_off else "")
 
 
 def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int) -> RangeOfRates:
@@ -55,22 +95,29 @@ def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int) -> RangeO
     return RangeOfRates(decades_of_good_rates(games, of_best), [good_rates(*game, of_best) for game in games])
 
 
-def joined(verdicts: Sequence[str]) -> str:
-    """Combines the parts of a claim: reproduced if all are, not reproduced if one is not."""
-    for found in ("not reproduced", "not decided"):
-        if any(verdict.startswith(found) for verdict in verdicts):
-            share = f" ({sum(verdict == 'reproduced' for verdict in verdicts)} of {len(verdicts)} parts reproduced)"
-            return found + share
-    return "reproduced" if verdicts else NO_DATA
+def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
+    """The verdict on a claim from those on its parts, as `DEFINITIONS` says; its effect is by default all of theirs."""
+    if effect is None:
+        effect = "; ".join(part.effect for part in parts if part is not NOT_RUN) or "–"
+    outcomes = {part.outcome for part in parts}
+    if len(parts) == 1 or outcomes == {Outcome.REPRODUCED}:
+        return parts[0]._replace(effect=effect)
+    if outcomes <= {Outcome.NOT_RUN}:
+        return Verdict(Outcome.NOT_RUN, effect)
+    reproduced = sum(part.outcome is Outcome.REPRODUCED for part in parts)
+    outcome = Outcome.IN_PART if reproduced else Outcome.NOT_DECIDED
+    if Outcome.NOT_REPRODUCED in outcomes:
+        outcome = Outcome.NOT_REPRODUCED
+    return Verdict(outcome, effect, f"{reproduced} of {len(parts)} parts reproduced")
 
 
 def with_data(sweep: str) -> Callable[[Callable[[Results], Verdict]], Callable[[str], Verdict]]:
-    """A rule on the tables of a sweep; undecided without them."""
+    """A rule on the tables of a sweep; not run without them."""
 
     def decorate(rule: Callable[[Results], Verdict]) -> Callable[[str], Verdict]:
         def decide(scale: str) -> Verdict:
             results = load_results(sweep, scale)
-            return Verdict(NO_DATA, "–") if results is None else rule(results)
+            return NOT_RUN if results is None else rule(results)
 
         return decide
 

@@ -12,97 +12,203 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.experiments.figures import (
-    COLORS,
-    METHODS,
-    TITLES,
-    legend_below,
-    markdown,
-    number,
-    panels,
-    paper,
-    save,
-    scale_of,
-)
-from a3crepro.experiments.results import select
-from a3crepro.experiments.statistics import human_normalised
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, TITLES, markdown, number
+from a3crepro.experiments.results import overridden, read_table, select
+from a3crepro.experiments.statistics import Array, Interval, first_crossing, human_normalised
 from a3crepro.runs.command_line import run_command
-from analysis._atari import (
-    PAPER_GAMES,
-    Curve,
-    at_paper_rates,
-    beside_paper,
-    curves,
-    paper_curve,
-    plain_run,
-    race_with_dqn,
-)
 
+PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
+LAST = 3
+"""Evaluations averaged in a final score."""
+AUTHORS_RATE = 7e-4
+Z = 1.96
+"""Half-width of a 95 % interval, in standard errors."""
 ROWS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods in each row of panels by epochs."""
 EPOCHS = 20.0
 """Minimum extent of the panels: 80M frames."""
-PALE = 0.15
-NAMES = {"dqn": "DQN", **METHODS}
 OTHERS = {
     "noisynet_paper_a3c_noop_320Mframes": "NoisyNet's A3C, 320M, no-op",
     "pfrl_a3c_noop_best_3seeds": "PFRL's A3C, 320M, no-op, best of 3 seeds",
 }
 
 
-def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, end: float) -> None:
-    """Draws the paper's curve, dashed, with its band, as far as this reproduction's runs extend."""
-    curve = curve[curve[x] <= end]
-    axes.plot(
-        curve[x],
-        curve["score"],
-        color=COLORS[method],
-        dashes=(3, 1.5),
-        linewidth=1,
-        label=f"the paper's {NAMES[method]}",
-    )
-    axes.fill_between(curve[x], curve["band_low"], curve["band_high"], color=COLORS[method], alpha=PALE, linewidth=0)
+class Curve(NamedTuple):
+    """The evaluations of one run."""
+
+    run: str
+    env: str
+    method: str
+    network: str
+    execution: str
+    overrides: dict[str, str]
+    """Keys that the sweep overrides for only some of its runs."""
+    seed: int
+    learning_rate: float
+    finished: bool
+    table: pd.DataFrame
+    """A row per evaluation: `epoch` (4M frames), `hours` (of the execution), `score`, `score_std`, `episodes`."""
+
+    @property
+    def epochs(self) -> float:
+        """Epochs of training."""
+        return float(self.table["epoch"].iloc[-1])
+
+    @property
+    def is_serializable(self) -> bool:
+        """Whether the run is feed-forward, in virtual time, and with all the paper's values."""
+        return self.network == "mnih2013" and self.execution == "virtual_time" and not self.overrides
+
+    @property
+    def final(self) -> Interval:
+        """The mean of the last three evaluations; the interval is over their episodes, not over seeds."""
+        last = self.table.tail(LAST)
+        error = math.sqrt((last["score_std"] ** 2 / last["episodes"]).sum()) / len(last)
+        value = float(last["score"].mean())
+        return Interval(value, value - Z * error, value + Z * error)
+
+    def smoothed(self) -> Array:
+        """Running means of each evaluation and up to two before it, [evaluations]."""
+        return self.table["score"].rolling(LAST, min_periods=1).mean().to_numpy(float)
 
 
-def draw_ours(axes: Axes, own: Sequence[Curve], x: str) -> None:
-    """Draws the evaluations of each run: thick for seed 0 at the paper's rate, thin for others."""
-    for curve in own:
-        first = curve.seed == 0
-        label = f"ours, {METHODS[curve.method]}" if first else "ours, other seeds"
-        axes.plot(
-            curve.table[x], curve.table["score"], color=COLORS[curve.method], marker=".", markersize=4 if first else 2,
-            linewidth=1.4 if first else 0.6, label=label,
+def curves(scale: str) -> list[Curve]:
+    """The curves of all evaluated runs of `atari_games`, finished or not."""
+    directory = figures.RESULTS / "atari_games" / scale
+    return [
+        curve
+        for name, finished in (("scores", True), ("unfinished", False))
+        if (directory / f"{name}.csv").exists()
+        for curve in _curves(read_table(directory / f"{name}.csv"), finished)
+    ]
+
+
+def _curves(table: pd.DataFrame, finished: bool) -> Iterator[Curve]:
+    table = table[table["score_type"] != "training"]
+    table, keys = table.assign(hours=table["seconds"] / 3600), overridden(table)
+    for run, rows in table.groupby("run", sort=False):
+        first = rows.iloc[0]
+        yield Curve(
+            str(run), first["env"], first["method"], first["network"], first["execution"],
+            {key: first[key] for key in keys if first[key]},
+            int(first["seed"]), float(first["learning_rate"]), finished, rows.sort_values("frames"),
         )  # fmt: skip
+
+
+def at_paper_rates(found: Sequence[Curve]) -> list[Curve]:
+    """The plain runs, except those at the authors' single rate for all games."""
+    return [curve for curve in found if curve.is_serializable and not math.isclose(curve.learning_rate, AUTHORS_RATE)]
+
+
+def plain_run(found: Sequence[Curve], game: str, method: str) -> Curve | None:
+    """The plain run of seed 0 for a game and method, or None if it has not started."""
+    own = [curve for curve in at_paper_rates(found) if (curve.env, curve.method, curve.seed) == (game, method, 0)]
+    return own[0] if own else None
+
+
+def paper_curve(game: str, method: str) -> pd.DataFrame:
+    """The paper's curve for 16 threads, by epochs (Figures 3 and S9): the mean of its best three of fifty rates."""
+    return select(figures.paper("fig3_s9_data_efficiency"), game=game, method=method, threads=16).sort_values("epoch")
+
+
+class Beside(NamedTuple):
+    """A final score compared with the paper's curve."""
+
+    paper: float
+    """The paper's score after the same number of epochs."""
+    band: tuple[float, float]
+    ratio: float
+    """The final score divided by the paper's; NaN unless the paper's is positive."""
+    lag: float
+    """Epochs needed beyond the paper's to reach the same final score; infinite if the paper never reached it."""
+
+
+def beside_paper(curve: Curve) -> Beside:
+    """Compares a final score with the paper's, at the middle of the evaluations it averages."""
+    from_paper = paper_curve(curve.env, curve.method)
+    epoch = float(curve.table["epoch"].tail(LAST).mean())
+
+    def at(column: str) -> float:
+        return float(np.interp(epoch, from_paper["epoch"], from_paper[column]))
+
+    score = at("score")
+    reached = first_crossing(
+        from_paper["epoch"].to_numpy(float), from_paper["score"].to_numpy(float), curve.final.value
+    )
+    lag = -math.inf if math.isnan(reached) else epoch - reached
+    return Beside(score, (at("band_low"), at("band_high")), curve.final.value / score if score > 0 else math.nan, lag)
+
+
+class Race(NamedTuple):
+    """A run compared with the paper's DQN in reaching DQN's best score."""
+
+    best: float
+    """DQN's best score."""
+    dqn_hours: float
+    """Hours DQN took to reach it, on its GPU."""
+    hours: float
+    """Virtual hours until the run's smoothed curve reached it; NaN if it never did."""
+    end: float
+    """Total virtual hours of the run."""
+
+    @property
+    def is_faster(self) -> bool | None:
+        """None if undecided: the run ended before DQN's hours without reaching the score."""
+        if not math.isnan(self.hours):
+            return self.hours < self.dqn_hours
+        return None if self.end < self.dqn_hours else False
+
+
+def race_with_dqn(curve: Curve) -> Race:
+    """Compares virtual hours, which model the paper's machine, with the paper's hours."""
+    dqn = select(figures.paper("fig1_learning_speed"), game=curve.env, method="dqn").sort_values("hours")
+    best = dqn.loc[dqn["score"].idxmax()]
+    hours = first_crossing(curve.table["hours"].to_numpy(float), curve.smoothed(), float(best["score"]))
+    return Race(float(best["score"]), float(best["hours"]), hours, float(curve.table["hours"].iloc[-1]))
+
+
+# ---- Figure and tables -----------------------------------------------------------------------------------------------
+
+
+def draw(axes: Axes, game: str, methods: Sequence[str], x: str, own: Sequence[Curve], end: float) -> None:
+    """Draws the paper's curves, dashed, up to an end, and the runs: thick for seed 0, thin for others."""
+    for method in methods:
+        hours = select(figures.paper("fig1_learning_speed"), game=game, method=method)
+        theirs = hours if x == "hours" else paper_curve(game, method)
+        label = f"the paper's {figures.NAMES[method]}"
+        figures.draw_paper(axes, theirs[theirs[x] <= end], x, method, dashes=(3, 1.5), label=label)
+    for curve in own:
+        style = {"linewidth": 0.6, "markersize": 2, "label": f"{OWN}, other seeds"}
+        if curve.seed == 0:
+            style = {"linewidth": 1.4, "markersize": 4, "label": f"{OWN}, {METHODS[curve.method]}"}
+        axes.plot(curve.table[x], curve.table["score"], color=figures.COLORS[curve.method], marker=".", **style)
 
 
 def figure_of(found: Sequence[Curve]) -> Figure:
     """Three rows by epochs, one by hours; a column per game."""
-    figure, grid = panels([""] * len(PAPER_GAMES), len(ROWS) + 1, 2.6, 2.1)
+    figure, grid = figures.panels(len(PAPER_GAMES), len(ROWS) + 1, 2.6, 2.1)
     plain = at_paper_rates(found)
     for column, game in enumerate(PAPER_GAMES):
-        for row, methods in enumerate(ROWS):
-            axes = grid[row][column]
-            own = [curve for curve in plain if curve.env == game and curve.method in methods]
-            end = max([EPOCHS, *(curve.epochs for curve in own)])
-            for method in methods:
-                draw_paper(axes, paper_curve(game, method), "epoch", method, end)
-            draw_ours(axes, own, "epoch")
-            axes.set(title=TITLES[game] if row == 0 else None, xlabel="epochs of 4M frames")
-        axes, own = grid[-1][column], [curve for curve in plain if curve.env == game]
-        for method in NAMES:
-            table = select(paper("fig1_learning_speed"), game=game, method=method)
-            draw_paper(axes, table, "hours", method, math.inf)
-        draw_ours(axes, own, "hours")
-        axes.set(xlabel="hours (ours: virtual)")
+        own = [curve for curve in plain if curve.env == game]
+        for axes, methods in zip(grid[:, column], ROWS, strict=False):
+            here = [curve for curve in own if curve.method in methods]
+            draw(axes, game, methods, "epoch", here, max([EPOCHS, *(curve.epochs for curve in here)]))
+            axes.set(xlabel="epochs of 4M frames")
+        draw(grid[-1][column], game, list(figures.NAMES), "hours", own, math.inf)
+        grid[-1][column].set(xlabel=f"hours ({OWN}: virtual)")
+        grid[0][column].set(title=TITLES[game])
     for row in grid:
         row[0].set_ylabel("score")
-    legend_below(figure, grid.flat, columns=6)
+    figures.legend_below(figure, grid.flat, columns=6)
     return figure
 
 
@@ -125,19 +231,16 @@ def table_of(found: Sequence[Curve]) -> str:
 
 def differs(curve: Curve) -> str:
     """How a run differs from the plain one."""
-    parts = [
-        " ".join(f"{key}={value}" for key, value in curve.overrides.items()),
-        "" if curve.network == "mnih2013" else curve.network,
-    ]
-    parts.append("" if curve.execution == "virtual_time" else curve.execution)
-    return ", ".join(part for part in parts if part) or "–"
+    overrides = " ".join(f"{key}={value}" for key, value in curve.overrides.items())
+    plain = ("", "mnih2013", "virtual_time")
+    return ", ".join(part for part in (overrides, curve.network, curve.execution) if part not in plain) or "–"
 
 
 def five_games(found: Sequence[Curve]) -> str:
     """A3C's scores in the format of Table S3, raw and human-normalised, beside published ones."""
-    scores = paper("human_random_scores").set_index("game")
-    others = paper("other_reproductions_a3c").set_index("game")
-    header = ["game", "random (no-op)", "human (no-op)", "ours, no-op", "epochs", "% of human",
+    scores = figures.paper("human_random_scores").set_index("game")
+    others = figures.paper("other_reproductions_a3c").set_index("game")
+    header = ["game", "random (no-op)", "human (no-op)", f"{OWN}, no-op", "epochs", "% of human",
               "paper's A3C FF, 320M, human starts", *OTHERS.values()]  # fmt: skip
     rows = []
     for game in PAPER_GAMES:
@@ -154,17 +257,17 @@ def five_games(found: Sequence[Curve]) -> str:
 
 def main() -> None:
     """Draws the figure and writes both tables."""
-    scale = scale_of(sys.argv[1:])
+    scale = figures.scale_of(sys.argv[1:])
     found = curves(scale)
     unfinished = sum(not curve.finished for curve in found)
     caption = (
         "The paper's curves are means of its best three rates of fifty with 16 threads (by epochs) and of its best "
-        "five (by hours), and it does not say what its band is; ours are one rate and one seed each, 16 actor-learners "
-        "in virtual time, sampled policies (value-based: ε 0.05), ten games an evaluation. Virtual hours are a model "
-        "of the paper's machine. Final scores: the last three evaluations; intervals are of their episodes, not of "
-        f"seeds. Ours: {len(found)} runs, {unfinished} of them unfinished."
+        "five (by hours), and it does not say what its band is; those of a3crepro have one rate and one seed each, 16 "
+        "actor-learners in virtual time, sampled policies (value-based: ε 0.05), ten games an evaluation. Virtual "
+        "hours are a model of the paper's machine. Final scores: the last three evaluations; intervals are of their "
+        f"episodes, not of seeds. {OWN}: {len(found)} runs, {unfinished} of them unfinished."
     )
-    save(figure_of(found), "atari_games", scale, f"{table_of(found)}\n\n{five_games(found)}", caption)
+    figures.save(figure_of(found), "atari_games", scale, f"{table_of(found)}\n\n{five_games(found)}", caption)
 
 
 if __name__ == "__main__":

@@ -8,36 +8,21 @@ of Young and Tian (2019) after 5M frames.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import NOTHING, TITLES, Results, load_results, markdown, panels, paper, save, scale_of
+from a3crepro.experiments.figures import OWN, PALETTE, TITLES, Page, Results, markdown, panels, paper, script
 from a3crepro.experiments.results import setting
-from a3crepro.experiments.statistics import (
-    interquartile_mean,
-    interval_of_mean,
-    mean,
-    median,
-    stratified_bootstrap,
-    table_1,
-)
+from a3crepro.experiments.statistics import interquartile_mean, interval_of_mean, stratified_bootstrap, table_1
 from a3crepro.runs.command_line import run_command
 
 ROWS = {
-    "dqn": "DQN",
-    "gorila": "Gorila",
-    "double_dqn": "D-DQN",
-    "dueling": "Dueling D-DQN",
-    "prioritized": "Prioritized DQN",
-    "a3c_ff_1day": "A3C, FF, 1 day",
-    "a3c_ff_4day": "A3C, FF, 4 days",
+    "dqn": "DQN", "gorila": "Gorila", "double_dqn": "D-DQN", "dueling": "Dueling D-DQN",
+    "prioritized": "Prioritized DQN", "a3c_ff_1day": "A3C, FF, 1 day", "a3c_ff_4day": "A3C, FF, 4 days",
     "a3c_lstm": "A3C, LSTM, 4 days",
-}
+}  # fmt: skip
 
 
 def normalised(column: str) -> dict[str, float]:
@@ -47,7 +32,7 @@ def normalised(column: str) -> dict[str, float]:
     return table_1(scores.to_dict(), human["hs_random"].to_dict(), human["hs_human"].to_dict())
 
 
-def our_normalised(results: Results) -> dict[tuple[str, int], list[np.ndarray]]:
+def own_normalised(results: Results) -> dict[tuple[str, int], list[np.ndarray]]:
     """This reproduction's scores from no-op starts, by network and frames: for each game, a value per run."""
     human = paper("human_random_scores").set_index("game")
     found = {}
@@ -59,7 +44,6 @@ def our_normalised(results: Results) -> dict[tuple[str, int], list[np.ndarray]]:
     return found
 
 
-COLORS = sns.color_palette("colorblind", 10)
 LOWEST = 0.1
 """Per cent, in the figure: a logarithmic axis cannot show scores below a random policy's."""
 
@@ -69,7 +53,7 @@ def draw(axes: Axes, values: dict[str, list[np.ndarray]]) -> None:
     for number, (label, scores) in enumerate(values.items()):
         kept = np.sort(np.maximum([runs.mean() for runs in scores], LOWEST))[::-1]
         axes.plot(kept, np.arange(1, len(kept) + 1) / len(kept), linewidth=1.2, label=label,
-                  linestyle=("-", "--", ":", "-.")[number % 4], color=COLORS[number % len(COLORS)])  # fmt: skip
+                  linestyle=("-", "--", ":", "-.")[number % 4], color=PALETTE[number % len(PALETTE)])  # fmt: skip
     axes.set(xscale="log", xlabel="human-normalised score, %", ylabel="share of the games with more")
     axes.axvline(100, color="0.6", linewidth=0.8)
     axes.legend(fontsize=5)
@@ -80,62 +64,42 @@ def minatar_table(results: Results) -> str:
     others = paper("other_minatar").pivot(index="game", columns="method", values="score_final_100_episodes")
     others.index = "minatar/" + others.index
     header = ["game", "network", "million frames", "A3C, mean of the seeds", "DQN, 5M frames", "AC(0.8), 5M frames"]
-    rows = []
     runs = results.runs[results.runs["env"].isin(others.index)]
-    with_lstm = setting(runs, "network.lstm_cells").map(lambda cells: f", {cells} LSTM cells" if cells else "")
     if runs.empty:
         return ""
-    networks = runs.assign(network=runs["network"] + with_lstm)
-    for (env, network, budget), runs in networks.groupby(["env", "network", "budget"]):
+    with_lstm = setting(runs, "network.lstm_cells").map(lambda cells: f", {cells} LSTM cells" if cells else "")
+    rows = []
+    for (env, network, budget), group in runs.groupby(["env", runs["network"] + with_lstm, "budget"]):
         from_paper = [f"{others.loc[env, name]:.1f}" for name in ("dqn", "ac_lambda_0.8")]
-        rows.append(
-            [
-                TITLES[env],
-                network,
-                f"{budget / 1e6:.1f}",
-                str(interval_of_mean(runs["score"].to_numpy(float))),
-                *from_paper,
-            ]
-        )
+        rows.append([TITLES[env], network, f"{budget / 1e6:.1f}", str(interval_of_mean(group["score"])), *from_paper])
     return markdown(header, rows)
 
 
 def row(name: str, scores: Sequence[np.ndarray]) -> list[object]:
     """A method's row, from its values [runs] for each game."""
-    found = (stratified_bootstrap(scores, statistic) for statistic in (mean, median, interquartile_mean))
+    found = (stratified_bootstrap(scores, statistic) for statistic in (np.mean, np.median, interquartile_mean))
     return [name, len(scores), *(f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})" for one in found)]
 
 
-def main() -> None:
+@script("atari_table")
+def main(results: Results | None) -> Page:
     """Draws the distribution of the scores and writes the table."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("atari_table", scale)
     values = {name: [np.array([score]) for score in normalised(column).values()] for column, name in ROWS.items()}
-    if results:
-        own = our_normalised(results)
-        values |= {f"ours, {network}, {frames / 1e6:,.0f}M frames": own[network, frames] for network, frames in own}
+    for (network, frames), scores in (own_normalised(results) if results else {}).items():
+        values[f"{OWN}, {network}, {frames / 1e6:,.0f}M frames"] = scores
     header = ["method", "games", "mean", "median", "interquartile mean"]
-    rows = [row(name, scores) for name, scores in values.items()]
-    figure, grid = panels([""], 1, 5.5, 3.6)
-    draw(grid[0][0], values)
-    table = markdown(header, rows)
+    table = markdown(header, [row(name, scores) for name, scores in values.items()])
     if results:
         table += "\n\n" + minatar_table(results)
+    figure, grid = panels(1, width=5.5, height=3.6)
+    draw(grid[0][0], values)
     caption = (
         "In per cent, with 95 % bootstrap intervals: over the runs of each game, where there are several, else over "
         "the games. Video Pinball counts as score / human in the rows of 57 games, as in the paper "
-        f"(statistics.table_1). Starts: the paper's from human play, ours after no-ops. The figure has what is below "
-        f"{LOWEST} % at {LOWEST} %. {results.caption() if results else NOTHING}"
+        f"(statistics.table_1). Starts: the paper's from human play, {OWN}'s after no-ops. The figure has what is "
+        f"below {LOWEST} % at {LOWEST} %."
     )
-    save(figure, "atari_table", scale, table, caption)
-
-
-def first_rows() -> pd.DataFrame:
-    """Mean and median of each of the paper's rows."""
-    return pd.DataFrame(
-        {column: {"mean": np.mean(list(values.values())), "median": np.median(list(values.values()))}
-         for column, values in ((column, normalised(column)) for column in ROWS)}
-    ).T  # fmt: skip
+    return figure, table, caption
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """The paper's claims, each with its rule and its verdict: `python analysis/claims.py [scale=…]`.
 
 Rules are fixed before the runs are seen (`HISTORY` lists later changes). Where a threshold is a matter of judgement
-(how wide is wide?), the paper's own data are on its good side. A claim is *reproduced* if the 95 % interval lies on its
-side of the threshold, *not reproduced* if it lies on the other side, and *not decided* if it contains the threshold, a
-bound is inconclusive, or data are missing.
+(how wide is wide?), the paper's own data are on its good side. `_verdicts.DEFINITIONS` says what the verdicts mean.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -21,10 +19,7 @@ from a3crepro.runs.files import write_text
 from analysis import _rules as games
 from analysis import _rules_atari as atari
 from analysis import _rules_worlds as worlds
-from analysis._verdicts import NO_DATA, Verdict
-
-NOT_RUN = (NO_DATA, "not decided: no DQN", "not decided: needs")
-"""Prefixes of verdicts for which the deciding runs are missing."""
+from analysis._verdicts import DEFINITIONS, Outcome, Verdict
 
 
 class Claim(NamedTuple):
@@ -75,7 +70,8 @@ CLAIMS = (
           f"median of games: {games.WIDE} decades above half of the best five's mean; at most "
           f"{games.FEW_COLLAPSES:.0%} of the runs inside below 5 % of the best", games.wide_range),
     Claim("A3C solves physical tasks from state and from pixels", "§5.3",
-          "each task above the best of policies that do not look; on more than half at least the Suite's own A3C's",
+          "each task above the best of the policies that ignore their observations; on more than half at least the "
+          "Suite's own A3C's",
           worlds.solves_control),
     Claim("its range of good learning rates is wide on them", "§9, Fig S7",
           f"median of the tasks that were learnt: {worlds.WIDE:g} decade above half of what the best adds to chance; "
@@ -90,7 +86,7 @@ CLAIMS = (
           f"{worlds.MUCH:g}",
           worlds.multi_step_drives_sooner),
     Claim("A3C learns a general strategy for mazes it has not seen", "§5.4",
-          f"final score in new mazes above {worlds.TWICE:g} times that of a player who does not look",
+          f"final score in new mazes above {worlds.TWICE:g} times that of a policy that ignores its observations",
           worlds.explores),
     Claim("RMSProp is more robust than momentum SGD", "§7, Fig S5", f"{OVER_RATES}: above 0", games.rmsprop_is_robust),
     Claim("Shared RMSProp is more robust than RMSProp", "§7, Fig S5", f"{OVER_RATES}: above 0", games.shared_is_robust),
@@ -113,50 +109,39 @@ Rules that were changed after runs they decide on had been made:
   networks and with scaled pictures, when the second's were known on seven tasks, and after trials with these. The
   second counts for the range of good rates, too, on the four tasks that the paper's updates were tried on.
 - physical tasks: the runs from pixels that learn were made longer, 3M steps instead of 1M, after all runs.
-- physical tasks: constant actions with noise are among the policies that do not look, and intervals instead of means
-  decide on how many tasks a score is as good as the Suite's; after all 313 runs. Before that 6 of 11 parts were
-  reproduced instead of 4, and the range of good rates, 0.85 decades with the swing-up, was *not reproduced*.
+- physical tasks: constant actions with noise are among the policies that ignore their observations, and intervals
+  instead of means decide on how many tasks a score is as good as the Suite's; after all 313 runs. Before that 6 of 11
+  parts were reproduced instead of 4, and the range of good rates, 0.85 decades with the swing-up, was *not reproduced*.
 - mazes: what the search is of (scaled pictures, two rates, two weights of the entropy, clipped rewards) after some 20
-  trials and runs, which are not kept and had learnt little of unscaled pictures. That twice a blind player's score is
-  asked for is older than all of them; after the first trials the blind player was measured instead of estimated, and
-  the mazes were changed: no dead ends, more rooms, a start nearer to the portal, walls in no colour of what is sought,
-  steps aside and backward half as fast.
-- faster than DQN: there was no rule that our data could decide; this one was written, with the two others on the five
-  Atari games, before any of their runs had been evaluated.
+  trials and runs, which are not kept and had learnt little of unscaled pictures. That twice the score of the policy
+  `blind` is asked for is older than all of them; after the first trials that policy was measured instead of estimated,
+  and the mazes were changed: no dead ends, more rooms, a start nearer to the portal, walls in no colour of what is
+  sought, steps aside and backward half as fast.
+- faster than DQN: there was no rule that the data of a3crepro could decide; this one was written, with the two others
+  on the five Atari games, before any of their runs had been evaluated.
 - optimizers: shares of the game's best instead of scores, when half of the runs had been made; with one game the
   verdict is the same.
 """
 
 
-def table(scale: str) -> pd.DataFrame:
+def table(verdicts: Mapping[Claim, Verdict]) -> str:
     """All claims with their verdicts."""
-    return pd.DataFrame(
-        {"claim": claim.text, "where": claim.where, "decided by": claim.rule, **claim.decide(scale)._asdict()}
-        for claim in CLAIMS
-    ).rename(columns={"effect": "effect, 95 % interval"})
+    header = ["claim", "where", "decided by", "verdict", "effect, 95 % interval"]
+    rows = [[claim.text, claim.where, claim.rule, found.text, found.effect] for claim, found in verdicts.items()]
+    return markdown(header, rows)
 
 
-KINDS = ("reproduced", "reproduced in part", "not reproduced", "not decided", "not run yet")
-
-
-def kind_of(verdict: str) -> str:
-    """The kind of a verdict."""
-    if verdict.startswith(("reproduced", "not reproduced")):
-        return verdict.partition(" (")[0]
-    if "parts reproduced" in verdict and "(0 of" not in verdict:
-        return "reproduced in part"
-    return "not run yet" if verdict.startswith(NOT_RUN) else "not decided"
-
-
-def by_verdict(found: pd.DataFrame) -> str:
-    """The number of claims of each kind, with their names."""
-    kinds = found["verdict"].map(kind_of)
-    parts = found["verdict"].str.extract(r"\((.* of .*) parts", expand=False).radd(" (").add(")").fillna("")
-    text = found["claim"] + parts
-    return markdown(
-        ["verdict", "claims", "which"],
-        [[kind, (kinds == kind).sum(), "; ".join(text[kinds == kind]) or "–"] for kind in KINDS],
-    )
+def by_outcome(verdicts: Mapping[Claim, Verdict]) -> str:
+    """The number of claims of each outcome, with their names."""
+    rows = []
+    for outcome in Outcome:
+        claims = [
+            f"{claim.text} ({found.reason})" if found.reason else claim.text
+            for claim, found in verdicts.items()
+            if found.outcome is outcome
+        ]
+        rows.append([outcome, len(claims), "; ".join(claims) or "–"])
+    return markdown(["verdict", "claims", "which"], rows)
 
 
 SWEEPS = (
@@ -181,8 +166,8 @@ def made(scale: str) -> list[str]:
 def main() -> None:
     """Prints the table and writes it to `figures/claims.md`."""
     scale = scale_of(sys.argv[1:])
-    found = table(scale)
-    parts = [by_verdict(found), markdown(list(found.columns), found.to_numpy().tolist()), *made(scale)]
+    verdicts = {claim: claim.decide(scale) for claim in CLAIMS}
+    parts = [DEFINITIONS.rstrip(), by_outcome(verdicts), table(verdicts), *made(scale)]
     text = "\n\n".join([*parts, *([HISTORY.rstrip()] if scale == "laptop" else [])]) + "\n"
     FIGURES.mkdir(exist_ok=True)
     file = FIGURES / ("claims.md" if scale == "laptop" else f"claims-{scale}.md")

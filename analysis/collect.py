@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.collect import collect, first_lines
+from a3crepro.experiments.collect import collect
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Experiment
 from a3crepro.runs.command_line import run_command
@@ -40,8 +40,10 @@ def main() -> None:
     command = Command(experiment, [word for word in arguments[1:] if word != "--unfinished"])
     warnings = collect(command, "--unfinished" in arguments)
     print(f"{command.tables}: {command.title}")
-    if warnings:
-        print(first_lines(warnings), file=sys.stderr)
+    for warning in warnings[:10]:
+        print(warning, file=sys.stderr)
+    if len(warnings) > 10:
+        print(f"and {len(warnings) - 10} more", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -5,52 +5,36 @@ python analysis/data_efficiency.py [scale=laptop]
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
-from a3crepro.experiments.figures import (
-    METHODS,
-    NOTHING,
-    THREADS,
-    TITLES,
-    load_results,
-    markdown,
-    number,
-    paper,
-    save,
-    scale_of,
-)
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, THREADS, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.statistics import part_of_rise
 from a3crepro.runs.command_line import run_command
-from analysis._threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, our_curves, paper_curves, speedup
+from analysis._threads import BANDS, LEGEND, Curves, SpeedUp, draw, mean_ratio, own_curves, paper_curves, speedup
 
 SHARE = 0.9
 """Share of the rise of the curve with one actor-learner."""
 
 
-def efficiency(curves: Curves, method: str, threads: int) -> float:
-    """Epochs with one actor-learner over epochs with n to the same score: the mean over games of the mean curves."""
-    return mean_ratio(curves, method, threads, SHARE)
+efficiency = partial(mean_ratio, share=SHARE)
+"""Epochs with one actor-learner over epochs with n to the same score: the mean over games of the mean curves."""
 
 
-def rows(curves: Curves, whose: str) -> list[list[str]]:
-    """A row per method."""
-    return [
-        [whose, name, *(number(efficiency(curves, method, threads)) for threads in THREADS[1:])]
+def rows(from_paper: Curves, own: Curves) -> list[list[str]]:
+    """The paper's mean over games by method; then a row per game and method, with intervals over runs."""
+    found = [
+        ["paper, 5 games", name, *(number(efficiency(from_paper, method, n)) for n in THREADS[1:])]
         for method, name in METHODS.items()
     ]
+    for game in sorted({game for game, _, n in own if n == 1}):
+        for method, name in METHODS.items():
+            cells = [str(own_efficiency(own, game, method, n) or "–") for n in THREADS[1:]]
+            found.append([f"{OWN}, {TITLES[game]}", name, *cells])
+    return found
 
 
-def our_rows(curves: Curves) -> list[list[str]]:
-    """A row per game and method, with intervals over runs."""
-    games = sorted({game for game, _, n in curves if n == 1})
-    return [
-        [f"ours, {TITLES[game]}", name, *(str(our_efficiency(curves, game, method, n) or "–") for n in THREADS[1:])]
-        for game in games
-        for method, name in METHODS.items()
-    ]
-
-
-def our_efficiency(curves: Curves, game: str, method: str, threads: int) -> SpeedUp | None:
+def own_efficiency(curves: Curves, game: str, method: str, threads: int) -> SpeedUp | None:
     """The same for one game, from all runs instead of their mean; None if it was not run."""
     if (game, method, 1) not in curves:
         return None
@@ -58,19 +42,17 @@ def our_efficiency(curves: Curves, game: str, method: str, threads: int) -> Spee
     return speedup(curves, {game: level}, method, threads)
 
 
-def main() -> None:
+@script("data_efficiency", "thread_scaling")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes its table."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("thread_scaling", scale)
-    from_paper, own = paper_curves(paper("fig3_s9_data_efficiency"), "epoch"), our_curves(results, "epoch")
+    from_paper, own = paper_curves(figures.paper("fig3_s9_data_efficiency"), "epoch"), own_curves(results, "epoch")
     figure = draw(from_paper, own, "epochs (1M agent steps)")
     header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS[1:])]
-    table = markdown(header, [*rows(from_paper, "paper, 5 games"), *our_rows(own)])
     caption = (
         f"Epochs with one actor-learner over epochs with n, to {SHARE:.0%} of the rise of the curve with one; mean "
-        f"over games. Ours: {LEGEND} {BANDS} {results.caption() if results else NOTHING}"
+        f"over games. {OWN}: {LEGEND} {BANDS}"
     )
-    save(figure, "data_efficiency", scale, table, caption)
+    return figure, markdown(header, rows(from_paper, own)), caption
 
 
 if __name__ == "__main__":

@@ -5,16 +5,13 @@ python analysis/executions.py [scale=laptop]
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import NOTHING, legend_below, load_results, markdown, panels, save, scale_of
+from a3crepro.experiments.figures import PALETTE, Page, Results, draw_runs, legend_below, markdown, panels, script
 from a3crepro.experiments.results import select, stacked
-from a3crepro.experiments.statistics import band, interval_of_difference, interval_of_mean
+from a3crepro.experiments.statistics import interval_of_difference, interval_of_mean
 from a3crepro.runs.command_line import run_command
 
 CASES = {
@@ -35,10 +32,9 @@ def of_case(table: pd.DataFrame, execution: str, threads: int, rate: float) -> p
 def draw(axes: Axes, training: pd.DataFrame) -> dict[str, np.ndarray]:
     """Draws all training curves; returns their scores [seeds, parts] by label."""
     found = {}
-    for color, (case, label) in zip(sns.color_palette("colorblind"), CASES.items(), strict=False):
+    for color, (case, label) in zip(PALETTE, CASES.items(), strict=False):
         frames, values = stacked(of_case(training, *case), "frames")
-        axes.plot(frames / 1e3, values.mean(0), color=color, linewidth=1.2, label=f"{label}, {len(values)} seeds")
-        axes.fill_between(frames / 1e3, *band(values), color=color, alpha=0.2, linewidth=0)
+        draw_runs(axes, frames / 1e3, values, color, interval=True, label=f"{label}, {len(values)} seeds")
         found[label] = values
     return found
 
@@ -53,11 +49,10 @@ def compared(one: np.ndarray, other: np.ndarray) -> str:
     )
 
 
-def main() -> None:
+@script("executions")
+def main(results: Results | None) -> Page:
     """Draws the figure, tabulates the final scores, and compares hogwild with virtual time."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("executions", scale)
-    figure, grid = panels(["all"], 1, 6.5, 4.2)
+    figure, grid = panels(1, width=6.5, height=4.2)
     grid[0][0].set(xlabel="thousand frames", ylabel="score of the training games")
     rows, difference = [], ""
     if results:
@@ -69,8 +64,7 @@ def main() -> None:
             last = values[:, -max(1, values.shape[1] // 10) :].mean(1)
             rows.append([label, str(len(last)), str(interval_of_mean(last)), f"{final:.2f}"])
     header = ["execution", "seeds", "mean of the last tenth, 95 % interval", "final evaluation, mean"]
-    caption = f"{difference}Bands: 95 % intervals of the mean. {results.caption() if results else NOTHING}"
-    save(figure, "executions", scale, markdown(header, rows), caption)
+    return figure, markdown(header, rows), f"{difference}Bands: 95 % intervals of the mean."
 
 
 if __name__ == "__main__":

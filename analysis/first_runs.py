@@ -5,25 +5,11 @@ python analysis/first_runs.py [scale=laptop]
 
 from __future__ import annotations
 
-import sys
-
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    METHODS,
-    NOTHING,
-    TITLES,
-    Results,
-    load_results,
-    markdown,
-    number,
-    panels,
-    paper,
-    save,
-    scale_of,
-)
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
 
@@ -35,7 +21,7 @@ AROUND = 3
 
 def draw(axes: Axes, scores: pd.DataFrame) -> None:
     """Draws each rate's training scores as lines and its evaluations as points."""
-    for color, (rate, table) in zip(sns.color_palette("colorblind"), scores.groupby("learning_rate"), strict=False):
+    for color, (rate, table) in zip(figures.PALETTE, scores.groupby("learning_rate"), strict=False):
         is_training = table["score_type"] == "training"
         for part, marker, label in (
             (table[is_training], "-", f"training games, {rate:g}"),
@@ -46,14 +32,14 @@ def draw(axes: Axes, scores: pd.DataFrame) -> None:
 
 def draw_paper(axes: Axes, game: str, frames: int) -> None:
     """Draws the paper's A3C with 16 threads (Figure 3), up to this many frames."""
-    curve = select(paper("fig3_s9_data_efficiency"), game=game, method="a3c", threads=16)
+    curve = select(figures.paper("fig3_s9_data_efficiency"), game=game, method="a3c", threads=16)
     curve = curve[curve["epoch"] <= -(-frames // EPOCH)]
     axes.plot(curve["epoch"] * EPOCH / 1e6, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
 
 
 def beside_paper(runs: pd.DataFrame) -> str:
     """Final scores on Atari beside the paper's curve and its band after the same number of frames (Figure 3)."""
-    curves = paper("fig3_s9_data_efficiency")
+    curves = figures.paper("fig3_s9_data_efficiency")
     rows = []
     for run in runs[runs["env"].isin(list(GAMES))].sort_values(["env", "learning_rate"]).itertuples():
         here = select(curves, game=run.env, method="a3c", threads=16, epoch=round(run.frames / EPOCH)).iloc[0]
@@ -64,7 +50,7 @@ def beside_paper(runs: pd.DataFrame) -> str:
 
 def papers_rates(game: str, rate: float) -> str:
     """The paper's final scores at rates around a given one, after 200M frames (Figure 2)."""
-    table = select(paper("fig2_s11_learning_rates"), game=game, method="a3c").sort_values("learning_rate")
+    table = select(figures.paper("fig2_s11_learning_rates"), game=game, method="a3c").sort_values("learning_rate")
     place = int((table["learning_rate"] - rate).abs().to_numpy().argmin())
     near = table.iloc[max(0, place - AROUND) : place + AROUND + 1]
     return markdown([f"`{game}`: the paper's learning rate", *(f"{value:.2e}" for value in near["learning_rate"])],
@@ -89,11 +75,10 @@ def tables(results: Results) -> str:
     return "\n\n".join([table_of(runs), beside_paper(runs), *(papers_rates("breakout", rate) for rate in best)])
 
 
-def main() -> None:
+@script("first_runs")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes the table."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("first_runs", scale)
-    figure, grid = panels([""] * 3, 2, 3.6, 3.0)
+    figure, grid = figures.panels(3, 2, 3.6, 3.0)
     places = list(grid.flat)
     for axes, (method, title) in zip(places, METHODS.items(), strict=False):
         if results:
@@ -110,7 +95,7 @@ def main() -> None:
         axes.legend(fontsize=6, loc="upper left")
     for axes in grid[:, 0]:
         axes.set_ylabel("score")
-    save(figure, "first_runs", scale, tables(results) if results else "", results.caption() if results else NOTHING)
+    return figure, tables(results) if results else "", ""
 
 
 if __name__ == "__main__":

@@ -5,11 +5,7 @@ python analysis/implementations.py [scale=laptop]
 
 from __future__ import annotations
 
-import sys
-
-import seaborn as sns
-
-from a3crepro.experiments.figures import METHODS, NOTHING, load_results, markdown, panels, save, scale_of
+from a3crepro.experiments.figures import METHODS, PALETTE, Page, Results, markdown, panels, script
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
 
@@ -18,15 +14,14 @@ PATHS = {"": "without autograd", "module": "by autograd"}
 """Labels by the value of this key."""
 
 
-def main() -> None:
+@script("implementations")
+def main(results: Results | None) -> Page:
     """Draws training scores as lines and evaluations as points, a colour per path, and tabulates the final scores."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("implementations", scale)
-    figure, grid = panels(list(METHODS), 1, 3.2, 3.0)
+    figure, grid = panels(len(METHODS), width=3.2, height=3.0)
     rows = []
     for axes, (method, title) in zip(grid[0], METHODS.items(), strict=True):
         words = [title]
-        for color, (path, label) in zip(sns.color_palette("colorblind"), PATHS.items(), strict=False):
+        for color, (path, label) in zip(PALETTE, PATHS.items(), strict=False):
             if not results:
                 continue
             for number, (_, run) in enumerate(select(results.scores, method=method, **{KEY: path}).groupby("seed")):
@@ -41,7 +36,7 @@ def main() -> None:
         axes.legend(fontsize=6, loc="upper left")
     grid[0][0].set_ylabel("score")
     header = ["method", *(cell for label in PATHS.values() for cell in (f"{label}, by seed", "mean"))]
-    save(figure, "implementations", scale, markdown(header, rows), results.caption() if results else NOTHING)
+    return figure, markdown(header, rows), ""
 
 
 if __name__ == "__main__":

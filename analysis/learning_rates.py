@@ -5,26 +5,12 @@ python analysis/learning_rates.py [scale=laptop]
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    COLORS,
-    METHODS,
-    MIN_SCORES,
-    NOTHING,
-    TITLES,
-    load_results,
-    markdown,
-    number,
-    panels,
-    paper,
-    save,
-    scale_of,
-)
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import good_rates
 from a3crepro.runs.command_line import run_command
@@ -45,8 +31,8 @@ def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: 
     """Draws a point per run and shades the range of good rates."""
     found = good_rates(rates, scores - least)
     if found.inside:
-        axes.axvspan(found.low, found.high, color=COLORS[method], alpha=0.12, linewidth=0)
-    axes.plot(rates, scores, "o", color=COLORS[method], markersize=2.5)
+        axes.axvspan(found.low, found.high, color=figures.COLORS[method], alpha=0.12, linewidth=0)
+    axes.plot(rates, scores, "o", color=figures.COLORS[method], markersize=2.5)
     axes.set_xscale("log")
 
 
@@ -70,49 +56,37 @@ def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> lis
     """A table row for the points."""
     found = good_rates(rates, scores - least)
     wider = (good_rates(rates, scores - least, of_best=BEST, share=share) for share in (0.5, LESS))
-    decades = (f"{'≥' if one.cut_off else ''}{one.decades:.2f}" for one in (found, *wider))
-    return [
-        METHODS[method], str(len(rates)), f"{np.sort(scores)[-BEST:].mean():,.1f}",
-        f"{found.low:.1e} to {found.high:.1e}", *decades, f"{found.collapsed} of {found.inside}",
-    ]  # fmt: skip
+    decades = (one.in_words()[1] for one in wider)
+    best = f"{np.sort(scores)[-BEST:].mean():,.1f}"
+    return [METHODS[method], str(len(rates)), best, *found.in_words(), *decades, f"{found.collapsed} of {found.inside}"]
 
 
-def main() -> None:
+@script("learning_rates")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes its table."""
-    scale = scale_of(sys.argv[1:])
-    data, results = paper("fig2_s11_learning_rates"), load_results("learning_rates", scale)
-    tables = {"": data, ", ours": results.runs.rename(columns={"env": "game"})} if results else {"": data}
-    columns = [(game, whose) for whose, table in tables.items() for game in table["game"].unique()]
-    figure, grid = panels([game for game, _ in columns], len(METHODS))
+    tables = {"": figures.paper("fig2_s11_learning_rates")}
+    if results:
+        tables[f", {OWN}"] = results.runs.rename(columns={"env": "game"})
+    games = {source: table["game"].unique() for source, table in tables.items()}
+    figure, found = figures.method_panels(games, list(METHODS), "learning rate")
     rows = []
-    for line, method in zip(grid, METHODS, strict=True):
-        first: dict[str, Axes] = {}
-        for axes, (game, whose) in zip(line, columns, strict=True):
-            if game in first:  # on the paper's scale
-                axes.sharey(first[game])
-            first.setdefault(game, axes)
-            rates, scores = points(game, method, tables[whose])
-            least = MIN_SCORES.get(game, 0.0)
-            if len(rates):
-                draw(axes, rates, scores, method, least)
-                cells = row(method, rates, scores, least)
-                here = select(tables[whose], game=game, method=method)
-                rows.append([TITLES[game] + whose, *cells, greedy_of_best(game, method, tables[whose]), above(here)])
-            if method == next(iter(METHODS)):
-                axes.set_title(TITLES[game] + whose)
-            if method == list(METHODS)[-1]:
-                axes.set_xlabel("learning rate")
-        line[0].set_ylabel(f"{METHODS[method]}\nscore")
+    for axes, method, game, source in found:
+        table, least = tables[source], figures.MIN_SCORES.get(game, 0.0)
+        rates, scores = points(game, method, table)
+        if len(rates):
+            draw(axes, rates, scores, method, least)
+            cells = row(method, rates, scores, least)
+            here = select(table, game=game, method=method)
+            rows.append([TITLES[game] + source, *cells, greedy_of_best(game, method, table), above(here)])
     header = ["game", "method", "runs", f"mean of the best {BEST}", "good rates", "decades", f"decades, best {BEST}",
               f"decades, {LESS:.0%} of the best {BEST}", "collapsed inside", f"the best {BEST}, greedily",
               "g > ε, median and greatest of the runs"]  # fmt: skip
     caption = (
         "Good rates: from the least to the greatest whose run reached half of the best run's score (above the game's "
         "least score); ≥: they end where the rates do; best 5: half, or another share, of the mean of the best five "
-        "runs. Collapsed: "
-        f"below 5 % of the best. {results.caption() if results else NOTHING}"
+        "runs. Collapsed: below 5 % of the best."
     )
-    save(figure, "learning_rates", scale, markdown(header, rows), caption)
+    return figure, markdown(header, rows), caption
 
 
 if __name__ == "__main__":

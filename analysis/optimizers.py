@@ -5,26 +5,12 @@ python analysis/optimizers.py [scale=laptop]
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    METHODS,
-    NOTHING,
-    TITLES,
-    Results,
-    legend_below,
-    load_results,
-    markdown,
-    panels,
-    paper,
-    save,
-    scale_of,
-)
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, script
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import good_rates, interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -38,18 +24,18 @@ LABELS = {
 }
 LONG = (0, (8, 2))
 """Dash pattern: eight points on, two off."""
-COLORS = dict(zip(LABELS.values(), sns.color_palette("colorblind"), strict=False))
 DASHES = dict(zip(LABELS.values(), (LONG, "--", "-", ":", "-."), strict=True))
+METHODS_COMPARED = ("n_step_q", "a3c")
 
 
 def of_paper() -> pd.DataFrame:
     """The paper's data: a row per run, by rank."""
-    table = paper("figs5_optimizers").rename(columns={"game": "env", "final_score": "score"})
+    table = figures.paper("figs5_optimizers").rename(columns={"game": "env", "final_score": "score"})
     label = {name: text for (name, epsilon), text in LABELS.items() if epsilon != 1e-5}
     return table.assign(label=table["optimizer"].map(label))
 
 
-def of_ours(results: Results | None) -> pd.DataFrame:
+def of_own(results: Results | None) -> pd.DataFrame:
     """This reproduction's data: a row per run."""
     if results is None:
         return pd.DataFrame(columns=["env", "method", "label", "score", "learning_rate"])
@@ -60,77 +46,46 @@ def of_ours(results: Results | None) -> pd.DataFrame:
     return results.runs.assign(label=[LABELS.get(key, str(key)) for key in keys])
 
 
-def ranked(table: pd.DataFrame, env: str, method: str, label: str) -> np.ndarray:
-    """Final scores, best first."""
-    here = select(table, env=env, method=method, label=label)
-    return np.sort(here["score"].to_numpy(float))[::-1]
+def draw(axes: Axes, scores: np.ndarray, label: str) -> None:
+    """Draws an optimizer's final scores, from the best to the worst, over their rank from 0 to 1."""
+    color = figures.PALETTE[list(DASHES).index(label)]
+    rank = np.linspace(0, 1, len(scores))
+    axes.plot(rank, scores, linestyle=DASHES[label], color=color, linewidth=1.2, label=label)
 
 
-def draw(axes: Axes, table: pd.DataFrame, env: str, method: str) -> None:
-    """Draws a line per optimizer."""
-    for label, color in COLORS.items():
-        scores = ranked(table, env, method, label)
-        if scores.size:
-            axes.plot(
-                np.linspace(0, 1, len(scores)), scores, linestyle=DASHES[label], color=color, linewidth=1.2, label=label
-            )
-
-
-def main() -> None:
+@script("optimizers")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes its tables."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("optimizers", scale)
-    from_paper, own = of_paper(), of_ours(results)
-    columns = [(game, whose) for whose, table in (("", from_paper), (", ours", own)) for game in table["env"].unique()]
-    methods = ("n_step_q", "a3c")
-    figure, grid = panels([game for game, _ in columns], len(methods))
+    tables = {"": of_paper(), f", {OWN}": of_own(results)}
+    games = {source: table["env"].unique() for source, table in tables.items()}
+    figure, found = figures.method_panels(games, METHODS_COMPARED, "rank among the runs")
     rows = []
-    for line, method in zip(grid, methods, strict=True):
-        first: dict[str, Axes] = {}
-        for axes, (game, whose) in zip(line, columns, strict=True):
-            if game in first:  # on the paper's scale
-                axes.sharey(first[game])
-            first.setdefault(game, axes)
-            table = own if whose else from_paper
-            draw(axes, table, game, method)
-            axes.set_title(f"{TITLES[game]}{whose}, {METHODS[method]}")
-            for label in COLORS:
-                scores = ranked(table, game, method, label)
-                if scores.size:
-                    rows.append([TITLES[game] + whose, METHODS[method], label, len(scores), f"{scores.max():,.1f}",
-                                 str(interval_of_mean(scores)),
-                                 *_rates(own if whose else None, game, method, label),
-                                 _share(results if whose else None, game, method, label)])  # fmt: skip
-        line[0].set_ylabel("final score")
-    for axes in grid[-1]:
-        axes.set_xlabel("rank among the runs")
-    legend_below(figure, grid.flat)
+    for axes, method, game, source in found:
+        for label in DASHES:
+            runs = select(tables[source], env=game, method=method, label=label)
+            if runs.empty:
+                continue
+            scores = np.sort(runs["score"].to_numpy(float))[::-1]
+            draw(axes, scores, label)
+            cells = [len(scores), f"{scores.max():,.1f}", str(interval_of_mean(scores))]
+            rows.append(
+                [TITLES[game] + source, METHODS[method], label, *cells, *(rates(runs) if source else ["–"] * 3)]
+            )
+    figures.legend_below(figure, figure.axes)
     header = ["game", "method", "optimizer", "runs", "best", "mean, 95 % interval", "good rates", "decades",
               "g > ε, median of the runs"]  # fmt: skip
     caption = (
         "Runs from the best (0) to the worst (1). Good rates: those at which half of the mean of the best five runs is "
-        "reached; the paper's rates are not known run by run. "
-        f"{results.caption() if results else NOTHING}"
+        "reached; the paper's rates are not known run by run."
     )
-    save(figure, "optimizers", scale, markdown(header, rows), caption)
+    return figure, markdown(header, rows), caption
 
 
-def _rates(own: pd.DataFrame | None, game: str, method: str, label: str) -> list[str]:
-    """The range of good rates and its decades."""
-    if own is None:
-        return ["–", "–"]
-    here = select(own, env=game, method=method, label=label)
-    found = good_rates(here["learning_rate"].to_numpy(float), here["score"].to_numpy(float), of_best=5)
-    return [f"{found.low:.1e} to {found.high:.1e}", f"{'≥' if found.cut_off else ''}{found.decades:.2f}"]
-
-
-def _share(results: Results | None, game: str, method: str, label: str) -> str:
-    """The share of the statistics above ε, where RMSProp differs from SGD."""
-    if results is None:
-        return "–"
-    here = select(of_ours(results), env=game, method=method, label=label)
-    share = here["share_g_above_epsilon"].median()
-    return "–" if share != share else f"{share:.2%}"
+def rates(runs: pd.DataFrame) -> list[str]:
+    """The range of good rates, its decades, and the share of the statistics above ε, where RMSProp differs from SGD."""
+    found = good_rates(runs["learning_rate"].to_numpy(float), runs["score"].to_numpy(float), of_best=5)
+    share = runs["share_g_above_epsilon"].median()
+    return [*found.in_words(), "–" if share != share else f"{share:.2%}"]
 
 
 if __name__ == "__main__":

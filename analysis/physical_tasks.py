@@ -8,48 +8,126 @@ learning rates with the paper's, and scores with the Control Suite's own A3C aft
 
 from __future__ import annotations
 
-import sys
-
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
+from a3crepro.experiments import figures
 from a3crepro.experiments.experiment import HELD_OUT
-from a3crepro.experiments.figures import NOTHING, load_results, markdown, number, paper, save, scale_of
-from a3crepro.experiments.results import select, stacked
+from a3crepro.experiments.figures import Page, Results, markdown, number, script
+from a3crepro.experiments.results import representative_runs, select, setting, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
-from analysis._control import (
-    MAX_SCORE,
-    OTHERWISE,
-    PANELS,
-    PAPERS,
-    PIXELS,
-    SEARCHED,
-    SECOND,
-    THIRD,
-    by_chance,
-    control,
-    over_time,
-    suite_score,
-    suite_scores,
-)
 
+MAX_SCORE = 1000.0
+"""Maximum score of a task."""
+EPISODES = 10
+"""Episodes per evaluation (`sweeps/physical_tasks.py`)."""
+PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
+"""Names of two ways to learn; `sweeps/physical_tasks.py` has their settings."""
+SEARCHED = "rollouts of 20, ε 1e-05"
+"""The rollouts that were run at all rates."""
+SECOND = "rollouts of 20, entropy cost 0.03"
+"""The second search, also with ε = 1e-5: longer, with slow annealing and an entropy cost that keeps the variance up."""
+THIRD = "separate networks, entropy cost 0.03"
+"""The third search, otherwise as the second."""
+PANELS = {
+    "cartpole_balance": "Cartpole", "cartpole_swingup": "Cartpole", "pendulum_swingup": "Pendulum",
+    "point_mass_easy": "Pointmass 2D", "reacher_easy": "Reacher", "reacher_hard": "Reacher", "cheetah_run": "Cheetah",
+    "walker_stand": "Walker 2D", "walker_walk": "Walker 2D", "hopper_hop": "Hopper",
+    "manipulator_bring_ball": "Gripper", "cartpole_swingup_pixels": "–", "cheetah_run_pixels": "–",
+    "pendulum_swingup_pixels": "Pendulum RGB", "point_mass_easy_pixels": "Pointmass2D RGB",
+    "manipulator_bring_ball_pixels": "Gripper RGB",
+}  # fmt: skip
+"""Tasks, with the paper's panel that each descends from."""
+PIXELS = {f"{task}_pixels": task for task in PANELS if f"{task}_pixels" in PANELS}
+"""Tasks from pixels, with the same task from state."""
+TASKS = {f"control/{task}": task for task in PANELS}
+"""Tasks by `env`."""
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">", SECOND: "D",
     "rollouts of 20, entropy cost 1": "d", THIRD: "P", "scaled pictures, actions of 4 steps": "*",
 }  # fmt: skip
-COLORS = dict(zip(SCHEMES, sns.color_palette("colorblind"), strict=False))
-CURVE = "tab:blue"
+"""Ways to learn, with their markers."""
 COLUMNS = 5
 SEARCHES = ("first", "second", "third")
 
 
+def by_chance(task: str, column: str = "score_mean") -> float:
+    """The mean score of the best policy that ignores its observations, or another column of it; NaN if unknown.
+
+    Such policies are random, constant, and constant with the noise of a Gaussian policy. For tasks from pixels, those
+    that hold each action for several steps also count.
+    """
+    table = figures.references(f"control/{PIXELS.get(task, task)}")
+    table = table if task in PIXELS else table[table["env.action_repeat"].isna()]
+    return float(table.loc[table["score_mean"].idxmax(), column]) if len(table) else float("nan")
+
+
+def is_learnt(task: str, score: float) -> bool:
+    """Whether a score is three times `by_chance`, or a fifth of the way from it to the maximum, and no accident.
+
+    Where reward is rare, the mean of the policy by chance over a few evaluation episodes is often three times its
+    long-run mean, so the score must also exceed it by four of its standard errors.
+    """
+    least, deviation = by_chance(task), by_chance(task, "score_std")
+    far = min(2 * least, 0.2 * (MAX_SCORE - least))
+    return score > least + max(far, 4 * deviation / np.sqrt(EPISODES))
+
+
+def control(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Runs and evaluations, with columns for the task, the way the run learned, and the number of its search."""
+    length, cost, held = (
+        setting(results.runs, key) for key in ("algo.t_max", "algo.gaussian.entropy_cost", "env.action_repeat")
+    )
+    separate = setting(results.runs, "network.separate") == "true"
+    rollouts = "rollouts of " + length
+    scheme = np.select(
+        [held != "", cost != "", length != "", setting(results.runs, "algo.gaussian.bounded") == "true"],
+        [
+            "scaled pictures, actions of " + held + " steps",
+            rollouts.mask(separate, "separate networks") + ", entropy cost " + cost,
+            rollouts + ", ε " + results.runs["epsilon"].map("{:g}".format),
+            OTHERWISE,
+        ],
+        PAPERS,
+    )
+    search = np.select([separate | (held != ""), cost != ""], [3, 2], 1)
+    runs = results.runs.assign(task=results.runs["env"].map(TASKS), scheme=scheme, search=search)
+    return runs, results.evaluations().merge(runs[["run", "task", "scheme", "budget"]], on="run")
+
+
+def over_time(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
+    """A task's representative runs: fresh seeds of the latest search that has any, else its best, as in the paper."""
+    fresh = runs[runs["seed"] >= HELD_OUT]
+    if fresh.empty:
+        return representative_runs(runs, ["task"], results.notes["best"])
+    return fresh[fresh["search"] == fresh.groupby("task")["search"].transform("max")]
+
+
+def suite_score(task: str, printed: str = "1e8_steps") -> float:
+    """The score of the Control Suite's own A3C after 100M steps; NaN if it has none.
+
+    `printed="planet"`: the value printed in the PlaNet paper or, if that omits the task, the other copy. The two differ
+    on `reacher_easy`.
+    """
+    table = figures.paper("other_dm_control_a3c").set_index(["domain", "task"])
+    copies = table[f"a3c_state_{printed}"].fillna(table["a3c_state_1e8_steps"])
+    copies.index = copies.index.map("_".join)
+    return float(copies.get(task, float("nan")))
+
+
+def suite_scores(task: str) -> str:
+    """Both printed copies of the score, if they differ."""
+    one, other = suite_score(task), suite_score(task, "planet")
+    return f"{one:.1f} or {other:.0f}" if abs(one - other) > 1 else number(one)
+
+
 def draw_ranges(axes: Axes) -> None:
     """Draws the paper's ranges of good learning rates, as read off Figure S7."""
-    table = paper("figs7_s8_mujoco_readings").dropna(subset=["S7_good_lr_low", "S7_good_lr_high"])
+    table = figures.paper("figs7_s8_mujoco_readings").dropna(subset=["S7_good_lr_low", "S7_good_lr_high"])
     low, high = table["S7_good_lr_low"], table["S7_good_lr_high"]
     axes.barh(table["domain"], high - low, left=low, color="0.6", height=0.6)
     axes.set(xscale="log", xlim=(7e-6, 0.15), xlabel="learning rate", title="paper: good learning rates, read off S7")
@@ -58,9 +136,9 @@ def draw_ranges(axes: Axes) -> None:
 
 def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
     """Draws a point per run of the search."""
-    for scheme, marker in SCHEMES.items():
+    for color, (scheme, marker) in zip(figures.PALETTE, SCHEMES.items(), strict=False):
         points = select(runs, task=task, scheme=scheme)
-        axes.plot(points["learning_rate"], points["score"], marker, color=COLORS[scheme], markersize=3, label=scheme)
+        axes.plot(points["learning_rate"], points["score"], marker, color=color, markersize=3, label=scheme)
     axes.set(xscale="log", xlim=(7e-6, 0.15), title=task, xlabel="learning rate")
 
 
@@ -68,23 +146,20 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
     """Draws runs as thin lines, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
     if len(found := select(scores, task=task)):
         steps, values = stacked(found, "frames")
-        axes.plot(steps / 1e6, values.T, color=CURVE, linewidth=0.4, alpha=0.6)
-        axes.plot(steps / 1e6, values.mean(0), color=CURVE, linewidth=1.3)
-    axes.axhline(suite_score(task), color="black", linewidth=0.8, linestyle="--")
-    axes.axhline(by_chance(task), color="0.5", linewidth=0.8, linestyle=":")
+        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], each=True)
+    figures.draw_level(axes, suite_score(task), "expert")
+    figures.draw_level(axes, by_chance(task), "random")
     axes.set(title=task, xlabel="million steps")
 
 
-def main() -> None:
+@script("physical_tasks")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes the table."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("physical_tasks", scale)
     runs, scores = control(results) if results else (pd.DataFrame(columns=["task"]), pd.DataFrame())
-    standing = over_time(results, runs) if results else runs
-    shown = scores[scores["run"].isin(standing["run"])] if results else scores
+    shown = scores[scores["run"].isin(over_time(results, runs)["run"])] if results else scores
     tasks = list(dict.fromkeys(runs["task"]))
     lines = -(-len(tasks) // COLUMNS)
-    sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
+    figures.set_style()
     figure = plt.figure(figsize=(11, 2.6 + 4.0 * lines), layout="constrained")
     grid = figure.add_gridspec(1 + 2 * lines, COLUMNS)
     draw_ranges(figure.add_subplot(grid[0, : COLUMNS if not tasks else 3]))
@@ -107,17 +182,16 @@ def main() -> None:
         "(400,000 steps). "
         f"{chosen(runs)}"
         "Dashed: the Control Suite's own A3C after 100M steps (a second score is that of the PlaNet paper, where it "
-        "prints another one); dotted: the best policy that does not look (random, or a constant action, also with "
-        "noise; for pictures also held for 4 steps). "
-        f"{results.caption() if results else NOTHING}"
+        "prints another one); dotted: the best policy that ignores its observations (random, or a constant action, "
+        "also with noise; for pictures also held for 4 steps)."
     )
-    save(figure, "physical_tasks", scale, table_of(runs), caption)
+    return figure, table_of(runs), caption
 
 
 def table_of(runs: pd.DataFrame) -> str:
     """A row per task or, if nothing has been run, per panel of the paper."""
     if runs.empty:
-        readings = paper("figs7_s8_mujoco_readings")
+        readings = figures.paper("figs7_s8_mujoco_readings")
         header = ["paper's domain", "input", "start (S8)", "best (S8)", "hours to near its plateau", "good rates (S7)"]
         rows = [
             [row.domain, row.input, row.S8_start, row.S8_best, row.S8_hours_to_near_plateau,
@@ -125,7 +199,7 @@ def table_of(runs: pd.DataFrame) -> str:
             for row in readings.itertuples()
         ]  # fmt: skip
         return markdown(header, rows)
-    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without looking",
+    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without observations",
               "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
               *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
     rows = [
@@ -152,13 +226,13 @@ def of_seeds(runs: pd.DataFrame) -> str:
     """Mean, number and steps of the seeds, and the mean of their greedy scores."""
     if runs.empty:
         return "–"
-    drawn, greedy = (interval_of_mean(runs[column].to_numpy(float)) for column in ("score", "greedy_score"))
+    drawn, greedy = (interval_of_mean(runs[column]) for column in ("score", "greedy_score"))
     return f"{drawn}, {greedy.value:.1f} without noise, {len(runs)} seeds x {runs['budget'].max() / 1e6:g}M steps"
 
 
 def paper_reading(task: str) -> str:
     """What Figure S8 shows for the task's ancestor."""
-    table = select(paper("figs7_s8_mujoco_readings"), domain=PANELS[task])
+    table = select(figures.paper("figs7_s8_mujoco_readings"), domain=PANELS[task])
     keys = ("S8_start", "S8_best", "S8_hours_to_near_plateau")
     return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
 

@@ -8,26 +8,11 @@ position. The two play the same role but are not the same.
 
 from __future__ import annotations
 
-import sys
-
 import pandas as pd
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import (
-    COLORS,
-    DASHES,
-    METHODS,
-    NOTHING,
-    Results,
-    legend_below,
-    load_results,
-    markdown,
-    panels,
-    paper,
-    reference,
-    save,
-    scale_of,
-)
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, Page, Results, markdown, script
 from a3crepro.experiments.results import representative_runs, select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -44,21 +29,20 @@ LAST = 10
 
 def of_expert(scores: pd.DataFrame) -> pd.Series:
     """Scores as shares of the scripted driver's."""
-    return scores["score"] / scores["env"].map({env: reference(env, "expert") for env in SETTINGS})
+    return scores["score"] / scores["env"].map({env: figures.reference(env, "expert") for env in SETTINGS})
 
 
 def paper_shares() -> pd.DataFrame:
     """The paper's curves as shares of its human tester's score."""
-    table = paper("figs6_torcs")
+    table = figures.paper("figs6_torcs")
     return table.assign(share=table["score"] / table["setting"].map(HUMAN), run="paper")
 
 
-def our_shares(results: Results | None) -> pd.DataFrame:
+def own_shares(results: Results | None) -> pd.DataFrame:
     """Evaluations of `chosen_runs` as shares of the expert's score."""
     if results is None:
         return pd.DataFrame(columns=["setting", "method", "run", "frames", "share"])
-    scores = results.evaluations()
-    scores = scores[scores["run"].isin(chosen_runs(results)["run"])]
+    scores = results.evaluations(chosen_runs(results))
     return scores.assign(setting=scores["env"].map(SETTINGS), share=of_expert(scores))
 
 
@@ -75,39 +59,36 @@ def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
         curves = select(table, setting=setting, method=method)
         if len(curves):
             along, shares = stacked(curves, x, "share")
-            axes.plot(along, shares.mean(0), color=COLORS[method], dashes=DASHES[method], linewidth=1.2, label=name)
-    axes.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
-    axes.set(title=setting, ylim=(-0.1, 1.15))
+            figures.draw_runs(axes, along, shares, figures.COLORS[method], dashes=figures.DASHES[method], label=name)
+    figures.draw_level(axes, 1.0, "expert")
+    axes.set(ylim=(-0.1, 1.15))
 
 
-def main() -> None:
+@script("racing")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes the table of last shares."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("racing", scale)
-    from_paper, own = paper_shares(), our_shares(results)
+    from_paper, own = paper_shares(), own_shares(results)
     own = own.assign(million_frames=own["frames"].astype(float) / 1e6)
-    figure, grid = panels(list(HUMAN), 2 if results else 1, 2.6, 2.2)
-    for axes, setting in zip(grid[0], HUMAN, strict=True):
-        draw(axes, from_paper, setting, "hours")
-        axes.set_xlabel("hours")
-    for axes, setting in zip(grid[1] if results else (), HUMAN, strict=False):
-        draw(axes, own, setting, "million_frames")
-        axes.set(title=f"{setting}, ours", xlabel="million frames")
-    grid[0][0].set_ylabel("share of the human tester")
-    if results:
-        grid[1][0].set_ylabel("share of the expert")
-    legend_below(figure, grid[0][:1])
+    sources = [("", from_paper, "hours", "human tester")]
+    sources += [(f", {OWN}", own, "million_frames", "expert")] if results else []
+    figure, grid = figures.panels(len(HUMAN), len(sources), 2.6, 2.2)
+    for line, (source, table, x, player) in zip(grid, sources, strict=True):
+        for axes, setting in zip(line, HUMAN, strict=True):
+            draw(axes, table, setting, x)
+            axes.set(title=setting + source, xlabel=x.replace("_", " "))
+        line[0].set_ylabel(f"share of the {player}")
+    figures.legend_below(figure, grid[0][:1])
     rows = [row for setting in HUMAN for row in theirs_in(from_paper, setting)]
-    rows += [row for env in SETTINGS if results for row in ours_in(results, env)]
+    rows += [row for env in SETTINGS if results for row in own_in(results, env)]
     caption = (
-        "Shares of the reference player's score, of the paper's human tester's and our scripted driver's. The paper's: "
-        f"the greatest on the way of its curves, and the mean of their last {LAST} hours. Ours, with fresh seeds (mean "
-        "with 95 % interval) or else of the best rate, after so many frames: the final evaluation; the mean of the "
-        f"last {LAST} evaluations, which of 2.5M frames are all; and, of A3C, whose actions are drawn, the final "
-        f"score of its most probable ones. {results.caption() if results else NOTHING}"
+        "Shares of the reference player's score: the paper's human tester, and the scripted driver of this "
+        f"reproduction. The paper's: the greatest on the way of its curves, and the mean of their last {LAST} hours. "
+        f"{OWN}'s, with fresh seeds (mean with 95 % interval) or else of the best rate, after so many frames: the "
+        f"final evaluation; the mean of the last {LAST} evaluations, which of 2.5M frames are all; and, of A3C, whose "
+        "actions are drawn, the final score of its most probable ones."
     )
     header = ["setting", "score", *METHODS.values(), "random player", "reference's score"]
-    save(figure, "racing", scale, markdown(header, rows), caption)
+    return figure, markdown(header, rows), caption
 
 
 def last_mean(shares: pd.Series) -> float:
@@ -124,14 +105,14 @@ def theirs_in(table: pd.DataFrame, setting: str) -> list[list[str]]:
     ]
 
 
-def ours_in(results: Results, env: str) -> list[list[str]]:
+def own_in(results: Results, env: str) -> list[list[str]]:
     """This reproduction's shares in a setting: final, over the last evaluations, and greedy."""
-    expert, runs = reference(env, "expert"), select(chosen_runs(results), env=env)
-    curves = select(our_shares(results), env=env).sort_values("frames").groupby("run")["share"]
+    expert, runs = figures.reference(env, "expert"), select(chosen_runs(results), env=env)
+    curves = select(own_shares(results), env=env).sort_values("frames").groupby("run")["share"]
     runs = runs.assign(last=runs["run"].map(curves.agg(last_mean)), greedy=runs["greedy_score"] / expert)
-    players = f"{reference(env, 'random') / expert:.1%}", f"{expert:.1f}"
+    players = f"{figures.reference(env, 'random') / expert:.1%}", f"{expert:.1f}"
     return [
-        [f"{SETTINGS[env]}, ours", name, *(cell(select(runs, method=method), column) for method in METHODS), *players]
+        [f"{SETTINGS[env]}, {OWN}", name, *(cell(select(runs, method=method), column) for method in METHODS), *players]
         for name, column in (("final", "share"), (f"last {LAST} evaluations", "last"), ("greedily", "greedy"))
     ]
 
@@ -140,7 +121,7 @@ def cell(runs: pd.DataFrame, column: str) -> str:
     """A method's shares, in per cent."""
     if runs.empty or runs[column].isna().any():
         return "–"
-    return f"{interval_of_mean(100 * runs[column].to_numpy(float))} %, {runs['budget'].max() / 1e6:g}M frames"
+    return f"{interval_of_mean(100 * runs[column])} %, {runs['budget'].max() / 1e6:g}M frames"
 
 
 if __name__ == "__main__":

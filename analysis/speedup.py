@@ -13,28 +13,13 @@ factors, for the paper and for this reproduction.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from functools import partial
 
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import COLORS as METHOD_COLORS
-from a3crepro.experiments.figures import (
-    DASHES,
-    METHODS,
-    NOTHING,
-    THREADS,
-    TITLES,
-    Results,
-    legend_below,
-    load_results,
-    markdown,
-    number,
-    panels,
-    paper,
-    save,
-    scale_of,
-)
+from a3crepro.experiments import figures
+from a3crepro.experiments.figures import METHODS, OWN, THREADS, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
@@ -46,12 +31,12 @@ from analysis._threads import (
     chosen_runs,
     levels,
     mean_ratio,
-    our_curves,
+    own_curves,
     paper_curves,
     speedup,
 )
 from analysis.data_efficiency import SHARE, efficiency
-from analysis.training_speed import our_throughput
+from analysis.training_speed import own_throughput
 
 SHARES = (0.3, 0.5, 0.7)
 VIRTUAL = ":\nn x data efficiency"
@@ -60,12 +45,11 @@ PAPER_SHARE = 0.85
 """Share of the rise with one actor-learner: a reference that the paper's own curves allow to be read off."""
 
 
-def paper_speedup(curves: Curves, method: str, threads: int) -> float:
-    """The speed-up in the hourly curves of Figures 4 and S10, as the mean over games."""
-    return mean_ratio(curves, method, threads, PAPER_SHARE)
+paper_speedup = partial(mean_ratio, share=PAPER_SHARE)
+"""The speed-up in the hourly curves of Figures 4 and S10, as the mean over games."""
 
 
-def our_rows(curves: Curves) -> list[list[str]]:
+def own_rows(curves: Curves) -> list[list[str]]:
     """A row per level, game and method, preceded by one over all games if there are several."""
     found = []
     for share in SHARES:
@@ -76,7 +60,7 @@ def our_rows(curves: Curves) -> list[list[str]]:
         for name, part in parts.items():
             for method in METHODS:
                 cells = [str(speedup(curves, part, method, n) or "–") for n in THREADS[1:]]
-                found.append([f"ours, {name}", METHODS[method], *cells])
+                found.append([f"{OWN}, {name}", METHODS[method], *cells])
     return found
 
 
@@ -89,8 +73,8 @@ def rates(results: Results) -> str:
         end = "the least tried" if least == tried.min() else "the greatest tried" if most == tried.max() else ""
         rate = " to ".join(dict.fromkeys(f"{value:.1e}" for value in (least, most)))
         rows.append([TITLES[str(env)], METHODS[str(method)], threads, rate, end, len(runs),
-                     str(interval_of_mean(runs["score"].to_numpy(float)))])  # fmt: skip
-    return markdown(["ours", "method", "actor-learners", "learning rate", "", "runs", "final score"], rows)
+                     str(interval_of_mean(runs["score"]))])  # fmt: skip
+    return markdown([OWN, "method", "actor-learners", "learning rate", "", "runs", "final score"], rows)
 
 
 MAX_THREADS = THREADS[-1]
@@ -103,24 +87,24 @@ def factors(results: Results | None) -> list[list[str]]:
 
     The paper's throughput is the median over games of the fits of Figure 4 to Figure 3.
     """
-    derived = paper("derived_throughput").groupby(["method", "threads"])["Mframes_per_hour_fit"].median()
-    epochs = paper_curves(paper("fig3_s9_data_efficiency"), "epoch")
-    table_2 = paper("table2_thread_speedup").set_index(["method", "threads"])["speedup"]
+    derived = figures.paper("derived_throughput").groupby(["method", "threads"])["Mframes_per_hour_fit"].median()
+    epochs = paper_curves(figures.paper("fig3_s9_data_efficiency"), "epoch")
+    table_2 = figures.paper("table2_thread_speedup").set_index(["method", "threads"])["speedup"]
     rows = []
     for method, name in METHODS.items():
         faster, fewer = derived[method, MAX_THREADS] / derived[method, 1], efficiency(epochs, method, MAX_THREADS)
         rows.append(["paper, Atari", name, *map(number, (faster, fewer, faster * fewer, table_2[method, MAX_THREADS]))])
     if results is None:
         return rows
-    frames, seconds = our_curves(results, "frames"), our_curves(results, "seconds")
+    frames, seconds = own_curves(results, "frames"), own_curves(results, "seconds")
     to = levels(frames, MIDDLE)
     for method, name in METHODS.items():
         fewer, sooner = (speedup(curves, to, method, MAX_THREADS) for curves in (frames, seconds))
         if fewer is None or sooner is None:
             continue
-        faster = our_throughput(results, method, MAX_THREADS) / our_throughput(results, method, 1)
+        faster = own_throughput(results, method, MAX_THREADS) / own_throughput(results, method, 1)
         product = number(faster * fewer.ratio.value)
-        rows.append([f"ours, {MIDDLE:.0%} of the anchor", name, number(faster), str(fewer), product, str(sooner)])
+        rows.append([f"{OWN}, {MIDDLE:.0%} of the anchor", name, number(faster), str(fewer), product, str(sooner)])
     return rows
 
 
@@ -132,10 +116,11 @@ def draw(axes: Axes, lines: Mapping[str, Mapping[int, Ratio]], name: str) -> Non
     """Draws the speed-up over the number of actor-learners, beside linear speed-up. Open markers are bounds."""
     axes.plot(THREADS, THREADS, color="0.6", linewidth=1, linestyle=":", label="n times as fast")
     for place, (method, values) in enumerate(lines.items()):
-        style = {"color": METHOD_COLORS[method], "linewidth": 1.0}
+        style = {"color": figures.COLORS[method], "linewidth": 1.0}
+        dashes = figures.DASHES[method]
         middles = {n: one.ratio.value if isinstance(one, SpeedUp) else one for n, one in values.items()}
-        axes.plot([1, *middles], [1, *middles.values()], dashes=DASHES[method], **style)
-        axes.plot([], [], MARKERS[method], dashes=DASHES[method], markersize=3.5, label=METHODS[method], **style)
+        axes.plot([1, *middles], [1, *middles.values()], dashes=dashes, **style)
+        axes.plot([], [], MARKERS[method], dashes=dashes, markersize=3.5, label=METHODS[method], **style)
         for n, one in values.items():
             x = n * 1.04 ** (place - 1.5)  # side by side
             filled = not isinstance(one, SpeedUp) or not one.mark
@@ -149,7 +134,7 @@ def draw(axes: Axes, lines: Mapping[str, Mapping[int, Ratio]], name: str) -> Non
     axes.minorticks_off()
 
 
-def our_lines(curves: Curves, share: float) -> dict[str, dict[int, Ratio]]:
+def own_lines(curves: Curves, share: float) -> dict[str, dict[int, Ratio]]:
     """The lines over all games."""
     to = levels(curves, share)
     return {method: {n: found for n in THREADS[1:] if (found := speedup(curves, to, method, n))} for method in METHODS}
@@ -164,7 +149,7 @@ def tables(printed: PapersRatios, read: PapersRatios, results: Results | None) -
     ]
     header = ["reference", "method", *(f"{n} actor-learners" for n in THREADS[1:])]
     parts = [
-        markdown(header, [*rows, *our_rows(our_curves(results, "seconds"))]),
+        markdown(header, [*rows, *own_rows(own_curves(results, "seconds"))]),
         *([rates(results)] if results else []),
     ]
     times = f"with {MAX_THREADS}: times as many frames a second"
@@ -172,33 +157,33 @@ def tables(printed: PapersRatios, read: PapersRatios, results: Results | None) -
     return "\n\n".join([*parts, markdown(header, factors(results))])
 
 
-def main() -> None:
+@script("speedup", "thread_scaling")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes the table."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("thread_scaling", scale)
-    table_2 = paper("table2_thread_speedup").pivot(index="method", columns="threads", values="speedup")
-    from_paper, own = paper_curves(paper("fig4_s10_training_speed"), "hours"), our_curves(results, "seconds")
+    table_2 = figures.paper("table2_thread_speedup").pivot(index="method", columns="threads", values="speedup")
+    from_paper, own = paper_curves(figures.paper("fig4_s10_training_speed"), "hours"), own_curves(results, "seconds")
     read = {method: {n: paper_speedup(from_paper, method, n) for n in THREADS[1:]} for method in METHODS}
     printed = {method: {n: float(table_2.loc[method, n]) for n in THREADS[1:]} for method in METHODS}
-    shares = SHARES if own else ()
-    virtual = results is not None and set(results.runs["execution"]) == {"virtual_time"}
-    figure, grid = panels(["printed", "read", *map(str, shares)], 1, 2.6, 2.8)
-    draw(grid[0][0], printed, "paper, Table 2 (7 games)")
-    draw(grid[0][1], read, f"paper, {PAPER_SHARE:.0%} in Figure 4 (5 games)")
-    for axes, share in zip(grid[0][2:], shares, strict=True):
-        draw(axes, our_lines(own, share), f"ours, {share:.0%} of the anchor{VIRTUAL if virtual else ''}")
+    virtual = VIRTUAL if results and results.is_virtual else ""
+    lines = {
+        "paper, Table 2 (7 games)": printed,
+        f"paper, {PAPER_SHARE:.0%} in Figure 4 (5 games)": read,
+        **{f"{OWN}, {share:.0%} of the anchor{virtual}": own_lines(own, share) for share in (SHARES if own else ())},
+    }
+    figure, grid = figures.panels(len(lines), width=2.6, height=2.8)
+    for axes, (name, values) in zip(grid[0], lines.items(), strict=True):
+        draw(axes, values, name)
+    for axes in grid[0][1:]:
         axes.sharey(grid[0][0])
     grid[0][0].set_ylabel("speed-up")
-    legend_below(figure, grid[0][:1])
-    table = tables(printed, read, results)
+    figures.legend_below(figure, grid[0][:1])
     caption = (
-        f"Ours: ratio of times to a share of the anchor. {LEGEND} Open markers: bounds. In virtual time a speed-up is "
+        f"{OWN}: ratio of times to a share of the anchor. {LEGEND} Open markers: bounds. In virtual time a speed-up is "
         "threads x data efficiency by construction: the factor of the frames a second is assumed, not measured. The "
         "paper's factors: throughput by the fit of Figures 4 and S10 to Figures 3 and S9, median of 5 games; frames to "
-        f"{SHARE:.0%} of the rise of the curve with one; the speed-up is Table 2's. "
-        f"{results.caption() if results else NOTHING}"
+        f"{SHARE:.0%} of the rise of the curve with one; the speed-up is Table 2's."
     )
-    save(figure, "speedup", scale, table, caption)
+    return figure, tables(printed, read, results), caption
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import seaborn as sns
 from a3crepro.common.errors import UserError
 from a3crepro.experiments.collect import runs_table
 from a3crepro.experiments.command import Command
-from a3crepro.experiments.figures import markdown, panels, save, scale_of
+from a3crepro.experiments.figures import OWN, markdown, panels, save, scale_of
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
 from sweeps.staleness import EXPERIMENT
@@ -25,8 +25,6 @@ from sweeps.staleness import EXPERIMENT
 METHODS = {"a3c": "A3C, t_max = 5", "one_step_q": "one-step Q, I_AsyncUpdate = 5"}
 EXPECTED = {"a3c": 1.0, "one_step_q": 0.6}
 """Mean staleness per additional actor-learner: of a one-step method's five steps, the k-th waits for 6 - k, not 5."""
-
-
 COLUMNS = ["method", "env", "threads", "seed", "frames", "commit", "date", "command"]
 
 
@@ -36,9 +34,7 @@ def collect(scale: str, into: Path) -> None:
     tables = []
     for row in runs_table(command, command.runs()).to_dict("records"):
         table = pd.read_csv(command.root / row["run"] / "staleness.csv")
-        for position, key in enumerate(COLUMNS):
-            table.insert(position, key, row[key])
-        tables.append(table)
+        tables.append(table.assign(**{key: row[key] for key in COLUMNS})[[*COLUMNS, *table.columns]])
     into.mkdir(parents=True, exist_ok=True)
     table = pd.concat(tables).sort_values(["method", "threads", "updates"])
     table.to_csv(into / "staleness.csv", index=False)
@@ -62,7 +58,7 @@ def main() -> None:
         raise UserError(f"{directory}: nothing has been collected at this scale")
     table = pd.read_csv(directory / "staleness.csv")
     mean, rows = means(table), []
-    figure, grid = panels(list(METHODS), 1, 5.0, 3.8)
+    figure, grid = panels(len(METHODS), width=5.0, height=3.8)
     for axes, (method, title) in zip(grid[0], METHODS.items(), strict=True):
         here = table[table["method"] == method]
         colors = sns.color_palette("viridis", here["threads"].nunique())
@@ -78,7 +74,7 @@ def main() -> None:
     grid[0][0].set_ylabel("share of gradients")
     commits = ", ".join(str(commit)[:7] for commit in table["commit"].dropna().unique()) or "unknown"
     runs, frames = table.groupby(["method", "threads"]).ngroups, table["frames"].max()
-    caption = f"ours: {runs} runs of {frames:,} frames on MinAtar Breakout, commit {commits}"
+    caption = f"{OWN}: {runs} runs of {frames:,} frames on MinAtar Breakout, commit {commits}"
     save(figure, "staleness", scale, markdown(["method", "actor-learners", "mean", "if no game ended"], rows), caption)
 
 

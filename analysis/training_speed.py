@@ -8,26 +8,15 @@ is threads x data efficiency by construction.
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
 import numpy as np
 
-from a3crepro.experiments.figures import (
-    METHODS,
-    NOTHING,
-    THREADS,
-    Results,
-    load_results,
-    markdown,
-    number,
-    paper,
-    save,
-    scale_of,
-)
+from a3crepro.experiments.figures import METHODS, OWN, THREADS, Page, Results, markdown, number, paper, script
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import fitted_speed
 from a3crepro.runs.command_line import run_command
-from analysis._threads import BANDS, Curves, chosen_runs, draw, our_curves, paper_curves
+from analysis._threads import BANDS, Curves, chosen_runs, draw, own_curves, paper_curves
 
 FRAMES = 4.0
 """Million frames per epoch."""
@@ -44,38 +33,35 @@ def throughput(by_hours: Curves, by_epochs: Curves, method: str, threads: int) -
     return FRAMES * float(np.median(speeds)) if speeds else float("nan")
 
 
-def our_throughput(results: Results, method: str, threads: int) -> float:
+def own_throughput(results: Results, method: str, threads: int) -> float:
     """The median throughput of this reproduction's runs; NaN if there are none."""
     runs = select(chosen_runs(results), method=method, threads=threads)
     return float((runs["frames"] / runs["seconds"]).median()) * 3600 / 1e6
 
 
-def main() -> None:
+@script("training_speed", "thread_scaling")
+def main(results: Results | None) -> Page:
     """Draws the figure and writes the table of throughputs."""
-    scale = scale_of(sys.argv[1:])
-    results = load_results("thread_scaling", scale)
     from_paper = paper_curves(paper("fig4_s10_training_speed"), "hours")
     epochs = paper_curves(paper("fig3_s9_data_efficiency"), "epoch")
-    own = our_curves(results, "seconds", 3600.0)
-    virtual = results is not None and set(results.runs["execution"]) == {"virtual_time"}
-    figure = draw(from_paper, own, "hours (ours: virtual)" if virtual else "hours", logarithmic=True)
-    header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS)]
+    virtual = results is not None and results.is_virtual
+    xlabel = f"hours ({OWN}: virtual)" if virtual else "hours"
+    figure = draw(from_paper, own_curves(results, "seconds", 3600.0), xlabel, logarithmic=True)
+    sources = {"paper": lambda method, threads: throughput(from_paper, epochs, method, threads)}
+    if results:
+        sources[f"{OWN}, virtual hours" if virtual else OWN] = partial(own_throughput, results)
     rows = [
-        ["paper", name, *(number(throughput(from_paper, epochs, method, threads)) for threads in THREADS)]
+        [source, name, *(number(of(method, threads)) for threads in THREADS)]
+        for source, of in sources.items()
         for method, name in METHODS.items()
     ]
-    if results:
-        whose = "ours, virtual hours" if virtual else "ours"
-        rows += [
-            [whose, name, *(number(our_throughput(results, method, threads)) for threads in THREADS)]
-            for method, name in METHODS.items()
-        ]
+    header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS)]
     caption = (
         "Million frames an hour of all actor-learners together; a frame is a quarter of a step on Atari, a step on "
         "MinAtar. The paper's: from the fit of Figures 4 and S10 to Figures 3 and S9; median of 5 games. "
-        f"{BANDS} {results.caption() if results else NOTHING}"
+        f"{BANDS}"
     )
-    save(figure, "training_speed", scale, markdown(header, rows), caption)
+    return figure, markdown(header, rows), caption
 
 
 if __name__ == "__main__":

@@ -23,13 +23,12 @@ from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
 from a3crepro.experiments.figures import FIGURES, markdown, written
-from a3crepro.experiments.provenance import provenance
+from a3crepro.experiments.measurements import provenance
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import play_episode
 from a3crepro.runs.files import write_text
 from a3crepro.runs.manifest import attempts_of
-from a3crepro.runs.policies import EvaluationPolicy
-from a3crepro.runs.stored_policy import policy_with_overrides
+from a3crepro.runs.policies import EvaluationPolicy, policy_with_overrides
 from a3crepro.worlds.renderer import render
 
 EXPERTS = ("labyrinth", "racing/fast_bots")

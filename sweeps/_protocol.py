@@ -5,16 +5,19 @@ All runs of a scale have the same budget and annealing horizon, so experiments c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from a3crepro.experiments.experiment import Run, Scores
+from a3crepro.experiments.experiment import HELD_OUT, Run, Scores, run
 from a3crepro.experiments.results import RESULTS
 
 T = TypeVar("T")
+Choice = Mapping[str, object]
+"""How a run learns, as overrides."""
 
 METHODS = ("one_step_q", "one_step_sarsa", "n_step_q", "a3c")
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
@@ -52,3 +55,47 @@ def best_of(scores: Scores, runs: Sequence[Run], choices: Sequence[T]) -> T | No
     """The choice whose run ended best, with one run per choice; None if some have not finished."""
     found = final_scores(scores, runs)
     return None if found is None else choices[found.index(max(found))]
+
+
+def of_choices(envs: Sequence[str], choices: Sequence[Choice], frames: int | None, threads: int = 16) -> list[Run]:
+    """A run of A3C for each choice and environment; the seed is the choice's index."""
+    return [
+        run(env, "a3c", threads=threads, **choice, seed=number, frames=frames)
+        for number, choice in enumerate(choices)
+        for env in envs
+    ]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A run of each choice in each environment, then longer runs of the best choice over all, with fresh seeds."""
+
+    envs: Sequence[str]
+    choices: Sequence[Choice]
+    frames: int
+    """Frames per run of the search."""
+    then: Mapping[str, tuple[int, int]]
+    """Frames and number of the longer runs, by environment."""
+    threads: int = 16
+
+    def runs(self, scores: Scores) -> list[Run]:
+        """The longer runs are known once the whole search has finished; the longest come last."""
+        search = of_choices(self.envs, self.choices, self.frames, self.threads)
+        found = final_scores(scores, search)
+        if found is None:
+            return search
+        best = self.choices[self.best(np.reshape(found, (len(self.choices), len(self.envs))))]
+        return search + [
+            run(env, "a3c", threads=self.threads, **best, seed=HELD_OUT + number, frames=self.then[env][0])
+            for env in sorted(self.then, key=lambda env: self.then[env][0])
+            for number in range(self.then[env][1])
+        ]
+
+    @staticmethod
+    def best(scores: np.ndarray) -> int:
+        """The choice with the highest mean, over environments, of the score as a share of the environment's best.
+
+        Args:
+          scores: [choices, environments], all at least 0.
+        """
+        return int((scores / np.maximum(1e-9, scores.max(0))).mean(1).argmax())

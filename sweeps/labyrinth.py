@@ -14,10 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from a3crepro.experiments.command import main
-from a3crepro.experiments.experiment import HELD_OUT, Experiment, Run, Scale, Scores, run
-from sweeps._protocol import QUIET, SMOKE, best_of, log_uniform
-
-Choice = dict[str, object]
+from a3crepro.experiments.experiment import Experiment, Scale, run
+from sweeps._protocol import QUIET, SMOKE, Choice, Search, log_uniform
 
 MAZES = ("labyrinth", "labyrinth_static")
 COMMON = (*QUIET, "evaluation.episodes=40")
@@ -25,7 +23,7 @@ LONG = 10_000_000
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=1_000_000", f"optimizer.anneal_frames={LONG}")
 """The runs of the search cover the first frames of the longer runs' schedule."""
 PAPER = (*COMMON, "execution=hogwild", "frames=400_000_000", "evaluation.every=4_000_000")
-FIRST: Choice = {"optimizer__lr": 1e-3, "algo__entropy_beta": 3e-3}
+FIRST = {"optimizer__lr": 1e-3, "algo__entropy_beta": 3e-3}
 CHOICES: Sequence[Choice] = (
     FIRST,
     FIRST | {"env__reward_clip": 1},
@@ -36,34 +34,17 @@ CHOICES: Sequence[Choice] = (
 )
 
 
-def with_held_out_seeds(
-    scores: Scores, choices: Sequence[Choice], short: int, long: int, seeds: Sequence[int], threads: int = 16
-) -> list[Run]:
-    """One run per choice in new mazes; after all have finished, longer runs of the best, with fresh seeds, in both."""
-    runs = [
-        run(MAZES[0], "a3c", threads=threads, **choice, seed=number, frames=short)
-        for number, choice in enumerate(choices)
-    ]
-    best = best_of(scores, runs, choices)
-    if best is None:
-        return runs
-    return runs + [
-        run(maze, "a3c", threads=threads, **best, seed=HELD_OUT + number, frames=long)
-        for maze, count in zip(MAZES, seeds, strict=True)
-        for number in range(count)
-    ]
+SMALL = Search(MAZES[:1], CHOICES[:1], 2_000, dict.fromkeys(MAZES, (4_000, 1)), threads=2)
+WHOLE = Search(MAZES[:1], CHOICES, 4_000_000, {MAZES[0]: (LONG, 3), MAZES[1]: (LONG, 1)})
+"""Both search in new mazes; the longer runs are in new mazes and in a fixed one."""
 
 
 EXPERIMENT = Experiment(
     "labyrinth",
     "§5.4",
     {
-        "smoke": Scale(
-            SMOKE, lambda scores: with_held_out_seeds(scores, CHOICES[:1], 2_000, 4_000, (1, 1), 2), best=1, later=2
-        ),
-        "laptop": Scale(
-            LAPTOP, lambda scores: with_held_out_seeds(scores, CHOICES, 4_000_000, LONG, (3, 1)), best=1, later=4
-        ),
+        "smoke": Scale(SMOKE, SMALL.runs, best=1, later=2),
+        "laptop": Scale(LAPTOP, WHOLE.runs, best=1, later=4),
         "paper": Scale(
             PAPER,
             lambda scores: [

@@ -26,33 +26,31 @@ Core-hours at the scale laptop: 20.8.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Sequence
 
 from a3crepro.experiments.command import main
-from a3crepro.experiments.experiment import HELD_OUT, Experiment, Run, Scale, Scores, run
-from sweeps._protocol import QUIET, SMOKE, final_scores, log_uniform
+from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
+from sweeps._protocol import QUIET, SMOKE, Choice, Search, log_uniform, of_choices
 
-TASKS = (
-    "cartpole_balance", "cartpole_swingup", "pendulum_swingup", "point_mass_easy", "reacher_easy", "cheetah_run",
-    "walker_stand", "walker_walk",
-)  # fmt: skip
-LONGER = ("cartpole_swingup", "cheetah_run")
-FIRST = ("cartpole_balance", "pendulum_swingup", "point_mass_easy", "reacher_easy")
+
+def control(*tasks: str) -> tuple[str, ...]:
+    """The tasks as environments."""
+    return tuple(f"control/{task}" for task in tasks)
+
+
+TASKS = control("cartpole_balance", "cartpole_swingup", "pendulum_swingup", "point_mass_easy", "reacher_easy",
+                "cheetah_run", "walker_stand", "walker_walk")  # fmt: skip
+LONGER = control("cartpole_swingup", "cheetah_run")
+FIRST = control("cartpole_balance", "pendulum_swingup", "point_mass_easy", "reacher_easy")
 """Tasks of the longer runs after the first search."""
-COMPARED = ("cartpole_balance", "cartpole_swingup", "reacher_easy", "walker_walk")
-PIXELS = ("cartpole_swingup_pixels", "cheetah_run_pixels")
+COMPARED = control("cartpole_balance", "cartpole_swingup", "reacher_easy", "walker_walk")
+PIXELS = control("cartpole_swingup_pixels", "cheetah_run_pixels")
 """At two of four choices the first had learned nothing after 100,000 steps. The second, which is learned soon from
 state, was then added."""
-SCALED_PIXELS = "cheetah_run_pixels"
-DESCENDANTS = ("cartpole_swingup", "cheetah_run", "manipulator_bring_ball", "pendulum_swingup", "reacher_hard",
-               "point_mass_easy", "hopper_hop", "walker_walk")  # fmt: skip
-DESCENDANTS_PIXELS = ("pendulum_swingup_pixels", "point_mass_easy_pixels", "manipulator_bring_ball_pixels")
+DESCENDANTS = control("cartpole_swingup", "cheetah_run", "manipulator_bring_ball", "pendulum_swingup", "reacher_hard",
+                      "point_mass_easy", "hopper_hop", "walker_walk")  # fmt: skip
+DESCENDANTS_PIXELS = control("pendulum_swingup_pixels", "point_mass_easy_pixels", "manipulator_bring_ball_pixels")
 
-Choice = Mapping[str, object]
-"""How a run learns, as overrides."""
 WHOLE_EPISODES: Choice = {}
 """The defaults of control/…: §9."""
 POLICY: Choice = {"algo__gaussian__bounded": "true", "algo__gaussian__covariance": "diagonal"}
@@ -102,65 +100,20 @@ PAPER = (*COMMON, "execution=hogwild", "frames=20_000_000", "evaluation.every=20
 TINY = (*SMOKE, "env.max_episode_steps=100")
 
 
-def grid(tasks: Sequence[str], choices: Sequence[Choice], frames: int | None, threads: int = 16) -> list[Run]:
-    """A run for each choice and task; the seed is the choice's index."""
-    return [
-        run(f"control/{task}", "a3c", threads=threads, **choice, seed=number, frames=frames)
-        for number, choice in enumerate(choices)
-        for task in tasks
-    ]
-
-
-@dataclass(frozen=True)
-class Search:
-    """One run of each choice on each task, then longer runs of the best choice over all tasks, with fresh seeds."""
-
-    tasks: Sequence[str]
-    choices: Sequence[Choice]
-    frames: int
-    """Frames per run of the search."""
-    then: Mapping[str, int]
-    """Tasks of the longer runs, with their frames."""
-    seeds: int
-    threads: int = 16
-
-    def runs(self, scores: Scores) -> list[Run]:
-        """The longer runs are known once the whole search has finished; the longest come last."""
-        search = grid(self.tasks, self.choices, self.frames, self.threads)
-        found = final_scores(scores, search)
-        if found is None:
-            return search
-        best = self.choices[self.best(np.reshape(found, (len(self.choices), len(self.tasks))))]
-        return search + [
-            run(f"control/{task}", "a3c", threads=self.threads, **best, seed=HELD_OUT + number, frames=self.then[task])
-            for task in sorted(self.then, key=self.then.__getitem__)
-            for number in range(self.seeds)
-        ]
-
-    @staticmethod
-    def best(scores: np.ndarray) -> int:
-        """The choice with the highest mean, over tasks, of the score as a share of the task's best.
-
-        Args:
-          scores: [choices, tasks], all at least 0.
-        """
-        return int((scores / np.maximum(1e-9, scores.max(0))).mean(1).argmax())
-
-
 def laptop(scores: Scores) -> list[Run]:
     """The whole experiment; runs that follow from a search come last."""
-    then = dict.fromkeys(TASKS, 2_000_000) | dict.fromkeys(LONGER, 10_000_000)
+    then = dict.fromkeys(TASKS, (2_000_000, 3)) | dict.fromkeys(LONGER, (10_000_000, 3))
     at_three = at_rates(KEPT, (1e-4, 2e-4, 5e-4))
-    first = Search(TASKS, ROLLOUTS, 300_000, dict.fromkeys(FIRST, 2_000_000), 3)
-    second = Search(TASKS, also(ROLLOUTS_OF_20, PATIENT), 1_000_000, then, 3)
-    third = Search(TASKS, also(SEPARATE, at_three), 1_000_000, then, 3)
-    pixels = Search(PIXELS, also(ROLLOUTS_OF_PIXELS, PATIENT), 100_000, {PIXELS[0]: 300_000}, 3)
-    scaled = Search([SCALED_PIXELS], also(SCALED, at_three), 400_000, {SCALED_PIXELS: 3_000_000}, 3)
+    first = Search(TASKS, ROLLOUTS, 300_000, dict.fromkeys(FIRST, (2_000_000, 3)))
+    second = Search(TASKS, also(ROLLOUTS_OF_20, PATIENT), 1_000_000, then)
+    third = Search(TASKS, also(SEPARATE, at_three), 1_000_000, then)
+    pixels = Search(PIXELS, also(ROLLOUTS_OF_PIXELS, PATIENT), 100_000, {PIXELS[0]: (300_000, 3)})
+    scaled = Search(PIXELS[1:], also(SCALED, at_three), 400_000, {PIXELS[1]: (3_000_000, 3)})
     return [
         *first.runs(scores),
-        *grid(COMPARED, at_rates(WHOLE_EPISODES, RATES), 300_000),
-        *grid(COMPARED, at_rates(EPISODES_OTHERWISE, RATES[2:5]), 300_000),
-        *grid(COMPARED, also(ROLLOUTS_OF_20, FURTHER), 1_000_000),
+        *of_choices(COMPARED, at_rates(WHOLE_EPISODES, RATES), 300_000),
+        *of_choices(COMPARED, at_rates(EPISODES_OTHERWISE, RATES[2:5]), 300_000),
+        *of_choices(COMPARED, also(ROLLOUTS_OF_20, FURTHER), 1_000_000),
         *pixels.runs(scores),
         *scaled.runs(scores),
         *second.runs(scores),
@@ -170,21 +123,21 @@ def laptop(scores: Scores) -> list[Run]:
 
 def smoke(scores: Scores) -> list[Run]:
     """Every part with a few hundred steps."""
-    tasks, rates = ("cartpole_balance", "reacher_easy"), (1e-3,)
+    tasks, rates = control("cartpole_balance", "reacher_easy"), (1e-3,)
     rollouts = also(ROLLOUTS_OF_20, PATIENT[:1])
-    first = Search(tasks[:1], ROLLOUTS[:1], 800, {}, 1, 2)
-    second = Search(tasks, rollouts, 800, {tasks[0]: 1_000, tasks[1]: 1_200}, 1, 2)
-    pixels = Search(PIXELS[1:], also(ROLLOUTS_OF_PIXELS, PATIENT[:1]), 200, {PIXELS[1]: 300}, 1, 2)
+    first = Search(tasks[:1], ROLLOUTS[:1], 800, {}, 2)
+    second = Search(tasks, rollouts, 800, {tasks[0]: (1_000, 1), tasks[1]: (1_200, 1)}, 2)
+    pixels = Search(PIXELS[1:], also(ROLLOUTS_OF_PIXELS, PATIENT[:1]), 200, {PIXELS[1]: (300, 1)}, 2)
     episodes = [
-        *grid(tasks[:1], at_rates(WHOLE_EPISODES, rates), 800, 2),
-        *grid(tasks[1:], at_rates(EPISODES_OTHERWISE, rates), 800, 2),
+        *of_choices(tasks[:1], at_rates(WHOLE_EPISODES, rates), 800, 2),
+        *of_choices(tasks[1:], at_rates(EPISODES_OTHERWISE, rates), 800, 2),
     ]
     return [*first.runs(scores), *episodes, *second.runs(scores), *pixels.runs(scores)]
 
 
 def paper(scores: Scores) -> list[Run]:
     """As in S7 and S8, where the curves over time show the best five rates of a task."""
-    return grid((*DESCENDANTS, *DESCENDANTS_PIXELS), at_rates(WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 250)), None)
+    return of_choices((*DESCENDANTS, *DESCENDANTS_PIXELS), at_rates(WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 250)), None)
 
 
 EXPERIMENT = Experiment(

@@ -1,4 +1,4 @@
-"""Measures reference scores of policies that do not learn: random, constant and blind ones, and experts.
+"""Measures reference scores of policies that do not learn: `random`, `constant`, `blind` and `expert`.
 
   python sweeps/references.py
 
@@ -17,7 +17,7 @@ import sys
 import pandas as pd
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.provenance import provenance
+from a3crepro.experiments.measurements import provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.files import write_text

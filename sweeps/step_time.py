@@ -1,6 +1,6 @@
 """Times each part of the actor-learners' loop during training.
 
-  python sweeps/step_time.py [seconds=10] [overrides]
+  python sweeps/step_time.py [seconds=10] [warm_up=3] [overrides]
 
 Prints a table and adds a line to `results/throughput/step_time.jsonl`.
 """
@@ -18,16 +18,13 @@ from a3crepro.benchmark import gather
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.config import Config, compose
-from a3crepro.experiments.provenance import provenance
+from a3crepro.experiments.measurements import provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.learner.shared_state import SharedState
 from a3crepro.runs.arguments import own_arguments, positive_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.training import initial_state
-
-WARM_UP = 3.0
-"""Seconds of training before timing starts."""
 
 
 class Stopwatch:
@@ -58,7 +55,19 @@ class Stopwatch:
         return timed
 
 
-def work(connection: Connection, config: Config, shared: SharedState, thread: int) -> None:
+PARTS = (
+    ("forward pass", "forward"),
+    ("θ' ← θ", "synchronise"),
+    ("outputs of the rollout", "rollout_outputs"),
+    ("backward pass", "backward"),
+    ("gradient norm", "gradient_norm"),
+    ("update of θ, g, θ'", "update"),
+    ("dθ ← 0", "clear_gradient"),
+)
+"""Methods of a model, each a part of a step."""
+
+
+def work(connection: Connection, config: Config, shared: SharedState, thread: int, warm_up: float) -> None:
     """The process of one actor-learner; sends its steps, its seconds and the seconds of each part."""
     learner = ActorLearner(config, shared, thread, 0, lambda report: None)
     stopwatch = Stopwatch()
@@ -67,35 +76,34 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
     if hasattr(env, "_preprocessor"):
         for name in ("store_screen", "preprocess"):
             stopwatch.watch("picture", env._preprocessor, name)
-    for part, name in (
-        ("outputs (acting, bootstrap)", "outputs"),
-        ("θ' ← θ", "synchronise"),
-        ("loss, backward", "accumulate"),
-        ("gradient norm", "gradient_norm"),
-        ("update of θ, g, θ'", "update"),
-        ("dθ ← 0", "clear_gradient"),
-    ):
+    for part, name in PARTS:
         stopwatch.watch(part, learner.model, name)
     if learner.algo.target_interval is not None:
-        stopwatch.watch("target network", learner.models.target, "outputs")
+        stopwatch.watch("target network", learner.models.target, "forward")
     started, began, steps = time.monotonic(), None, None
     while not shared.stopping:
-        learner.segment()
-        if began is None and time.monotonic() > started + WARM_UP:
+        learner.iterate()
+        if began is None and time.monotonic() > started + warm_up:
             began, steps = time.perf_counter(), learner.own_steps
             stopwatch.seconds.update(dict.fromkeys(stopwatch.seconds, 0.0))
     assert began is not None and steps is not None
     connection.send((learner.own_steps - steps, time.perf_counter() - began, stopwatch.seconds))
 
 
-def measure(config: Config, seconds: float) -> dict[str, float]:
-    """Microseconds per step of an actor-learner, by part, as the mean over all."""
+def measure(config: Config, seconds: float, warm_up: float) -> dict[str, float]:
+    """Microseconds per step of an actor-learner, by part, as the mean over all.
+
+    Args:
+      config: what trains.
+      seconds: of the measurement.
+      warm_up: seconds of training before timing starts.
+    """
     compile_all()
     shared = initial_state(config)
     shared.share(make_lock())
-    children = [Child(f"actor-learner {i}", work, config, shared, i) for i in range(config.threads)]
+    children = [Child(f"actor-learner {i}", work, config, shared, i, warm_up) for i in range(config.threads)]
     try:
-        time.sleep(2 * WARM_UP + seconds)
+        time.sleep(2 * warm_up + seconds)
         shared.request_stop()
         answers: list[Any] = gather(children)
     finally:
@@ -108,9 +116,9 @@ def measure(config: Config, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     """Measures as the command line specifies."""
-    own, words = own_arguments(sys.argv[1:], {"seconds": positive_number(10)})
+    own, words = own_arguments(sys.argv[1:], {"seconds": positive_number(10), "warm_up": positive_number(3)})
     config = compose(*words, "evaluation.every=0", "evaluation.episodes=0")
-    parts = measure(config, own.seconds)
+    parts = measure(config, own.seconds, own.warm_up)
     line = {
         "command": " ".join(["python", "sweeps/step_time.py", *sys.argv[1:]]),
         "microseconds": {part: round(value, 1) for part, value in parts.items()},

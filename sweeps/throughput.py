@@ -19,12 +19,11 @@ import sys
 from pathlib import Path
 
 from a3crepro.config import compose
-from a3crepro.experiments.costs import components
-from a3crepro.experiments.provenance import machine, provenance
+from a3crepro.experiments.measurements import components, machine, provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.arguments import Key, one_of, own_arguments
-from a3crepro.runs.checkout import git_state
 from a3crepro.runs.command_line import run_command
+from a3crepro.runs.manifest import git_state
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls per case, and seconds per call."""

@@ -8,16 +8,14 @@ import pytest
 from helpers import frames, rows
 from run_helpers import checkpoint, config
 
-import a3crepro.runs.checkout
 import a3crepro.runs.checkpoint
 import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import compose, train
 from a3crepro.learner.shared_state import PolicySnapshot
-from a3crepro.runs.checkout import GitState, git_state
 from a3crepro.runs.checkpoint import Checkpoint, Counters, PendingEvaluation
 from a3crepro.runs.evaluation import evaluate
-from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.manifest import GitState, attempts_of, git_state
 from a3crepro.runs.policies import NetworkPolicy
 from a3crepro.runs.run_directory import RunDirectory
 from a3crepro.runs.training import initial_state
@@ -40,7 +38,7 @@ def checkout(tmp_path, monkeypatch):
     git(root, "init", "--quiet")
     git(root, "add", ".")
     git(root, "-c", "user.name=me", "-c", "user.email=me@example.com", "commit", "--quiet", "-m", "first")
-    monkeypatch.setattr(a3crepro.runs.checkout, "ROOT", root)
+    monkeypatch.setattr(a3crepro.runs.manifest, "ROOT", root)
     monkeypatch.setattr(a3crepro.runs.run_directory, "git_state", git_state)
     return root
 

@@ -8,7 +8,6 @@ import pytest
 from helpers import rows
 from run_helpers import checkpoint, config
 
-import a3crepro.runs.checkout
 import a3crepro.runs.checkpoint
 import a3crepro.runs.manifest
 import a3crepro.runs.run_directory

@@ -11,7 +11,7 @@ import pytest
 import a3crepro
 from a3crepro.cli import main
 from a3crepro.common.errors import RunError
-from a3crepro.experiments.provenance import provenance
+from a3crepro.experiments.measurements import provenance
 from a3crepro.runs.command_line import run_command
 
 

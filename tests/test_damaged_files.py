@@ -11,15 +11,13 @@ import pytest
 from helpers import files, frames
 from run_helpers import begun, checkpoint, config, end, told
 
-import a3crepro.runs.checkout
 import a3crepro.runs.checkpoint
 import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import train
 from a3crepro.common.errors import RunError
 from a3crepro.experiments.state import is_locked
-from a3crepro.runs.checkout import GitState
-from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.manifest import GitState, attempts_of
 from a3crepro.runs.progress import Progress
 from a3crepro.runs.run_directory import RunDirectory
 from a3crepro.runs.training import initial_state

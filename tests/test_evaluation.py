@@ -17,6 +17,7 @@ from a3crepro.config import Config, compose
 from a3crepro.environments._environment import Action
 from a3crepro.learner.shared_state import PolicySnapshot
 from a3crepro.networks._network import flatten, parameter_count, seeded
+from a3crepro.runs.checkpoint import PendingEvaluation
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator, evaluate, play_episode
 from a3crepro.runs.policies import NetworkPolicy, RandomPolicy
 
@@ -208,11 +209,19 @@ def test_the_summary_of_scores_is_the_one_worked_by_hand() -> None:
     }
 
 
-def finish(evaluator: Evaluator, seconds: float = 120.0) -> list[EvaluationResult]:
+def pending(theta: np.ndarray) -> PendingEvaluation:
+    return PendingEvaluation(theta, np.zeros(0), 0.0, 0.0)
+
+
+def finish(
+    evaluator: Evaluator, waiting: dict[int, PendingEvaluation], seconds: float = 120.0
+) -> list[EvaluationResult]:
     found, deadline = [], time.monotonic() + seconds
-    while evaluator.busy:
+    while waiting:
         assert time.monotonic() < deadline, "the evaluator hangs"
-        found += list(evaluator.poll())
+        for result in evaluator.poll(waiting):
+            del waiting[result.frames]
+            found.append(result)
         time.sleep(0.01)
     return found
 
@@ -221,21 +230,18 @@ def test_the_evaluator_scores_snapshots_in_order_of_frames() -> None:
     config = composed("env=toy/catch", "algo=n_step_q", "evaluation.episodes=20", "seed=5")
     thetas = {frames: parameters(config, frames) for frames in (3000, 1000, 2000)}
     evaluator = Evaluator(config)
-    assert not evaluator.busy
-    assert list(evaluator.poll()) == []
+    assert list(evaluator.poll({})) == []
     assert evaluator.child is None, "no process without work"
     try:
-        for frames, theta in thetas.items():
-            evaluator.submit(frames, PolicySnapshot(theta))
-        found = finish(evaluator)
+        found = finish(evaluator, {frames: pending(theta) for frames, theta in thetas.items()})
         assert [scores.frames for scores in found] == [1000, 2000, 3000]
         for scores in found:  # what this process finds for the same θ
             policy = NetworkPolicy(config, PolicySnapshot(thetas[scores.frames]))
             assert scores.scores == list(evaluate(config, policy, 5, scores.frames, 20))
         assert evaluator.child is not None
         child = evaluator.child
-        evaluator.submit(500, PolicySnapshot(thetas[1000]))  # also later on, by the same process
-        assert [scores.frames for scores in finish(evaluator)] == [500]
+        later = {500: pending(thetas[1000])}  # by the same process
+        assert [scores.frames for scores in finish(evaluator, later)] == [500]
         assert evaluator.child is child
     finally:
         evaluator.end()
@@ -245,9 +251,8 @@ def test_the_evaluator_scores_snapshots_in_order_of_frames() -> None:
 
 def test_parameters_that_do_not_fit_are_an_error_with_its_traceback() -> None:
     evaluator = Evaluator(composed("env=toy/catch", "evaluation.episodes=1"))
-    evaluator.submit(1, PolicySnapshot(np.zeros(3, np.float32)))
     try:
         with pytest.raises(ProcessDied, match=r"(?s)evaluator.*Traceback.*3 parameters"):
-            finish(evaluator)
+            finish(evaluator, {1: pending(np.zeros(3, np.float32))})
     finally:
         evaluator.end()

@@ -9,7 +9,7 @@ import pytest
 from a3crepro import compose, train
 from a3crepro.common.errors import UserError
 from a3crepro.runs.evaluation import evaluate
-from a3crepro.runs.stored_policy import load_policy
+from a3crepro.runs.policies import load_policy
 
 METHOD = '''
 from a3crepro.algorithms.a3c import A3C

@@ -1,6 +1,7 @@
 """Resources of the machine, and runs that need more."""
 
 import os
+import platform
 import re
 import resource
 import subprocess
@@ -14,9 +15,8 @@ from a3crepro import compose, train
 from a3crepro.common import machine
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import choices, runs_at_once
-from a3crepro.experiments import provenance
-from a3crepro.runs.checkout import GitState
-from a3crepro.runs.manifest import this_attempt
+from a3crepro.experiments import measurements
+from a3crepro.runs.manifest import GitState, this_attempt
 from a3crepro.runs.resources import check_resources
 from a3crepro.runs.training import initial_state
 
@@ -58,7 +58,7 @@ def test_cores_are_the_least_of_affinity_and_quota_everywhere(cgroups, line, fil
     cgroups(line, **files)
     assert machine.usable_cores() == cores
     assert runs_at_once("virtual_time", 16) == cores
-    assert this_attempt(GitState(None, None))["cores"] == provenance.machine()["usable_cores"] == cores
+    assert this_attempt(GitState(None, None))["cores"] == measurements.machine()["usable_cores"] == cores
     config = compose("env=toy/catch", "execution=synchronous", "threads=16")
     assert config.processes == cores
 
@@ -158,3 +158,24 @@ def test_every_environment_fits_into_a_machine_of_eight_gibibytes(monkeypatch, c
     monkeypatch.setattr("a3crepro.runs.resources.memory_bytes", lambda: 8 * 2**30)
     config = compose(f"env={choice}", *(("env.id=CartPole-v1",) if choice == "gym" else ()))
     check_resources(config, initial_state(config))
+
+
+PROGRAM = """
+import ctypes, os, struct
+from a3crepro.common.machine import _SCHED_SETATTR, TIME_SLICE, ask_for_long_time_slices
+os.nice(5)
+taken = ask_for_long_time_slices()
+attributes = ctypes.create_string_buffer(48)
+number = _SCHED_SETATTR[os.uname().machine] + 1  # sched_getattr
+assert ctypes.CDLL(None).syscall(number, 0, attributes, 48, 0) == 0
+_, policy, _, nice, _, runtime, _, _ = struct.unpack("=IIQiIQQQ", attributes.raw)
+print(taken, policy == os.SCHED_OTHER, nice, runtime == int(1e9 * TIME_SLICE))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="number of the system call unknown")
+def test_time_slices_are_longer_and_the_priority_stays() -> None:
+    said = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout.split()
+    release = tuple(int(part) for part in platform.release().split(".")[:2])
+    assert said[:3] == ["True", "True", "5"]
+    assert said[3] == "True" or release < (6, 12)

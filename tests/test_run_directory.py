@@ -10,14 +10,13 @@ import yaml
 from helpers import files
 from run_helpers import begun, checkpoint, config
 
-import a3crepro.runs.checkout
 import a3crepro.runs.checkpoint
 import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import compose, train
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import build
-from a3crepro.runs.checkout import GitState, git_state
+from a3crepro.runs.manifest import GitState, git_state
 from a3crepro.runs.run_directory import NAMES, WRITTEN, RunDirectory, stored_config
 
 

@@ -30,7 +30,7 @@ from helpers import (
 from a3crepro import compose, train
 from a3crepro.common.processes import ProcessDied
 from a3crepro.common.signals import SIGNALS
-from a3crepro.execution._messages import stop_timeout
+from a3crepro.execution._execution import stop_timeout
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.training import Stopped, stop_signals
 

@@ -23,7 +23,7 @@ import pytest
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import compose
 from a3crepro.environments._environment import Environment
-from a3crepro.experiments import costs
+from a3crepro.experiments import measurements
 from a3crepro.experiments.collect import BINS, collect
 from a3crepro.experiments.command import Command, main, time_left
 from a3crepro.experiments.experiment import Experiment, Scale, run
@@ -601,16 +601,18 @@ def test_what_a_run_costs_by_what_was_measured(tmp_path, monkeypatch):
 
     lines = [measured_at(speed, env="minatar", algo=algo, network=name, lstm=False) for algo, name, speed in cases]
     measured.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    monkeypatch.setattr(costs, "MEASURED", measured)
-    assert costs.committed_cost(compose("algo=a3c", "env=minatar/asterix")) == 1 / 200  # a frame, in core-seconds
-    assert costs.committed_cost(compose("algo=n_step_q", "env=minatar/asterix")) == 1 / 50
-    assert costs.committed_cost(compose("algo=one_step_q", "env=minatar/asterix")) == 1 / 200  # A3C's
+    monkeypatch.setattr(measurements, "MEASURED", measured)
+    assert (
+        measurements.committed_cost(compose("algo=a3c", "env=minatar/asterix")) == 1 / 200
+    )  # a frame, in core-seconds
+    assert measurements.committed_cost(compose("algo=n_step_q", "env=minatar/asterix")) == 1 / 50
+    assert measurements.committed_cost(compose("algo=one_step_q", "env=minatar/asterix")) == 1 / 200  # A3C's
     measured.write_text(json.dumps(measured_at(100, env="control", algo="a3c", network="control_pixels", lstm=True)))
-    costs._measured.cache_clear()
-    assert costs.committed_cost(compose("env=control/reacher_easy_pixels", "env.action_repeat=4")) == 1 / 400
-    assert costs.committed_cost(compose("algo=a3c", "env=breakout")) is None  # another family
-    monkeypatch.setattr(costs, "MEASURED", tmp_path / "none.jsonl")
-    assert costs.committed_cost(compose("algo=a3c", "env=minatar/asterix")) is None
+    measurements._measured.cache_clear()
+    assert measurements.committed_cost(compose("env=control/reacher_easy_pixels", "env.action_repeat=4")) == 1 / 400
+    assert measurements.committed_cost(compose("algo=a3c", "env=breakout")) is None  # another family
+    monkeypatch.setattr(measurements, "MEASURED", tmp_path / "none.jsonl")
+    assert measurements.committed_cost(compose("algo=a3c", "env=minatar/asterix")) is None
 
 
 def test_the_last_row_of_a_table(tmp_path):

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from helpers import frames, meanwhile, rows, wait_until, whole_checkpoint
 
-import a3crepro.runs.checkout
 import a3crepro.runs.checkpoint
 import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import compose, train
-from a3crepro.runs.checkout import GitState
 from a3crepro.runs.checkpoint import load_checkpoint
+from a3crepro.runs.manifest import GitState
 from a3crepro.runs.training import Stopped, Training
 
 

@@ -15,8 +15,7 @@ from evaluation_helpers import SevenAStep, composed
 from a3crepro.common.errors import UserError
 from a3crepro.evaluate import evaluate_command
 from a3crepro.runs import video as videos
-from a3crepro.runs.policies import RandomPolicy
-from a3crepro.runs.stored_policy import with_overrides
+from a3crepro.runs.policies import RandomPolicy, with_overrides
 
 
 class Unseeded(SevenAStep):

@@ -1,7 +1,5 @@
 """What one-step Q-learning and one-step Sarsa share: Algorithm 1 except for the value that it bootstraps from."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from a3crepro.algorithms._algorithm import ValueBased

@@ -1,7 +1,5 @@
 """Policy distributions: a softmax over discrete actions, a Gaussian over action vectors."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 import numpy as np

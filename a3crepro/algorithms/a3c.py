@@ -1,7 +1,5 @@
 """Asynchronous advantage actor-critic: Algorithm S3 of the paper."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 

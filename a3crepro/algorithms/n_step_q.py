@@ -1,7 +1,5 @@
 """Asynchronous n-step Q-learning: Algorithm S2 of the paper."""
 
-from __future__ import annotations
-
 from a3crepro.algorithms._algorithm import Actor, Outputs, ValueBased
 from a3crepro.common.config_model import RolloutLength
 from a3crepro.common.rollout import Action

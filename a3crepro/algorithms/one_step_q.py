@@ -1,7 +1,5 @@
 """Asynchronous one-step Q-learning: Algorithm 1 of the paper."""
 
-from __future__ import annotations
-
 from a3crepro.algorithms._algorithm import Actor, Outputs
 from a3crepro.algorithms._one_step import OneStep
 from a3crepro.common.rollout import Action

@@ -1,7 +1,5 @@
 """Asynchronous one-step Sarsa: Algorithm 1 with Sarsa's target (§4)."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from a3crepro.algorithms._algorithm import Actor, Outputs

@@ -5,8 +5,6 @@ A component of the configuration (an algorithm, environment, network, optimizer 
 `name` is the module of the group's package that defines the component, or an installed distribution's entry point.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
@@ -59,11 +57,6 @@ def own_names(package: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
 
 
-def component_names(package: str) -> list[str]:
-    """The allowed values of `<group>.name`: modules of the group's package, and entry points."""
-    return sorted({*own_names(package), *entry_points(group=package).names})
-
-
 def component_class(package: str, name: str) -> type[ComponentConfig]:
     """The component that the module `package.name` defines, or the entry point of this name.
 
@@ -71,14 +64,15 @@ def component_class(package: str, name: str) -> type[ComponentConfig]:
     configuration cannot run other code.
 
     Raises:
-      LookupError: there is none of this name.
+      LookupError: there is none of this name; the message says which are allowed.
       UserError: the entry point cannot be loaded, or is no component.
     """
     if name in own_names(package):
         return _component_of(importlib.import_module(f"{package}.{name}"))
     entries = entry_points(group=package, name=name)
     if not entries:
-        raise LookupError(name)
+        allowed = sorted({*own_names(package), *entry_points(group=package).names})
+        raise LookupError(f"unknown name {name!r}; allowed: {', '.join(allowed)}")
     (entry, *_) = entries
     try:
         return _component_of(entry.load())

@@ -1,7 +1,5 @@
 """The state of an environment that keeps it in attributes, for exact resume."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from copy import deepcopy
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Errors that end a command with one line instead of a traceback."""
 
-from __future__ import annotations
-
 import platform
 import sys
 
@@ -19,10 +17,6 @@ class EnvironmentFault(RunError):
 
 
 def check_python() -> None:
-    """Refuses a Python on which Hydra fails with an obscure error.
-
-    Raises:
-      RunError: it is too new.
-    """
+    """Raises a `RunError` for a Python on which Hydra fails with an obscure error."""
     if sys.version_info >= (3, 14):
         raise RunError(f"needs Python 3.11 to 3.13: Hydra 1.3 does not run on {platform.python_version()}")

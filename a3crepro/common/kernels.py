@@ -1,7 +1,5 @@
 """Numba kernels, compiled once, before any worker process is forked."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os
@@ -39,25 +37,20 @@ def kernel(*signatures: Any, fastmath: bool = True) -> Callable[[Callable[..., A
     compiled = partial(numba.njit, list(signatures), fastmath=fastmath, error_model="numpy", nogil=True)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for prepare in (_nothing, _forget, _cache_among_temporary_files):
+        def empty_the_cache() -> None:
+            FunctionCache(function).flush()  # type: ignore[no-untyped-call]
+
+        preparations: list[Callable[[], None]] = [lambda: None, empty_the_cache, _cache_among_temporary_files]
+        for prepare in preparations:
             with contextlib.suppress(Exception):  # a damaged file may cause any error
-                prepare(function)
+                prepare()
                 return compiled(cache=True)(function)
         return compiled()(function)
 
     return decorate
 
 
-def _nothing(_: Callable[..., Any]) -> None:
-    pass
-
-
-def _forget(function: Callable[..., Any]) -> None:
-    """Empties the cache of a function."""
-    FunctionCache(function).flush()  # type: ignore[no-untyped-call]
-
-
-def _cache_among_temporary_files(_: Callable[..., Any]) -> None:
+def _cache_among_temporary_files() -> None:
     """Sets a cache directory of this user alone, whose files are executed; child processes inherit it."""
     path = Path(tempfile.gettempdir()) / f"a3crepro-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)

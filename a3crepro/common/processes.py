@@ -54,11 +54,7 @@ UNGUARDED = 113
 
 
 def check_script() -> None:
-    """Refuses a script that is no file; ends the process if it is a child that imports the script.
-
-    Raises:
-      ScriptError: the script came from standard input.
-    """
+    """Refuses a script that is no file (`ScriptError`); ends the process if it is a child that imports the script."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(UNGUARDED)  # the main process reports it
     main = sys.modules["__main__"]
@@ -71,11 +67,9 @@ class _Failure(str):
     """The last message of a process that raised an exception."""
 
 
-class _Finished:
-    """The last message of a process whose target returned."""
-
-
-_preloaded = ["a3crepro.runs._preload"]
+FINISHED = None
+"""The last message of a process whose target returned."""
+_preloaded: list[str] = []
 PARENT = "A3CREPRO_PARENT"
 """The environment variable with the process id of the fork server's parent."""
 
@@ -91,11 +85,10 @@ def start_server() -> None:
     Each process has one arithmetic thread; with more, products would wait for cores that other processes use.
     """
     added = {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())}
-    before = {name: os.environ.pop(name, None) for name in added}
+    before = {name: os.environ[name] for name in added if name in os.environ}
     os.environ.update(added)
     try:
-        begin, end = (f"a3crepro.common._imports_{what}" for what in ("begin", "end"))
-        CONTEXT.set_forkserver_preload([begin, *_preloaded, end])
+        CONTEXT.set_forkserver_preload(["a3crepro.common._imports_begin", *_preloaded, "a3crepro.runs._preload"])
         # A signal to the process group must not end the server during its imports, nor the resource tracker; the
         # processes forked from the server inherit the mask.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -107,10 +100,9 @@ def start_server() -> None:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     finally:
-        for name, value in before.items():
+        for name in added:
             del os.environ[name]
-            if value is not None:
-                os.environ[name] = value
+        os.environ.update(before)
 
 
 def wait_for_server() -> None:
@@ -167,42 +159,31 @@ class Child:
         self.process = CONTEXT.Process(target=_main, args=(target, theirs, *args), name=name)
         self.process.start()
         theirs.close()
-        assert self.process.pid is not None
 
     def receive(self) -> Iterator[Any]:
-        """Yields the messages received so far, without waiting.
-
-        Raises:
-          ProcessDied: the process ended before its work did.
-        """
+        """Yields the messages received so far; `ProcessDied` if the process ended before its work did."""
         try:
             while not self.finished and self.connection.poll():
                 message = self.connection.recv()
-                if isinstance(message, _Finished):
+                if message is FINISHED:
                     self.finished = True
                 elif isinstance(message, _Failure):
                     raise ProcessDied(f"{self.name} {message}")
                 else:
                     yield message
         except (EOFError, ConnectionResetError):
-            if self._exit_code() == UNGUARDED:
-                raise ScriptError(
-                    "the processes of a run import the script, which trains then: put what trains"
-                ) from None
-            raise ProcessDied(f"{self.name} {self._how_it_died()}") from None
+            self.process.join(timeout=2)
+            code = self.process.exitcode
+            if code == UNGUARDED:
+                said = "the processes of a run import the script, which trains then: put what trains"
+                raise ScriptError(said) from None
+            how = f"ended with exit code {code}"
+            if code is not None and code < 0:
+                how = f"was killed by {signal.Signals(-code).name}"
+            raise ProcessDied(f"{self.name} {how}") from None
         # The fork server closes the sentinel when this process ends; without an end, the server died.
         if not self.finished and wait([self.process.sentinel], 0) and not any_is_gone([self], 0):
             raise ProcessDied("the fork server was killed")
-
-    def _exit_code(self) -> int | None:
-        self.process.join(timeout=2)
-        return self.process.exitcode
-
-    def _how_it_died(self) -> str:
-        code = self._exit_code()
-        if code is not None and code < 0:
-            return f"was killed by {signal.Signals(-code).name}"
-        return f"ended with exit code {code}"
 
     def end(self, grace: float = 0.0) -> None:
         """Waits at most `grace` seconds for the process to end, then kills it."""
@@ -238,7 +219,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
     try:
         with lasting_output(notice=""):
             target(connection, *args)
-        connection.send(_Finished())
+        connection.send(FINISHED)
     except BaseException as error:
         text = f"failed: {error}" if isinstance(error, UserError | RunError) else f"failed:\n{traceback.format_exc()}"
         with contextlib.suppress(OSError):

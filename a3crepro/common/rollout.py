@@ -1,7 +1,5 @@
 """A rollout: the steps whose gradient is computed at once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

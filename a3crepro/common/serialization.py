@@ -4,8 +4,6 @@ A checkpoint holds arrays only, none of which is executed: a pytree becomes a JS
 arrays that the text refers to by number.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -19,22 +17,14 @@ TEXT = "tree"
 
 
 def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
-    """Serialises a pytree as arrays by name.
-
-    Raises:
-      TypeError: it contains another type.
-    """
+    """Serialises a pytree as arrays by name; a `TypeError` if it contains another type."""
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_encode(tree, arrays))
     return {TEXT: np.frombuffer(text.encode(), np.uint8), **arrays}
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> PyTree:
-    """The pytree that `to_arrays` serialised.
-
-    Raises:
-      KeyError, ValueError: the arrays are of another form.
-    """
+    """The pytree that `to_arrays` serialised; a `KeyError` or `ValueError` for other arrays."""
     return _decode(json.loads(arrays[TEXT].tobytes()), arrays)
 
 

@@ -1,9 +1,8 @@
 """The signals that stop commands and runs: Ctrl-C, SIGTERM, and SIGHUP, which a terminal sends as it closes."""
 
-from __future__ import annotations
-
+import contextlib
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -13,20 +12,21 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 def handle(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> dict[signal.Signals, Any]:
-    """Installs a signal handler; SIGHUP stays ignored under `nohup`.
-
-    Returns:
-      The previous handlers.
-    """
+    """Installs a signal handler, and returns the previous ones; SIGHUP stays ignored under `nohup`."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     wanted = [number for number in numbers if not (number == signal.SIGHUP and ignored)]
     return {number: signal.signal(number, handler) for number in wanted}
 
 
-def handle_as_before(handlers: Mapping[signal.Signals, Any]) -> None:
-    """Restores the handlers that `handle` returned."""
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+@contextlib.contextmanager
+def handling(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> Iterator[None]:
+    """The same for a while; restores the previous handlers."""
+    before = handle(handler, numbers)
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def ignore_all() -> None:

@@ -1,24 +1,14 @@
 """The configuration of a run: its schema, and how it is composed from a command line."""
 
-from a3crepro.config.compose import compose as compose
-from a3crepro.config.compose import hydra_argument_parser as hydra_argument_parser
-from a3crepro.config.compose import hydra_job as hydra_job
-from a3crepro.config.compose import jobs as jobs
-from a3crepro.config.compose import multirun_job as multirun_job
-from a3crepro.config.compose import normalized_overrides as normalized_overrides
-from a3crepro.config.compose import with_job as with_job
-from a3crepro.config.groups import check_launcher as check_launcher
-from a3crepro.config.groups import choices as choices
-from a3crepro.config.groups import conf_directory as conf_directory
-from a3crepro.config.messages import one_line as one_line
-from a3crepro.config.messages import suggested_key as suggested_key
-from a3crepro.config.resolvers import log_uniform as log_uniform
-from a3crepro.config.resolvers import runs_at_once as runs_at_once
-from a3crepro.config.run_name import file_name as file_name
-from a3crepro.config.run_name import run_name as run_name
-from a3crepro.config.schema import Composition as Composition
-from a3crepro.config.schema import Config as Config
-from a3crepro.config.schema import ExecutionConfig as ExecutionConfig
-from a3crepro.config.schema import build as build
-from a3crepro.config.schema import dotted_items as dotted_items
-from a3crepro.config.schema import effective_values as effective_values
+from a3crepro.config.compose import compose, hydra_job, jobs, multirun_job, normalized_overrides, with_job
+from a3crepro.config.groups import check_launcher, choices, conf_directory
+from a3crepro.config.messages import one_line, suggested_key
+from a3crepro.config.resolvers import log_uniform, runs_at_once
+from a3crepro.config.run_name import file_name, run_name
+from a3crepro.config.schema import Config, ExecutionConfig, build, dotted_items, effective_values
+
+__all__ = [
+    "Config", "ExecutionConfig", "build", "check_launcher", "choices", "compose", "conf_directory", "dotted_items",
+    "effective_values", "file_name", "hydra_job", "jobs", "log_uniform", "multirun_job", "normalized_overrides",
+    "one_line", "run_name", "runs_at_once", "suggested_key", "with_job",
+]  # fmt: skip

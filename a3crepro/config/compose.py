@@ -1,26 +1,22 @@
 """From a command line to a `Config`. The only module that configures Hydra, by its public API but for one import."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
-import itertools
 import os
 import re
-from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra._internal.utils import get_args_parser
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString
+from hydra.core.override_parser.types import Glob, Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -62,11 +58,7 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
 
 @functools.cache
 def compose_defaults(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
-    """Composes `conf/config.yaml` with these overrides.
-
-    Returns:
-      The unresolved configuration, which is cached: copy it before you change it; and the choice of each group.
-    """
+    """The unresolved defaults with these overrides, and the choice of each group; cached: copy it to change it."""
     with _hydra([]):
         return _without_hydra(hydra_compose("config", overrides=list(overrides), return_hydra_config=True))
 
@@ -169,8 +161,7 @@ def quoted(override: str) -> str:
 
 
 def _in_quotes(value: str) -> str:
-    text: str = QuotedString(text=value, quote=Quote.single).with_quotes()
-    return text
+    return str(QuotedString(text=value, quote=Quote.single).with_quotes())
 
 
 def _is_grammatical(override: str) -> bool:
@@ -191,16 +182,6 @@ def _check_choice(override: str, directories: Iterable[Path]) -> None:
     if group in GROUPS and (not is_name or ".." in choice.split("/")):
         allowed = formatted_choices(choices(group, directories), choice)
         raise UserError(f"{group}: unknown choice {choice!r}; allowed: {allowed}")
-
-
-def hydra_argument_parser(refuse: Callable[[str], NoReturn]) -> ArgumentParser:
-    """The parser of Hydra's options, with `refuse` called for a mistake.
-
-    Hydra has no public way to read its options before `hydra.main` does, which checks and reports them differently.
-    """
-    parser: ArgumentParser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign, assignment]
-    return parser
 
 
 def jobs(
@@ -236,24 +217,15 @@ def jobs(
 
 
 def _product(overrides: Sequence[str]) -> list[list[str]]:
-    """The jobs of Hydra's own sweeper: the product of all values; the last override of a key counts."""
+    """The jobs of Hydra's basic sweeper: the product of all values; the last override of a key counts."""
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    values: dict[str, list[str]] = {}
-    for override in parser.parse_overrides(list(overrides)):
-        values[override.get_key_element()] = list(_values(override))
-    return [
-        [f"{key}={value}" for key, value in zip(values, job, strict=True)]
-        for job in itertools.product(*values.values())
-    ]
-
-
-def _values(override: Override) -> Iterator[str]:
-    if not override.is_sweep_override():
-        yield override.get_value_element_as_str()
-    elif override.is_discrete_sweep():
-        yield from override.sweep_string_iterator()
-    else:
-        raise HydraException(f"{override.input_line}: intervals are not supported; allowed: values, range() or glob()")
+    parsed = parser.parse_overrides(list(overrides))
+    for override in parsed:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            said = f"{override.input_line}: intervals are not supported; allowed: values, range() or glob()"
+            raise HydraException(said)
+    (found,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return found
 
 
 def hydra_job() -> Any:

@@ -1,7 +1,5 @@
 """Configuration groups and their choices: the YAML files in `conf/`."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path

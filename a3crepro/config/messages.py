@@ -1,7 +1,5 @@
 """One-line messages for mistakes in a configuration: which key, what is allowed, and what was probably meant."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable, Mapping
@@ -76,12 +74,7 @@ def _sibling_keys(model: type[ConfigModel], location: tuple[Any, ...]) -> list[s
 
 
 def one_line(error: BaseException, directories: Iterable[Path] = ()) -> str:
-    """An error of Hydra or OmegaConf in one line.
-
-    Args:
-      error: its message may have several lines.
-      directories: further configuration directories, whose choices are allowed, too.
-    """
+    """An error of Hydra or OmegaConf in one line; `directories` are further ones with choices."""
     text = str(error).replace("'++", "'")
     unknown = re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':", text)
     if unknown:

@@ -1,13 +1,9 @@
 """OmegaConf resolvers for the YAML files and the command line: `${log_uniform:1e-4,1e-2,${seed}}`."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import math
 import zlib
-from collections.abc import Callable
-from typing import TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -16,16 +12,7 @@ from omegaconf import OmegaConf
 from a3crepro.common.machine import usable_cores
 from a3crepro.environments.gym import make_registered
 
-Function = TypeVar("Function", bound=Callable[..., object])
 
-
-def resolver(function: Function) -> Function:
-    """Registers a function as a resolver of its name."""
-    OmegaConf.register_new_resolver(function.__name__, function, replace=True)
-    return function
-
-
-@resolver
 def log_uniform(low: float, high: float, *key: float | str) -> float:
     """Draws a number log-uniformly from [low, high) (§8); a pure function of its arguments.
 
@@ -42,19 +29,16 @@ def log_uniform(low: float, high: float, *key: float | str) -> float:
     return float(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
 
 
-@resolver
 def cores_wanted(execution: str, threads: int) -> int:
     """Cores that a run can keep busy."""
     return 1 if execution == "virtual_time" else threads
 
 
-@resolver
 def runs_at_once(execution: str, threads: int) -> int:
     """Number of runs that fill the cores of this machine."""
     return max(1, usable_cores() // cores_wanted(execution, threads))
 
 
-@resolver
 def frames_in(seconds: float) -> int:
     """Frames of a first-person world in `seconds`; 1 if these are invalid, so that the error is about `env.seconds`."""
     from a3crepro.worlds.first_person import FRAMES_PER_SECOND  # compiles its kernels
@@ -65,7 +49,6 @@ def frames_in(seconds: float) -> int:
         return 1
 
 
-@resolver
 @functools.cache
 def is_unbounded_control(env_id: str) -> bool:
     """Whether actions are vectors and observations are unbounded; False for an unknown environment."""
@@ -76,3 +59,7 @@ def is_unbounded_control(env_id: str) -> bool:
         observations, actions = env.observation_space, env.action_space
         return isinstance(actions, gym.spaces.Box) and not getattr(observations, "is_bounded", bool)()
     return False
+
+
+for function in (log_uniform, cores_wanted, runs_at_once, frames_in, is_unbounded_control):
+    OmegaConf.register_new_resolver(function.__name__, function, replace=True)

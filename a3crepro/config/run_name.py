@@ -1,7 +1,5 @@
 """The name of a run: its directory below `runs`."""
 
-from __future__ import annotations
-
 import copy
 import re
 import zlib

@@ -5,7 +5,6 @@ The values, with their sources, are in `conf/`; each component's own keys are do
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -13,6 +12,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationError
+from torch import nn
 
 from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.common.config_model import (
@@ -22,13 +22,12 @@ from a3crepro.common.config_model import (
     PositiveCount,
     PositiveFloat,
     component_class,
-    component_names,
 )
 from a3crepro.common.errors import UserError
 from a3crepro.config.groups import GROUPS
 from a3crepro.config.messages import one_line, validation_message
 from a3crepro.environments._environment import Environment
-from a3crepro.networks._network import Network
+from a3crepro.networks._network import Network, seeded
 from a3crepro.optimizers._optimizer import Optimizer
 
 MAX_ROLLOUT_STEPS = 10_000
@@ -131,6 +130,11 @@ class Config(ConfigModel):
         """Number of processes in which the actor-learners run."""
         return self.execution.process_count(self.threads)
 
+    def seeded_network(self) -> nn.Module:
+        """A network with its initial parameters, which depend on the configuration alone."""
+        observations, actions = self.env.spaces()
+        return seeded(self.network, observations, self.algo.heads(actions), self.seed)
+
     @property
     def anneal_frames(self) -> int:
         """Frames over which the learning rate is annealed to 0."""
@@ -196,14 +200,13 @@ def build(values: Any, check_fit: bool = True) -> Config:
 
 
 def _build_component(group: str, whole: Mapping[str, Any]) -> ConfigModel:
-    values, package = whole[group], GROUPS[group]
+    values = whole[group]
     if not isinstance(values, Mapping) or "name" not in values:
         raise UserError(f"{group}: expected a choice of this group with a name, got {values!r}")
     try:
-        found = component_class(package, values["name"])
-    except LookupError:
-        allowed = ", ".join(component_names(package))
-        raise UserError(f"{group}.name: unknown name {values['name']!r}; allowed: {allowed}") from None
+        found = component_class(GROUPS[group], values["name"])
+    except LookupError as error:
+        raise UserError(f"{group}.name: {error}") from None
     component: ConfigModel = _validated(found, dict(values), (group,), whole)
     return component
 
@@ -221,27 +224,19 @@ def _validated(model: type[Any], values: Mapping[str, Any], prefix: tuple[str, .
 def _check_fit(config: Config) -> None:
     """Refuses choices that are valid, but do not fit together."""
     observation_space, actions = config.env.spaces()
-    with _errors_name("network"):
-        config.network.check(observation_space)
-    with _errors_name("algo"):
-        config.algo.heads(actions)
-    if config.algo.max_steps is None:
-        _check_episodes(config.env)
-
-
-@contextlib.contextmanager
-def _errors_name(group: str) -> Iterator[None]:
+    group = "network"
     try:
-        yield
+        config.network.check(observation_space)
+        group = "algo"
+        config.algo.heads(actions)
     except ValueError as error:
         raise UserError(f"{group}: {error}") from error
-
-
-def _check_episodes(env: Environment) -> None:
-    steps = env.episode_steps
+    if config.algo.max_steps is not None:
+        return
+    steps = config.env.episode_steps
     if steps is None or steps > MAX_ROLLOUT_STEPS:
         length = "no known limit" if steps is None else f"up to {steps:,} agent steps"
         raise UserError(
-            f"algo.t_max: 'episode' needs episodes of at most {MAX_ROLLOUT_STEPS:,} agent steps, those of {env.title} "
-            f"have {length}; allowed: a number of steps"
+            f"algo.t_max: 'episode' needs episodes of at most {MAX_ROLLOUT_STEPS:,} agent steps, those of "
+            f"{config.env.title} have {length}; allowed: a number of steps"
         )

@@ -1,7 +1,6 @@
 """The base class of environments' configurations, and what the learner and evaluations need of any environment."""
 
-from __future__ import annotations
-
+import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -135,12 +134,9 @@ class Environment(ComponentConfig, ABC):
 
     def supports_exact_resume(self) -> bool:
         """Whether a run can resume exactly in the middle of an episode."""
-        env = self.make(training=True)
-        try:
+        with contextlib.closing(self.make(training=True)) as env:
             env.reset(seed=0)
             return self.get_state(env) is not None
-        finally:
-            env.close()
 
     def set_state(self, env: gym.Env[np.ndarray, Any], state: PyTree) -> None:
         """Restores a state that `get_state` returned for an environment of the same configuration."""
@@ -148,11 +144,8 @@ class Environment(ComponentConfig, ABC):
 
     def spaces(self) -> Spaces:
         """Makes an environment for its spaces."""
-        env = self.make(training=False)
-        try:
+        with contextlib.closing(self.make(training=False)) as env:
             return spaces_of(env)
-        finally:
-            env.close()
 
     def make_headless(self) -> gym.Env[np.ndarray, Any]:
         """Makes an environment that draws no observations, where drawing can be left out."""

@@ -1,19 +1,27 @@
-"""State of a MuJoCo simulation for exact resume.
+"""What the environments that use MuJoCo share: headless rendering, and the state of a simulation for exact resume.
 
-The integration state (positions, velocities, activations, warm start, time, controls) is not enough: some tasks place
-targets by changing the model at the beginning of an episode.
+MuJoCo is optional, and it reads `MUJOCO_GL` when it is imported: here that happens within functions.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import mujoco
 import numpy as np
 
+from a3crepro.common.errors import UserError
 from a3crepro.common.serialization import PyTree
 
+if TYPE_CHECKING:
+    import mujoco
+
+PACKAGES = "Debian's libegl1 libegl-mesa0 libgl1-mesa-dri"
+CHOSEN = os.environ.get("MUJOCO_GL") or "egl"
+"""The rendering backend."""
 FIXED = ("mesh", "tex", "skin", "bvh", "oct", "flex", "names", "text", "plugin", "key")
 """Prefixes of the model's arrays that no task changes; they can be large."""
 DERIVED = ("xpos", "xquat", "xmat", "xipos", "geom_xpos", "site_xpos", "subtree_com", "cinert", "cvel", "cacc",
@@ -21,9 +29,46 @@ DERIVED = ("xpos", "xquat", "xmat", "xipos", "geom_xpos", "site_xpos", "subtree_
 """What Gymnasium's environments read beside the state."""
 
 
-@contextmanager
+def use_egl() -> None:
+    """Selects EGL for MuJoCo and Gymnasium unless `MUJOCO_GL` is set.
+
+    MuJoCo reads this when it is imported, and cannot be imported if EGL is missing.
+    """
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's software renderer
+    os.environ["MUJOCO_GL"] = CHOSEN
+
+
+def import_with_mujoco(module: str) -> Any:
+    """Imports a module that imports MuJoCo; without a renderer if the one that `MUJOCO_GL` names is missing.
+
+    Raises:
+      ImportError: the module is not installed.
+    """
+    with contextlib.suppress(ImportError, AttributeError, RuntimeError):
+        return importlib.import_module(module)
+    os.environ["MUJOCO_GL"] = "off"
+    return importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def rendering_errors() -> Iterator[None]:
+    """Says which packages to install where rendering fails.
+
+    Raises:
+      UserError: instead of any exception that a missing or broken OpenGL raises.
+    """
+    try:
+        yield
+    except Exception as error:
+        unset = "" if CHOSEN == "egl" else f"unset MUJOCO_GL, which is {CHOSEN!r}, and "
+        raise UserError(f"env: nothing here can draw pictures ({error}); {unset}install {PACKAGES}") from error
+
+
+@contextlib.contextmanager
 def without_warnings() -> Iterator[None]:
     """Keeps MuJoCo from printing its warnings and from writing them to a file in the working directory."""
+    import mujoco
+
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda text: None)
     try:
@@ -35,6 +80,9 @@ def without_warnings() -> Iterator[None]:
 class Simulation:
     """A model and its data, with `get_state` and `set_state`.
 
+    The integration state (positions, velocities, activations, warm start, time, controls) is not enough: some tasks
+    place targets by changing the model at the beginning of an episode.
+
     Args:
       model: as loaded; later changes are part of the state.
       data: its data.
@@ -42,6 +90,9 @@ class Simulation:
     """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, with_derived: bool = False) -> None:
+        import mujoco
+
+        self.mujoco, self.kind = mujoco, mujoco.mjtState.mjSTATE_INTEGRATION
         self.model, self.data, self.derived = model, data, DERIVED if with_derived else ()
         self._loaded = {name: np.array(values) for name, values in self._model_arrays()}
 
@@ -52,27 +103,22 @@ class Simulation:
 
     def get_state(self) -> PyTree:
         """The integration state, and the arrays of the model that have changed since it was loaded."""
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        state = np.empty(mujoco.mj_stateSize(self.model, kind))
-        mujoco.mj_getState(self.model, self.data, state, kind)
+        state = np.empty(self.mujoco.mj_stateSize(self.model, self.kind))
+        self.mujoco.mj_getState(self.model, self.data, state, self.kind)
         changed = {
             name: np.array(values)
             for name, values in self._model_arrays()
             if not np.array_equal(values, self._loaded[name], equal_nan=values.dtype.kind == "f")
         }
-        return {
-            "state": state,
-            "model": changed,
-            "derived": [np.array(getattr(self.data, name)) for name in self.derived],
-        }
+        derived = [np.array(getattr(self.data, name)) for name in self.derived]
+        return {"state": state, "model": changed, "derived": derived}
 
     def set_state(self, tree: PyTree) -> None:
         """Restores the state twice: computing the derived quantities in between changes the solver's warm start."""
         for name, values in self._model_arrays():
             values[...] = tree["model"].get(name, self._loaded[name])
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        mujoco.mj_setState(self.model, self.data, tree["state"], kind)
-        mujoco.mj_forward(self.model, self.data)
-        mujoco.mj_setState(self.model, self.data, tree["state"], kind)
+        self.mujoco.mj_setState(self.model, self.data, tree["state"], self.kind)
+        self.mujoco.mj_forward(self.model, self.data)
+        self.mujoco.mj_setState(self.model, self.data, tree["state"], self.kind)
         for name, values in zip(self.derived, tree["derived"], strict=True):
             getattr(self.data, name)[...] = values

@@ -6,8 +6,6 @@ the emulator's palette indices, and only on lines that differ from the last fram
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
-from __future__ import annotations
-
 from math import ceil, floor
 
 import ale_py

@@ -5,8 +5,6 @@ an observation. Frames, rewards and lives equal those of Gymnasium's `AtariPrepr
 for the same seed and actions, but here a lost life can end an episode without resetting the game.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -148,9 +146,7 @@ class AtariEnv(gym.Env[np.ndarray, Any]):
         self.ale.setInt("random_seed", int(ale_seed.astype(np.int32)))
         self.ale.loadROM(rom(self.settings.game))
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         if self._goes_on and seed is None:
             self._goes_on = False

@@ -23,7 +23,7 @@ from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.errors import UserError
 from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import NormalisableEnvironment
-from a3crepro.environments._rendering import import_with_mujoco, rendering_errors, use_egl
+from a3crepro.environments._mujoco import Simulation, import_with_mujoco, rendering_errors, use_egl
 
 SIDE = 84
 """Of the frames, in pixels."""
@@ -76,7 +76,7 @@ class Control(NormalisableEnvironment):
         return math.ceil(self.max_episode_steps / self.action_repeat)
 
     def modules_to_preload(self) -> list[str]:
-        return [*super().modules_to_preload(), "dm_control.suite", "a3crepro.environments._mujoco"]
+        return [*super().modules_to_preload(), "dm_control.suite"]
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return ControlEnv(self, "rgb_array" if render else None)
@@ -91,8 +91,6 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
     def __init__(self, settings: Control, render_mode: str | None = None) -> None:
         from dm_control.rl.control import PhysicsError
 
-        from a3crepro.environments._mujoco import Simulation
-
         self.settings, self.render_mode, self.unstable = settings, render_mode, PhysicsError
         self.task_env = suite().load(
             settings.domain, settings.task, {"random": np.random.RandomState(0), "time_limit": float("inf")}
@@ -103,13 +101,16 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.physics.model.vis.quality.offsamples = 0  # antialiasing doubles the rendering time
         self.cameras: dict[int, Any] = {}
         if not settings.pixels and render_mode is None:
-            _without_renderer(self.physics)
+            # `quadruped_escape` makes a rendering context at each reset, which fails without OpenGL
+            self.physics._make_rendering_contexts = lambda: None
         self.simulation = Simulation(self.physics.model.ptr, self.physics.data.ptr)
         bounds = self.task_env.action_spec()
         self.low = np.where(bounds.minimum <= -UNLIMITED, -np.inf, bounds.minimum)
         self.high = np.where(bounds.maximum >= UNLIMITED, np.inf, bounds.maximum)
         self.action_space = gym.spaces.Box(self.low.astype(np.float32), self.high.astype(np.float32), dtype=np.float32)
-        self._check_camera()
+        cameras = self.physics.model.ncam
+        if settings.camera >= cameras:
+            raise UserError(f"env.camera: {settings.title} has the cameras 0 to {cameras - 1}")
         if settings.pixels:
             self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
             self._render(SIDE)  # fails now if there is no renderer, not during training
@@ -118,9 +119,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
             self.observation_space = gym.spaces.Box(-np.inf, np.inf, (length,), np.float32)
         self.steps = 0
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         if seed is not None:
             self.task._random = np.random.RandomState(int(self.np_random.integers(2**32)))
@@ -149,11 +148,6 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         else:
             self.latest = np.concatenate([np.ravel(part) for part in parts.values()]).astype(np.float32)
         return self.latest
-
-    def _check_camera(self) -> None:
-        cameras = self.physics.model.ncam
-        if self.settings.camera >= cameras:
-            raise UserError(f"env.camera: {self.settings.title} has the cameras 0 to {cameras - 1}")
 
     def _render(self, side: int) -> np.ndarray:
         from dm_control.mujoco.engine import Camera
@@ -199,11 +193,6 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
                 context.call(
                     mjbindings.mjlib.mjr_uploadHField, self.physics.model.ptr, self.physics.contexts.mujoco.ptr, terrain
                 )
-
-
-def _without_renderer(physics: Any) -> None:
-    """Keeps `quadruped_escape` from making a rendering context at each reset, which fails without OpenGL."""
-    physics._make_rendering_contexts = lambda: None
 
 
 def _tame_absl() -> None:

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -16,10 +16,7 @@ from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.errors import EnvironmentFault
 from a3crepro.common.serialization import PyTree
 from a3crepro.environments._environment import NormalisableEnvironment, env_name
-from a3crepro.environments._rendering import import_with_mujoco, rendering_errors, use_egl
-
-if TYPE_CHECKING:
-    from a3crepro.environments._mujoco import Simulation
+from a3crepro.environments._mujoco import Simulation, import_with_mujoco, rendering_errors, use_egl, without_warnings
 
 PLAIN = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.")
 """Packages whose environments keep their state in serialisable attributes and `np_random`."""
@@ -50,11 +47,9 @@ class Gym(NormalisableEnvironment):
     @model_validator(mode="after")
     def _can_be_learned(self) -> Gym:
         """Makes the environment once, and refuses it under the key that is to blame."""
-        with contextlib.ExitStack() as stack:
-            env = self._make_registered()
-            stack.callback(env.close)
+        with contextlib.closing(self._make_registered()) as made:
             try:
-                env = self._wrapped(env)
+                env = self._wrapped(made)
             except Exception as error:
                 raise ValueError(f"wrappers: {_in_one_line(error)}, got {self.wrappers}") from error
             space = env.observation_space
@@ -102,9 +97,11 @@ class Gym(NormalisableEnvironment):
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             use_egl()  # only here: learning from states needs no renderer
             env = _Drawn(env)
-        if self.rescale_actions and isinstance(env.action_space, gymnasium.spaces.Box):
-            env = _rescaled(env, env.action_space)
-        if not _is_counted_from_0(env.action_space):
+        actions = env.action_space
+        if self.rescale_actions and isinstance(actions, gymnasium.spaces.Box) and actions.is_bounded():
+            one = np.ones(actions.shape, np.float32)
+            env = gymnasium.wrappers.RescaleAction(env, -one, one)
+        if not (isinstance(actions, gymnasium.spaces.Discrete) and actions.start == 0):
             env = _Acting(env)
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
@@ -169,8 +166,6 @@ def make_registered(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
     """
     if not check_mujoco(env_id):
         return gymnasium.make(env_id, **options)
-    from a3crepro.environments._mujoco import without_warnings
-
     with without_warnings():  # Gymnasium's models are for an older MuJoCo
         return gymnasium.make(env_id, **options)
 
@@ -181,14 +176,6 @@ class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
     def render(self) -> Any:
         with rendering_errors():
             return super().render()
-
-
-def _rescaled(env: gymnasium.Env[Any, Any], actions: gymnasium.spaces.Box) -> gymnasium.Env[Any, Any]:
-    """Scales actions from [-1, 1] to their bounds, unless one is infinite."""
-    if not actions.is_bounded():
-        return env
-    one = np.ones(actions.shape, np.float32)
-    return gymnasium.wrappers.RescaleAction(env, -one, one)
 
 
 class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -228,9 +215,7 @@ class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
             low, high = (bound.reshape(self._shape).astype(self._dtype) for bound in (space.low, space.high))
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=self._dtype.type)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         return self._seen(observation, "reset"), info
 
@@ -253,14 +238,8 @@ def _is_learnable(space: gymnasium.Space[Any]) -> bool:
     )
 
 
-def _is_counted_from_0(space: gymnasium.Space[Any]) -> bool:
-    return isinstance(space, gymnasium.spaces.Discrete) and space.start == 0
-
-
 def _simulation(env: Any) -> Simulation:
     """The simulation of one of Gymnasium's environments, whose model is as loaded."""
-    from a3crepro.environments._mujoco import Simulation
-
     return Simulation(env.model, env.data, with_derived=True)
 
 
@@ -280,20 +259,10 @@ def _is_known(layer: gymnasium.Env[Any, Any]) -> bool:
 
 
 KNOWN = (
-    gymnasium.wrappers.ClipAction,
-    gymnasium.wrappers.ClipReward,
-    gymnasium.wrappers.DtypeObservation,
-    gymnasium.wrappers.FlattenObservation,
-    gymnasium.wrappers.GrayscaleObservation,
-    gymnasium.wrappers.OrderEnforcing,
-    gymnasium.wrappers.PassiveEnvChecker,
-    gymnasium.wrappers.RescaleAction,
-    gymnasium.wrappers.RescaleObservation,
-    gymnasium.wrappers.ReshapeObservation,
-    gymnasium.wrappers.ResizeObservation,
-    gymnasium.wrappers.TimeLimit,
-    _Acting,
-    _Drawn,
-    _Seen,
-)
+    gymnasium.wrappers.ClipAction, gymnasium.wrappers.ClipReward, gymnasium.wrappers.DtypeObservation,
+    gymnasium.wrappers.FlattenObservation, gymnasium.wrappers.GrayscaleObservation, gymnasium.wrappers.OrderEnforcing,
+    gymnasium.wrappers.PassiveEnvChecker, gymnasium.wrappers.RescaleAction, gymnasium.wrappers.RescaleObservation,
+    gymnasium.wrappers.ReshapeObservation, gymnasium.wrappers.ResizeObservation, gymnasium.wrappers.TimeLimit,
+    _Acting, _Drawn, _Seen,
+)  # fmt: skip
 """Wrappers that keep their state, if any, in serialisable attributes."""

@@ -1,7 +1,5 @@
 """Labyrinth's stand-in (§5.4), `a3crepro.worlds.labyrinth`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

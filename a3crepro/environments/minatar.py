@@ -1,7 +1,5 @@
 """MinAtar's five games (Young and Tian 2019): Atari's dynamics on a 10x10 grid."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -57,9 +55,7 @@ class MinAtarEnv(gym.Env[np.ndarray, Any]):
         self.observation_space = gym.spaces.Box(0, 1, (channels, height, width), np.uint8)
         self._last_action = 0
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         if seed is not None:
             self.game.random = np.random.RandomState(int(self.np_random.integers(2**32)))

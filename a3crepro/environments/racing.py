@@ -1,7 +1,5 @@
 """TORCS's stand-in (§5.2), `a3crepro.worlds.racing`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

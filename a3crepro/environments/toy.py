@@ -4,8 +4,6 @@
 `cue_memory`: memory, which needs LSTM cells. `point_mass`: continuous control.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -42,9 +40,7 @@ class ToyEnv(SerializableEnv):
         self.observation_space = gym.spaces.Box(0.0, 1.0, self.shape, np.float32)
         self.action_space = gym.spaces.Discrete(self.actions)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self.begin_episode()
         return self.observe(), {}

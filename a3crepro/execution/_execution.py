@@ -1,17 +1,28 @@
-"""What all ways of running actor-learners have in common: a stream of what happened."""
+"""What all ways of running actor-learners have in common: a stream of what happened, and messages from processes."""
 
-from __future__ import annotations
-
+import time
 from abc import abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from a3crepro.common.processes import Child, any_is_gone, wait_for_messages
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config, ExecutionConfig
-from a3crepro.learner.reports import Report
+from a3crepro.learner.reports import Episode, Report
 from a3crepro.learner.shared_state import SharedState
+
+FLUSH_SECONDS = 0.25
+"""Shortest time between two messages with episodes from one process; each message wakes the main process."""
+POLL_SECONDS = 0.01
+"""Poll interval while messages are held."""
+TIMEOUT = 5.0
+"""Seconds that processes have to stop by themselves once they are asked to."""
+TIMEOUT_PER_STEP = 0.01
+"""Additional seconds for each step of a rollout: whole episodes of slow tasks take long."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +67,81 @@ class Execution(ExecutionConfig):
 
         It reports `States` soon after each `shared.request_states()`, and at the end.
 
-        Args:
-          config: the run's configuration.
-          shared: parameters and counters, as they are where it resumes.
-          resume_point: where it resumes.
-
         Raises:
           ProcessDied: an actor-learner raised an exception or was killed; all others have been ended.
         """
+
+
+# ---- Messages from the processes of a run to its main process --------------------------------------------------------
+
+
+class TimedReport(NamedTuple):
+    """A report and its time."""
+
+    moment: float
+    """On the monotonic clock, which all processes share."""
+    now: float
+    """In the execution's own time: virtual seconds, or rounds."""
+    what: Any
+
+
+class ReportBuffer:
+    """Buffers reports on their way to the main process."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.reports: list[TimedReport] = []
+        self.sent = time.monotonic()
+
+    def add(self, what: Any, now: float = 0.0) -> None:
+        """Adds a report made now; sends all but episodes at once."""
+        self.reports.append(TimedReport(time.monotonic(), now, what))
+        if isinstance(what, Episode):
+            self.send_if_due()
+        else:
+            self.send()  # keeps evaluations in the order of their frames
+
+    def send_if_due(self) -> None:
+        """Sends the reports if the last message was sent long enough ago."""
+        if self.reports and time.monotonic() - self.sent > FLUSH_SECONDS:
+            self.send()
+
+    def send(self) -> None:
+        """Sends the reports."""
+        self.connection.send(self.reports)
+        self.reports, self.sent = [], time.monotonic()
+
+
+Message = tuple[float, int | None, Any]
+"""Time of receipt, number of the sending process, and content; (time, None, None) if there was none for a while."""
+
+
+def stop_timeout(config: Config) -> float:
+    """Seconds that processes have to stop by themselves."""
+    return TIMEOUT + TIMEOUT_PER_STEP * (config.algo.max_steps or config.env.episode_steps or 0)
+
+
+def receive_messages(children: Sequence[Child], shared: SharedState, config: Config) -> Generator[Message, None, None]:
+    """Yields the messages of processes until all have ended.
+
+    While `shared.holding`, messages stay unread, unless the run stops or a process has ended. After a request to stop,
+    it ends in `stop_timeout` seconds; the caller then kills processes that hang.
+
+    Raises:
+      ProcessDied: a process raised an exception or was killed.
+    """
+    deadline = None
+    while not all(child.finished for child in children):
+        held = shared.holding and not shared.stopping
+        held = held and not any_is_gone([child for child in children if not child.finished], POLL_SECONDS)
+        if not held:
+            wait_for_messages(children, timeout=0.2)
+        now = time.monotonic()
+        for number, child in enumerate([] if held else children):
+            for message in child.receive():
+                yield now, number, message
+        yield now, None, None
+        if shared.stopping:
+            deadline = deadline or now + stop_timeout(config)
+            if now > deadline:
+                return

@@ -1,7 +1,5 @@
 """One worker process of the synchronous execution: its actor-learners, and the all-reduce with other processes."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -15,7 +13,7 @@ from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._messages import FLUSH_SECONDS, TimedReport
+from a3crepro.execution._execution import FLUSH_SECONDS, TimedReport
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
 from a3crepro.learner.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
@@ -61,12 +59,7 @@ STOP, SAVE, FLUSH = range(3)
 
 
 class BatchedLearners:
-    """Actor-learners of one process that act as a batch, one in each lane, so that weights are read once for all.
-
-    Args:
-      models: networks that evaluate all lanes at once.
-      learners: one for each lane.
-    """
+    """Actor-learners of one process that act as a batch, one in each lane, so that weights are read once for all."""
 
     def __init__(self, models: Models, learners: Sequence[ActorLearner]) -> None:
         self.learners, self.target, self.algo = learners, models.target, learners[0].algo
@@ -120,15 +113,7 @@ class BatchedLearners:
 
 
 class WorkerGroup:
-    """The actor-learners of one process.
-
-    Args:
-      config: the run's configuration.
-      shared: what all actor-learners share.
-      all_reduce: what the worker processes share.
-      part: number of this process.
-      attempt: how often the run was resumed.
-    """
+    """The actor-learners of one process, number `part` of them; the run was resumed `attempt` times."""
 
     def __init__(self, config: Config, shared: SharedState, all_reduce: AllReduce, part: int, attempt: int) -> None:
         self.config, self.shared, self.all_reduce, self.part = config, shared, all_reduce, part
@@ -169,8 +154,10 @@ class WorkerGroup:
         self.rounds += 1
         due = self._compute_gradients()
         models = [self.models.model] if self.shares_gradient else [learner.model for learner in due]
-        if self.all_reduce.processes == 1 and len(models) == 1:
-            self._update_alone(due)
+        if self.all_reduce.processes == 1 and len(models) == 1:  # as in the asynchronous executions, in one pass
+            for learner in due[1:]:
+                learner.count_staleness()
+            self.update.in_order(due[0].update_parameters, self.update.update_target)
         else:
             self._update_with_others(due, models)
 
@@ -178,25 +165,14 @@ class WorkerGroup:
         """The first half of the loop's body; returns the actor-learners whose updates are due."""
         if self.batched:
             rollouts = self.batched.compute_gradients(self.moment)
-            for learner, rollout in zip(self.learners, rollouts, strict=True):
-                learner.count(rollout.frames)
         else:
-            rollouts = []
-            for learner in self.learners:
-                rollouts.append(learner.compute_gradient_at(self.moment))
-                learner.count(rollouts[-1].frames)
-        algo = self.config.algo
-        return [
-            learner
-            for learner, rollout in zip(self.learners, rollouts, strict=True)
-            if algo.update_is_due(learner.own_steps, rollout)
-        ]
-
-    def _update_alone(self, due: list[ActorLearner]) -> None:
-        """Updates as in the asynchronous executions, in one pass over memory."""
-        for learner in due[1:]:
-            learner.count_staleness()
-        self.update.in_order(due[0].update_parameters, self.update.update_target)
+            rollouts = [learner.compute_gradient_at(self.moment) for learner in self.learners]
+        due = []
+        for learner, rollout in zip(self.learners, rollouts, strict=True):
+            learner.count(rollout.frames)
+            if self.config.algo.update_is_due(learner.own_steps, rollout):
+                due.append(learner)
+        return due
 
     def _update_with_others(self, due: list[ActorLearner], models: list[Model]) -> None:
         """Sums all gradients over the processes; each process updates its slice of θ."""
@@ -245,9 +221,7 @@ class WorkerGroup:
     def message(self, save: bool) -> RoundMessage:
         """The reports, and the state if it was requested."""
         reports, self.reports, self.flushed = self.reports, [], time.monotonic()
-        if not save:
-            return RoundMessage(reports, None, None)
-        return RoundMessage(reports, self.state(), self.arrays)
+        return RoundMessage(reports, self.state() if save else None, self.arrays)
 
     def state(self) -> PyTree:
         """The state of this process, beside the shared arrays."""

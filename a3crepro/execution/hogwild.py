@@ -1,7 +1,5 @@
 """Processes on shared memory without locks (§4), as in the paper."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator
 from contextlib import suppress
@@ -10,12 +8,19 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from a3crepro.common.machine import ask_for_long_time_slices
 from a3crepro.common.processes import Child, make_lock
-from a3crepro.common.scheduling import ask_for_long_time_slices
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, ResumePoint, States
-from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
+from a3crepro.execution._execution import (
+    Event,
+    Execution,
+    ReportBuffer,
+    ResumePoint,
+    States,
+    receive_messages,
+    stop_timeout,
+)
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted
 from a3crepro.learner.shared_state import SharedState
 
@@ -33,41 +38,27 @@ class Hogwild(Execution):
         shared.share(make_lock())
         children: list[Child] = []
         states = StateCollection(config, shared)
-        trees = resume_point.tree or [None] * config.threads
         try:
-            for thread, tree in enumerate(trees):
+            for thread, tree in enumerate(resume_point.tree or [None] * config.threads):
                 name = f"actor-learner {thread}"
                 children.append(Child(name, work, config, shared, thread, resume_point.attempt, tree, states.answered))
                 yield Event(resume_point.seconds, resume_point.real_seconds)
-            yield from self._events(config, shared, resume_point, children, states)
+            now = time.monotonic()  # processes have started: imports do not count as training
+            began = now - resume_point.real_seconds
+            for now, _, reports in receive_messages(children, shared, config):
+                for report in reports or ():
+                    then = max(resume_point.seconds, report.moment - began)
+                    what = states.add(report.what) if isinstance(report.what, State) else report.what
+                    if what is not None:
+                        yield Event(then, then, what)
+                if reports is None:
+                    yield Event(now - began, now - began, states.overdue())
+            yield Event(now - began, now - began, states.last())
         finally:
             deadline = time.monotonic() + (0.0 if shared.stopping else stop_timeout(config) / 2)
             shared.request_stop()
             for child in children:
                 child.end(grace=max(0.0, deadline - time.monotonic()))
-
-    def _events(
-        self,
-        config: Config,
-        shared: SharedState,
-        resume_point: ResumePoint,
-        children: list[Child],
-        states: StateCollection,
-    ) -> Generator[Event, None, None]:
-        now = time.monotonic()  # processes have started: imports do not count as training
-        began = now - resume_point.real_seconds
-        exact = config.is_exact  # it cannot be resumed exactly without its state
-        for now, _, reports in receive_messages(children, shared, stop_timeout(config)):
-            for report in reports or ():
-                then = max(resume_point.seconds, report.moment - began)
-                if not isinstance(report.what, State):
-                    yield Event(then, then, report.what)
-                elif whole := states.add(report.what):
-                    yield Event(then, then, whole)
-            if reports is None:
-                yield Event(now - began, now - began, None if exact else states.overdue())
-        if not exact or states.complete:
-            yield Event(now - began, now - began, states.last())
 
 
 @dataclass(frozen=True)
@@ -107,19 +98,15 @@ class StateCollection:
     def overdue(self) -> States | None:
         """The answers to the last request but one: an actor-learner that has not answered hangs, and starts anew."""
         request = self.shared.states_requested - 1
-        if request <= self.answered:
+        if request <= self.answered or self.config.is_exact:  # which needs all states
             return None
         self.answered = request
         return self._states(self._of.pop(request, {}))
 
-    @property
-    def complete(self) -> bool:
-        """Whether all have sent their last state."""
-        return len(self._of.get(LAST, {})) == self.config.threads
-
-    def last(self) -> States:
-        """The last states, without those of processes that were killed."""
-        return self._states(self._of.get(LAST, {}))
+    def last(self) -> States | None:
+        """The last states, without those of processes that were killed; None if an exact run lacks one."""
+        answers = self._of.get(LAST, {})
+        return None if self.config.is_exact and len(answers) < self.config.threads else self._states(answers)
 
     def _states(self, answers: dict[int, PyTree]) -> States:
         arrays = self._arrays or self.shared.arrays()
@@ -129,16 +116,9 @@ class StateCollection:
 def work(
     connection: Connection, config: Config, shared: SharedState, thread: int, attempt: int, tree: PyTree, answered: int
 ) -> None:
-    """The process of one actor-learner.
+    """The process of one actor-learner, which starts from the state `tree`, if there is one.
 
-    Args:
-      connection: to the main process.
-      config: the run's configuration.
-      shared: what all actor-learners share.
-      thread: number of the actor-learner.
-      attempt: how often the run was resumed.
-      tree: its state; None: from the beginning.
-      answered: number of requests for states before it started.
+    `answered` requests for states were made before it started.
     """
     ask_for_long_time_slices()
     buffer = ReportBuffer(connection)

@@ -8,8 +8,6 @@ The learning rate is that of one update, as in the asynchronous methods: a round
 the sum of n gradients, where these make n steps with one gradient each. The sum is what is clipped.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator
 from multiprocessing.connection import Connection
@@ -20,8 +18,7 @@ from a3crepro.common.machine import usable_cores
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import Event, Execution, ResumePoint, States
-from a3crepro.execution._messages import receive_messages, stop_timeout
+from a3crepro.execution._execution import Event, Execution, ResumePoint, States, receive_messages
 from a3crepro.execution._worker_group import AllReduce, RoundMessage, WorkerGroup
 from a3crepro.learner.shared_state import SharedState
 
@@ -51,33 +48,31 @@ class Synchronous(Execution):
                     Child(f"process {part}", work, config, shared, all_reduce, part, resume_point.attempt, tree)
                 )
                 yield Event(resume_point.seconds, resume_point.real_seconds)
-            yield from events(children, shared, stop_timeout(config), time.monotonic() - resume_point.real_seconds)
+            yield from events(children, shared, config, time.monotonic() - resume_point.real_seconds)
         finally:
             shared.request_stop()
             for child in children:
                 child.end(grace=0.0)
 
 
-def events(children: list[Child], shared: SharedState, timeout: float, began: float) -> Generator[Event, None, None]:
+def events(children: list[Child], shared: SharedState, config: Config, began: float) -> Generator[Event, None, None]:
     """Reports in the order of rounds and processes, so that tables do not depend on timing."""
     unread: list[list[RoundMessage]] = [[] for _ in children]
-    for now, number, message in receive_messages(children, shared, timeout):
+    for now, number, message in receive_messages(children, shared, config):
         if number is None:
             yield Event(now - began, now - began)
             continue
         unread[number].append(message)
-        if all(unread):
-            yield from _merged([messages.pop(0) for messages in unread], began, now)
-
-
-def _merged(messages: list[RoundMessage], began: float, now: float) -> Generator[Event, None, None]:
-    reports = [report for message in messages for report in message.reports]
-    for report in sorted(reports, key=lambda report: report.now):
-        then = report.moment - began
-        yield Event(then, then, report.what)
-    arrays = messages[0].arrays
-    if arrays is not None:
-        yield Event(now - began, now - began, States(arrays, [message.tree for message in messages]))
+        if not all(unread):
+            continue
+        messages = [messages.pop(0) for messages in unread]
+        reports = [report for message in messages for report in message.reports]
+        for report in sorted(reports, key=lambda report: report.now):
+            then = report.moment - began
+            yield Event(then, then, report.what)
+        if messages[0].arrays is not None:
+            states = States(messages[0].arrays, [message.tree for message in messages])
+            yield Event(now - began, now - began, states)
 
 
 def work(

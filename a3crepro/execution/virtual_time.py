@@ -5,30 +5,24 @@ updates of others that fall in between come first. So gradients are as stale as 
 thread. Copies and updates are atomic and take no time: that is what the model leaves out.
 """
 
-from __future__ import annotations
-
 import heapq
 import time
 from collections.abc import Generator
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a3crepro.common.config_model import NonNegativeFloat, PositiveFloat
+from a3crepro.common.machine import ask_for_long_time_slices
 from a3crepro.common.processes import Child, make_lock
 from a3crepro.common.rollout import Rollout
-from a3crepro.common.scheduling import ask_for_long_time_slices
 from a3crepro.common.serialization import PyTree
-from a3crepro.execution._execution import Event, Execution, ResumePoint, States
-from a3crepro.execution._messages import ReportBuffer, receive_messages, stop_timeout
+from a3crepro.config import Config
+from a3crepro.execution._execution import Event, Execution, ReportBuffer, ResumePoint, States, receive_messages
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models
 from a3crepro.learner.reports import Copy, Episode, Snapshot
-
-if TYPE_CHECKING:
-    from a3crepro.config import Config
-    from a3crepro.learner.shared_state import SharedState
+from a3crepro.learner.shared_state import SharedState
 
 
 class VirtualTime(Execution):
@@ -56,7 +50,7 @@ class VirtualTime(Execution):
         child = Child("the actor-learners' process", work, self, config, shared, resume_point)
         try:
             began, virtual = time.monotonic() - resume_point.real_seconds, resume_point.seconds
-            for now, _, reports in receive_messages([child], shared, stop_timeout(config)):
+            for now, _, reports in receive_messages([child], shared, config):
                 for report in reports or ():
                     virtual = report.now
                     yield Event(virtual, max(resume_point.real_seconds, report.moment - began), report.what)
@@ -119,25 +113,22 @@ class Clock:
         while self.idle:
             if self.shared.stopping:
                 return []
+            begins = self.idle[0]
             try:
-                self._begin(self.idle[0])
+                rollout = self.learners[begins].compute_gradient()  # at the current θ, applied when its time is over
             except Interrupted:
                 return []
             del self.idle[0]
+            self.rollouts[begins] = rollout
+            heapq.heappush(self.queue, (self.now + self.settings.duration(len(rollout.actions), self.rng), begins))
         self.now, thread = heapq.heappop(self.queue)
-        rollout, episodes = self.rollouts[thread], self.episodes[thread]
-        assert rollout is not None
+        ended, episodes = self.rollouts[thread], self.episodes[thread]
+        assert ended is not None
         frames = self.shared.frames()
-        self.learners[thread].apply_gradient(rollout)
+        self.learners[thread].apply_gradient(ended)
         self.idle, self.rollouts[thread], self.episodes[thread] = [thread], None, []
         snapshots, self._snapshots = self._snapshots, []
         return [*(replace(episode, frames=frames) for episode in episodes), *snapshots]
-
-    def _begin(self, thread: int) -> None:
-        """Computes a rollout and its gradient at the current θ; they are applied when its time is over."""
-        self.rollouts[thread] = rollout = self.learners[thread].compute_gradient()
-        ends = self.now + self.settings.duration(len(rollout.actions), self.rng)
-        heapq.heappush(self.queue, (ends, thread))
 
     def states(self) -> States:
         """The state between two events."""

@@ -1,7 +1,5 @@
 """Collects the runs of an experiment into tidy tables to commit; refuses runs that are incomplete or do not match."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
@@ -28,19 +26,11 @@ BINS = 20
 """Rows per run in the training scores: means over this many equal parts of the budget."""
 EPOCH = 1_000_000
 """Agent steps per epoch, over all actor-learners: 4M frames on Atari (Figure 3)."""
-COLUMNS = {
-    "env": "env",
-    "algo": "method",
-    "network": "network",
-    "optimizer": "optimizer",
-    "optimizer.epsilon": "epsilon",
-    "optimizer.lr": "learning_rate",
-    "execution": "execution",
-    "threads": "threads",
-    "seed": "seed",
-    "frames": "budget",
-}
-"""Columns for the keys that every run has; any other overridden key gets a column named after it."""
+OWN_COLUMNS = {
+    "env", "algo", "network", "optimizer", "optimizer.epsilon", "optimizer.lr", "execution", "threads", "seed",
+    "frames",
+}  # fmt: skip
+"""Keys for which every run has a column, see `describe`; any other overridden key gets a column named after it."""
 
 
 def collect(command: Command, unfinished: bool = False) -> list[str]:
@@ -155,7 +145,7 @@ def _check_protocol(command: Command, run: Run) -> None:
 
 def override_keys(runs: Iterable[Run]) -> list[str]:
     """The keys overridden by some run that have a column of their own name."""
-    return list(dict.fromkeys(key for run in runs for key in run.settings if key not in COLUMNS))
+    return list(dict.fromkeys(key for run in runs for key in run.settings if key not in OWN_COLUMNS))
 
 
 def describe(run: Run, config: Config, choices: Mapping[str, str], keys: Iterable[str]) -> dict[str, Any]:
@@ -254,13 +244,11 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
     directory = command.root / run.name
     config = stored_config(directory)
     starts = attempts_of(directory)
-    table = pd.DataFrame(_score_rows(directory, config))
+    columns = describe(run, config, _choices(directory, starts), override_keys(command.runs()))
+    table = pd.DataFrame({**columns, **row} for row in _score_rows(directory, config))
     if table.empty:
         return table
     table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
-    columns = describe(run, config, _choices(directory, starts), override_keys(command.runs()))
-    for position, (key, value) in enumerate(columns.items()):
-        table.insert(position, key, value)
     return table.assign(run=run.name, commit=_commits(starts), versions=_versions(starts[0]))
 
 
@@ -293,9 +281,3 @@ def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
     raise DamagedFile(
         f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again"
     )
-
-
-def first_lines(warnings: Iterable[str]) -> str:
-    """The first ten warnings and the number of others."""
-    warnings = list(warnings)
-    return "\n".join([*warnings[:10], *([f"and {len(warnings) - 10} more"] if len(warnings) > 10 else [])])

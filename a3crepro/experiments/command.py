@@ -12,8 +12,6 @@ and lists failed runs. The same command again runs what is missing or failed. Tw
 `--collected`, runs in the sweep's tables in `results/` count as done, so you can continue on another machine.
 """
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 import signal
@@ -27,16 +25,17 @@ from typing import NoReturn
 
 from a3crepro.common.errors import UserError
 from a3crepro.common.machine import usable_cores
-from a3crepro.common.signals import handle, handle_as_before
+from a3crepro.common.signals import handling
 from a3crepro.config import Config, check_launcher, compose
-from a3crepro.experiments.costs import committed_cost
 from a3crepro.experiments.experiment import Experiment, Run
 from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.experiments.launch import LOG, launch
+from a3crepro.experiments.measurements import committed_cost
 from a3crepro.experiments.results import RESULTS
-from a3crepro.experiments.state import ERROR, Overview, State, failures, final_score, overview
+from a3crepro.experiments.state import ERROR, Overview, State, final_score, frames_of, real_seconds_of, states_of
 from a3crepro.runs.arguments import one_of, own_arguments
 from a3crepro.runs.command_line import run_command
+from a3crepro.runs.training import Stopped
 
 FLAGS = ("--dry-run", "--status", "--collected")
 EVERY = 10.0
@@ -121,17 +120,29 @@ class Command:
             self.configs[run.kind] = compose(*self.scale.common, *run.kind, *self.overrides)
         return self.configs[run.kind]
 
-    def cores(self, run: Run) -> int:
-        """Cores a run keeps busy."""
-        config = self.config(run)
-        return min(config.processes, usable_cores())
+    def overview(self, runs: Iterable[Run]) -> Overview:
+        """The progress of these runs, and their cost: as that of runs of the same kind here, or else as measured."""
+        states = states_of(runs, self.root, self.imported)
+        budgets, frames = {run: self.config(run).frames for run in states}, dict.fromkeys(states, 0)
+        spent: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for run, state in states.items():
+            if state is not State.MISSING:
+                frames[run] = budgets[run] if state is State.DONE else frames_of(self.root / run.name)
+                spent[run.kind][0] += self._core_seconds(run)
+                spent[run.kind][1] += frames[run]
+        used, left = sum(seconds for seconds, _ in spent.values()), 0.0
+        for run in states:
+            seconds, done = spent[run.kind]
+            cost = seconds / done if done else committed_cost(self.config(run))
+            if cost is None:
+                return Overview(states, frames, budgets, used / 3600, None)
+            left += cost * (budgets[run] - frames[run])
+        return Overview(states, frames, budgets, used / 3600, left / 3600)
 
-    def overview(self, runs: Sequence[Run]) -> Overview:
-        """The progress of these runs."""
-        return overview(
-            runs, self.root, lambda run: self.config(run).frames, self.cores,
-            lambda run: committed_cost(self.config(run)), self.imported,
-        )  # fmt: skip
+    def _core_seconds(self, run: Run) -> float:
+        if run.name in self.imported:
+            return self.imported.core_seconds(run.name)
+        return real_seconds_of(self.root / run.name) * min(self.config(run).processes, usable_cores())
 
     # ---- Actions -----------------------------------------------------------------------------------------------------
 
@@ -182,7 +193,7 @@ class Command:
         jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
         config = self.config(runs[0])
         cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # used by launchers to share cores
-        with Watch(self, known), interruptible():
+        with watched(self, known), interruptible():
             try:
                 launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])
             except RuntimeError as error:  # joblib and submitit: a process or job died
@@ -191,45 +202,49 @@ class Command:
                 print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
 
     def _tell_failures(self) -> bool:
-        failed = failures([run for run in self.runs() if run.name not in self.imported], self.root)
-        for run, state, why in failed:
-            directory = self.root / run.name
-            where = f"{directory / ERROR}, {directory / LOG}" if state is State.FAILED else directory / LOG
-            print(f"{state.value}: {run.name}: {why} (see {where})", flush=True)
-        return bool(failed)
+        """Prints which runs failed or were stopped early, and why; returns whether there are any."""
+        failed = False
+        for run, state in states_of(self.runs(), self.root, self.imported).items():
+            error, log = self.root / run.name / ERROR, self.root / run.name / LOG
+            if state is State.FAILED:
+                lines = error.read_text("utf-8").strip().splitlines() or ["no message"]
+                print(f"failed: {run.name}: {lines[-1]} (see {error}, {log})", flush=True)
+            elif state is State.STOPPED:
+                print(f"stopped: {run.name}: by a signal, or its process died (see {log})", flush=True)
+            failed |= state in (State.FAILED, State.STOPPED)
+        return failed
 
 
-class Watch:
+@contextlib.contextmanager
+def watched(command: Command, runs: Sequence[Run]) -> Iterator[None]:
     """Prints progress periodically while runs are in progress.
 
     It covers only the runs known at launch: later ones have no configuration yet, and Hydra cannot compose one while it
     is launching.
     """
+    out, over = sys.stdout, threading.Event()
 
-    def __init__(self, command: Command, runs: Sequence[Run]) -> None:
-        self.command, self.runs, self.out, self.over = command, runs, sys.stdout, threading.Event()
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> None:
-        self.thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.thread.join()
-        if self.out.isatty():
-            print(file=self.out)
-
-    def _watch(self) -> None:
+    def watch() -> None:
         began, last = time.monotonic(), ""
-        first = self.command.overview(self.runs)
-        while not self.over.wait(EVERY):
-            now = self.command.overview(self.runs)
-            line = f"{self.command.title}: {now.summary_line()}{time_left(first, now, time.monotonic() - began)}"
-            if self.out.isatty():
-                print(f"\r{line:<{len(last)}}", end="", file=self.out, flush=True)
+        first = command.overview(runs)
+        while not over.wait(EVERY):
+            now = command.overview(runs)
+            line = f"{command.title}: {now.summary_line()}{time_left(first, now, time.monotonic() - began)}"
+            if out.isatty():
+                print(f"\r{line:<{len(last)}}", end="", file=out, flush=True)
             elif line != last:
-                print(line, file=self.out, flush=True)
+                print(line, file=out, flush=True)
             last = line
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        if out.isatty():
+            print(file=out)
 
 
 def time_left(first: Overview, now: Overview, seconds: float) -> str:
@@ -244,13 +259,9 @@ def time_left(first: Overview, now: Overview, seconds: float) -> str:
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Raises `Stopped`, a `KeyboardInterrupt`, on Ctrl-C, SIGTERM and SIGHUP, so that launchers end their processes."""
-    from a3crepro.runs.training import Stopped
 
     def interrupt(number: int, _: FrameType | None) -> NoReturn:
         raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
 
-    before = handle(interrupt)
-    try:
+    with handling(interrupt):
         yield
-    finally:
-        handle_as_before(before)

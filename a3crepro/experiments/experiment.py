@@ -1,7 +1,5 @@
 """Experiments as data: the runs of each, at each scale, and the figure they reproduce."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

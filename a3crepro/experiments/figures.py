@@ -1,9 +1,9 @@
 """Shared parts of the figures: the paper's data, committed results, colours, files and captions."""
 
-from __future__ import annotations
-
+import functools
 import json
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -20,31 +21,32 @@ from matplotlib.figure import Figure
 from a3crepro.common.errors import UserError
 from a3crepro.experiments.results import RESULTS, overridden, read_table
 from a3crepro.experiments.state import in_core_time, in_frames
+from a3crepro.experiments.statistics import band
 from a3crepro.runs.arguments import one_of, own_arguments
 from a3crepro.runs.files import trying, write_text
 
 FIGURES = RESULTS.parent / "figures"
+OWN = "a3crepro"
+"""The name of this reproduction's data, beside the paper's."""
+NOTHING = f"{OWN}: nothing has been run at this scale"
 METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
 TITLES = {
-    "beam_rider": "Beamrider",
-    "breakout": "Breakout",
-    "enduro": "Enduro",
-    "pong": "Pong",
-    "qbert": "Q*bert",
-    "seaquest": "Seaquest",
-    "space_invaders": "Space Invaders",
-    "minatar/asterix": "Asterix (MinAtar)",
-    "minatar/breakout": "Breakout (MinAtar)",
-    "minatar/freeway": "Freeway (MinAtar)",
-    "minatar/seaquest": "Seaquest (MinAtar)",
-    "minatar/space_invaders": "Space Invaders (MinAtar)",
-}
+    "beam_rider": "Beamrider", "breakout": "Breakout", "enduro": "Enduro", "pong": "Pong", "qbert": "Q*bert",
+    "seaquest": "Seaquest", "space_invaders": "Space Invaders", "minatar/asterix": "Asterix (MinAtar)",
+    "minatar/breakout": "Breakout (MinAtar)", "minatar/freeway": "Freeway (MinAtar)",
+    "minatar/seaquest": "Seaquest (MinAtar)", "minatar/space_invaders": "Space Invaders (MinAtar)",
+}  # fmt: skip
 """Display names of the games in figures and tables, by `env`."""
-_COLORS = sns.color_palette("colorblind")
-COLORS = {method: _COLORS[number] for number, method in enumerate(METHODS)}
-COLORS["dqn"] = (0.35, 0.35, 0.35)
+NAMES = {"dqn": "DQN", **METHODS}
+PALETTE = sns.color_palette("colorblind")
+COLORS = dict(zip(METHODS, PALETTE, strict=False)) | {"dqn": (0.35, 0.35, 0.35)}
 DASHES = {"one_step_q": (4, 2), "one_step_sarsa": (1, 1), "n_step_q": (6, 1, 1, 1), "a3c": (), "dqn": (2, 3)}
 """Line styles per method, to distinguish lines in print."""
+LEVELS: dict[str, dict[str, Any]] = {
+    "expert": {"color": "black", "linestyle": "--"}, "blind": {"color": "0.5", "linestyle": "-."},
+    "random": {"color": "0.5", "linestyle": ":"},
+}  # fmt: skip
+"""Styles of the scores of policies that do not learn."""
 THREADS = (1, 2, 4, 8, 16)
 SETTING = ["env", "method", "network", "optimizer", "epsilon", "execution", "threads", "learning_rate", "budget"]
 """Columns that are equal for runs that differ only in seed, besides those of overridden keys."""
@@ -83,9 +85,15 @@ class Results(NamedTuple):
     scores: pd.DataFrame
     notes: dict[str, Any]
 
-    def evaluations(self) -> pd.DataFrame:
-        """The scores of the policy, without those of training, where each thread has its own ε."""
-        return self.scores[self.scores["score_type"] != "training"]
+    def evaluations(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+        """The scores of the policy in these or all runs, without those of training, where each thread has its own ε."""
+        scores = self.scores[self.scores["score_type"] != "training"]
+        return scores if runs is None else scores[scores["run"].isin(runs["run"])]
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether all times are virtual."""
+        return set(self.runs["execution"]) == {"virtual_time"}
 
     def caption(self) -> str:
         """What was run, in one line."""
@@ -101,7 +109,7 @@ class Results(NamedTuple):
         missing = self.notes["planned"] - self.notes["runs"]
         left = f", {missing} of {self.notes['planned']} runs missing" if missing else ""
         return (
-            f"ours: {len(runs)} runs{left}, {frames}, {seeds}, execution {', '.join(runs['execution'].unique())}, "
+            f"{OWN}: {len(runs)} runs{left}, {frames}, {seeds}, execution {', '.join(runs['execution'].unique())}, "
             f"policies scored: {policies}, commit {commits}, "
             f"{runs['date'].min()[:10]} to {runs['date'].max()[:10]}, {hours}"
         )
@@ -129,12 +137,97 @@ def scale_of(arguments: Sequence[str]) -> str:
     return scale
 
 
-def panels(columns: Sequence[str], rows: int, width: float = 2.3, height: float = 2.1) -> tuple[Figure, Any]:
-    """A figure with a grid of axes, a column for each of `columns`."""
+def set_style() -> None:
+    """Sets the style of the figures made from now on."""
     sns.set_theme(style="whitegrid", context="paper", font_scale=0.8, rc={"svg.hashsalt": "a3crepro"})
-    return plt.subplots(
-        rows, len(columns), figsize=(width * len(columns), height * rows), squeeze=False, layout="constrained"
-    )
+
+
+def panels(columns: int, rows: int = 1, width: float = 2.3, height: float = 2.1) -> tuple[Figure, Any]:
+    """A figure with a grid of axes, which is an array [rows, columns]; width and height of a panel in inches."""
+    set_style()
+    size = (width * columns, height * rows)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+
+
+class Panel(NamedTuple):
+    """One of the panels of `method_panels`."""
+
+    axes: Axes
+    method: str
+    game: str
+    source: str
+
+
+def method_panels(
+    sources: Mapping[str, Iterable[str]], methods: Sequence[str], xlabel: str, share_x: bool = False
+) -> tuple[Figure, list[Panel]]:
+    """A row of panels per method, with a column per source and game.
+
+    Args:
+      sources: for each source, its games; the name is appended to the titles, so that the paper's is empty.
+      methods: by `algo`.
+      xlabel: the label of all horizontal axes.
+      share_x: a game's panels share both axes, not only that of the score.
+    """
+    columns = [(game, source) for source, games in sources.items() for game in games]
+    figure, grid = panels(len(columns), len(methods))
+    found = []
+    for line, method in zip(grid, methods, strict=True):
+        first: dict[str, Axes] = {}
+        for axes, (game, source) in zip(line, columns, strict=True):
+            found.append(Panel(axes, method, game, source))
+            if game not in first:
+                first[game] = axes
+                continue
+            axes.sharey(first[game])
+            if share_x:
+                axes.sharex(first[game])
+        line[0].set_ylabel(f"{METHODS[method]}\nscore")
+    for axes, (game, source) in zip(grid[0], columns, strict=True):
+        axes.set_title(TITLES[game] + source)
+    for axes in grid[-1]:
+        axes.set_xlabel(xlabel)
+    return figure, found
+
+
+def draw_runs(
+    axes: Axes,
+    x: np.ndarray,
+    scores: np.ndarray,
+    color: Any,
+    *,
+    each: bool = False,
+    interval: bool = False,
+    **style: Any,
+) -> None:
+    """Draws the mean of curves.
+
+    Args:
+      axes: the panel.
+      x: [points].
+      scores: [runs, points].
+      color: of all lines.
+      each: draw every run, too, as a thin line.
+      interval: shade the 95 % interval of the mean, if there are several runs.
+      style: of the mean's line.
+    """
+    if each:
+        axes.plot(x, scores.T, color=color, linewidth=0.5, alpha=0.6)
+    axes.plot(x, scores.mean(0), color=color, **{"linewidth": 1.2, **style})
+    if interval and len(scores) > 1:
+        axes.fill_between(x, *band(scores), color=color, alpha=0.2, linewidth=0)
+
+
+def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, **style: Any) -> None:
+    """Draws a curve of the paper over column `x`, with its band, which the paper does not define."""
+    style = {"dashes": DASHES[method], "label": NAMES[method], **style}
+    axes.plot(curve[x], curve["score"], color=COLORS[method], linewidth=1, **style)
+    axes.fill_between(curve[x], curve["band_low"], curve["band_high"], color=COLORS[method], alpha=0.15, linewidth=0)
+
+
+def draw_level(axes: Axes, score: float, policy: str, label: str | None = None) -> None:
+    """Draws the score of a policy that does not learn, one of `LEVELS`, as a horizontal line."""
+    axes.axhline(score, linewidth=0.8, label=label, **LEVELS[policy])
 
 
 def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> None:
@@ -150,6 +243,31 @@ def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> Non
     write_text(files[2], text)
     print(text)
     written(*files)
+
+
+Page = tuple[Figure, str, str]
+"""A figure, its table and its caption."""
+Draw = Callable[[Results | None], Page]
+
+
+def script(name: str, sweep: str | None = None) -> Callable[[Draw], Callable[[], None]]:
+    """Makes the main function of a script from a function that draws the figure of this name.
+
+    The script takes a scale, reads the tables of the sweep (by default the one with the figure's name), and writes the
+    figure and its table; the caption ends with what was run.
+    """
+
+    def decorate(draw: Draw) -> Callable[[], None]:
+        @functools.wraps(draw)
+        def main() -> None:
+            scale = scale_of(sys.argv[1:])
+            results = load_results(sweep or name, scale)
+            figure, table, caption = draw(results)
+            save(figure, name, scale, table, f"{caption} {results.caption() if results else NOTHING}".strip())
+
+        return main
+
+    return decorate
 
 
 def written(*files: Path) -> None:
@@ -176,6 +294,3 @@ def legend_below(figure: Figure, all_axes: Iterable[Axes], what: str | None = No
     figure.legend(
         found.values(), found.keys(), title=what, loc="outside lower center", ncol=columns or len(found), frameon=False
     )
-
-
-NOTHING = "ours: nothing has been run at this scale"

@@ -1,7 +1,5 @@
 """Passes a list of runs to Hydra's launcher, and executes each run in the process it starts."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -12,9 +10,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from a3crepro.common.processes import worker_of_a_launcher
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+
+from a3crepro.common.processes import set_up_arithmetic, worker_of_a_launcher
 from a3crepro.common.signals import SIGNALS
+from a3crepro.config import Config, build, conf_directory
 from a3crepro.experiments.state import ERROR, MARK, is_done
+from a3crepro.learner.shared_state import policy_snapshot
+from a3crepro.runs.checkpoint import last_checkpoint
+from a3crepro.runs.evaluation import InfoSums, evaluate
+from a3crepro.runs.files import write_text
+from a3crepro.runs.policies import NetworkPolicy
+from a3crepro.runs.run_directory import DirectoryInUse, RunDirectory
+from a3crepro.runs.training import train
 
 LOG = "log.txt"
 """Output of a run, over all its starts."""
@@ -27,13 +37,10 @@ def launch(jobs: Sequence[Sequence[str]], words: Sequence[str]) -> None:
       jobs: the overrides of each job.
       words: overrides common to all jobs, including Hydra's own (`hydra/launcher=…`).
     """
-    import hydra
-    from hydra.core.plugins import Plugins
+    plugins = Plugins.instance()  # imports all plugins, and would import one anew that was imported before
+    from hydra_plugins.a3crepro_sweepers import ListedSweeper
 
-    from a3crepro.config import conf_directory
-    from hydra_plugins.a3crepro_listed import ListedSweeper
-
-    Plugins.instance().register(ListedSweeper)
+    plugins.register(ListedSweeper)
     ListedSweeper.jobs = jobs
     os.environ["HYDRA_FULL_ERROR"] = "1"  # propagate exceptions unchanged
     before, sys.argv = sys.argv, [sys.argv[0], "--multirun", "hydra/sweeper=listed", "hydra/hydra_logging=none", *words]
@@ -49,10 +56,6 @@ def job(config: Any) -> None:
     Raises:
       Stopped: Ctrl-C, SIGTERM or SIGHUP, after saving.
     """
-    from hydra.core.hydra_config import HydraConfig
-
-    from a3crepro.runs.run_directory import DirectoryInUse
-
     directory = Path(HydraConfig.get().runtime.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
     with worker_of_a_launcher():
@@ -67,11 +70,6 @@ def job(config: Any) -> None:
 
 
 def _train_and_score(config: Any, directory: Path) -> None:
-    from a3crepro.config import build
-    from a3crepro.runs.files import write_text
-    from a3crepro.runs.run_directory import RunDirectory
-    from a3crepro.runs.training import train
-
     built = build(config)
     if is_done(directory, built.frames):
         return
@@ -92,25 +90,19 @@ def stopping_signals() -> tuple[signal.Signals, ...]:
     return tuple(number for number in SIGNALS if not (in_slurm and number == signal.SIGTERM))
 
 
-def final_games(config: Any, directory: Path) -> dict[str, Any]:
+def final_games(config: Config, directory: Path) -> dict[str, Any]:
     """Plays extra episodes with the final policy.
 
     `greedy`: scores of its most probable actions if it was scored by sampling, else None. `counts`: what the
     environment counts, as means per episode.
     """
-    from a3crepro.common.processes import set_up_arithmetic
-    from a3crepro.learner.shared_state import policy_snapshot
-    from a3crepro.runs.checkpoint import last_checkpoint
-    from a3crepro.runs.evaluation import InfoSums, evaluate
-    from a3crepro.runs.policies import NetworkPolicy
-
     episodes, counts = config.evaluation.episodes, InfoSums(config)
     if not episodes:
         return {"greedy": None, "counts": {}}
     set_up_arithmetic()
     checkpoint = last_checkpoint(directory, print)
 
-    def play(config: Any, tell: Any = None) -> list[float]:
+    def play(config: Config, tell: Any = None) -> list[float]:
         policy = NetworkPolicy(config, policy_snapshot(checkpoint.arrays))
         return list(evaluate(config, policy, config.seed, checkpoint.frames, episodes, tell))
 

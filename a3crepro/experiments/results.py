@@ -1,7 +1,5 @@
 """Reads the committed tables and selects from them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,11 +1,9 @@
 """The progress of an experiment's runs, read from their directories by any process."""
 
-from __future__ import annotations
-
 import fcntl
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -123,11 +121,7 @@ class Overview:
         """A one-line summary."""
         counts = self.counts
         parts = [f"{counts[State.DONE]} of {len(self.states)} done"]
-        parts += [
-            f"{counts[state]} {state.value}"
-            for state in (State.RUNNING, State.FAILED, State.STOPPED, State.MISSING)
-            if counts[state]
-        ]
+        parts += [f"{counts[state]} {state.value}" for state in State if state is not State.DONE and counts[state]]
         frames, budget = sum(self.frames.values()), sum(self.budget.values())
         left = "unknown how much" if self.core_hours_left is None else in_core_time(3600 * self.core_hours_left)
         parts.append(f"{in_frames(frames)} of {in_frames(budget)} frames")
@@ -147,64 +141,9 @@ def in_core_time(seconds: float) -> str:
     return f"{seconds / 3600:,.1f} core-hours" if seconds >= 3600 else f"{seconds / 60:.1f} core-minutes"
 
 
-def overview(
-    runs: Sequence[Run],
-    root: Path,
-    budget: Callable[[Run], int],
-    cores: Callable[[Run], int],
-    fallback: Callable[[Run], float | None],
-    imported: ImportedRuns,
-) -> Overview:
-    """Reads all run directories.
-
-    Args:
-      runs: the runs of the experiment.
-      root: the parent of their directories.
-      budget: returns the frames of a run.
-      cores: returns the cores a run keeps busy.
-      fallback: returns core-seconds per frame, for kinds of run that have not run here.
-      imported: runs done elsewhere.
-    """
-    budgets = {run: budget(run) for run in runs}
-    states = states_of(runs, root, imported)
-    frames = {
-        run: budgets[run] if state is State.DONE else 0 if state is State.MISSING else frames_of(root / run.name)
-        for run, state in states.items()
-    }
-    used, spent = 0.0, defaultdict[tuple[str, ...], list[float]](lambda: [0.0, 0.0])
-    for run, state in states.items():
-        if state is not State.MISSING:
-            here = run.name not in imported
-            seconds = real_seconds_of(root / run.name) * cores(run) if here else imported.core_seconds(run.name)
-            used += seconds
-            spent[run.kind][0] += seconds
-            spent[run.kind][1] += frames[run]
-    left = 0.0
-    for run in runs:
-        seconds, done = spent[run.kind]
-        cost = seconds / done if done else fallback(run)
-        if cost is None:
-            return Overview(states, frames, budgets, used / 3600, None)
-        left += cost * (budgets[run] - frames[run])
-    return Overview(states, frames, budgets, used / 3600, left / 3600)
-
-
 def final_score(directory: Path) -> float | None:
     """The mean score of the final evaluation of a finished run."""
     if state_of(directory) is not State.DONE:
         return None
     score = summary_of_done(directory)["score_mean"]
     return None if score is None else float(score)
-
-
-def failures(runs: Iterable[Run], root: Path) -> list[tuple[Run, State, str]]:
-    """Runs that failed or were stopped early, each with the last line of the reason."""
-    found: list[tuple[Run, State, str]] = []
-    for run in runs:
-        state = state_of(root / run.name, run.budget or 0)
-        if state is State.FAILED:
-            lines = (root / run.name / ERROR).read_text("utf-8").strip().splitlines()
-            found.append((run, state, lines[-1] if lines else "no message"))
-        elif state is State.STOPPED:
-            found.append((run, state, "by a signal, or its process died"))
-    return found

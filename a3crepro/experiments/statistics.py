@@ -1,12 +1,11 @@
 """Statistics for figures and claims: pure functions of scores. NaN marks a level that was never reached."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import binomtest, norm, trim_mean
 from scipy.stats import t as student_t
 
@@ -14,25 +13,15 @@ RESAMPLES = 10_000
 """Resamples of a bootstrap."""
 
 Array = np.ndarray
-Statistic = Callable[[Array], Array]
-"""Maps values [..., n] to [...]."""
+Statistic = Callable[..., Array]
+"""Maps values [..., n] to [...], given `axis=-1`, such as `np.mean`."""
 Score = TypeVar("Score", float, Array)
 """The score of one run, or an array of several."""
 
 
-def mean(values: Array) -> Array:
-    """The mean over the last axis."""
-    return np.asarray(np.mean(values, axis=-1))
-
-
-def median(values: Array) -> Array:
-    """The median over the last axis."""
-    return np.asarray(np.median(values, axis=-1))
-
-
-def interquartile_mean(values: Array) -> Array:
-    """The mean of the middle half, over the last axis (Agarwal et al. 2021)."""
-    return np.asarray(trim_mean(values, 0.25, axis=-1))
+def interquartile_mean(values: Array, axis: int = -1) -> Array:
+    """The mean of the middle half (Agarwal et al. 2021)."""
+    return np.asarray(trim_mean(values, 0.25, axis=axis))
 
 
 # ---- Curves ----------------------------------------------------------------------------------------------------------
@@ -101,15 +90,16 @@ FEW = 15
 """Sample size below which Student's t replaces the bootstrap, which is too narrow (n = 6: 95 % covers 88 %)."""
 
 
-def bootstrap(values: Array, statistic: Statistic = mean, seed: int = 0) -> Interval:
+def bootstrap(values: Array, statistic: Statistic = np.mean, seed: int = 0) -> Interval:
     """A statistic of independent values [n] with its percentile bootstrap interval."""
     rng = np.random.default_rng(seed)
     drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))]
-    return _interval(float(statistic(values)), statistic(drawn))
+    return _interval(float(statistic(values, axis=-1)), statistic(drawn, axis=-1))
 
 
-def interval_of_mean(values: Array) -> Interval:
+def interval_of_mean(sample: npt.ArrayLike) -> Interval:
     """The mean of independent values [n] with its interval, which is infinite for a single value."""
+    values = np.asarray(sample, float)
     if len(values) >= FEW:
         return bootstrap(values)
     value = float(np.mean(values))
@@ -178,7 +168,8 @@ def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: in
     whole = statistic is interquartile_mean
 
     def of(games: Sequence[Array]) -> Array:
-        return statistic(np.concatenate(games, -1) if whole else np.stack([mean(runs) for runs in games], -1))
+        values = np.concatenate(games, -1) if whole else np.stack([runs.mean(-1) for runs in games], -1)
+        return np.asarray(statistic(values, axis=-1))
 
     drawn = of([runs[rng.integers(len(runs), size=(RESAMPLES, len(runs)))] for runs in scores])
     return _interval(float(of(scores)), drawn)
@@ -202,6 +193,10 @@ class GoodRates(NamedTuple):
     @property
     def decades(self) -> float:
         return float(np.log10(self.high / self.low))
+
+    def in_words(self) -> tuple[str, str]:
+        """The range, and its decades; ≥ marks a range that may extend further."""
+        return f"{self.low:.1e} to {self.high:.1e}", f"{'≥' if self.cut_off else ''}{self.decades:.2f}"
 
 
 def good_rates(rates: Array, scores: Array, of_best: int = 1, share: float = 0.5) -> GoodRates:

@@ -6,8 +6,6 @@ The statistics are sums, not means: each actor-learner adds to its own row witho
 # The loops are compiled: annotations would say nothing that the signatures do not.
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
-from __future__ import annotations
-
 from typing import Any
 
 import gymnasium as gym

@@ -1,7 +1,5 @@
 """What an actor-learner reports to the main process of a run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What actor-learners share: parameters, target parameters, statistics and counters, as vectors in shared memory."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager

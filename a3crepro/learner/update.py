@@ -1,7 +1,5 @@
 """The update of θ and θ⁻, the same in all executions: clipping, learning rate, optimizer, target network."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Selecting actions: ε-greedy with a final ε for each actor-learner (§4, §8), softmax and Gaussian policies."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 

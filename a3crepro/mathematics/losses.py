@@ -3,8 +3,6 @@
 Returns are constants: no gradient flows through a target or an advantage.
 """
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Norms."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

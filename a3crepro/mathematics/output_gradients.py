@@ -5,8 +5,6 @@ They equal autograd's (`tests/test_mathematics.py`), and are a hundred times fas
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
-from __future__ import annotations
-
 import numpy as np
 
 from a3crepro.common.kernels import kernel

@@ -4,8 +4,6 @@ The discount is data: 0 at a terminal state, γ elsewhere. A time limit is not a
 the return bootstraps from the value of the state that was reached.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

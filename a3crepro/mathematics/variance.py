@@ -7,8 +7,6 @@ These bounds do not depend on the action space: where it is wider, only noise re
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

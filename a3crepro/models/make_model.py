@@ -1,7 +1,5 @@
 """Chooses the implementation of a network: the fast path if it supports the network, else a module with autograd."""
 
-from __future__ import annotations
-
 import gymnasium as gym
 from torch import nn
 

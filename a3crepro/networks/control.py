@@ -1,7 +1,5 @@
 """The networks of §9 for physical states, and of the Control Suite's own A3C."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from a3crepro.networks.mlp import MLP

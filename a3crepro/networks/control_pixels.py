@@ -1,7 +1,5 @@
 """The network of §9 for images of a physical task."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import nn

@@ -1,7 +1,5 @@
 """The network of MinAtar (Young and Tian 2019)."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import nn

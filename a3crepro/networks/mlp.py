@@ -1,7 +1,5 @@
 """Fully connected layers, for observations that are not images."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """The network of "Playing Atari with Deep Reinforcement Learning" (Mnih et al. 2013), used in §8's experiments."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import nn

@@ -1,7 +1,5 @@
 """The network of "Human-level control through deep reinforcement learning" (Mnih et al. 2015), used in Tables 1, S3."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import nn

@@ -1,7 +1,5 @@
 """The interface of an optimizer: named statistics, an annealed learning rate, in-place updates of flat vectors."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple

@@ -1,7 +1,5 @@
 """Adam (Kingma and Ba 2015) with shared statistics; not in the paper."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Momentum SGD with separate momentum for each actor-learner (§7)."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np

@@ -3,8 +3,6 @@
 # The kernels have signatures instead of annotations.
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Shared RMSProp: one vector g for all actor-learners, updated without locks (§4, §7)."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from a3crepro.optimizers.rmsprop import RMSProp

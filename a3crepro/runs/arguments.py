@@ -4,8 +4,6 @@ own, overrides = own_arguments(sys.argv[1:], {"episodes": whole_number(1, defaul
 print(own.episodes)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import SimpleNamespace

@@ -1,7 +1,6 @@
 """Checkpoints: everything a run needs to resume, as arrays of numbers. Nothing in them is executed."""
 
-from __future__ import annotations
-
+import contextlib
 import os
 import zipfile
 import zlib
@@ -88,7 +87,9 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
     damaged = []
     for name in CHECKPOINTS:
         path = directory / name
-        file = _opened(path)
+        file = None
+        with trying("read", path), contextlib.suppress(FileNotFoundError):  # if only while a new one takes its name
+            file = open(path, "rb")
         if file is None:
             continue
         try:
@@ -106,25 +107,11 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
 
 
 def last_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint:
-    """Loads a checkpoint that should exist.
-
-    Raises:
-      UserError: there is none yet.
-      RunError: all checkpoints are damaged.
-    """
+    """The same for a run that should have a checkpoint: a `UserError` if there is none yet."""
     checkpoint = load_checkpoint(directory, warn)
     if checkpoint is None:
         raise UserError(f"{directory} holds no checkpoint yet")
     return checkpoint
-
-
-def _opened(path: Path) -> BinaryIO | None:
-    """Opens a file; None if it does not exist, if only while a new one takes its name."""
-    with trying("read", path):
-        try:
-            return open(path, "rb")
-        except FileNotFoundError:
-            return None
 
 
 def _read_checkpoint(file: BinaryIO) -> Checkpoint:

@@ -1,7 +1,5 @@
 """What all commands have in common: help, version, and errors and signals in one line with an exit status."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import os
@@ -12,10 +10,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from a3crepro import __version__
 from a3crepro.common.errors import RunError, UserError, check_python
 from a3crepro.common.output import UNWRITTEN, lasting_output
 from a3crepro.common.signals import handle
-from a3crepro.common.version import __version__
 
 
 def run_command(command: Callable[[], None], usage: str | None = None, needs_arguments: bool = False) -> None:
@@ -33,19 +31,14 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_arg
             print(usage)
             raise SystemExit(0 if help_requested else 2)
         if "--version" in sys.argv[1:]:
-            print(version_line())
+            packages = (f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ale-py", "gymnasium"))
+            print(f"a3crepro {__version__} ({', '.join(packages)})")
             raise SystemExit(0)
         try:
             check_python()
         except RunError as error:
             _end(str(error), 1)
         _run(command)
-
-
-def version_line() -> str:
-    """The version of this package and of the packages that results depend on most."""
-    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ale-py", "gymnasium"))
-    return f"a3crepro {__version__} ({packages})"
 
 
 def _run(command: Callable[[], None]) -> None:

@@ -3,8 +3,6 @@
 Given θ, an evaluation depends on nothing but the run's seed and the frame count.
 """
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from a3crepro.common.processes import Child
 from a3crepro.config import Config
 from a3crepro.environments._environment import checked_reward
 from a3crepro.learner.shared_state import PolicySnapshot
+from a3crepro.runs.checkpoint import PendingEvaluation
 from a3crepro.runs.policies import EvaluationPolicy, NetworkPolicy, PolicyStatistics
 
 StepCallback = Callable[[Mapping[str, Any]], None]
@@ -108,25 +107,16 @@ class InfoSums:
 
 
 class Evaluator:
-    """Evaluates policy snapshots in a process of its own, one after another, the one of fewest frames first."""
+    """Evaluates policies in a process of its own, one after another, the one of fewest frames first."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.child: Child | None = None
-        """The process; None before the first snapshot."""
-        self._pending: dict[int, PolicySnapshot] = {}
+        """The process; None before the first evaluation."""
         self._current: int | None = None
 
-    def submit(self, frames: int, snapshot: PolicySnapshot) -> None:
-        """Queues a snapshot taken after `frames` frames."""
-        self._pending[frames] = snapshot
-
-    @property
-    def busy(self) -> bool:
-        return self._current is not None or bool(self._pending)
-
-    def poll(self) -> Iterator[EvaluationResult]:
-        """Yields the finished evaluations without waiting.
+    def poll(self, pending: Mapping[int, PendingEvaluation]) -> Iterator[EvaluationResult]:
+        """Yields the finished evaluations, which the caller then removes from `pending`, without waiting.
 
         Raises:
           ProcessDied: the process raised an exception or was killed.
@@ -135,11 +125,12 @@ class Evaluator:
             for result in self.child.receive():
                 self._current = None
                 yield result
-        if self._current is None and self._pending:
+        if self._current is None and pending:
             if self.child is None:
                 self.child = Child("the evaluator", _evaluate_snapshots, self.config)
-            self._current = min(self._pending)
-            self.child.connection.send((self._current, self._pending.pop(self._current)))
+            self._current = min(pending)
+            snapshot = PolicySnapshot(pending[self._current].parameters, pending[self._current].sums)
+            self.child.connection.send((self._current, snapshot))
 
     def end(self) -> None:
         if self.child is not None:

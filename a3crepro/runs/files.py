@@ -1,7 +1,5 @@
 """Files that are never half-written: whole rows are appended, other files are written aside and renamed."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import errno
@@ -29,11 +27,7 @@ class FileError(OSError):
 
 @contextlib.contextmanager
 def trying(what: str, path: Path) -> Iterator[None]:
-    """Adds to an `OSError` what was tried with which file.
-
-    Raises:
-      FileError: e.g. "cannot write runs/x/checkpoint.npz: No space left on device", where `what` is "write".
-    """
+    """Makes an `OSError` a `FileError`, e.g. "cannot `what` runs/x/checkpoint.npz: No space left on device"."""
     try:
         yield
     except FileError:
@@ -52,10 +46,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-    except BaseException:
+    finally:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -64,19 +57,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path, is_valid: Callable[[Any], bool], remedy: str) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-      DamagedFile: it is no JSON, or not valid; the message ends with the remedy.
-    """
+    """Reads a JSON file; a `DamagedFile` with the remedy if it is none, or not valid."""
     with trying("read", path):
         data = path.read_bytes()
     try:
         found = json.loads(data)
+        if not is_valid(found):
+            raise ValueError("it holds something else")
     except ValueError as error:
         raise DamagedFile(f"{path} is damaged ({error}); {remedy}") from error
-    if not is_valid(found):
-        raise DamagedFile(f"{path} is damaged (it holds something else); {remedy}")
     return found
 
 
@@ -111,12 +100,9 @@ class Table:
         self.rows += 1
 
     def truncate(self, rows: int, frames: float = math.inf) -> int:
-        """Keeps the first `rows` rows and drops those past a restored checkpoint, and incomplete ones.
+        """Keeps the first `rows` rows, without incomplete ones, and returns how many of them are missing.
 
         If the header is missing, it is restored, and rows past `frames` are dropped.
-
-        Returns:
-          How many of the `rows` rows are missing.
         """
         lines = self.path.read_bytes().splitlines(keepends=True)
         if lines and self._is_row(lines[0]):

@@ -5,30 +5,31 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from a3crepro.common.machine import usable_cores
 from a3crepro.config import multirun_job
-from a3crepro.runs.checkout import GitState
 from a3crepro.runs.files import read_json
 
 PACKAGES = ("torch", "numpy", "numba", "gymnasium", "mujoco", "dm-control", "ale-py", "minatar", "hydra-core",
             "pydantic", "opencv-python-headless")  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("a3crepro", "conf", "hydra_plugins", "sweeps")
+"""Directories whose untracked files may affect a run."""
+MAX_PATCH_BYTES = 1_000_000
+PATCH = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+"""Gives a patch for `git apply`, independent of the user's git configuration."""
 
 
 def attempts_of(
     directory: Path, remedy: str = "put it back, or remove the directory and run it again"
 ) -> list[dict[str, Any]]:
-    """The attempts of a run, in order.
-
-    Raises:
-      DamagedFile: the manifest is damaged; the message ends with the remedy.
-    """
-    attempts: list[dict[str, Any]] = read_json(directory / "manifest.json", _is_manifest, remedy)["starts"]
-    return attempts
+    """The attempts of a run, in order; a `DamagedFile` with the remedy if the manifest is damaged."""
+    return list(read_json(directory / "manifest.json", _is_manifest, remedy)["starts"])
 
 
 def _is_manifest(found: Any) -> bool:
@@ -37,9 +38,10 @@ def _is_manifest(found: Any) -> bool:
 
 
 def this_attempt(git: GitState) -> dict[str, Any]:
-    """Command, versions, commit and machine of this process."""
+    """Command (of a job of a multirun, the one that runs it alone), versions, commit and machine of this process."""
+    job = multirun_job()
     return {
-        "command": ["python", "-m", "a3crepro", *_arguments()],
+        "command": ["python", "-m", "a3crepro", *(sys.argv[1:] if job is None else job.overrides.task)],
         "date": utc_now(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -55,14 +57,60 @@ def utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _arguments() -> list[str]:
-    """The command-line arguments of this run; of a job of a multirun, those that run it alone."""
-    job = multirun_job()
-    return sys.argv[1:] if job is None else list(job.overrides.task)
-
-
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+# ---- The git checkout of the package ---------------------------------------------------------------------------------
+
+
+class GitState(NamedTuple):
+    """The commit and the uncommitted changes."""
+
+    commit: str | None
+    """None outside a checkout."""
+    difference: bytes | None
+    """A patch from the commit to the working tree, for `git apply`; empty without changes."""
+
+    @property
+    def is_clean(self) -> bool | None:
+        """Whether there are no changes; None if unknown."""
+        return None if self.difference is None else not self.difference
+
+
+def git_state() -> GitState:
+    """Reads the state of the package's checkout."""
+    commit = _git("rev-parse", "HEAD")
+    return GitState(None, None) if commit is None else GitState(commit.decode().strip(), _difference())
+
+
+def _difference() -> bytes | None:
+    """Changes to tracked files, and untracked code."""
+    changes = _git(*PATCH, "HEAD", "--")
+    untracked = _git("ls-files", "-z", "--others", "--exclude-standard", "--", *CODE)
+    if changes is None or untracked is None:
+        return None
+    patch, names = changes, untracked.decode(errors="surrogateescape").split("\0")[:-1]
+    for name in names:
+        if len(patch) > MAX_PATCH_BYTES:
+            break
+        created = _git(*PATCH, "--no-index", "--", "/dev/null", name, status=1)
+        patch += created or f"# not kept: {name}\n".encode(errors="replace")
+    if len(patch) > MAX_PATCH_BYTES:
+        whole_lines = patch[:MAX_PATCH_BYTES].rpartition(b"\n")[0]
+        patch = whole_lines + f"\n# cut off: only {MAX_PATCH_BYTES:,} bytes are kept\n".encode()
+    return patch
+
+
+def _git(*words: str, status: int = 0) -> bytes | None:
+    """The output of git; None outside a checkout, or with another exit status."""
+    if not (ROOT / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == status else None

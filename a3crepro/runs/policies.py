@@ -1,26 +1,32 @@
-"""The policies that `evaluate` and `play` run: a trained network's, and reference policies that need no training."""
-
-from __future__ import annotations
+"""The policies that `evaluate` and `play` run: networks, from a directory, and reference policies without training."""
 
 import math
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
 import torch
+from omegaconf import OmegaConf
+from safetensors import SafetensorError, safe_open
 
 from a3crepro.common.errors import UserError
-from a3crepro.config import Config
+from a3crepro.config import Config, build
 from a3crepro.environments._environment import Action, ActionSpace, random_action
 from a3crepro.learner.normalisation import Normaliser
-from a3crepro.learner.shared_state import PolicySnapshot
+from a3crepro.learner.shared_state import PolicySnapshot, policy_snapshot
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes, Theta
-from a3crepro.networks._network import parameter_count, seeded
+from a3crepro.networks._network import parameter_count
 from a3crepro.runs.arguments import Key, non_negative_number
+from a3crepro.runs.checkpoint import last_checkpoint
+from a3crepro.runs.run_directory import stored_config
+
+PARAMETERS = "parameters.safetensors"
+"""The file of an agent's parameters."""
 
 
 class EvaluationPolicy(Protocol):
@@ -61,15 +67,11 @@ class PolicyStatistics:
 
 
 class NetworkPolicy:
-    """The policy of a network with these parameters, as `algo` evaluates it.
-
-    Raises:
-      ValueError: the parameters are of another network.
-    """
+    """A network with these parameters, acting as `algo` evaluates it; a `ValueError` if they are another network's."""
 
     def __init__(self, config: Config, snapshot: PolicySnapshot, statistics: PolicyStatistics | None = None) -> None:
-        space, actions = config.env.spaces()
-        module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+        space, _ = config.env.spaces()
+        module = config.seeded_network()
         theta = torch.from_numpy(snapshot.parameters.astype(np.float32))
         if theta.numel() != parameter_count(module):
             raise ValueError(f"{theta.numel()} parameters, but the network has {parameter_count(module)}")
@@ -92,14 +94,8 @@ class NetworkPolicy:
 class RandomPolicy:
     """Draws actions uniformly."""
 
-    keys: ClassVar[Mapping[str, Key]] = {}
-
     def __init__(self, actions: ActionSpace) -> None:
         self.actions = actions
-
-    @classmethod
-    def from_arguments(cls, actions: ActionSpace, own: SimpleNamespace) -> Self:
-        return cls(actions)
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
         pass
@@ -109,22 +105,10 @@ class RandomPolicy:
 
 
 class ConstantPolicy:
-    """Always takes the same action; with noise, an observation-independent Gaussian policy.
-
-    Args:
-      noise: standard deviation of each component of a continuous action.
-    """
-
-    keys: ClassVar[Mapping[str, Key]] = {"action": Key(), "noise": non_negative_number()}
+    """Always takes the same action; a vector with Gaussian noise of this standard deviation in each component."""
 
     def __init__(self, action: Action, noise: float = 0.0) -> None:
         self.action, self.noise = action, noise
-
-    @classmethod
-    def from_arguments(cls, actions: ActionSpace, own: SimpleNamespace) -> Self:
-        if own.noise and isinstance(actions, gym.spaces.Discrete):
-            raise UserError("noise: goes with actions that are vectors")
-        return cls(_constant_action(own.action or "0", actions), own.noise or 0.0)
 
     def start_episode(self, env: gym.Env[Any, Any] | None = None) -> None:
         pass
@@ -152,38 +136,93 @@ def _constant_action(text: str, actions: ActionSpace) -> Action:
     return action
 
 
-REFERENCE_POLICIES: Mapping[str, type[ConstantPolicy | RandomPolicy]] = {
-    "constant": ConstantPolicy,
-    "random": RandomPolicy,
-}
-"""Policies for every environment, by `policy=NAME`; `Environment.scripted_policies` adds others."""
-POLICY_KEYS = {
-    "policy": Key(),
-    **RandomPolicy.keys,
-    **ConstantPolicy.keys,
-}
-"""`policy` and the keys of all reference policies."""
+POLICY_KEYS = {"policy": Key(), "action": Key(), "noise": non_negative_number()}
+"""`policy`, and the keys of `policy=constant`."""
 
 
 def reference_policy(config: Config, own: SimpleNamespace) -> EvaluationPolicy:
     """The policy that `policy=` names, e.g. `random`, or `expert` and `blind` where the environment has them.
 
-    Args:
-      config: its environment decides what is allowed.
-      own: values of `POLICY_KEYS`.
-
     Raises:
       UserError: one line that names the key and what is allowed.
     """
-    for name, policy in REFERENCE_POLICIES.items():
-        for key in policy.keys:
-            if getattr(own, key) is not None and own.policy != name:
-                raise UserError(f"{key}: goes with policy={name}")
-    if own.policy in REFERENCE_POLICIES:
-        return REFERENCE_POLICIES[own.policy].from_arguments(config.env.spaces()[1], own)
+    actions = config.env.spaces()[1]
+    for key in ("action", "noise"):
+        if getattr(own, key) is not None and own.policy != "constant":
+            raise UserError(f"{key}: goes with policy=constant")
+    if own.policy == "random":
+        return RandomPolicy(actions)
+    if own.policy == "constant":
+        if own.noise and isinstance(actions, gym.spaces.Discrete):
+            raise UserError("noise: goes with actions that are vectors")
+        return ConstantPolicy(_constant_action(own.action or "0", actions), own.noise or 0.0)
     scripted = config.env.scripted_policies()
     if own.policy not in scripted:
         got = "missing" if own.policy is None else f"got {own.policy!r}"
-        allowed = ", ".join([*REFERENCE_POLICIES, *scripted])
+        allowed = ", ".join(["constant", "random", *scripted])
         raise UserError(f"policy: {got}; allowed for {config.env.title} without a run's directory: {allowed}")
     return scripted[own.policy]
+
+
+# ---- Policies in the directory of a run or an agent; nothing in the files is executed --------------------------------
+
+
+class StoredPolicy(NamedTuple):
+    """A policy as stored in the directory of a run or an agent."""
+
+    config: Config
+    snapshot: PolicySnapshot
+    frames: int
+    """Environment frames that it was trained for."""
+
+
+def stored_policy(directory: Path) -> StoredPolicy:
+    """Reads a run's directory or an agent's; the same errors as `load_policy`."""
+    config = stored_config(directory)
+    if (directory / PARAMETERS).exists():
+        return StoredPolicy(config, *_read_parameters(directory / PARAMETERS))
+    checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
+    return StoredPolicy(config, policy_snapshot(checkpoint.arrays), checkpoint.frames)
+
+
+def _read_parameters(path: Path) -> tuple[PolicySnapshot, int]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            frames = int((file.metadata() or {})["frames"])
+        return PolicySnapshot(**arrays), frames
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is no agent's parameters: {' '.join(str(error).split())}") from error
+
+
+def load_policy(directory: str | Path) -> NetworkPolicy:
+    """The policy of a run, finished or not, or of a trained agent, as evaluations use it.
+
+    Raises:
+      UserError: the directory is no run's and no agent's, or the run has no checkpoint yet.
+      RunError: all checkpoints in it are damaged.
+    """
+    stored = stored_policy(Path(directory))
+    return NetworkPolicy(stored.config, stored.snapshot)
+
+
+def policy_with_overrides(directory: Path, overrides: list[str]) -> tuple[Config, NetworkPolicy, int]:
+    """The configuration with a few keys changed, the policy, and the frames it was trained for."""
+    stored = stored_policy(directory)
+    config = with_overrides(stored.config, overrides)
+    try:
+        return config, NetworkPolicy(config, stored.snapshot), stored.frames
+    except ValueError as error:
+        raise UserError(f"network: {error}") from error
+
+
+def with_overrides(config: Config, overrides: list[str]) -> Config:
+    """Changes a few keys of a configuration; whole episodes stay whole, even if they become longer."""
+    values = OmegaConf.create(config.model_dump())
+    values.merge_with_dotlist(overrides)
+    changed = build(values)
+    steps, cut_off = changed.env.episode_steps, config.max_evaluation_steps < (config.env.episode_steps or 0)
+    if steps is None or cut_off or any(override.startswith("evaluation.max_frames=") for override in overrides):
+        return changed
+    values.evaluation.max_frames = max(config.evaluation.max_frames, steps * changed.env.frames_per_step)
+    return build(values)

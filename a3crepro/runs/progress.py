@@ -29,18 +29,14 @@ WINDOW = 60
 
 
 class Progress:
-    """The output of one run on the screen and in TensorBoard.
-
-    Args:
-      config: the run's configuration.
-      shared: where frames, updates and metrics are read.
-      directory: the run's; TensorBoard's files go to `tensorboard` in it.
-    """
+    """The output of one run on the screen and in TensorBoard."""
 
     def __init__(self, config: Config, shared: SharedState, directory: Path) -> None:
         self.config, self.shared, self.directory = config, shared, directory
         self.console = Console(stderr=False, highlight=False)
-        self.run = multirun_name()
+        job = multirun_job()
+        self.run = None if job is None else str(job.sweep.subdir)
+        """The name of this run in Hydra's multirun."""
         self.recent: deque[float] = deque(maxlen=RECENT_EPISODES)
         self.episodes = 0
         self.evaluation: EvaluationResult | None = None
@@ -126,8 +122,11 @@ class Progress:
         self._shown = time.monotonic()
         rows = self._rows()
         if self._live:
-            bar = ProgressBar(self.config.frames, self.shared.frames(), width=50)
-            self._live.update(_table(rows, bar), refresh=True)
+            table = Table.grid(padding=(0, 2))
+            table.add_row("", ProgressBar(self.config.frames, self.shared.frames(), width=50))
+            for name, value in rows:
+                table.add_row(f"[bold]{name}[/bold]", escape(value))
+            self._live.update(table, refresh=True)
         else:
             self._say_of_run("  ".join(f"{name} {value}" for name, value in rows))
 
@@ -190,20 +189,6 @@ class Progress:
         if skipped > self._skipped:
             self._say_of_run(f"{skipped - self._skipped} gradients were not finite and were not applied")
             self._skipped = skipped
-
-
-def multirun_name() -> str | None:
-    """The name of this run in Hydra's multirun, else None."""
-    job = multirun_job()
-    return None if job is None else str(job.sweep.subdir)
-
-
-def _table(rows: list[tuple[str, str]], bar: ProgressBar) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("", bar)
-    for name, value in rows:
-        table.add_row(f"[bold]{name}[/bold]", escape(value))
-    return table
 
 
 def _duration(seconds: float) -> str:

@@ -1,7 +1,5 @@
 """Checks that the machine has the memory and open files that a run needs, before anything is written."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -13,7 +11,6 @@ from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.machine import allow_open_files, free_shared_memory, memory_bytes
 from a3crepro.config import Config
 from a3crepro.learner.shared_state import SharedState
-from a3crepro.networks._network import seeded
 
 GIB = 2**30
 MAX_ROLLOUT_BYTES = 4 * GIB
@@ -31,10 +28,6 @@ FILES, FILES_PER_PROCESS = 40, 3
 
 def check_resources(config: Config, shared: SharedState) -> None:
     """Refuses a run that needs more than this machine has.
-
-    Args:
-      config: the run's configuration.
-      shared: what its actor-learners share, of which only the size is read.
 
     Raises:
       UserError: it needs more memory than there is; the line names the key.
@@ -73,8 +66,7 @@ def _check_memory(config: Config, shared: SharedState) -> None:
 
 def _bytes_per_step(config: Config) -> int:
     """Memory of a rollout per agent step: the observation, and the output and gradient of each layer."""
-    space, actions = config.env.spaces()
-    module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+    space, module = config.env.spaces()[0], config.seeded_network()
     outputs: list[int] = []
 
     def count(_: nn.Module, __: object, output: Any) -> None:

@@ -18,10 +18,9 @@ import yaml
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import Config, build, effective_values
 from a3crepro.learner.shared_state import PolicySnapshot
-from a3crepro.runs.checkout import GitState, git_state
 from a3crepro.runs.checkpoint import CHECKPOINTS, NEW_CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
 from a3crepro.runs.files import DamagedFile, Table, read_json, trying, write_atomically, write_text
-from a3crepro.runs.manifest import attempts_of, this_attempt, utc_now
+from a3crepro.runs.manifest import GitState, attempts_of, git_state, this_attempt, utc_now
 
 EPISODES = ("frames", "seconds", "thread", "score", "episode_frames", "real_seconds")
 EVALUATIONS = ("frames", "seconds", "score_mean", "score_median", "score_std", "episodes", "real_seconds")
@@ -122,7 +121,9 @@ class RunDirectory:
             file.close()
 
     def _check_config(self) -> None:
+        """Refuses another configuration; writes this one if there is none."""
         if not (self.path / "config.yaml").exists():
+            self._write_config()
             return
         stored = stored_config(self.path)
         old, new = effective_values(stored), effective_values(self.config)
@@ -153,8 +154,6 @@ class RunDirectory:
         for leftover in (self.path / f"{name}.tmp" for name in WRITTEN):
             if leftover.is_file():
                 leftover.unlink()
-        if not (self.path / "config.yaml").exists():
-            self._write_config()
         self.summary = self._read_summary()
         if self.summary is None:
             self._add_attempt()
@@ -237,9 +236,7 @@ class RunDirectory:
     def finish(self, summary: Mapping[str, Any], staleness: np.ndarray) -> None:
         """Writes the staleness of gradients, then the summary, which marks a finished run.
 
-        Args:
-          summary: the content of `summary.json`.
-          staleness: [n], the number of gradients applied to a θ that had had 0, 1, 2, … updates since they read it.
+        `staleness` [n]: the number of gradients applied to a θ that had had 0, 1, 2, … updates since they read it.
         """
         self._sync()
         rows = "".join(f"{updates},{staleness[updates]}\n" for updates in np.flatnonzero(staleness))
@@ -248,13 +245,8 @@ class RunDirectory:
 
 
 def summary_of(directory: Path, remedy: str) -> dict[str, Any]:
-    """The summary of a finished run.
-
-    Raises:
-      DamagedFile: it is damaged; the message ends with the remedy.
-    """
-    summary: dict[str, Any] = read_json(directory / "summary.json", _is_summary, remedy)
-    return summary
+    """The summary of a finished run; a `DamagedFile` with the remedy if it is damaged."""
+    return dict(read_json(directory / "summary.json", _is_summary, remedy))
 
 
 def _is_summary(found: Any) -> bool:
@@ -262,11 +254,7 @@ def _is_summary(found: Any) -> bool:
 
 
 def stored_config(directory: Path) -> Config:
-    """The configuration in a run's directory.
-
-    Raises:
-      UserError: there is none, or it is not valid in this version.
-    """
+    """The configuration in a run's directory; a `UserError` if there is none, or it is not valid in this version."""
     path = directory / "config.yaml"
     with trying("read", path):
         if not path.is_file():

@@ -1,7 +1,5 @@
 """Training of one run: drives the execution, and records, evaluates and saves what it reports."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import signal
@@ -9,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -18,7 +15,7 @@ from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.kernels import compile_all
 from a3crepro.common.output import lasting_output
 from a3crepro.common.processes import check_script, preload, wait_for_messages, wait_for_server
-from a3crepro.common.signals import SIGNALS, handle, handle_as_before
+from a3crepro.common.signals import SIGNALS, handling
 from a3crepro.config import Config, build, hydra_job, run_name, with_job
 from a3crepro.execution._execution import Execution, ResumePoint, States
 from a3crepro.learner.actor_learner import share_above_epsilon
@@ -26,7 +23,7 @@ from a3crepro.learner.normalisation import width
 from a3crepro.learner.reports import Copy, Episode, Snapshot
 from a3crepro.learner.shared_state import SNAPSHOT, PolicySnapshot, SharedState
 from a3crepro.models.fast.model import is_known
-from a3crepro.networks._network import flatten, parameter_count, row_sizes, seeded
+from a3crepro.networks._network import flatten, parameter_count, row_sizes
 from a3crepro.runs.checkpoint import Checkpoint, Counters, PendingEvaluation
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator
 from a3crepro.runs.progress import Progress
@@ -67,31 +64,22 @@ def train(
     """
     check_script()
     config = with_job(config if isinstance(config, Config) else build(config))
-    path = Path(directory) if directory is not None else default_directory(config)
+    if directory is None:
+        job = hydra_job()
+        directory = Path("runs") / run_name(config) if job is None else job.runtime.output_dir
     shared = initial_state(config)
     check_resources(config, shared)
-    with lasting_output(), RunDirectory(path.absolute(), config) as run:
+    with lasting_output(), RunDirectory(Path(directory).absolute(), config) as run:
         if run.summary is not None:
             print(f"{run.path} is finished: {summary_line(run.summary)}", flush=True)
             return run.summary
         return Training(config, run, shared).run(stop_on)
 
 
-def default_directory(config: Config) -> Path:
-    """The output directory of the Hydra job; outside of one, the directory that the command line would choose."""
-    job = hydra_job()
-    return Path("runs") / run_name(config) if job is None else Path(job.runtime.output_dir)
-
-
 def initial_state(config: Config) -> SharedState:
-    """The state that actor-learners share, before the first step.
-
-    Raises:
-      UserError: the parameters do not fit into memory.
-    """
-    space, actions = config.env.spaces()
+    """The state that actor-learners share, before the first step; a `UserError` if it does not fit into memory."""
     try:
-        module = seeded(config.network, space, config.algo.heads(actions), config.seed)
+        module = config.seeded_network()
         initial = torch.empty(parameter_count(module))
     except (RuntimeError, MemoryError) as error:
         raise UserError(f"network: does not fit into memory: {str(error).splitlines()[0]}") from error
@@ -103,15 +91,14 @@ def initial_state(config: Config) -> SharedState:
         target=config.algo.target_interval is not None,
         statistics=(1 if one_row else config.threads, len(config.optimizer.statistics)),
         threads=config.threads,
-        sums=width(math.prod(space.shape)) if config.env.normalises else 0,
+        sums=width(math.prod(config.env.spaces()[0].shape)) if config.env.normalises else 0,
     )
 
 
 def say_if_slow(config: Config) -> None:
     """Prints a line if the network is run by autograd although the fast path is configured."""
-    space, actions = config.env.spaces()
-    module = seeded(config.network, space, config.algo.heads(actions), config.seed)
-    if config.network.implementation == "fast" and not is_known(module, space):
+    space, _ = config.env.spaces()
+    if config.network.implementation == "fast" and not is_known(config.seeded_network(), space):
         what = f"network {config.network.title}, for {space.dtype} observations of shape {space.shape}"
         print(f"{what}: runs with autograd, which is slower; the fast path does not know it", flush=True)
 
@@ -133,8 +120,6 @@ class Training:
             self._restore(checkpoint)
         self.seconds, self.real_seconds = self.resume_point.seconds, self.resume_point.real_seconds
         self.evaluator = Evaluator(config)
-        for frames, pending in self.pending.items():
-            self.evaluator.submit(frames, PolicySnapshot(pending.parameters, pending.sums))
         self._saved, self._states_requested, self._said_to_wait = time.monotonic(), False, False
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -168,7 +153,9 @@ class Training:
                 final = self._evaluate_finally()
                 self._stop_if_requested()
             except BaseException as error:
-                self._save_after(error)
+                if not isinstance(error, Stopped) and not self.config.is_exact:  # which resumes from its checkpoint
+                    with contextlib.suppress(OSError):
+                        self._save(States(self.shared.arrays(), None))
                 raise
             finally:
                 self.evaluator.end()
@@ -207,16 +194,7 @@ class Training:
 
     def _record(self, report: Episode | Snapshot | Copy | States) -> None:
         if isinstance(report, Episode):
-            self.run_directory.episodes.append(
-                {
-                    "frames": report.frames,
-                    "seconds": round(self.seconds, 3),
-                    "thread": report.thread,
-                    "score": report.score,
-                    "episode_frames": report.episode_frames,
-                    "real_seconds": round(self.real_seconds, 3),
-                }
-            )
+            self.run_directory.episodes.append({**vars(report), **_times(self.seconds, self.real_seconds)})
             self.progress.add_episode(report.frames, report.score)
         elif isinstance(report, Snapshot):
             self._evaluate(report.frames, report.snapshot, report.share_above_epsilon)
@@ -229,7 +207,6 @@ class Training:
 
     def _evaluate(self, frames: int, snapshot: PolicySnapshot, share: float | None) -> None:
         self.pending[frames] = PendingEvaluation(*snapshot, self.seconds, self.real_seconds, share)
-        self.evaluator.submit(frames, snapshot)
 
     def _hold(self) -> None:
         """Leaves reports unread, so that actor-learners wait, while too many evaluations are pending."""
@@ -241,9 +218,9 @@ class Training:
             self.progress.say(f"{key}: training waits, because evaluations are slower ({limit} are pending)")
 
     def _record_evaluations(self) -> None:
-        for result in self.evaluator.poll():
+        for result in self.evaluator.poll(self.pending):
             pending = self.pending[result.frames]
-            times = {"seconds": round(pending.seconds, 3), "real_seconds": round(pending.real_seconds, 3)}
+            times = _times(pending.seconds, pending.real_seconds)
             self.run_directory.evaluations.append({"frames": result.frames, **result.summary(), **times})
             self.run_directory.diagnostics.append(
                 {
@@ -264,7 +241,7 @@ class Training:
         self._evaluate(
             self.shared.frames(), self.shared.policy_snapshot(), share_above_epsilon(self.config, self.shared)
         )
-        while self.evaluator.busy and not self.stop:
+        while self.pending and not self.stop:
             self._record_evaluations()
             self.progress.update()
             wait_for_messages([self.evaluator.child] if self.evaluator.child else [], timeout=0.2)
@@ -293,27 +270,15 @@ class Training:
         counters = Counters(self.seconds, self.real_seconds, self.resume_point.attempt, *rows)
         self.run_directory.save(Checkpoint(states.arrays, states.tree, self.pending, counters))
 
-    def _save_after(self, error: BaseException) -> None:
-        """Saves θ after a failure, unless the run is exact and resumes from its last checkpoint."""
-        if isinstance(error, Stopped) or self.config.is_exact:
-            return
-        with contextlib.suppress(OSError):
-            self._save(States(self.shared.arrays(), None))
+
+def _times(seconds: float, real_seconds: float) -> dict[str, float]:
+    return {"seconds": round(seconds, 3), "real_seconds": round(real_seconds, 3)}
 
 
 @contextlib.contextmanager
 def stop_signals(numbers: Sequence[signal.Signals]) -> Iterator[list[signal.Signals]]:
     """Collects these signals in a list instead of letting them end the process."""
     received: list[signal.Signals] = []
-    if threading.current_thread() is not threading.main_thread():
+    numbers = numbers if threading.current_thread() is threading.main_thread() else ()
+    with handling(lambda number, _: received.append(signal.Signals(number)), numbers):
         yield received
-        return
-
-    def remember(number: int, _: FrameType | None) -> None:
-        received.append(signal.Signals(number))
-
-    before = handle(remember, numbers)
-    try:
-        yield received
-    finally:
-        handle_as_before(before)

@@ -1,7 +1,5 @@
 """Records an episode as a video."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,7 @@ MIN_HEIGHT = 300
 
 
 def video_path(text: str) -> Path:
-    """A path at which a video can be written.
-
-    Raises:
-      ValueError: a file type other than .mp4 and .avi, or a directory that does not exist or cannot be written.
-    """
+    """A path at which a video can be written; else a `ValueError`."""
     path = Path(text)
     if path.suffix not in CODECS:
         raise ValueError(f"should end in {' or '.join(CODECS)}, got {text!r}")
@@ -39,11 +33,7 @@ def video_path(text: str) -> Path:
 
 
 def record_video(config: Config, policy: EvaluationPolicy, rng: np.random.Generator, path: Path) -> float:
-    """Writes one episode as a video at the speed of human play, and returns its score.
-
-    Raises:
-      UserError: the file cannot be written.
-    """
+    """Writes one episode as a video at the speed of human play, and returns its score."""
     env = config.env.make(training=False, render=True)
     video = VideoWriter(path, float(env.metadata.get("render_fps", 30)))
     try:
@@ -77,11 +67,7 @@ class VideoWriter:
         self.frames += 1
 
     def finish(self) -> None:
-        """Closes and renames the file.
-
-        Raises:
-          UserError: frames are missing in the file.
-        """
+        """Closes and renames the file; a `UserError` if frames are missing in it."""
         assert self.writer is not None
         self.writer.release()
         if int(cv2.VideoCapture(str(self.part)).get(cv2.CAP_PROP_FRAME_COUNT)) != self.frames:

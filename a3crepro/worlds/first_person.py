@@ -1,7 +1,5 @@
 """What labyrinth and races share: time, the first-person view, and the picture with a map that people see."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
@@ -66,9 +64,7 @@ class FirstPersonEnv(SerializableEnv):
         self.observation_space = gym.spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
         self.action_space: gym.spaces.Discrete = gym.spaces.Discrete(self.action_count)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self.begin_episode()
         return self.observe(), {}

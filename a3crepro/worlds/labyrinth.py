@@ -14,17 +14,10 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field, model_validator
 
-from a3crepro.worlds.first_person import (
-    FRAMES_PER_SECOND,
-    FirstPersonEnv,
-    Fraction,
-    Whole,
-    WorldParameters,
-    signed,
-)
+from a3crepro.worlds.first_person import FRAMES_PER_SECOND, FirstPersonEnv, Fraction, Whole, WorldParameters, signed
 from a3crepro.worlds.maze import Cell, distances, make_maze, shortest_path
 from a3crepro.worlds.renderer import Camera, Scene
-from a3crepro.worlds.textures import apple, chequered, pattern, portal
+from a3crepro.worlds.textures import chequered, disc, pattern
 
 ACTIONS = ("look left", "look right", "strafe left", "strafe right", "forward", "backward")
 RADIUS = 0.2
@@ -128,7 +121,8 @@ class LabyrinthEnv(FirstPersonEnv):
 
     def __init__(self, render_mode: str | None = None, **parameters: Any) -> None:
         super().__init__(render_mode, **parameters)
-        self.sprite_images = np.stack([apple(), portal()])
+        apple, portal = disc((220, 30, 30), (120, 0, 0)), disc((250, 250, 255), (40, 90, 255))  # red; white, blue rim
+        self.sprite_images = np.stack([apple, portal])
         self.ground, self.ceiling = chequered((70, 66, 60), (84, 80, 72)), chequered((196, 200, 196), (204, 208, 204))
 
     # ---- A new maze --------------------------------------------------------------------------------------------------

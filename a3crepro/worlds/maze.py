@@ -5,8 +5,6 @@ coordinates; winding corridors fill the rest; then walls are opened until everyt
 makes loops; finally some dead ends are closed.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 

@@ -8,8 +8,6 @@ from the farthest to the nearest, and are hidden by nearer walls.
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

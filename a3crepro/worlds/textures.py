@@ -1,7 +1,5 @@
 """Procedural textures of walls and floors, and images of sprites."""
 
-from __future__ import annotations
-
 import colorsys
 
 import numpy as np
@@ -48,16 +46,6 @@ def disc(inner: tuple[int, int, int], outer: tuple[int, int, int]) -> np.ndarray
     picture[radius < 15.5] = (*outer, 255)
     picture[radius < 11] = (*inner, 255)
     return picture
-
-
-def apple() -> np.ndarray:
-    """A red disc."""
-    return disc((220, 30, 30), (120, 0, 0))
-
-
-def portal() -> np.ndarray:
-    """A white disc with a blue rim."""
-    return disc((250, 250, 255), (40, 90, 255))
 
 
 def car_from_behind() -> np.ndarray:

@@ -1,7 +1,5 @@
 """Closed race tracks: a smooth centre line, positions on it, the racing line, and the ground's texture."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -62,11 +60,8 @@ class Track:
         self.ground = _paint(self)
         rng = np.random.default_rng(0)
         candidates = rng.uniform(0, np.array(self.ground.shape[1::-1]) / PIXELS, (10 * TREES, 2))
-        off_road = [point for point in candidates if self._distance(point) > width]
+        off_road = [point for point in candidates if np.hypot(*(self.center - point).T).min() > width]
         self.trees = np.array(off_road[:TREES]).reshape(-1, 2)
-
-    def _distance(self, point: np.ndarray) -> float:
-        return float(np.hypot(*(self.center - point).T).min())
 
     def locate(self, x: float, y: float, near: int | None = None) -> TrackPosition:
         """The nearest point of the centre line; `near` restricts the search to points around an index."""
@@ -95,10 +90,8 @@ class Track:
         return found
 
 
-@lru_cache(maxsize=4)
-def track(name: str, width: float) -> Track:
-    """A track; each process makes it once."""
-    return Track(name, width)
+track = lru_cache(maxsize=4)(Track)
+"""A track; each process makes it once."""
 
 
 def _smooth(points: np.ndarray) -> np.ndarray:

@@ -9,8 +9,6 @@ Notation: an *entry* holds the activations of one observation (of each lane), a 
 Arrays end in channels.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from math import prod

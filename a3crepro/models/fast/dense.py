@@ -4,8 +4,6 @@ It saves the time of autograd itself, which dominates for layers this small. Rol
 gradients of weights are products of large matrices.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 

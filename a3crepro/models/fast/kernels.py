@@ -13,8 +13,6 @@ concatenated, and stacked vertically in `changed`. Weights are then read once fo
 # The kernels have signatures instead of annotations.
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the networks of the fast path share: a copy of the parameters, gradients, LSTM cells and heads."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate, pairwise

@@ -1,7 +1,5 @@
 """The layers of a network that the fast path supports, read off the `nn.Module` that defines it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,9 +1,8 @@
-"""Hydra's basic sweeper, but reporting every failed job instead of only the first."""
-
-from __future__ import annotations
+"""Hydra sweepers: one that reports every failed job instead of only the first, and one for a list of jobs."""
 
 import os
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn, JobStatus
@@ -12,8 +11,20 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
+class ListedSweeper(BasicSweeper):
+    """Launches an explicit list of jobs in one batch, instead of a product of values."""
+
+    jobs: ClassVar[Sequence[Sequence[str]]] = ()
+    """Overrides of each job, in addition to those of the command."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launches all jobs and returns when they have finished."""
+        assert self.launcher is not None
+        return self.launcher.launch(self.jobs, initial_job_idx=0)
+
+
 class TellingSweeper(BasicSweeper):
-    """Runs the product of all values with the chosen launcher."""
+    """Runs the product of all values with the chosen launcher, and raises one error for all failed jobs."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
@@ -22,13 +33,13 @@ class TellingSweeper(BasicSweeper):
 
 
 class _Telling(Launcher):
-    """Wraps a launcher and raises one error for all failed jobs."""
+    """Wraps a launcher that is set up already."""
 
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Does nothing: the wrapped launcher is already set up."""
+        pass
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from a3crepro.runs.command_line import JobsFailed

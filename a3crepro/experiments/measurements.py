@@ -1,14 +1,16 @@
-"""Estimates the cost of runs from committed throughput measurements."""
-
-from __future__ import annotations
+"""The provenance of measurements, and the costs of runs by committed ones."""
 
 import json
+import os
+import platform
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from a3crepro.common.machine import usable_cores
 from a3crepro.config import Config
 from a3crepro.experiments.results import RESULTS
+from a3crepro.runs.manifest import git_state, utc_now
 
 MEASURED = RESULTS / "throughput" / "methods.jsonl"
 """Written by `python sweeps/throughput.py part=methods`; each case runs in virtual time on one core."""
@@ -41,3 +43,22 @@ def components(config: Config) -> dict[str, Any]:
 def _measured(path: Path) -> list[dict[str, Any]]:
     """All measurements in the file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def machine() -> dict[str, Any]:
+    """The processor, the number of usable cores and the Python version."""
+    with open("/proc/cpuinfo") as file:
+        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
+    return {"cpu": model, "usable_cores": usable_cores(), "python": platform.python_version()}
+
+
+def provenance() -> dict[str, Any]:
+    """The commit, date, load and machine of a measurement made now."""
+    state = git_state()
+    return {
+        "commit": state.commit,
+        "clean": state.is_clean,
+        "date": utc_now(),
+        "load": os.getloadavg()[0],
+        **machine(),
+    }
