@@ -68,7 +68,7 @@ PARTS = (
 
 
 def work(connection: Connection, config: Config, shared: SharedState, thread: int, warm_up: float) -> None:
-    """The process of one actor-learner; sends its steps, its seconds and the seconds of each part."""
+    """The process of one actor-learner; sends None when timing starts, then its steps, its seconds and the seconds of each part."""
     learner = ActorLearner(config, shared, thread, 0, lambda report: None)
     stopwatch = Stopwatch()
     env: Any = learner.env
@@ -86,6 +86,7 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
         if began is None and time.monotonic() > started + warm_up:
             began, steps = time.perf_counter(), learner.own_steps
             stopwatch.seconds.update(dict.fromkeys(stopwatch.seconds, 0.0))
+            connection.send(None)
     assert began is not None and steps is not None
     connection.send((learner.own_steps - steps, time.perf_counter() - began, stopwatch.seconds))
 
@@ -103,7 +104,8 @@ def measure(config: Config, seconds: float, warm_up: float) -> dict[str, float]:
     shared.share(make_lock())
     children = [Child(f"actor-learner {i}", work, config, shared, i, warm_up) for i in range(config.threads)]
     try:
-        time.sleep(2 * warm_up + seconds)
+        gather(children)  # all have warmed up
+        time.sleep(seconds)
         shared.request_stop()
         answers: list[Any] = gather(children)
     finally:
