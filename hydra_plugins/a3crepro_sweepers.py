@@ -45,11 +45,8 @@ class _Telling(Launcher):
         from a3crepro.runs.command_line import JobsFailed
 
         done = self.launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
-        failures = [
-            (os.path.relpath(job.hydra_cfg.hydra.runtime.output_dir), job._return_value)
-            for job in done
-            if job.status == JobStatus.FAILED
-        ]
+        failed = [job for job in done if job.status == JobStatus.FAILED and job.hydra_cfg is not None]
+        failures = [(os.path.relpath(job.hydra_cfg.hydra.runtime.output_dir), job._return_value) for job in failed]
         if failures:
             raise JobsFailed(failures)
         return done

@@ -68,7 +68,7 @@ PARTS = (
 
 
 def work(connection: Connection, config: Config, shared: SharedState, thread: int, warm_up: float) -> None:
-    """The process of one actor-learner; sends None when timing starts, then its steps, its seconds and the seconds of each part."""
+    """The process of one actor-learner; says when timing starts, then sends steps, seconds and those of each part."""
     learner = ActorLearner(config, shared, thread, 0, lambda report: None)
     stopwatch = Stopwatch()
     env: Any = learner.env
@@ -86,7 +86,7 @@ def work(connection: Connection, config: Config, shared: SharedState, thread: in
         if began is None and time.monotonic() > started + warm_up:
             began, steps = time.perf_counter(), learner.own_steps
             stopwatch.seconds.update(dict.fromkeys(stopwatch.seconds, 0.0))
-            connection.send(None)
+            connection.send("warmed up")
     assert began is not None and steps is not None
     connection.send((learner.own_steps - steps, time.perf_counter() - began, stopwatch.seconds))
 
