@@ -45,8 +45,12 @@ class _Telling(Launcher):
         from a3crepro.runs.command_line import JobsFailed
 
         done = self.launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
-        failed = [job for job in done if job.status == JobStatus.FAILED and job.hydra_cfg is not None]
-        failures = [(os.path.relpath(job.hydra_cfg.hydra.runtime.output_dir), job._return_value) for job in failed]
+        failures = [(_directory(job), job._return_value) for job in done if job.status == JobStatus.FAILED]
         if failures:
             raise JobsFailed(failures)
         return done
+
+
+def _directory(job: JobReturn) -> str:
+    assert job.hydra_cfg is not None
+    return os.path.relpath(job.hydra_cfg.hydra.runtime.output_dir)
