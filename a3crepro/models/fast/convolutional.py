@@ -85,11 +85,9 @@ class FactoredGradient(Gradient):
         self.factors = {i: Factors(zeros(rows, spec.shapes[i][0]), zeros(rows, spec.shapes[i][1])) for i in weights}
         self.spec, self.steps, self.rows = spec, 0, slice(0)
         parts = spec.slices_without(weights)
-        self.small, self.edges = (
-            [self.vector[part] for part in parts],
-            np.array([(part.start, part.stop) for part in parts]),
-        )
-        """The gradients of all other parameters, and where they are in the vector."""
+        self.edges = np.array([(part.start, part.stop) for part in parts])
+        self.small = [self.vector[part] for part in parts]
+        """The gradients of all other parameters."""
         self.is_expanded = False
 
     def begin(self, states: int) -> None:
@@ -98,11 +96,8 @@ class FactoredGradient(Gradient):
         self.steps = self.rows.stop
 
     def add_product(self, number: int, delta: np.ndarray, inputs: np.ndarray) -> None:
-        if number in self.factors:
-            factors = self.factors[number]
-            factors.delta[self.rows], factors.inputs[self.rows] = delta, inputs
-        else:
-            k.add_outer(np.ascontiguousarray(delta), inputs, self.parts[number].reshape(-1))
+        factors = self.factors[number]
+        factors.delta[self.rows], factors.inputs[self.rows] = delta, inputs
 
     def expand(self) -> None:
         """Writes the products of the factors to the vector."""
