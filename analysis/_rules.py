@@ -1,7 +1,5 @@
 """Rules that decide the paper's claims on games. All games have equal weight."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Rules that decide the paper's claims on its five Atari games, from `atari_games`: one rate and one seed per pair."""
 
-from __future__ import annotations
-
 import math
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference

@@ -1,7 +1,5 @@
 """Rules that decide the paper's claims on physical tasks, races and mazes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

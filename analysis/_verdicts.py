@@ -1,7 +1,5 @@
 """Verdicts on claims, shared by all rules."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple

@@ -8,8 +8,6 @@ the two and the lag, the epochs needed beyond the paper's to reach the same scor
 hours to the best score of the paper's DQN, from a curve smoothed over three evaluations, with the paper's own hours.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Iterator, Sequence

@@ -6,8 +6,6 @@ At the scale `laptop` the games are MinAtar's, which have no human scores; the t
 of Young and Tian (2019) after 5M frames.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

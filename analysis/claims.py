@@ -4,8 +4,6 @@ Rules are fixed before the runs are seen (`HISTORY` lists later changes). Where 
 (how wide is wide?), the paper's own data are on its good side. `_verdicts.DEFINITIONS` says what the verdicts mean.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

@@ -6,8 +6,6 @@ The core is what you read to understand a run: rollouts, algorithms, the learner
 the configuration.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

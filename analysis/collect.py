@@ -7,8 +7,6 @@ not match the sweep; `--unfinished` collects the runs that are done, and reports
 `--collected` keeps the rows already in the tables and adds those of new runs.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from pathlib import Path

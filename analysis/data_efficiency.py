@@ -3,8 +3,6 @@
 python analysis/data_efficiency.py [scale=laptop]
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from a3crepro.experiments import figures

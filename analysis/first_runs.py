@@ -3,8 +3,6 @@
 python analysis/first_runs.py [scale=laptop]
 """
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 

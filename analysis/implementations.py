@@ -3,8 +3,6 @@
 python analysis/implementations.py [scale=laptop]
 """
 
-from __future__ import annotations
-
 from a3crepro.experiments.figures import METHODS, PALETTE, Page, Results, markdown, panels, script
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command

@@ -5,8 +5,6 @@ python analysis/labyrinth.py [scale=laptop]
 The paper gives its final average score as around 50 and does not print the curve.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 

@@ -3,8 +3,6 @@
 python analysis/learning_rates.py [scale=laptop]
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

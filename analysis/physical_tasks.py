@@ -6,8 +6,6 @@ The paper's tasks were never released, and rewards are not comparable. The table
 learning rates with the paper's, and scores with the Control Suite's own A3C after 100M steps (Tassa et al. 2018).
 """
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

@@ -6,8 +6,6 @@ The paper's reference is a human tester's score; this reproduction's is that of 
 position. The two play the same role but are not the same.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 

@@ -11,8 +11,6 @@ first equals the number of actor-learners by construction, and only the second i
 factors, for the paper and for this reproduction.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 

@@ -5,8 +5,6 @@
 With --collect, first makes the table from the runs of `sweeps/staleness.py`.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -6,8 +6,6 @@ Hours are virtual for runs in virtual time, where a step lasts as long as on the
 is threads x data efficiency by construction.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -6,8 +6,6 @@ Draws a row for the trained policy of each run in these worlds, and one each for
 `racing/fast_bots`. Also measures how many images per second one core renders.
 """
 
-from __future__ import annotations
-
 import shlex
 import sys
 import time

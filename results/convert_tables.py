@@ -8,8 +8,6 @@ directory that holds the runs (`runs/laptop`), evaluations also get the columns 
 versions left out. All other cells stay as they are. Tables that are converted already are left alone.
 """
 
-from __future__ import annotations
-
 import csv
 import sys
 from pathlib import Path

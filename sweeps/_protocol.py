@@ -3,8 +3,6 @@
 All runs of a scale have the same budget and annealing horizon, so experiments can share them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar

@@ -8,8 +8,6 @@ frames, 32 of them new. paper: 5 games, 50 rates: 2,000 runs of 200M frames, hal
 Core-hours at the scale laptop: 1.6.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from a3crepro.experiments.command import main

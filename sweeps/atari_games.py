@@ -19,8 +19,6 @@ the five best of its fifty rates (Figures 2 and S11).
 At 1,450 A3C steps per second and core, part A takes 20 core-hours, all parts about 65.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -10,8 +10,6 @@ For the paper's five games with all four methods, at rates of their own and agai
 Core-hours at the scale laptop: 4.4.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import pandas as pd

@@ -3,8 +3,6 @@
 python sweeps/data_efficiency.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 """
 
-from __future__ import annotations
-
 from a3crepro.experiments.command import main
 from sweeps.thread_scaling import view
 

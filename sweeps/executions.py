@@ -7,8 +7,6 @@ learning rate and at four times that, since a round makes one step where sixteen
 laptop: 60 runs of 500,000 frames, fifty minutes on two cores.
 """
 
-from __future__ import annotations
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 from sweeps._protocol import LAPTOP_GAME

@@ -6,8 +6,6 @@ laptop, in processes: MinAtar with 8 actor-learners, 4 runs of 2M frames, about 
 16, 3 runs of the first 20M frames of a 320M-frame schedule, two hours each.
 """
 
-from __future__ import annotations
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 from sweeps._protocol import METHODS

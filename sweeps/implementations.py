@@ -5,8 +5,6 @@
 laptop: 24 runs of 500,000 frames with 8 actor-learners in processes, about forty minutes on two cores.
 """
 
-from __future__ import annotations
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 from sweeps._protocol import LAPTOP_GAME, METHODS

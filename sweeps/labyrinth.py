@@ -9,8 +9,6 @@ paper: 10 rates, 16 processes: 20 runs of 400M frames.
 Core-hours at the scale laptop: 3.7.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from a3crepro.experiments.command import main

@@ -8,8 +8,6 @@ The seed of a run is its rate's index among the paper's fifty: as in the paper, 
 Core-hours at the scale laptop: 4.0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 from a3crepro.experiments.command import main

@@ -7,8 +7,6 @@ Breakout's 32 from `learning_rates.py`. paper: the 1,000 runs of `learning_rates
 Core-hours at the scale laptop: 4.0.
 """
 
-from __future__ import annotations
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Scale
 from sweeps._protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, MINATAR_GAMES, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE

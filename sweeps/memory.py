@@ -7,8 +7,6 @@ run ends. The anonymous part excludes files, mainly libraries, whose share varie
 them.
 """
 
-from __future__ import annotations
-
 import csv
 import sys
 import time

@@ -9,8 +9,6 @@ paper: 4 games x 2 methods x 3 optimizers x the 50 rates, 16 processes: 1,200 ru
 Core-hours at the scale laptop: 2.6.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 from a3crepro.experiments.command import main

@@ -24,8 +24,6 @@ laptop: Control Suite tasks, 16 actor-learners in virtual time:
 Core-hours at the scale laptop: 20.8.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from a3crepro.experiments.command import main

@@ -10,8 +10,6 @@ days.
 Core-hours at the scale laptop: 6.9.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from a3crepro.experiments.command import main

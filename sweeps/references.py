@@ -7,8 +7,6 @@ scores, and writes `results/references/references.csv`, a row per call. Existing
 is refused.
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 import subprocess

@@ -6,8 +6,6 @@ laptop: 14 runs of 30,000 frames on MinAtar Breakout, about three minutes. `pyth
 makes the table, from each run's `staleness.csv`, and the figure.
 """
 
-from __future__ import annotations
-
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 from sweeps._protocol import LAPTOP_GAME

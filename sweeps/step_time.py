@@ -5,8 +5,6 @@
 Prints a table and adds a line to `results/throughput/step_time.jsonl`.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -11,8 +11,6 @@ are measured.
 `python analysis/throughput.py` makes the tables. Sweeps estimate their core-hours from `part=methods`.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -5,8 +5,6 @@ it read of a file as long as the file is the same, what it parsed, and what it c
 a3crepro does with that, its checks and its resolvers, it does each time.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import pickle

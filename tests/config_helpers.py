@@ -1,7 +1,5 @@
 """Composed configurations, and messages of those that are refused."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Policies and environments for the tests of evaluations."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Runs of the command line as their users start them, and what is read from the directories they leave."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import json

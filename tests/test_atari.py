@@ -1,7 +1,5 @@
 """Atari against Gymnasium's wrappers and ale-py."""
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import Any

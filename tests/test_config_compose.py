@@ -1,7 +1,5 @@
 """Every choice composes and builds; defaults follow from the choices."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 import re

@@ -1,7 +1,5 @@
 """Mistakes on the command line and in files: one line, with what was probably meant."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Resolvers: draws that depend on nothing but their arguments."""
 
-from __future__ import annotations
-
 import math
 import os
 import subprocess

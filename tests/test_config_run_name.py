@@ -1,7 +1,5 @@
 """The name of a run."""
 
-from __future__ import annotations
-
 import re
 import time
 from pathlib import Path

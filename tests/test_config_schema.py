@@ -1,7 +1,5 @@
 """Keys and values that are refused, each in one line."""
 
-from __future__ import annotations
-
 import functools
 import math
 import re

@@ -1,7 +1,5 @@
 """What holds for all environments; MinAtar against its library; toy tasks."""
 
-from __future__ import annotations
-
 import functools
 import math
 import re

@@ -1,7 +1,5 @@
 """Evaluation: whole episodes, unclipped scores, randomness from the seed and the frame count alone."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

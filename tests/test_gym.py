@@ -1,7 +1,5 @@
 """`env=gym`: Gymnasium's registry, arguments, wrappers, observations and rewards."""
 
-from __future__ import annotations
-
 import functools
 import math
 import re

@@ -1,7 +1,5 @@
 """Networks: their sizes by hand, Torch7's initialisation, views of flat vectors, the interface of a module."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Mapping

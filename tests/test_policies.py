@@ -1,7 +1,5 @@
 """The actions of trained and reference policies."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from evaluation_helpers import composed

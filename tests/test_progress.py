@@ -1,7 +1,5 @@
 """What a run shows: measured without the time before the first step, up to date at the end, and whose it is."""
 
-from __future__ import annotations
-
 import functools
 import io
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Videos of episodes."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any, ClassVar
