@@ -53,4 +53,4 @@ class _Telling(Launcher):
 
 def _directory(job: JobReturn) -> str:
     assert job.hydra_cfg is not None
-    return os.path.relpath(job.hydra_cfg.hydra.runtime.output_dir)
+    return os.path.relpath(str(job.hydra_cfg.hydra.runtime.output_dir))
