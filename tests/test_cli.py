@@ -125,6 +125,7 @@ def test_a_key_of_evaluate_is_one_beside_a_directory_of_its_name(command, tmp_pa
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"}
 
 
+@pytest.mark.slow
 def test_output_in_a_locale_without_the_characters_has_escapes(tmp_path):
     """The directory is `é` in UTF-8, whatever the locale takes it for."""
     words = ("env=toy/catch", "threads=1", "frames=100", "evaluation.episodes=1", "hydra.run.dir=run/é")

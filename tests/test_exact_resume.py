@@ -254,7 +254,10 @@ def test_so_it_is_with_other_optimizers_and_by_autograd(optimizer):
     assert_equal(run(config), run(config, [3, 17, 60]))
 
 
-@pytest.mark.parametrize("algo", METHODS)
+@pytest.mark.parametrize(
+    "algo",
+    ["a3c", "one_step_q", *(pytest.param(algo, marks=pytest.mark.slow) for algo in ("n_step_q", "one_step_sarsa"))],
+)
 def test_one_thread_in_virtual_time_is_one_process(tmp_path, algo):
     found = []
     for execution in ("virtual_time", "hogwild"):
@@ -441,18 +444,17 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize(
-    "execution", [name if name == "virtual_time" else pytest.param(name, marks=pytest.mark.slow) for name in COMMANDS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("execution", COMMANDS)
 @pytest.mark.parametrize(
     ("kills", "words"),
     [
         (1, ["algo=one_step_sarsa", "env=minatar/breakout", "frames=10_000"]),
-        pytest.param(20, ["algo=a3c", "env=minatar/breakout", "frames=300_000"], marks=pytest.mark.slow),
-        pytest.param(20, ["algo=one_step_q", "env=pong", "frames=40_000"], marks=pytest.mark.slow),
-        pytest.param(20, ["algo=n_step_q", "network=mnih2013_lstm", "frames=60_000"], marks=pytest.mark.slow),
+        (20, ["algo=a3c", "env=minatar/breakout", "frames=300_000"]),
+        (20, ["algo=one_step_q", "env=pong", "frames=40_000"]),
+        (20, ["algo=n_step_q", "network=mnih2013_lstm", "frames=60_000"]),
     ],
-)  # fmt: skip
+)
 def test_a_run_that_is_killed_or_stopped_at_random_moments_is_the_unbroken_one(tmp_path, execution, kills, words):
     words = [*COMMANDS[execution], *words, "evaluation.episodes=2", "checkpoint.every_seconds=0.3"]
     words += [f"evaluation.every={frames_of(words) // 4}"]
@@ -547,10 +549,7 @@ def test_one_synchronous_actor_learner_is_one_in_virtual_time(algo, network):
     ("algo", "network"),
     [
         *((algo, "minatar") for algo in METHODS),
-        *(
-            pytest.param(algo, "mlp_lstm", marks=[pytest.mark.slow] * (number % 2))
-            for number, algo in enumerate(METHODS)
-        ),
+        *(pytest.param(algo, "mlp_lstm", marks=pytest.mark.slow) for algo in METHODS),
     ],
 )
 def test_an_update_is_the_same_for_any_number_of_processes(algo, network):

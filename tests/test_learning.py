@@ -110,7 +110,7 @@ def test_other_small_tasks_are_learnt_with_default_settings(tmp_path, env_id, ra
     assert train(config, tmp_path)["score_mean"] >= good > random
 
 
-@pytest.mark.parametrize("algo", ["a3c", "one_step_sarsa"])
+@pytest.mark.parametrize("algo", ["a3c", pytest.param("one_step_sarsa", marks=pytest.mark.slow)])
 def test_one_thread_gives_the_same_run_to_the_bit(tmp_path, algo):
     """Everything but the times, regardless of the load of the machine and of when evaluations run."""
     runs = []

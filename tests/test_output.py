@@ -51,7 +51,7 @@ def test_a_stream_without_a_file_of_the_system_is_dropped_too(monkeypatch):
 EVALUATE = (".evaluate", "env=toy/catch", "policy=random", "episodes=5")
 
 
-@pytest.mark.parametrize("command", [(), pytest.param(EVALUATE, marks=pytest.mark.slow)], ids=["train", "evaluate"])
+@pytest.mark.parametrize("command", [pytest.param((), marks=pytest.mark.slow), EVALUATE], ids=["train", "evaluate"])
 def test_a_command_whose_output_was_closed_from_the_start_does_its_work(tmp_path, command):
     words = command[1:] or (*SMALL, "frames=400", "execution=virtual_time")
     module = "".join(("a3crepro", *command[:1]))

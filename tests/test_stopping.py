@@ -136,6 +136,7 @@ def stop_at_once(cwd: Path, number: signal.Signals, delay: float) -> None:
         assert gone_within(processes, LIMIT)
 
 
+@pytest.mark.slow
 def test_a_run_whose_processes_are_still_starting_can_be_stopped(tmp_path):
     stop_at_once(tmp_path, signal.SIGINT, 0.7)
 
