@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,7 +121,7 @@ class SharedState:
         """Moves all arrays into shared memory. The lock guards rare events, never an update of θ."""
         for tensor in (*map(self.__getattribute__, self.ARRAYS), self.flags, self.writes):
             tensor.share_memory_()
-        self.__dict__.pop("_cached", None)
+        self.__dict__.pop("_views", None)
         self.lock = lock
 
     @property
@@ -190,22 +191,18 @@ class SharedState:
         """Whether actor-learners were asked to stop."""
         return bool(self._views.flags[STOP])
 
-    @property
+    @cached_property
     def _views(self) -> _Views:
         """The small tensors as NumPy arrays, which are ten times as fast to read; made anew in each process.
 
         For so few numbers, a list is faster to add up than an array.
         """
-        views: _Views | None = self.__dict__.get("_cached")
-        if views is None:
-            counters, tensors = self.counters.numpy(), (self.sums, self.normalised_by, self.last_triggers, self.flags)
-            columns = (counters[:, column] for column in (FRAMES, UPDATES, NOT_FINITE))
-            views = _Views(*columns, *(tensor.numpy() for tensor in tensors))
-            self.__dict__["_cached"] = views
-        return views
+        counters, tensors = self.counters.numpy(), (self.sums, self.normalised_by, self.last_triggers, self.flags)
+        columns = (counters[:, column] for column in (FRAMES, UPDATES, NOT_FINITE))
+        return _Views(*columns, *(tensor.numpy() for tensor in tensors))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_cached", "_normaliser")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_views", "_normaliser")}
 
     def optimizer_state(self, thread: int) -> OptimizerState:
         """The statistics that an actor-learner updates."""
