@@ -7,6 +7,7 @@ are updated.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import gymnasium as gym
@@ -158,6 +159,11 @@ class Exploration(ConfigModel):
     """Environment frames of an actor-learner between its draws: drawing per episode would favour the long episodes of a
     small ε."""
 
+    @cached_property
+    def distribution(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The values, and their probabilities."""
+        return tuple(self.final_values), tuple(self.probabilities)
+
     @model_validator(mode="after")
     def _fits(self) -> Exploration:
         if len(self.final_values) != len(self.probabilities) or not is_distribution(self.probabilities):
@@ -191,9 +197,8 @@ class ValueBased(Algorithm):
     def epsilon(self, actor: Actor) -> float:
         """The current ε of an actor-learner."""
         exploration = self.exploration
-        values, probabilities = tuple(exploration.final_values), tuple(exploration.probabilities)
         draw = actor.own_frames // exploration.redraw_frames
-        final = final_epsilon(actor.seed, actor.thread, draw, values, probabilities)
+        final = final_epsilon(actor.seed, actor.thread, draw, *exploration.distribution)
         return epsilon(actor.global_frames, exploration.anneal_frames, final)
 
     def select_action(self, outputs: Outputs, actor: Actor) -> int:

@@ -106,7 +106,7 @@ class LocalParameters:
         if self.version is None:
             return 0  # a rollout begins at the first entry
         self.refresh()
-        for first in range(len(self._cached) - len(observations) + 1):
+        for first in reversed(range(len(self._cached) - len(observations) + 1)):
             if self._cache_holds(first, observations, state):
                 return first
         self._cached = []
