@@ -40,7 +40,7 @@ def benchmark(arguments: list[str]) -> dict[str, Any]:
     config = compose(*overrides, *quiet)
     check_resources(config, initial_state(config))
     say_if_slow(config)
-    preload(config.env.modules_to_preload())
+    preload(config.modules_to_preload)
     before = emulator_speed(config, seconds / 2)
     speed, peak, first_update = measure_training(config, seconds)
     after = emulator_speed(config, seconds / 2)

@@ -14,18 +14,14 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache
 
-from a3crepro.common.config_model import own_names
-
 MODULES = (
-    "a3crepro.environments._preprocessing",
-    "a3crepro.worlds.renderer",
     "a3crepro.models.fast.kernels",
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",
     "a3crepro.mathematics.variance",
     "a3crepro.learner.normalisation",
 )
-"""The modules with kernels, beside those of the optimizers."""
+"""The modules with kernels that every run needs; those of an environment or optimizer are compiled with it."""
 
 
 def kernel(*signatures: Any, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -66,7 +62,7 @@ def compile_all() -> None:
     notice = threading.Timer(3.0, print, ["compiling for this machine, once: some 15 seconds"], {"flush": True})
     notice.start()
     try:
-        for name in (*MODULES, *(f"a3crepro.optimizers.{name}" for name in own_names("a3crepro.optimizers"))):
+        for name in MODULES:
             importlib.import_module(name)
     finally:
         notice.cancel()

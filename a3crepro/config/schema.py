@@ -136,6 +136,11 @@ class Config(ConfigModel):
         return seeded(self.network, observations, self.algo.heads(actions), self.seed)
 
     @property
+    def modules_to_preload(self) -> list[str]:
+        """Modules that worker processes import before they fork."""
+        return [*self.env.modules_to_preload(), type(self.optimizer).__module__]
+
+    @property
     def anneal_frames(self) -> int:
         """Frames over which the learning rate is annealed to 0."""
         return self.optimizer.annealed_over(self.frames)

@@ -47,15 +47,16 @@ def rmsprop_outer(theta, g, decay, copy, writes, delta, inputs, clip, learning_r
     n = blocks * width
     column, rest, new = np.empty(len(delta), np.float32), np.zeros(n, np.float32), np.empty(n, np.float32)
     for unit in range(units):
-        column[:] = delta[:, unit] * clip
-        if not column.any():  # a rectified unit that was 0 in every state
+        has_gradient = False
+        for t in range(len(column)):
+            column[t] = delta[t, unit] * clip
+            has_gradient |= column[t] != 0
+        if not has_gradient:  # a rectified unit that was 0 in every state
             decay[unit] *= alpha
             continue
-        if len(column) > 5:
-            rest[:] = 0
         for t in range(5, len(column)):
             for i in range(n):
-                rest[i] += column[t] * inputs[t, i]
+                rest[i] = column[t] * inputs[t, i] + (rest[i] if t > 5 else np.float32(0))
         owed, decay[unit] = decay[unit], 1
         rmsprop_row(theta[unit], g[unit], owed, rest, column, inputs, new, learning_rate, alpha, epsilon)
         for b in range(blocks):

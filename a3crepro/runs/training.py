@@ -140,7 +140,7 @@ class Training:
             title = self.config.env.title
             print(f"{title} cannot save its state: a stopped run resumes with new episodes, so not bit-identically")
         say_if_slow(self.config)
-        preload(self.config.env.modules_to_preload())
+        preload(self.config.modules_to_preload)
         compile_all()  # here, Ctrl-C still ends the process at once
         wait_for_server()
         with (

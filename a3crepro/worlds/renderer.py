@@ -181,7 +181,13 @@ def _sprites(images, sprites, pose, depths, frame):
     away = np.empty(n)
     for i in range(n):
         away[i] = (sprites[i, 0] - pose[0]) * pose[2] + (sprites[i, 1] - pose[1]) * pose[3]
-    for i in np.argsort(-away):
+    order = np.arange(n)  # sorted by insertion: NumPy's sort takes seconds to compile
+    for last in range(n):
+        for j in range(last, 0, -1):
+            if away[order[j]] > away[order[j - 1]]:
+                order[j], order[j - 1] = order[j - 1], order[j]
+    for place in range(n):
+        i = order[place]
         depth = away[i]
         if depth < NEAR:
             continue

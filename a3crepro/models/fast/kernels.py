@@ -115,7 +115,7 @@ def observe(t, lane, now, before, size, scale, pixels, latest):
     """Cuts an image into blocks of size x size; a block that changed gets a new row of floats.
 
     `latest` holds the rows of the previous state, also across rollouts. In state 0, row p holds block p (counted over
-    all lanes), and `index` refers to the leftmost of equal neighbours. counts[t + 1] increases from lane to lane.
+    all lanes), and `row_of` refers to the leftmost of equal neighbours. counts[t + 1] increases from lane to lane.
     """
     row_of, counts, changed, rows, _ = pixels
     width = changed.shape[1]
@@ -133,7 +133,8 @@ def observe(t, lane, now, before, size, scale, pixels, latest):
             latest[p] = row
             row += 1
         elif t == 0 and latest[p] != p:
-            rows[p] = rows[latest[p]]
+            for i in range(rows.shape[1]):
+                rows[p, i] = rows[latest[p], i]
             latest[p] = p
         row_of[t, p] = row_of[t, p - 1] if repeats[y, x] else latest[p]
     if t == 0:
@@ -229,7 +230,10 @@ def rectify_gradient(d_rows, rows, d_bias):
 def used_rows(first, steps, rows):
     """From the oldest row that states use to the latest; other states may use some in between."""
     row_of, counts, _, _, _ = rows
-    return row_of[first].min(), counts[first + steps]
+    oldest = row_of[first, 0]
+    for p in range(1, row_of.shape[1]):
+        oldest = min(oldest, row_of[first, p])
+    return oldest, counts[first + steps]
 
 
 @kernel(void(int64, int64, ROWS, LAYER, ROWS, boolean, F1))
@@ -270,7 +274,8 @@ def copy_parameters(parameters, layer):
     """Copies the parameters of a convolution, flat in PyTorch's order: the weight, then the bias."""
     weight, bias, order, _, _, _, _ = layer
     take(parameters, order, weight.reshape(-1))
-    bias[:] = parameters[weight.size :]
+    for c in range(bias.size):
+        bias[c] = parameters[weight.size + c]
 
 
 @kernel(void(int64, ROWS, F3, F1, F3, F3))
@@ -286,7 +291,8 @@ def dense(t, rows, blocks, bias, before, after):
     differences, parts = np.empty((lanes, channels), np.float32), np.empty((lanes, bias.size), np.float32)
     moved = np.empty(lanes, np.int64)
     for lane in range(lanes):
-        before[t, lane] = bias if t == 0 else before[t - 1, lane]
+        for o in range(bias.size):
+            before[t, lane, o] = bias[o] if t == 0 else before[t - 1, lane, o]
     for p in range(positions):
         n = 0
         for lane in range(lanes):
@@ -373,7 +379,8 @@ def dense_backward(index, delta, blocks, d_rows):
             t = 0
             while t < steps:
                 row = index[t, lane * positions + p]
-                total[:] = deltas[t * lanes + lane]
+                for i in range(active.size):
+                    total[i] = deltas[t * lanes + lane, i]
                 t += 1
                 while t < steps and index[t, lane * positions + p] == row:
                     for i in range(active.size):
@@ -472,7 +479,7 @@ def times_transposed(x, weight, y):
 def times(x, weight, y):
     """y = x weight."""
     if len(x) == 1:
-        y[0] = np.dot(x[0], weight)
+        np.dot(x[0], weight, y[0])
     else:
         np.dot(x, weight, y)
 
@@ -513,7 +520,9 @@ def lstm_backward(weight_h, gates, c, c_next, d_h, d_gates):
                 d_c[lane, u] *= f
         if t > 0:
             times(d_gates[t].reshape(lanes, 4 * units), weight_h, from_after)
-            d_h[t - 1] += from_after
+            for lane in range(lanes):
+                for u in range(units):
+                    d_h[t - 1, lane, u] += from_after[lane, u]
 
 
 @kernel(void(F2, F2, F1, F2))
