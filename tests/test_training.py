@@ -12,6 +12,7 @@ import a3crepro.runs.checkpoint
 import a3crepro.runs.manifest
 import a3crepro.runs.run_directory
 from a3crepro import compose, train
+from a3crepro.experiments import collect
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.manifest import GitState
 from a3crepro.runs.training import Stopped, Training
@@ -44,6 +45,19 @@ def test_copies_and_diagnostics_are_those_of_their_frames(tmp_path):
     last = load_checkpoint(tmp_path / "long", pytest.fail).arrays["statistics"]
     epsilon = compose(*words).optimizer.epsilon
     assert float(found[-1]["share_above_epsilon"]) == pytest.approx((last > epsilon).mean())
+
+
+def test_the_share_above_epsilon_is_of_decayed_statistics(tmp_path):
+    """Also in tables: the statistics of units that are off lack a decay, which a checkpoint holds apart."""
+    config = compose("env=minatar/breakout", "threads=2", "execution=virtual_time", "frames=3000",
+                     "optimizer.epsilon=1e-6", "optimizer.lr=1e-2", "evaluation.episodes=1",
+                     "logging.tensorboard=false")  # fmt: skip
+    train(config, tmp_path)
+    arrays = load_checkpoint(tmp_path, pytest.fail).arrays
+    assert (arrays["decay"] < 1).any()
+    recorded = float(rows(tmp_path, "diagnostics.csv")[-1]["share_above_epsilon"])
+    assert collect._share_above_epsilon(tmp_path, config) == pytest.approx(recorded)
+    assert recorded < (arrays["statistics"] > config.optimizer.epsilon).mean()
 
 
 def test_a_policy_without_entropy_has_none_in_its_diagnostics(tmp_path):

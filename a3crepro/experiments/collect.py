@@ -17,10 +17,12 @@ from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
 from a3crepro.experiments.imported_runs import DIAGNOSTICS
 from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done
+from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.files import DamagedFile, read_json, trying, write_text
 from a3crepro.runs.manifest import attempts_of
 from a3crepro.runs.run_directory import EPISODES, EVALUATIONS, stored_config
+from a3crepro.runs.training import initial_state
 
 BINS = 20
 """Rows per run in the training scores: means over this many equal parts of the budget."""
@@ -237,7 +239,11 @@ def _versions(start: dict[str, Any]) -> str:
 def _share_above_epsilon(directory: Path, config: Config) -> float | None:
     """Share of the statistics g, over all actor-learners, that exceed ε at the end; None if the optimizer has no ε."""
     checkpoint = load_checkpoint(directory, print)
-    return config.optimizer.share_above_epsilon(checkpoint.arrays["statistics"]) if checkpoint else None
+    if checkpoint is None:
+        return None
+    shared = initial_state(config)
+    shared.restore(checkpoint.arrays)
+    return share_above_epsilon(config, shared)
 
 
 def _scores(command: Command, run: Run) -> pd.DataFrame:
