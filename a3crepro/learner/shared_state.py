@@ -127,7 +127,7 @@ class SharedState:
     @property
     def nbytes(self) -> int:
         """Size of all arrays, in bytes."""
-        return sum(getattr(self, name).nbytes for name in self.ARRAYS)
+        return sum(getattr(self, name).nbytes for name in (*self.ARRAYS, "writes"))
 
     def frames(self) -> int:
         """T: environment frames over all actor-learners."""

@@ -53,9 +53,10 @@ class LargeWeight(NamedTuple):
 
 def pay_decay(large: LargeWeight) -> None:
     """Multiplies the statistics by the decay that is owed to them."""
-    for vector in large.statistics:
-        vector *= large.decay[:, None]
-    large.decay[:] = 1
+    owing = np.flatnonzero(large.decay != 1)
+    for vector in large.statistics if owing.size else ():
+        vector[owing] *= large.decay[owing, None]
+    large.decay[owing] = 1
 
 
 class Optimizer(ComponentConfig, ABC):
