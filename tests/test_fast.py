@@ -465,8 +465,8 @@ def network_of(learner):
 
 def copies_of(network):
     """Everything that a network copies from θ."""
-    layers = [
-        array for layer in getattr(network, "convolutions", []) for array in (layer.layer.weight, layer.layer.bias)
-    ]
-    small = [network.local[part] for part in getattr(network, "small", [slice(None)])]
-    return [*small, *getattr(network, "copies", {}).values(), *layers, *(top.heads for top in network.tops)]
+    convolutions, torso = getattr(network, "convolutions", []), getattr(network, "torso", None)
+    layers = [array for layer in convolutions for array in (layer.weight, layer.bias)]
+    cells = [array for top in network.tops if top.cells for array in (top.cells.weight_x, top.cells.biases)]
+    copies = [*getattr(network, "copies", {}).values(), *([torso.bias] if torso else [])]
+    return [network.local, *copies, *layers, *cells, *(top.parameters for top in network.tops)]

@@ -67,7 +67,7 @@ class Optimizer(ComponentConfig, ABC):
     shares_statistics: ClassVar[bool]
     """Whether actor-learners share one set of statistics, or each has its own."""
     is_fused: ClassVar[bool] = False
-    """Whether it implements `update_outer`."""
+    """Whether it implements `update_slices` and `update_outer`."""
 
     lr: PositiveFloat
     """The initial learning rate η."""
@@ -101,6 +101,20 @@ class Optimizer(ComponentConfig, ABC):
           learning_rate: η.
           step: number of the update, from 1, over all actor-learners.
         """
+
+    def update_slices(
+        self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, slices: np.ndarray, step: Step
+    ) -> None:
+        """Updates some slices of parameters and statistics with the gradient clip · dθ.
+
+        Args:
+          parameters: float32 [n].
+          gradient: dθ, float32 [n].
+          statistics: float32 [vectors, n].
+          slices: where each begins and ends, int64 [slices, 2].
+          step: the size of the update.
+        """
+        raise NotImplementedError
 
     def update_outer(self, large: LargeWeight, delta: np.ndarray, inputs: np.ndarray, step: Step) -> None:
         """Updates a large weight and its copy without materialising the gradient clip · deltaᵀ inputs.

@@ -23,6 +23,14 @@ def rmsprop_update(theta, gradient, g, learning_rate, alpha, epsilon):
         theta[i] -= learning_rate * gradient[i] / math.sqrt(g[i] + epsilon)
 
 
+@kernel(f"void({F1}, {F1}, {F1}, int64[:,::1], float32, float32, float32, float32)")
+def rmsprop_slices(theta, gradient, g, slices, clip, learning_rate, alpha, epsilon):
+    """RMSProp for some slices, with the gradient clip · gradient."""
+    for s in range(len(slices)):
+        part = slice(slices[s, 0], slices[s, 1])
+        rmsprop_update(theta[part], clip * gradient[part], g[part], learning_rate, alpha, epsilon)
+
+
 @kernel(f"void({F1}, {F1}, float32, {F1}, {F1}, {F2}, {F1}, float32, float32, float32)")
 def rmsprop_row(theta, g, decay, rest, delta, inputs, new, learning_rate, alpha, epsilon):
     """RMSProp with the gradient rest + delta[:5] inputs[:5], for decay · g; also writes the new theta to `new`."""
@@ -81,6 +89,12 @@ class RMSProp(Optimizer):
         self, parameters: np.ndarray, gradient: np.ndarray, statistics: Statistics, learning_rate: float, step: int
     ) -> None:
         rmsprop_update(parameters, gradient, statistics[0], learning_rate, self.alpha, self.epsilon)
+
+    def update_slices(
+        self, parameters: np.ndarray, gradient: np.ndarray, statistics: np.ndarray, slices: np.ndarray, step: Step
+    ) -> None:
+        rmsprop_slices(parameters, gradient, statistics[0], slices, step.clip, step.learning_rate, self.alpha,
+                       self.epsilon)  # fmt: skip
 
     def update_outer(self, large: LargeWeight, delta: np.ndarray, inputs: np.ndarray, step: Step) -> None:
         (g,) = large.statistics

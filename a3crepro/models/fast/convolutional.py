@@ -20,6 +20,7 @@ from a3crepro.common.serialization import PyTree
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.network import CellsAndHeads, FastNetwork, Gradient, flat, zeros
 from a3crepro.models.fast.spec import Spec
+from a3crepro.models.fast.structs import MAX_DEPTH, Convolution, Pixels, Rows, Torso
 from a3crepro.optimizers._optimizer import LargeWeight, Optimizer, OptimizerState, Step, pay_decay
 
 UINT8 = np.dtype(np.uint8)
@@ -29,15 +30,16 @@ MAX_FACTORED_STATES = 10
 """Maximum number of states for which a factored gradient is faster than its product."""
 
 
-def new_rows(side: int, channels: int, entries: int, lanes: int) -> k.Rows:
+def new_rows(side: int, channels: int, entries: int, lanes: int) -> Rows:
     """Rows of a layer with side² positions."""
     positions = lanes * side * side
+    values, d_values = zeros(entries * positions, channels), zeros(entries * positions, channels)
     index, counts = np.zeros((entries, positions), np.int32), np.zeros(entries + 1, np.int32)
     changed = np.zeros((lanes * side, side), np.uint8)
-    return k.Rows(index, counts, changed, *(zeros(entries * positions, channels) for _ in range(2)))
+    return Rows(row_of=index, counts=counts, changed=changed, values=values, d_values=d_values)
 
 
-class Convolution:
+def new_convolution(below: Rows, shape: tuple[int, ...], stride: int, block: int, start: int) -> Convolution:
     """A rectified convolution over the rows of the layer below.
 
     Args:
@@ -45,22 +47,20 @@ class Convolution:
       shape: of the weight.
       stride: in pixels, or in positions of the layer below.
       block: width of the blocks, or 1.
+      start: where the flat parameters have the weight.
     """
-
-    def __init__(self, below: k.Rows, shape: tuple[int, ...], stride: int, block: int) -> None:
-        out, channels = shape[:2]
-        size, (entries, positions) = shape[2] // block, below.row_of.shape
-        self.size, self.stride = size, stride // block
-        side = (below.changed.shape[1] - size) // self.stride + 1
-        self.rows = new_rows(side, out, entries, positions // below.changed.shape[1] ** 2)
-        rows, width = len(self.rows.values), prod(shape[1:])
-        # order[i]: the index in PyTorch's weight of element i of this one, [y, x, in, y in block, x in block, out]
-        places = np.arange(prod(shape), dtype=np.int32).reshape(out, channels, size, block, size, block)
-        order = places.transpose(2, 4, 1, 3, 5, 0).ravel()
-        source = np.zeros((rows, size * size), np.int32)
-        patches, d_patches = zeros(rows, width), zeros(rows, width)
-        self.layer = k.Layer(zeros(width, out), zeros(out), order, source, patches, d_patches, zeros(width, out))
-        self.arrays = tuple(below), tuple(self.layer), tuple(self.rows)  # kernels take named tuples much more slowly
+    out, channels = shape[:2]
+    size, stride, (entries, positions) = shape[2] // block, stride // block, below.row_of.shape
+    side = (below.changed.shape[1] - size) // stride + 1
+    rows = new_rows(side, out, entries, positions // below.changed.shape[1] ** 2)
+    n, width = len(rows.values), prod(shape[1:])
+    # order[i]: the index in PyTorch's weight of element i of this one, [y, x, in, y in block, x in block, out]
+    places = np.arange(prod(shape), dtype=np.int32).reshape(out, channels, size, block, size, block)
+    return Convolution(
+        below=below, rows=rows, weight=zeros(width, out), bias=zeros(out), start=start,
+        order=places.transpose(2, 4, 1, 3, 5, 0).ravel(), source=np.zeros((n, size * size), np.int32),
+        patches=zeros(n, width), d_patches=zeros(n, width), d_weight=zeros(width, out), size=size, stride=stride,
+    )  # fmt: skip
 
 
 def large_weights(spec: Spec) -> list[int]:
@@ -145,51 +145,44 @@ class FactoredGradient(Gradient):
             factors.delta[:], factors.inputs[: self.steps] = delta, inputs
 
 
-class Views(NamedTuple):
-    """The parts of θ, of the statistics and of θ' that an update writes."""
-
-    small: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
-    """Parameters, statistics, local copy and number of writes of each slice between the large weights."""
-    large: dict[int, LargeWeight]
-    """By number of the parameter."""
-
-
 class ConvolutionalNetwork(FastNetwork):
     """Convolutions, a hidden layer, LSTM cells and heads; entry 0 is computed as a whole, later ones from changes."""
 
     def __init__(self, spec: Spec, entries: int, lanes: int = 1) -> None:
         super().__init__(spec, entries, lanes)
-        self._build_convolutions(entries)
-        self.hidden_number = 2 * len(spec.convolutions)
-        rows, (_, hidden) = self.convolutions[-1].rows, spec.parts[0].units
+        self.hidden = 2 * len(spec.convolutions)
+        """Number of the weight of the hidden layer."""
+        self.convolutions = self._build_convolutions(entries)
+        rows, (_, units) = self.convolutions[-1].rows, spec.parts[0].units
         positions, channels = rows.row_of.shape[1] // lanes, rows.values.shape[1]
-        self.last = tuple(rows)
-        self.blocks = zeros(positions, hidden, channels)
-        """The weight of the hidden layer, position by position; `local` holds the other parameters."""
-        self.copies = {n: self.parameters[n][None] for n in large_weights(spec)} | {self.hidden_number: self.blocks}
+        unused = [self.convolutions[-1]] * (MAX_DEPTH - len(self.convolutions))
+        self.torso = Torso(
+            convolutions=(*self.convolutions, *unused), depth=len(self.convolutions),
+            blocks=zeros(positions, units, channels), bias=zeros(units), start=spec.bounds[self.hidden + 1],
+            sums=zeros(entries, lanes, units), features=zeros(entries, lanes, units),
+        )  # fmt: skip
+        self.features = self.torso.features
+        self.copies = {n: self.parameters[n][None] for n in large_weights(spec)} | {self.hidden: self.torso.blocks}
         """The copies of the large weights, float32 [blocks, units, n / blocks]."""
-        self.small = spec.slices_without(self.copies)
-        self._views: dict[int, tuple[OptimizerState, Views]] = {}
-        self.bias = self.parameters[self.hidden_number + 1]
-        self.sums, self.features = zeros(entries, lanes, hidden), zeros(entries, lanes, hidden)
-        self.top = CellsAndHeads(spec.parts[0], self.local, spec.bounds, self.hidden_number + 2, entries, lanes)
+        self.small_rows = np.concatenate(
+            [np.arange(rows.start, rows.stop) for rows in spec.slices_without(self.copies, spec.row_bounds)]
+        )
+        self._views: dict[int, tuple[OptimizerState, dict[int, LargeWeight]]] = {}
+        self.top = CellsAndHeads(spec.parts[0], self.local, spec.bounds, self.hidden + 2, entries, lanes)
         self.tops = [self.top]
 
-    def _build_convolutions(self, entries: int) -> None:
+    def _build_convolutions(self, entries: int) -> list[Convolution]:
         spec = self.spec
         channels, height, _ = spec.observation
-        block = self.block = spec.convolutions[0][2]
+        block = spec.convolutions[0][2]
         below = new_rows(height // block, channels * block * block, entries, self.lanes)
-        self.pixels = tuple(below)
+        self.pixels = Pixels(rows=below, latest=np.arange(below.row_of.shape[1], dtype=np.int32), block=block)
         self.previous = [np.zeros(spec.observation, np.uint8) for _ in range(self.lanes)]
-        self.latest = np.arange(below.row_of.shape[1], dtype=np.int32)
-        self.convolutions: list[Convolution] = []
-        for shape, (_, _, stride) in zip(spec.shapes[::2], spec.convolutions, strict=False):
-            self.convolutions.append(Convolution(below, shape, stride, block))
-            below, block = self.convolutions[-1].rows, 1
-        numbers = range(0, 2 * len(self.convolutions), 2)
-        self.slices = [slice(spec.bounds[number], spec.bounds[number + 2]) for number in numbers]
-        """Where the flat vector has the parameters of each convolution."""
+        convolutions: list[Convolution] = []
+        for i, (_, _, stride) in enumerate(spec.convolutions):
+            convolutions.append(new_convolution(below, spec.shapes[2 * i], stride, block, spec.bounds[2 * i]))
+            below, block = convolutions[-1].rows, 1
+        return convolutions
 
     def new_gradient(self, steps: int) -> FactoredGradient:
         return FactoredGradient(self.spec, steps)
@@ -198,17 +191,14 @@ class ConvolutionalNetwork(FastNetwork):
 
     def synchronise(self, theta: np.ndarray, changed: np.ndarray | None = None) -> None:
         changed = np.ones(self.spec.row_bounds[-1], np.bool_) if changed is None else changed
-        for part in self.small:
-            self.local[part] = theta[part]
         for number, copy in self.copies.items():
             k.copy_rows(self.spec.matrix(theta, number), changed[self.spec.rows(number)], copy)
-        self._refresh()
+        self._copy_small(theta)
 
-    def _refresh(self) -> None:
-        """Brings the layers' copies of small parameters up to date with `local`."""
-        for convolution, part in zip(self.convolutions, self.slices, strict=True):
-            k.copy_parameters(self.local[part], convolution.arrays[1])
-        self.top.refresh()
+    def _copy_small(self, theta: np.ndarray) -> None:
+        """Copies all parameters but the large weights."""
+        k.copy_parameters(theta, self.torso)
+        self.top.refresh(theta)
 
     # ---- Forward -----------------------------------------------------------------------------------------------------
 
@@ -223,10 +213,8 @@ class ConvolutionalNetwork(FastNetwork):
             if now.dtype != previous.dtype:
                 previous = self.previous[lane] = now + 1  # different everywhere
             scale = self.spec.pixel_scale if now.dtype == UINT8 else 1.0
-            k.observe(entry, lane, now, previous, self.block, scale, self.pixels, self.latest)
-        for convolution in self.convolutions:
-            k.convolve(entry, *convolution.arrays, convolution.size, convolution.stride)
-        k.dense(entry, self.last, self.blocks, self.bias, self.sums, self.features)
+            k.observe(entry, lane, now, previous, scale, self.pixels)
+        k.torso_forward(entry, self.torso)
         outputs: np.ndarray = self.outputs[entry]
         self.top.forward(entry, self.features[entry], outputs)
         return outputs
@@ -235,15 +223,12 @@ class ConvolutionalNetwork(FastNetwork):
 
     def backward(self, d_outputs: np.ndarray, gradient: Gradient, entry: int = 0) -> None:
         assert isinstance(gradient, FactoredGradient)
-        steps, entries, features = len(d_outputs), slice(entry, entry + len(d_outputs)), self.features
+        steps = len(d_outputs)
         gradient.begin(steps * self.lanes)
-        hidden, now = gradient.factors[self.hidden_number], gradient.rows
-        delta, d_bias = hidden.delta[now], gradient.parts[self.hidden_number + 1]
-        self.top.backward(d_outputs, flat(features[entries]), entries, gradient, delta)
-        k.hidden_backward(entry, steps, self.last, self.blocks, features, delta, hidden.inputs[now], d_bias)
-        for i in reversed(range(len(self.convolutions))):
-            convolution, d_parameters = self.convolutions[i], gradient.vector[self.slices[i]]
-            k.convolve_backward(entry, steps, *convolution.arrays, i == 0, d_parameters)
+        hidden, now = gradient.factors[self.hidden], gradient.rows
+        delta = hidden.delta[now]
+        self.top.backward(d_outputs, flat(self.features[entry : entry + steps]), entry, gradient, delta)
+        k.torso_backward(entry, steps, self.torso, delta, hidden.inputs[now], gradient.vector)
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 
@@ -258,36 +243,26 @@ class ConvolutionalNetwork(FastNetwork):
     ) -> None:
         """The same; factored gradients are applied in one pass over θ, the statistics and θ'."""
         assert isinstance(gradient, FactoredGradient)
-        views = self._views_of(theta, state, writes)
+        large_weights = self._large_weights(theta, state, writes)
         if gradient.is_expanded:
-            for large in views.large.values():
+            for large in large_weights.values():
                 pay_decay(large)
             super().update(gradient, theta, optimizer, state, step, writes)
             return
-        for part, (parameters, statistics, local, rows) in zip(gradient.small, views.small, strict=True):
-            if step.clip != 1.0:
-                part *= np.float32(step.clip)
-            optimizer.update(parameters, part, statistics, step.learning_rate, step.number)
-            local[:] = parameters
-            rows += 1
-        for number, large in views.large.items():
+        optimizer.update_slices(theta, gradient.vector, state.statistics, gradient.edges, step)
+        writes[self.small_rows] += 1
+        for number, large in large_weights.items():
             optimizer.update_outer(large, *gradient.factors[number], step)
-        self._refresh()
+        self._copy_small(theta)
 
-    def _views_of(self, theta: np.ndarray, state: OptimizerState, writes: np.ndarray) -> Views:
-        """Kept for each state: making the views takes as long as a kernel."""
-        known, views = self._views.get(id(state), (None, None))
-        if known is not state or views is None:
-            spec, large = self.spec, dict[int, LargeWeight]()
+    def _large_weights(self, theta: np.ndarray, state: OptimizerState, writes: np.ndarray) -> dict[int, LargeWeight]:
+        """By number; kept for each state, because making the views takes as long as a kernel."""
+        known, views = self._views.get(id(state), (None, {}))
+        if known is not state:
+            spec, views = self.spec, {}
             for number, copy in self.copies.items():
                 statistics, rows = [spec.matrix(vector, number) for vector in state.statistics], spec.rows(number)
-                large[number] = LargeWeight(
-                    spec.matrix(theta, number), statistics, state.decay[rows], copy, writes[rows]
-                )
-            small = [
-                (theta[part], state.statistics[:, part], self.local[part], writes[rows])
-                for part, rows in zip(self.small, spec.slices_without(self.copies, spec.row_bounds), strict=True)
-            ]
-            views = Views(small, large)
+                weight = spec.matrix(theta, number)
+                views[number] = LargeWeight(weight, statistics, state.decay[rows], copy, writes[rows])
             self._views[id(state)] = state, views
         return views

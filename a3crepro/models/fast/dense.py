@@ -40,11 +40,11 @@ class Part:
         self.top.forward(entry, units, self.outputs)
         return self.outputs
 
-    def backward(self, d_outputs: np.ndarray, inputs: np.ndarray, entries: slice, gradient: Gradient) -> None:
-        """Adds the gradient for ∂loss/∂outputs [T, lanes, width]; inputs [T * lanes, n]."""
-        units = [inputs, *(flat(rows[entries]) for rows in self.hidden)]
+    def backward(self, d_outputs: np.ndarray, inputs: np.ndarray, entry: int, gradient: Gradient) -> None:
+        """Adds the gradient for ∂loss/∂outputs [T, lanes, width]; inputs [entries, lanes, n]."""
+        units = [flat(rows[entry : entry + len(d_outputs)]) for rows in (inputs, *self.hidden)]
         delta = np.empty_like(units[-1])
-        self.top.backward(d_outputs, units[-1], entries, gradient, delta)
+        self.top.backward(d_outputs, units[-1], entry, gradient, delta)
         for layer in reversed(range(len(self.hidden))):
             number = self.numbers[layer]
             k.rectify_gradient(delta, units[layer + 1], gradient.parts[number + 1])
@@ -68,7 +68,7 @@ class DenseNetwork(FastNetwork):
     def synchronise(self, theta: np.ndarray, changed: np.ndarray | None = None) -> None:
         self.local[:] = theta
         for top in self.tops:
-            top.refresh()
+            top.refresh(theta)
 
     def forward(self, entry: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
         for lane, observation in enumerate(observations):
@@ -80,6 +80,5 @@ class DenseNetwork(FastNetwork):
         return outputs
 
     def backward(self, d_outputs: np.ndarray, gradient: Gradient, entry: int = 0) -> None:
-        entries = slice(entry, entry + len(d_outputs))
         for part, columns in zip(self.parts, self.columns, strict=True):
-            part.backward(d_outputs[:, :, columns], flat(self.inputs[entries]), entries, gradient)
+            part.backward(np.ascontiguousarray(d_outputs[:, :, columns]), self.inputs, entry, gradient)

@@ -13,53 +13,16 @@ concatenated, and stacked vertically in `changed`. Weights are then read once fo
 # The kernels have signatures instead of annotations.
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
-from typing import NamedTuple
-
 import numpy as np
-from numba import boolean, float32, float64, int32, int64, types, uint8, void
+from numba import boolean, float32, float64, int64, types, void
 
 from a3crepro.common.kernels import kernel
+from a3crepro.models.fast.structs import (
+    F1, F2, F3, F4, I1, I2, U2, U3, Cells, Convolution, Heads, Pixels, Rows, Torso,
+)  # fmt: skip
 
-F1, F2, F3, F4 = float32[::1], float32[:, ::1], float32[:, :, ::1], float32[:, :, :, ::1]
-I1, I2 = int32[::1], int32[:, ::1]
-U2, U3 = uint8[:, ::1], uint8[:, :, ::1]
 IMAGES = (U3, F3)
 """Images [channels, height, width]: pixels, or normalised floats."""
-
-
-class Rows(NamedTuple):
-    """The rows of one layer, and the row of each position in each state."""
-
-    row_of: np.ndarray
-    """The row of each position, int32 [states, lanes * side²]."""
-    counts: np.ndarray
-    """counts[t] to counts[t + 1] are the new rows of state t, int32 [states + 1]."""
-    changed: np.ndarray
-    """Whether a position's patch has changed since the last state, uint8 [lanes * side, side]."""
-    values: np.ndarray
-    """float32 [rows, channels]."""
-    d_values: np.ndarray
-    """Their gradient; valid for the rows of a rollout during its backward pass."""
-
-
-class Layer(NamedTuple):
-    """The parameters of a convolution, and what belongs to its rows."""
-
-    weight: np.ndarray
-    """float32 [width of a patch, channels]."""
-    bias: np.ndarray
-    order: np.ndarray
-    """Where PyTorch's flat weight has each element of this one."""
-    source: np.ndarray
-    """The rows of the layer below that make up each patch, int32 [rows, size²]."""
-    patches: np.ndarray
-    """float32 [rows, width of a patch]."""
-    d_patches: np.ndarray
-    d_weight: np.ndarray
-
-
-ROWS = types.Tuple((I2, I1, U2, F2, F2))
-LAYER = types.Tuple((F2, F1, I1, I2, F2, F2, F2))
 
 
 @kernel(*(void(P, P, int64, U2) for P in IMAGES))
@@ -110,15 +73,15 @@ def block_to_row(now, top, left, size, scale, row):
                 i += 1
 
 
-@kernel(*(void(int64, int64, P, P, int64, float32, ROWS, I1) for P in IMAGES))
-def observe(t, lane, now, before, size, scale, pixels, latest):
-    """Cuts an image into blocks of size x size; a block that changed gets a new row of floats.
+@kernel(*(void(int64, int64, P, P, float32, Pixels.type) for P in IMAGES))
+def observe(t, lane, now, before, scale, pixels):
+    """Cuts an image into blocks; a block that changed gets a new row of floats.
 
-    `latest` holds the rows of the previous state, also across rollouts. In state 0, row p holds block p (counted over
-    all lanes), and `row_of` refers to the leftmost of equal neighbours. counts[t + 1] increases from lane to lane.
+    In state 0, row p holds block p (counted over all lanes), and `row_of` refers to the leftmost of equal neighbours.
+    counts[t + 1] increases from lane to lane.
     """
-    row_of, counts, changed, rows, _ = pixels
-    width = changed.shape[1]
+    row_of, counts, changed, rows = pixels.rows.row_of, pixels.rows.counts, pixels.rows.changed, pixels.rows.values
+    latest, size, width = pixels.latest, pixels.block, changed.shape[1]
     marks, repeats = changed[lane * width : (lane + 1) * width], np.zeros((width, width), np.uint8)
     mark_changes(now, before, size, marks)
     if t == 0:
@@ -163,13 +126,15 @@ def window_repeats(rows, corner, width, size, stride):
     return True
 
 
-@kernel(void(int64, ROWS, ROWS, int64, int64))
-def assign_rows(t, below, rows, size, stride):
+@kernel(void(int64, Convolution.type))
+def assign_rows(t, convolution):
     """Assigns a new row to each position whose window changed; other positions keep their row of state t - 1.
 
     In state 0, a position gets a new row if its window differs from the one on its left.
     """
-    (row_of_below, _, changed_below, _, _), (row_of, counts, changed, _, _) = below, rows
+    row_of_below, changed_below = convolution.below.row_of, convolution.below.changed
+    row_of, counts, changed = convolution.rows.row_of, convolution.rows.counts, convolution.rows.changed
+    size, stride = convolution.size, convolution.stride
     row, (height, width), width_in = counts[t], changed.shape, changed_below.shape[1]
     for y in range(height):
         top = (y // width) * width_in + (y % width) * stride
@@ -190,13 +155,15 @@ def assign_rows(t, below, rows, size, stride):
     counts[t + 1] = row
 
 
-@kernel(void(int64, ROWS, LAYER, ROWS, int64, int64))
-def convolve(t, below, layer, rows, size, stride):
+@kernel(void(int64, Convolution.type))
+def convolve(t, convolution):
     """The new rows of state t: patches @ weight + bias, rectified."""
-    assign_rows(t, below, rows, size, stride)
-    (row_of_below, _, changed_below, values_below, _), (row_of, counts, changed, values, _) = below, rows
-    weight, bias, _, source, patches, _, _ = layer
-    width_in, width, channels = changed_below.shape[1], changed.shape[1], values_below.shape[1]
+    assign_rows(t, convolution)
+    row_of_below, values_below = convolution.below.row_of, convolution.below.values
+    row_of, counts, values = convolution.rows.row_of, convolution.rows.counts, convolution.rows.values
+    source, patches, bias = convolution.source, convolution.patches, convolution.bias
+    size, stride, channels = convolution.size, convolution.stride, values_below.shape[1]
+    width_in, width = convolution.below.changed.shape[1], convolution.rows.changed.shape[1]
     first, last = counts[t], counts[t + 1]
     row = first
     for p in range(row_of.shape[1]):
@@ -210,7 +177,7 @@ def convolve(t, below, layer, rows, size, stride):
             for c in range(channels):
                 patches[row, k * channels + c] = values_below[r, c]
         row += 1
-    np.dot(patches[first:last], weight, values[first:last])
+    np.dot(patches[first:last], convolution.weight, values[first:last])
     for r in range(first, last):
         for c in range(bias.size):
             values[r, c] = max(values[r, c] + bias[c], np.float32(0))
@@ -226,36 +193,37 @@ def rectify_gradient(d_rows, rows, d_bias):
             d_bias[c] += d_rows[r, c]
 
 
-@kernel(types.UniTuple(int64, 2)(int64, int64, ROWS))
+@kernel(types.UniTuple(int64, 2)(int64, int64, Rows.type))
 def used_rows(first, steps, rows):
     """From the oldest row that states use to the latest; other states may use some in between."""
-    row_of, counts, _, _, _ = rows
+    row_of = rows.row_of
     oldest = row_of[first, 0]
     for p in range(1, row_of.shape[1]):
         oldest = min(oldest, row_of[first, p])
-    return oldest, counts[first + steps]
+    return oldest, rows.counts[first + steps]
 
 
-@kernel(void(int64, int64, ROWS, LAYER, ROWS, boolean, F1))
-def convolve_backward(first, steps, below, layer, rows, is_lowest, d_parameters):
+@kernel(void(int64, int64, Convolution.type, boolean, F1))
+def convolve_backward(first, steps, convolution, is_lowest, d_parameters):
     """Backward pass for the states from `first` on, given the gradient of the rows.
 
-    Adds to the flat gradients of weight and bias and, but for the lowest layer, sets that of the rows below.
+    Adds to the flat gradient d_parameters and, but for the lowest layer, sets that of the rows below.
     """
-    begin, end = used_rows(first, steps, rows)
-    weight, _, order, source, patches, d_patches, d_weight = layer
-    d_rows, values, d_below = rows[4][begin:end], rows[3][begin:end], below[4]
-    rectify_gradient(d_rows, values, d_parameters[weight.size :])
+    below, start, order = convolution.below, convolution.start, convolution.order
+    patches, d_weight = convolution.patches, convolution.d_weight
+    begin, end = used_rows(first, steps, convolution.rows)
+    d_rows, values = convolution.rows.d_values[begin:end], convolution.rows.values[begin:end]
+    rectify_gradient(d_rows, values, d_parameters[start + order.size : start + order.size + values.shape[1]])
     np.dot(patches[begin:end].T, d_rows, d_weight)
     flat = d_weight.reshape(-1)
     for i in range(flat.size):
-        d_parameters[order[i]] += flat[i]
+        d_parameters[start + order[i]] += flat[i]
     if is_lowest:
         return
     begin_below, end_below = used_rows(first, steps, below)
+    d_below, source, d_patches = below.d_values, convolution.source, convolution.d_patches[begin:end]
     d_below[begin_below:end_below] = 0
-    d_patches = d_patches[begin:end]
-    np.dot(d_rows, weight.T, d_patches)
+    np.dot(d_rows, convolution.weight.T, d_patches)
     for r in range(end - begin):
         for k in range(source.shape[1]):
             for c in range(d_below.shape[1]):
@@ -269,24 +237,24 @@ def take(source, order, target):
         target[i] = source[order[i]]
 
 
-@kernel(void(F1, LAYER))
-def copy_parameters(parameters, layer):
-    """Copies the parameters of a convolution, flat in PyTorch's order: the weight, then the bias."""
-    weight, bias, order, _, _, _, _ = layer
-    take(parameters, order, weight.reshape(-1))
-    for c in range(bias.size):
-        bias[c] = parameters[weight.size + c]
+@kernel(void(F1, Torso.type))
+def copy_parameters(parameters, torso):
+    """Copies the parameters of the convolutions and the bias of the linear layer, flat in PyTorch's order."""
+    for layer in range(torso.depth):
+        convolution = torso.convolutions[layer]
+        bias, end = convolution.bias, convolution.start + convolution.order.size
+        take(parameters[convolution.start : end], convolution.order, convolution.weight.reshape(-1))
+        bias[:] = parameters[end : end + bias.size]
+    torso.bias[:] = parameters[torso.start : torso.start + torso.bias.size]
 
 
-@kernel(void(int64, ROWS, F3, F1, F3, F3))
-def dense(t, rows, blocks, bias, before, after):
-    """Rectified linear layer on the last convolution: adds the contribution of changed rows to the sums of state t - 1.
-
-    blocks [positions, outputs, channels] is the weight; before [states, lanes, outputs] holds the sums, after the
-    rectified sums.
-    """
-    row_of, _, changed, values, _ = rows
-    flat = changed.reshape(-1)
+@kernel(void(int64, Torso.type))
+def dense(t, torso):
+    """The linear layer: adds the contribution of changed rows to the sums of state t - 1, and rectifies them."""
+    rows, blocks, bias, before, after = (
+        torso.convolutions[torso.depth - 1].rows, torso.blocks, torso.bias, torso.sums, torso.features,
+    )  # fmt: skip
+    row_of, values, flat = rows.row_of, rows.values, rows.changed.reshape(-1)
     channels, positions, lanes = values.shape[1], blocks.shape[0], before.shape[1]
     differences, parts = np.empty((lanes, channels), np.float32), np.empty((lanes, bias.size), np.float32)
     moved = np.empty(lanes, np.int64)
@@ -317,6 +285,14 @@ def dense(t, rows, blocks, bias, before, after):
     for lane in range(lanes):
         for o in range(bias.size):
             after[t, lane, o] = max(before[t, lane, o], np.float32(0))
+
+
+@kernel(void(int64, Torso.type))
+def torso_forward(t, torso):
+    """The features of state t, after `observe`."""
+    for layer in range(torso.depth):
+        convolve(t, torso.convolutions[layer])
+    dense(t, torso)
 
 
 @kernel(void(F2, boolean[::1], F3))
@@ -404,27 +380,28 @@ def gather_states(index, rows, states):
                 states[state, p * channels + c] = rows[index[t, first + p], c]
 
 
-@kernel(void(int64, int64, ROWS, F3, F3, F2, F2, F1))
-def hidden_backward(first, steps, rows, blocks, features, delta, inputs, d_bias):
-    """Backward pass of the linear layer for the states from `first` on: sets the gradient of the convolution's rows.
+@kernel(void(int64, int64, Torso.type, F2, F2, F1))
+def torso_backward(first, steps, torso, delta, inputs, d_parameters):
+    """Backward pass for the states from `first` on.
 
     Args:
       first: number of the first state.
       steps: T.
-      rows: of the last convolution.
-      blocks: the weight.
-      features: the layer's rectified sums, [states, lanes, outputs].
-      delta: ∂loss/∂features, [T * lanes, outputs]; becomes that of the sums.
-      inputs: receives the inputs of the layer, [T * lanes, n].
-      d_bias: ∂loss/∂bias, which is added to.
+      torso: of the network.
+      delta: ∂loss/∂features, [T * lanes, units]; becomes that of the sums.
+      inputs: receives the inputs of the linear layer, [T * lanes, n].
+      d_parameters: the flat gradient, which those of convolutions and biases are added to.
     """
-    row_of, _, _, values, d_values = rows
-    index = row_of[first : first + steps]
-    rectify_gradient(delta, features[first : first + steps].reshape(delta.shape), d_bias)
-    gather_states(index, values, inputs)
+    rows = torso.convolutions[torso.depth - 1].rows
+    index = rows.row_of[first : first + steps]
+    features = torso.features[first : first + steps].reshape(delta.shape)
+    rectify_gradient(delta, features, d_parameters[torso.start : torso.start + torso.bias.size])
+    gather_states(index, rows.values, inputs)
     begin, end = used_rows(first, steps, rows)
-    d_values[begin:end] = 0
-    dense_backward(index, delta, blocks, d_values)
+    rows.d_values[begin:end] = 0
+    dense_backward(index, delta, torso.blocks, rows.d_values)
+    for layer in range(torso.depth - 1, -1, -1):
+        convolve_backward(first, steps, torso.convolutions[layer], layer == 0, d_parameters)
 
 
 @kernel(void(F2, F2, F1))
@@ -484,13 +461,16 @@ def times(x, weight, y):
         np.dot(x, weight, y)
 
 
-@kernel(void(F2, F2, F2, F2, F3, F2, F2, F2, F2))
-def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
-    """One step of nn.LSTM in each lane; sets gates [lanes, 4, units] to i, f, g, o after their nonlinearities."""
+@kernel(void(int64, Cells.type, F2))
+def lstm_step(t, cells, x):
+    """One step of nn.LSTM in each lane, from x [lanes, n]."""
+    h, c, gates, h_next, c_next, bias = (
+        cells.h[t], cells.c[t], cells.gates[t], cells.h_next[t], cells.c_next[t], cells.biases,
+    )  # fmt: skip
     lanes, units = h.shape
     from_x, from_h = np.empty((lanes, 4 * units), np.float32), np.empty((lanes, 4 * units), np.float32)
-    times_transposed(x, weight_x, from_x)
-    times_transposed(h, weight_h, from_h)
+    times_transposed(x, cells.weight_x, from_x)
+    times_transposed(h, cells.weight_h, from_h)
     for lane in range(lanes):
         for u in range(units):
             for k in range(4):
@@ -501,10 +481,18 @@ def lstm_step(weight_x, x, weight_h, bias, gates, h, c, h_next, c_next):
             h_next[lane, u] = gates[lane, 3, u] * np.tanh(c_next[lane, u])
 
 
-@kernel(void(F2, F4, F3, F3, F3, F4))
-def lstm_backward(weight_h, gates, c, c_next, d_h, d_gates):
-    """Backpropagation through time: sets d_gates [T, lanes, 4, units], of the sums, from d_h [T, lanes, units]."""
+@kernel(void(int64, Cells.type, F3, F4))
+def lstm_backward(first, cells, d_h, d_gates):
+    """Backpropagation through time from state `first` on: sets d_gates [T, lanes, 4, units], of the sums.
+
+    Args:
+      first: number of the first state.
+      cells: of the network.
+      d_h: ∂loss/∂ their outputs, [T, lanes, units]; becomes that with what later states add.
+      d_gates: receives ∂loss/∂ the sums of the gates.
+    """
     steps, lanes, units = d_h.shape
+    gates, c, c_next, weight_h = cells.gates[first:], cells.c[first:], cells.c_next[first:], cells.weight_h
     d_c, from_after = np.zeros((lanes, units), np.float32), np.empty((lanes, units), np.float32)
     one = np.float32(1)
     for t in range(steps - 1, -1, -1):
@@ -534,18 +522,30 @@ def rectified_linear(weight, x, bias, out):
             out[lane, o] = max(out[lane, o] + bias[o], np.float32(0))
 
 
-@kernel(void(F2, F2, F2, I1, F1, F2))
-def heads_backward(delta, x, weight, order, d_parameters, d_x):
-    """Backward pass of heads with the same input: sets d_x, and adds to the flat gradient d_parameters.
+@kernel(void(Heads.type, F2, F2))
+def heads_forward(heads, x, outputs):
+    """outputs = x weightᵀ + bias."""
+    weight, bias = heads.weight, heads.bias
+    for lane in range(x.shape[0]):
+        for o in range(bias.size):
+            total = bias[o]
+            for i in range(x.shape[1]):
+                total += weight[o, i] * x[lane, i]
+            outputs[lane, o] = total
+
+
+@kernel(void(Heads.type, F2, F2, F1, F2))
+def heads_backward(heads, delta, x, d_parameters, d_x):
+    """Backward pass of the heads: sets d_x, and adds to the flat gradient d_parameters.
 
     Args:
+      heads: of the network.
       delta: ∂loss/∂outputs, [rows, outputs].
       x: [rows, n].
-      weight: [outputs, n].
-      order: where the flat gradient has each element of the weights, then of the biases.
       d_parameters: the flat gradient of all parameters.
       d_x: [rows, n].
     """
+    weight, order = heads.weight, heads.order
     outputs, n = weight.shape
     d_x[:] = 0
     for r in range(len(x)):
@@ -556,14 +556,3 @@ def heads_backward(delta, x, weight, order, d_parameters, d_x):
             for i in range(n):
                 d_parameters[first + i] += d * x[r, i]
                 d_x[r, i] += d * weight[o, i]
-
-
-@kernel(void(F2, F2, F1, F2))
-def linear(weight, x, bias, out):
-    """out = x weightᵀ + bias, for few outputs."""
-    for lane in range(x.shape[0]):
-        for o in range(bias.size):
-            total = bias[o]
-            for i in range(x.shape[1]):
-                total += weight[o, i] * x[lane, i]
-            out[lane, o] = total

@@ -10,6 +10,7 @@ from a3crepro.common.serialization import PyTree
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.spec import PartSpec, Spec
+from a3crepro.models.fast.structs import Cells, Heads
 from a3crepro.optimizers._optimizer import Optimizer, OptimizerState, Step
 
 
@@ -53,13 +54,13 @@ class Gradient:
 
 
 class CellsAndHeads:
-    """Optional LSTM cells and linear heads, with the activations of each entry.
+    """Optional LSTM cells and linear heads.
 
     Recurrent states before and after an entry are stored apart: the next entry may belong to another actor-learner.
 
     Args:
       spec: the part of the network.
-      parameters: of the network, flat.
+      parameters: where the cells find their weights, flat.
       bounds: where each parameter begins in the flat vector.
       first: number of the first parameter of cells and heads.
       entries: number of cache entries.
@@ -69,22 +70,20 @@ class CellsAndHeads:
     def __init__(
         self, spec: PartSpec, parameters: np.ndarray, bounds: Sequence[int], first: int, entries: int, lanes: int
     ) -> None:
-        self.cells, self.first, self.parameters = spec.lstm, first, parameters
-        cells, n, start = self.cells, spec.units[-1], bounds[first]
-        if cells:
-            self.weight_x = parameters[start : bounds[first + 1]].reshape(4 * cells, n)
-            self.weight_h = parameters[bounds[first + 1] : bounds[first + 2]].reshape(4 * cells, cells)
-            self.biases = parameters[bounds[first + 2] : bounds[first + 4]].reshape(2, 4 * cells)
-            n, start = cells, bounds[first + 4]
-        self.h, self.c, self.h_next, self.c_next = (zeros(entries, lanes, cells) for _ in range(4))
-        self.gates = zeros(entries, lanes, 4, cells)
-        self.order = self._order_of_heads([width for _, width in spec.heads], n, start)
-        self.width = len(self.order) // (n + 1)
-        self.heads = zeros(len(self.order))
-        self.head_weight, self.head_bias = (
-            self.heads[: self.width * n].reshape(self.width, n),
-            self.heads[-self.width :],
-        )
+        self.first, units, n = first, spec.lstm, spec.units[-1]
+        self.cells: Cells | None = None
+        if units:
+            weight_x, weight_h = (parameters[slice(*bounds[i : i + 2])].reshape(4 * units, -1) for i in (first, first + 1))
+            self.biases = slice(bounds[first + 2], bounds[first + 4])
+            states = {name: zeros(entries, lanes, units) for name in ("h", "c", "h_next", "c_next")}
+            gates, biases = zeros(entries, lanes, 4, units), zeros(2, 4 * units)
+            self.cells = Cells(weight_x=weight_x, weight_h=weight_h, biases=biases, gates=gates, **states)
+            n, first = units, first + 4
+        order = self._order_of_heads([width for _, width in spec.heads], n, bounds[first])
+        self.width = len(order) // (n + 1)
+        self.parameters = zeros(len(order))
+        weight, bias = np.split(self.parameters, [self.width * n])
+        self.heads = Heads(weight=weight.reshape(self.width, n), bias=bias, order=order)
 
     def _order_of_heads(self, widths: Sequence[int], n: int, start: int) -> np.ndarray:
         """Where the flat vector has the weights of all heads, then their biases."""
@@ -96,53 +95,46 @@ class CellsAndHeads:
         weights, biases = zip(*places, strict=True)
         return np.concatenate([*weights, *biases])
 
-    def refresh(self) -> None:
-        """Copies the parameters of the heads, so that all are one matrix."""
-        k.take(self.parameters, self.order, self.heads)
+    def refresh(self, theta: np.ndarray) -> None:
+        """Copies the parameters of the heads, and the biases of the cells."""
+        k.take(theta, self.heads.order, self.parameters)
+        if self.cells is not None:
+            self.cells.biases[:] = theta[self.biases].reshape(2, -1)
 
     def forward(self, entry: int, features: np.ndarray, outputs: np.ndarray) -> None:
         """Computes outputs [lanes, width] from features [lanes, n]."""
-        if self.cells:
-            h_next = self.h_next[entry]
-            k.lstm_step(self.weight_x, features, self.weight_h, self.biases, self.gates[entry], self.h[entry],
-                        self.c[entry], h_next, self.c_next[entry])  # fmt: skip
-            features = h_next
-        k.linear(self.head_weight, features, self.head_bias, outputs)
+        if self.cells is not None:
+            k.lstm_step(entry, self.cells, features)
+            features = self.cells.h_next[entry]
+        k.heads_forward(self.heads, features, outputs)
 
     def backward(
-        self, d_outputs: np.ndarray, features: np.ndarray, entries: slice, gradient: Gradient, d_features: np.ndarray
+        self, d_outputs: np.ndarray, features: np.ndarray, entry: int, gradient: Gradient, d_features: np.ndarray
     ) -> None:
         """Adds the gradients of cells and heads, and sets that of the features.
 
         Args:
           d_outputs: ∂loss/∂outputs, [T, lanes, width].
           features: [T * lanes, n].
-          entries: the T entries, consecutive in time.
+          entry: the first of the T entries, which are consecutive in time.
           gradient: of the network.
           d_features: ∂loss/∂features, [T * lanes, n].
         """
-        delta = np.ascontiguousarray(flat(d_outputs))
-        if not self.cells:
-            k.heads_backward(delta, features, self.head_weight, self.order, gradient.vector, d_features)
+        delta = flat(d_outputs)
+        if self.cells is None:
+            k.heads_backward(self.heads, delta, features, gradient.vector, d_features)
             return
-        units = flat(self.h_next[entries])
-        d_units = np.empty_like(units)
-        k.heads_backward(delta, units, self.head_weight, self.order, gradient.vector, d_units)
-        self._cells_backward(d_units, features, entries, gradient, d_features)
-
-    def _cells_backward(
-        self, d_units: np.ndarray, features: np.ndarray, entries: slice, gradient: Gradient, d_features: np.ndarray
-    ) -> None:
-        gates = self.gates[entries]
-        d_gates = np.zeros_like(gates)
-        d_h = d_units.reshape(self.h[entries].shape)
-        k.lstm_backward(self.weight_h, gates, self.c[entries], self.c_next[entries], d_h, d_gates)
-        delta = d_gates.reshape(-1, 4 * self.cells)
+        steps, lanes, _ = d_outputs.shape
+        entries = slice(entry, entry + steps)
+        d_h, d_gates = np.empty_like(self.cells.h[entries]), np.empty_like(self.cells.gates[entries])
+        k.heads_backward(self.heads, delta, flat(self.cells.h_next[entries]), gradient.vector, flat(d_h))
+        k.lstm_backward(entry, self.cells, d_h, d_gates)
+        delta = d_gates.reshape(steps * lanes, -1)
         gradient.add_product(self.first, delta, features)
-        gradient.add_product(self.first + 1, delta, flat(self.h[entries]))
+        gradient.add_product(self.first + 1, delta, flat(self.cells.h[entries]))
         for bias in gradient.parts[self.first + 2 : self.first + 4]:
             bias += delta.sum(0)
-        np.dot(delta, self.weight_x, out=d_features)
+        np.dot(delta, self.cells.weight_x, out=d_features)
 
 
 class FastNetwork(ABC):
@@ -174,14 +166,14 @@ class FastNetwork(ABC):
 
     def set_state(self, entry: int, lane: int, state: np.ndarray) -> None:
         """Sets the recurrent state [2, cells] before an entry."""
-        for top, cells in zip(self.tops, self.cells, strict=True):
-            top.h[entry, lane], top.c[entry, lane] = state[:, cells]
+        for top, columns in zip(self.tops, self.cells, strict=True):
+            top.cells.h[entry, lane], top.cells.c[entry, lane] = state[:, columns]
 
     def state_after(self, entry: int, lane: int) -> np.ndarray:
         """The recurrent state [2, cells] after an entry."""
         state = np.empty((2, self.spec.lstm), np.float32)
-        for top, cells in zip(self.tops, self.cells, strict=True):
-            state[0, cells], state[1, cells] = top.h_next[entry, lane], top.c_next[entry, lane]
+        for top, columns in zip(self.tops, self.cells, strict=True):
+            state[0, columns], state[1, columns] = top.cells.h_next[entry, lane], top.cells.c_next[entry, lane]
         return state
 
     @abstractmethod

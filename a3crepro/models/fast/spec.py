@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from torch import nn
 
+from a3crepro.models.fast.structs import MAX_DEPTH
 from a3crepro.networks._network import PositionsFirst, Separate, TorsoAndHeads
 
 
@@ -138,6 +139,8 @@ def _convolutional(modules: list[TorsoAndHeads], observation_space: gym.spaces.B
     _, size, stride = convolutions[0]
     if not isinstance(layers[-3], PositionsFirst) or size % stride or shape[1] % stride:
         return None  # observations are cut into blocks of the size of the first stride
+    if len(convolutions) > MAX_DEPTH:
+        return None
     return Spec((_part(module, above[:1]),), shape, convolutions, module.pixel_scale)
 
 

@@ -1,0 +1,164 @@
+"""What kernels take as one argument: a struct costs a call as much as one array; its arrays, one by one, much more.
+
+Each struct has a Numba type of its own; `define` gives it its fields.
+"""
+
+# Numba's classes are not typed.
+# mypy: disable-error-code="no-untyped-call,misc"
+
+from typing import Any, ClassVar
+
+from numba import boolean, float32, int32, int64, types, uint8
+from numba.experimental import structref
+
+from a3crepro.common.kernels import kernel
+
+F1, F2, F3, F4 = float32[::1], float32[:, ::1], float32[:, :, ::1], float32[:, :, :, ::1]
+I1, I2 = int32[::1], int32[:, ::1]
+U2, U3 = uint8[:, ::1], uint8[:, :, ::1]
+
+
+class Struct(structref.StructRefProxy):
+    """Arrays, numbers and other structs, by name; do not assign to them."""
+
+    type: ClassVar[Any]
+    """For signatures of kernels."""
+    make: ClassVar[Any]
+
+    def __new__(cls, **fields: Any) -> Any:
+        struct = cls.make(tuple(fields.values()))
+        vars(struct).update(fields)
+        return struct
+
+
+def define(struct: type[Struct], numba_type: type, **fields: Any) -> None:
+    """Gives a struct its fields, each with a type; after the class, so that Numba can cache what it compiles."""
+    structref.register(numba_type)
+    structref.define_constructor(struct, numba_type, list(fields))
+    structref.define_boxing(numba_type, struct)
+    struct.type = numba_type(list(fields.items()))
+
+    def make(values):  # type: ignore[no-untyped-def]
+        return struct(*values)
+
+    struct.make = staticmethod(kernel(struct.type(types.Tuple(tuple(fields.values()))))(make))
+
+
+class RowsType(types.StructRef):
+    """Of `Rows`."""
+
+
+class Rows(Struct):
+    """The rows of one layer, and the row of each position in each state.
+
+    row_of: the row of each position, [states, lanes * side²].
+    counts: counts[t] to counts[t + 1] are the new rows of state t, [states + 1].
+    changed: whether a position's patch has changed since the last state, [lanes * side, side].
+    values: [rows, channels].
+    d_values: their gradient; valid for the rows of a rollout during its backward pass.
+    """
+
+
+define(Rows, RowsType, row_of=I2, counts=I1, changed=U2, values=F2, d_values=F2)
+
+
+class PixelsType(types.StructRef):
+    """Of `Pixels`."""
+
+
+class Pixels(Struct):
+    """Observations, cut into blocks.
+
+    rows: one per distinct block, of floats.
+    latest: the row of each block in the latest state, also across rollouts, [blocks].
+    block: width of a block, in pixels.
+    """
+
+
+define(Pixels, PixelsType, rows=Rows.type, latest=I1, block=int64)
+
+
+class ConvolutionType(types.StructRef):
+    """Of `Convolution`."""
+
+
+class Convolution(Struct):
+    """A rectified convolution.
+
+    below, rows: of the layer below, and its own.
+    weight: [width of a patch, channels].
+    bias: [channels].
+    start: where the flat parameters have its weight, then its bias.
+    order: where PyTorch's weight, flat, has each element of this one.
+    source: the rows of the layer below that make up each patch, [rows, size²].
+    patches, d_patches: [rows, width of a patch].
+    d_weight: [width of a patch, channels].
+    size, stride: of the window, in positions of the layer below.
+    """
+
+
+define(
+    Convolution, ConvolutionType, below=Rows.type, rows=Rows.type, weight=F2, bias=F1, start=int64, order=I1, source=I2,
+    patches=F2, d_patches=F2, d_weight=F2, size=int64, stride=int64,
+)  # fmt: skip
+
+MAX_DEPTH = 4
+"""Maximum number of convolutions."""
+
+
+class TorsoType(types.StructRef):
+    """Of `Torso`."""
+
+
+class Torso(Struct):
+    """Convolutions and a rectified linear layer.
+
+    convolutions: the first `depth` are used.
+    blocks: the weight of the linear layer, position by position, [positions, units, channels].
+    bias: its bias, [units].
+    start: where the flat parameters have its bias.
+    sums: its pre-activations, [states, lanes, units].
+    features: its outputs, [states, lanes, units].
+    """
+
+
+define(
+    Torso, TorsoType, convolutions=types.UniTuple(Convolution.type, MAX_DEPTH), depth=int64, blocks=F3, bias=F1,
+    start=int64, sums=F3, features=F3,
+)  # fmt: skip
+
+
+class CellsType(types.StructRef):
+    """Of `Cells`."""
+
+
+class Cells(Struct):
+    """LSTM cells, with the recurrent states before and after each state of the environment.
+
+    weight_x: [4 * cells, n].
+    weight_h: [4 * cells, cells].
+    biases: [2, 4 * cells].
+    gates: i, f, g, o after their nonlinearities, [states, lanes, 4, cells].
+    h, c, h_next, c_next: [states, lanes, cells].
+    """
+
+
+define(
+    Cells, CellsType, weight_x=F2, weight_h=F2, biases=F2, gates=F4, h=F3, c=F3, h_next=F3, c_next=F3
+)  # fmt: skip
+
+
+class HeadsType(types.StructRef):
+    """Of `Heads`."""
+
+
+class Heads(Struct):
+    """Linear heads with the same input, as one matrix.
+
+    weight: [outputs, n].
+    bias: [outputs].
+    order: where the flat parameters have each element of the weight, then of the bias.
+    """
+
+
+define(Heads, HeadsType, weight=F2, bias=F1, order=I1)
