@@ -468,5 +468,5 @@ def copies_of(network):
     convolutions, torso = getattr(network, "convolutions", []), getattr(network, "torso", None)
     layers = [array for layer in convolutions for array in (layer.weight, layer.bias)]
     cells = [array for top in network.tops if top.cells for array in (top.cells.weight_x, top.cells.biases)]
-    copies = [*getattr(network, "copies", {}).values(), *([torso.bias] if torso else [])]
-    return [network.local, *copies, *layers, *cells, *(top.parameters for top in network.tops)]
+    bias = [torso.bias] if torso else []
+    return [network.local, *bias, *layers, *cells, *(top.parameters for top in network.tops)]

@@ -21,7 +21,7 @@ def make_model(
       implementation: `fast` or `module`.
     """
     fast = implementation == "fast"
-    network = network_for(module, observation_space, sizes.entries, max(1, sizes.lanes)) if fast else None
+    network = network_for(module, observation_space, theta, sizes.entries, max(1, sizes.lanes)) if fast else None
     if network is None:
         return (ModuleBatch if sizes.lanes else ModuleModel)(module, theta.shared, copy=theta.version is None)
     return (FastBatch if sizes.lanes else FastModel)(LocalParameters(network, theta), sizes.steps)

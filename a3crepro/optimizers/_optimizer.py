@@ -45,8 +45,8 @@ class LargeWeight(NamedTuple):
     """Of the weight, each float32 [units, n]."""
     decay: np.ndarray
     """Owed to the statistics, float32 [units]; see `OptimizerState`."""
-    copy: np.ndarray
-    """A copy of the weight, float32 [blocks, units, n / blocks]."""
+    copy: np.ndarray | None
+    """A copy of the weight, or None."""
     writes: np.ndarray
     """How often each row was written, int32 [units]."""
 

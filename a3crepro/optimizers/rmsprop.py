@@ -12,7 +12,7 @@ from a3crepro.common.config_model import Fraction, PositiveFloat
 from a3crepro.common.kernels import kernel
 from a3crepro.optimizers._optimizer import LargeWeight, Optimizer, Statistics, Step
 
-F1, F2, F3, I1 = "float32[::1]", "float32[:,::1]", "float32[:,:,::1]", "int32[::1]"
+F1, F2, I1 = "float32[::1]", "float32[:,::1]", "int32[::1]"
 
 
 @kernel("void(f4[::1], f4[::1], f4[::1], f4, f4, f4)")
@@ -45,14 +45,13 @@ def rmsprop_row(theta, g, decay, rest, delta, inputs, new, learning_rate, alpha,
         theta[i] = new[i]
 
 
-@kernel(f"void({F2}, {F2}, {F1}, {F3}, {I1}, {F2}, {F2}, float32, float32, float32, float32)")
-def rmsprop_outer(theta, g, decay, copy, writes, delta, inputs, clip, learning_rate, alpha, epsilon):
-    """RMSProp for a weight with the gradient clip · deltaᵀ inputs; also writes changed rows to `copy`.
+@kernel(f"void({F2}, {F2}, {F1}, {F2}, boolean, {I1}, {F2}, {F2}, float32, float32, float32, float32)")
+def rmsprop_outer(theta, g, decay, copy, is_copied, writes, delta, inputs, clip, learning_rate, alpha, epsilon):
+    """RMSProp for a weight with the gradient clip · deltaᵀ inputs; also writes changed rows to `copy`, if `is_copied`.
 
-    `delta` [T, units] and `inputs` [T, n] have T ≥ 5; `copy` is [blocks, units, n / blocks].
+    `delta` [T, units] and `inputs` [T, n] have T ≥ 5.
     """
-    blocks, units, width = copy.shape
-    n = blocks * width
+    units, n = theta.shape
     column, rest, new = np.empty(len(delta), np.float32), np.zeros(n, np.float32), np.empty(n, np.float32)
     for unit in range(units):
         has_gradient = False
@@ -66,10 +65,8 @@ def rmsprop_outer(theta, g, decay, copy, writes, delta, inputs, clip, learning_r
             for i in range(n):
                 rest[i] = column[t] * inputs[t, i] + (rest[i] if t > 5 else np.float32(0))
         owed, decay[unit] = decay[unit], 1
-        rmsprop_row(theta[unit], g[unit], owed, rest, column, inputs, new, learning_rate, alpha, epsilon)
-        for b in range(blocks):
-            for i in range(width):
-                copy[b, unit, i] = new[b * width + i]
+        rmsprop_row(theta[unit], g[unit], owed, rest, column, inputs, copy[unit] if is_copied else new, learning_rate,
+                    alpha, epsilon)  # fmt: skip
         writes[unit] += 1
 
 
@@ -98,7 +95,8 @@ class RMSProp(Optimizer):
 
     def update_outer(self, large: LargeWeight, delta: np.ndarray, inputs: np.ndarray, step: Step) -> None:
         (g,) = large.statistics
-        rmsprop_outer(large.weight, g, large.decay, large.copy, large.writes, delta, inputs, step.clip,
+        copy, is_copied = (large.weight, False) if large.copy is None else (large.copy, True)
+        rmsprop_outer(large.weight, g, large.decay, copy, is_copied, large.writes, delta, inputs, step.clip,
                       step.learning_rate, self.alpha, self.epsilon)  # fmt: skip
 
     def share_above_epsilon(self, statistics: np.ndarray) -> float:

@@ -54,12 +54,12 @@ def new_convolution(below: Rows, shape: tuple[int, ...], stride: int, block: int
     side = (below.changed.shape[1] - size) // stride + 1
     rows = new_rows(side, out, entries, positions // below.changed.shape[1] ** 2)
     n, width = len(rows.values), prod(shape[1:])
-    # order[i]: the index in PyTorch's weight of element i of this one, [y, x, in, y in block, x in block, out]
+    # order[i]: the index in PyTorch's weight of element i of this one, [out, y, x, in, y in block, x in block]
     places = np.arange(prod(shape), dtype=np.int32).reshape(out, channels, size, block, size, block)
     return Convolution(
-        below=below, rows=rows, weight=zeros(width, out), bias=zeros(out), start=start,
-        order=places.transpose(2, 4, 1, 3, 5, 0).ravel(), source=np.zeros((n, size * size), np.int32),
-        patches=zeros(n, width), d_patches=zeros(n, width), d_weight=zeros(width, out), size=size, stride=stride,
+        below=below, rows=rows, weight=zeros(out, width), bias=zeros(out), start=start,
+        order=places.transpose(0, 2, 4, 1, 3, 5).ravel(), source=np.zeros((n, size * size), np.int32),
+        patches=zeros(n, width), d_patches=zeros(n, width), d_weight=zeros(out, width), size=size, stride=stride,
     )  # fmt: skip
 
 
@@ -148,24 +148,22 @@ class FactoredGradient(Gradient):
 class ConvolutionalNetwork(FastNetwork):
     """Convolutions, a hidden layer, LSTM cells and heads; entry 0 is computed as a whole, later ones from changes."""
 
-    def __init__(self, spec: Spec, entries: int, lanes: int = 1) -> None:
-        super().__init__(spec, entries, lanes)
+    def __init__(self, spec: Spec, entries: int, lanes: int = 1, theta: np.ndarray | None = None) -> None:
+        super().__init__(spec, entries, lanes, theta)
         self.hidden = 2 * len(spec.convolutions)
         """Number of the weight of the hidden layer."""
         self.convolutions = self._build_convolutions(entries)
-        rows, (_, units) = self.convolutions[-1].rows, spec.parts[0].units
-        positions, channels = rows.row_of.shape[1] // lanes, rows.values.shape[1]
+        units = spec.parts[0].units[-1]
         unused = [self.convolutions[-1]] * (MAX_DEPTH - len(self.convolutions))
         self.torso = Torso(
             convolutions=(*self.convolutions, *unused), depth=len(self.convolutions),
-            blocks=zeros(positions, units, channels), bias=zeros(units), start=spec.bounds[self.hidden + 1],
+            weight=self.parameters[self.hidden], bias=zeros(units), start=spec.bounds[self.hidden + 1],
             sums=zeros(entries, lanes, units), features=zeros(entries, lanes, units),
         )  # fmt: skip
         self.features = self.torso.features
-        self.copies = {n: self.parameters[n][None] for n in large_weights(spec)} | {self.hidden: self.torso.blocks}
-        """The copies of the large weights, float32 [blocks, units, n / blocks]."""
+        self.large = large_weights(spec)
         self.small_rows = np.concatenate(
-            [np.arange(rows.start, rows.stop) for rows in spec.slices_without(self.copies, spec.row_bounds)]
+            [np.arange(rows.start, rows.stop) for rows in spec.slices_without(self.large, spec.row_bounds)]
         )
         self._views: dict[int, tuple[OptimizerState, dict[int, LargeWeight]]] = {}
         self.top = CellsAndHeads(spec.parts[0], self.local, spec.bounds, self.hidden + 2, entries, lanes)
@@ -191,8 +189,8 @@ class ConvolutionalNetwork(FastNetwork):
 
     def synchronise(self, theta: np.ndarray, changed: np.ndarray | None = None) -> None:
         changed = np.ones(self.spec.row_bounds[-1], np.bool_) if changed is None else changed
-        for number, copy in self.copies.items():
-            k.copy_rows(self.spec.matrix(theta, number), changed[self.spec.rows(number)], copy)
+        for number in () if self.shares_theta else self.large:
+            k.copy_rows(self.spec.matrix(theta, number), changed[self.spec.rows(number)], self.parameters[number])
         self._copy_small(theta)
 
     def _copy_small(self, theta: np.ndarray) -> None:
@@ -260,9 +258,9 @@ class ConvolutionalNetwork(FastNetwork):
         known, views = self._views.get(id(state), (None, {}))
         if known is not state:
             spec, views = self.spec, {}
-            for number, copy in self.copies.items():
+            for number in self.large:
                 statistics, rows = [spec.matrix(vector, number) for vector in state.statistics], spec.rows(number)
-                weight = spec.matrix(theta, number)
+                weight, copy = spec.matrix(theta, number), None if self.shares_theta else self.parameters[number]
                 views[number] = LargeWeight(weight, statistics, state.decay[rows], copy, writes[rows])
             self._views[id(state)] = state, views
         return views

@@ -56,8 +56,8 @@ class Part:
 class DenseNetwork(FastNetwork):
     """Parts of fully connected layers."""
 
-    def __init__(self, spec: Spec, entries: int, lanes: int = 1) -> None:
-        super().__init__(spec, entries, lanes)
+    def __init__(self, spec: Spec, entries: int, lanes: int = 1, theta: np.ndarray | None = None) -> None:
+        super().__init__(spec, entries, lanes, theta)
         self.inputs = zeros(entries, lanes, spec.parts[0].units[0])
         numbers = accumulate((len(part.shapes) for part in spec.parts), initial=0)
         self.parts = [Part(part, self, first, entries, lanes) for part, first in zip(spec.parts, numbers, strict=False)]
@@ -66,7 +66,8 @@ class DenseNetwork(FastNetwork):
         self.columns = [slice(*edge) for edge in pairwise(edges)]
 
     def synchronise(self, theta: np.ndarray, changed: np.ndarray | None = None) -> None:
-        self.local[:] = theta
+        if not self.shares_theta:
+            self.local[:] = theta
         for top in self.tops:
             top.refresh(theta)
 

@@ -18,7 +18,7 @@ from numba import boolean, float32, float64, int64, types, void
 
 from a3crepro.common.kernels import kernel
 from a3crepro.models.fast.structs import (
-    F1, F2, F3, F4, I1, I2, U2, U3, Cells, Convolution, Heads, Pixels, Rows, Torso,
+    F1, F2, F3, F4, I1, I2, N2, U2, U3, Cells, Convolution, Heads, Pixels, Rows, Torso,
 )  # fmt: skip
 
 IMAGES = (U3, F3)
@@ -126,6 +126,52 @@ def window_repeats(rows, corner, width, size, stride):
     return True
 
 
+@kernel(void(F1, F1))
+def copy(source, target):
+    """target = source."""
+    for i in range(source.size):
+        target[i] = source[i]
+
+
+@kernel(void(float32, F1, F1))
+def add_multiple(factor, source, target):
+    """target += factor · source."""
+    for i in range(source.size):
+        target[i] += factor * source[i]
+
+
+@kernel(int64(F1, int64[::1]), fastmath=False)
+def find_nonzero(x, found):
+    """Sets `found` to the indices of elements that are not 0, and returns their number.
+
+    Those that are not a number count, which fastmath would exclude.
+    """
+    n = 0
+    for i in range(x.size):
+        if x[i] != 0:
+            found[n] = i
+            n += 1
+    return n
+
+
+@kernel(void(F2, F2, F2))
+def sparse_product(x, a, y):
+    """y = x a, without the elements of x that are 0; four rows of `a` at a time."""
+    found = np.empty(x.shape[1], np.int64)
+    for row in range(len(x)):
+        x_row, to = x[row], y[row]
+        n = find_nonzero(x_row, found)
+        to[:] = 0
+        fours = n // 4 * 4
+        for k in range(0, fours, 4):
+            j0, j1, j2, j3 = found[k], found[k + 1], found[k + 2], found[k + 3]
+            a0, a1, a2, a3, x0, x1, x2, x3 = a[j0], a[j1], a[j2], a[j3], x_row[j0], x_row[j1], x_row[j2], x_row[j3]
+            for i in range(to.size):
+                to[i] += x0 * a0[i] + x1 * a1[i] + x2 * a2[i] + x3 * a3[i]
+        for k in range(fours, n):
+            add_multiple(x_row[found[k]], a[found[k]], to)
+
+
 @kernel(void(int64, Convolution.type))
 def assign_rows(t, convolution):
     """Assigns a new row to each position whose window changed; other positions keep their row of state t - 1.
@@ -174,10 +220,9 @@ def convolve(t, convolution):
         for k in range(size * size):
             r = row_of_below[t, corner + (k // size) * width_in + k % size]
             source[row, k] = r
-            for c in range(channels):
-                patches[row, k * channels + c] = values_below[r, c]
+            copy(values_below[r], patches[row, k * channels : (k + 1) * channels])
         row += 1
-    np.dot(patches[first:last], convolution.weight, values[first:last])
+    np.dot(patches[first:last], convolution.weight.T, values[first:last])
     for r in range(first, last):
         for c in range(bias.size):
             values[r, c] = max(values[r, c] + bias[c], np.float32(0))
@@ -214,7 +259,7 @@ def convolve_backward(first, steps, convolution, is_lowest, d_parameters):
     begin, end = used_rows(first, steps, convolution.rows)
     d_rows, values = convolution.rows.d_values[begin:end], convolution.rows.values[begin:end]
     rectify_gradient(d_rows, values, d_parameters[start + order.size : start + order.size + values.shape[1]])
-    np.dot(patches[begin:end].T, d_rows, d_weight)
+    sparse_product(np.ascontiguousarray(d_rows.T), patches[begin:end], d_weight)
     flat = d_weight.reshape(-1)
     for i in range(flat.size):
         d_parameters[start + order[i]] += flat[i]
@@ -223,11 +268,11 @@ def convolve_backward(first, steps, convolution, is_lowest, d_parameters):
     begin_below, end_below = used_rows(first, steps, below)
     d_below, source, d_patches = below.d_values, convolution.source, convolution.d_patches[begin:end]
     d_below[begin_below:end_below] = 0
-    np.dot(d_rows, convolution.weight.T, d_patches)
+    sparse_product(d_rows, convolution.weight, d_patches)
+    channels, one = d_below.shape[1], np.float32(1)
     for r in range(end - begin):
         for k in range(source.shape[1]):
-            for c in range(d_below.shape[1]):
-                d_below[source[begin + r, k], c] += d_patches[r, k * d_below.shape[1] + c]
+            add_multiple(one, d_patches[r, k * channels : (k + 1) * channels], d_below[source[begin + r, k]])
 
 
 @kernel(void(F1, I1, F1))
@@ -248,43 +293,66 @@ def copy_parameters(parameters, torso):
     torso.bias[:] = parameters[torso.start : torso.start + torso.bias.size]
 
 
+@kernel(int64(int64, int64, Torso.type, F1, N2))
+def find_differences(t, lane, torso, differences, runs):
+    """The inputs of the linear layer minus those of state t - 1 (or, in state 0, 0), where they differ.
+
+    Sets differences [n] within the first `count` runs, each from runs[i, 0] to runs[i, 1], and returns the count.
+    """
+    rows = torso.convolutions[torso.depth - 1].rows
+    row_of, values, changed = rows.row_of, rows.values, rows.changed.reshape(-1)
+    channels, count, end = values.shape[1], 0, -1
+    positions = differences.size // channels
+    for p in range(positions):
+        position, begin, total = lane * positions + p, p * channels, np.float32(0)
+        if not changed[position]:
+            continue
+        now = values[row_of[t, position]]
+        for c in range(channels):
+            differences[begin + c] = now[c]
+            total += abs(now[c])
+        if t > 0:
+            before, total = values[row_of[t - 1, position]], np.float32(0)
+            for c in range(channels):
+                differences[begin + c] -= before[c]
+                total += abs(differences[begin + c])
+        if total > 0:
+            if begin != end:
+                runs[count, 0] = begin
+                count += 1
+            end = runs[count - 1, 1] = begin + channels
+    return count
+
+
 @kernel(void(int64, Torso.type))
 def dense(t, torso):
-    """The linear layer: adds the contribution of changed rows to the sums of state t - 1, and rectifies them."""
-    rows, blocks, bias, before, after = (
-        torso.convolutions[torso.depth - 1].rows, torso.blocks, torso.bias, torso.sums, torso.features,
-    )  # fmt: skip
-    row_of, values, flat = rows.row_of, rows.values, rows.changed.reshape(-1)
-    channels, positions, lanes = values.shape[1], blocks.shape[0], before.shape[1]
-    differences, parts = np.empty((lanes, channels), np.float32), np.empty((lanes, bias.size), np.float32)
-    moved = np.empty(lanes, np.int64)
+    """The linear layer: adds the contribution of what has changed to the sums of state t - 1, and rectifies them.
+
+    Four rows of the weight at a time, each read once for all lanes.
+    """
+    weight, bias, sums, features = torso.weight, torso.bias, torso.sums, torso.features
+    lanes, units, n = sums.shape[1], bias.size, weight.shape[1]
+    differences, counts = np.empty((lanes, n), np.float32), np.empty(lanes, np.int64)
+    runs = np.empty((lanes, n, 2), np.uint64)  # unsigned indices need no test for negative ones, so that loops vectorise
     for lane in range(lanes):
-        for o in range(bias.size):
-            before[t, lane, o] = bias[o] if t == 0 else before[t - 1, lane, o]
-    for p in range(positions):
-        n = 0
+        counts[lane] = find_differences(t, lane, torso, differences[lane], runs[lane])
+    for u in range(0, units, 4):
+        u1, u2, u3 = min(u + 1, units - 1), min(u + 2, units - 1), min(u + 3, units - 1)
+        w0, w1, w2, w3 = weight[u], weight[u1], weight[u2], weight[u3]
         for lane in range(lanes):
-            position = lane * positions + p
-            if not flat[position]:
-                continue
-            total = np.float32(0)
-            for c in range(channels):
-                old = values[row_of[t - 1, position], c] if t > 0 else np.float32(0)
-                differences[n, c] = values[row_of[t, position], c] - old
-                total += abs(differences[n, c])
-            if total > 0:
-                moved[n] = lane
-                n += 1
-        if n == 1:
-            np.dot(blocks[p], differences[0], parts[0])
-        elif n > 1:
-            np.dot(differences[:n], blocks[p].T, parts[:n])
-        for i in range(n):
-            for o in range(bias.size):
-                before[t, moved[i], o] += parts[i, o]
+            d = differences[lane]
+            y0 = y1 = y2 = y3 = np.float32(0)
+            for r in range(counts[lane]):
+                for i in range(runs[lane, r, 0], runs[lane, r, 1]):
+                    y0 += w0[i] * d[i]
+                    y1 += w1[i] * d[i]
+                    y2 += w2[i] * d[i]
+                    y3 += w3[i] * d[i]
+            now, before = sums[t, lane], bias if t == 0 else sums[t - 1, lane]
+            now[u3], now[u2], now[u1], now[u] = before[u3] + y3, before[u2] + y2, before[u1] + y1, before[u] + y0
     for lane in range(lanes):
-        for o in range(bias.size):
-            after[t, lane, o] = max(before[t, lane, o], np.float32(0))
+        for u in range(units):
+            features[t, lane, u] = max(sums[t, lane, u], np.float32(0))
 
 
 @kernel(void(int64, Torso.type))
@@ -295,76 +363,95 @@ def torso_forward(t, torso):
     dense(t, torso)
 
 
-@kernel(void(F2, boolean[::1], F3))
+@kernel(void(F2, boolean[::1], F2))
 def copy_rows(weight, changed, copy):
-    """Copies the changed rows of a weight [units, n] to copy [blocks, units, n / blocks]."""
-    blocks, units, width = copy.shape
-    for unit in range(units):
-        if changed[unit]:
-            for b in range(blocks):
-                for i in range(width):
-                    copy[b, unit, i] = weight[unit, b * width + i]
-
-
-@kernel(void(F1, F2, int64[::1], F1))
-def times_rows(x, weight, units, y):
-    """y = x weight[units]; four rows at a time, because each addition to y waits for the last one."""
-    y[:] = 0
-    fours = units.size // 4 * 4
-    for i in range(0, fours, 4):
-        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-        w0, w1, w2, w3 = weight[units[i]], weight[units[i + 1]], weight[units[i + 2]], weight[units[i + 3]]
-        for c in range(y.size):
-            y[c] += x0 * w0[c] + x1 * w1[c] + x2 * w2[c] + x3 * w3[c]
-    for i in range(fours, units.size):
-        row = weight[units[i]]
-        for c in range(y.size):
-            y[c] += x[i] * row[c]
+    """Copies the changed rows of a weight."""
+    for row in range(len(weight)):
+        if changed[row]:
+            copy[row] = weight[row]
 
 
 @kernel(int64[::1](F2), fastmath=False)
 def units_with_gradient(delta):
-    """The units whose delta is not 0 in some state; also those where it is not a number, which fastmath excludes."""
-    units, n = np.empty(delta.shape[1], np.int64), 0
+    """The units whose delta is not 0 in some state; the last one is repeated to a multiple of four.
+
+    Units where it is not a number count, which fastmath would exclude.
+    """
+    units, n = np.empty(delta.shape[1] + 3, np.int64), 0
     for unit in range(delta.shape[1]):
         for state in range(delta.shape[0]):
             if delta[state, unit] != 0:
                 units[n] = unit
                 n += 1
                 break
-    return units[:n]
+    fours = (n + 3) // 4 * 4
+    units[n:fours] = units[n - 1]
+    return units[:fours]
 
 
-@kernel(void(I2, F2, F3, F2))
-def dense_backward(index, delta, blocks, d_rows):
-    """Adds to the gradient of the last convolution's rows, given that of the linear layer's sums.
+@kernel(int64(I2, int64, boolean[::1], N2))
+def find_moving(index, channels, moving, runs):
+    """Marks the positions whose row differs between states; index [T, positions].
 
-    delta [T * lanes, units] is summed over the states that share a row before it is multiplied by the weight; units
-    whose delta is 0 in all states, most of them, are left out.
+    Returns the number of runs of inputs of the linear layer that hold them, each from runs[i, 0] to runs[i, 1].
     """
-    (steps, width), positions = index.shape, blocks.shape[0]
-    lanes, channels = width // positions, d_rows.shape[1]
-    active = units_with_gradient(delta)
-    deltas = np.empty((steps * lanes, active.size), np.float32)
-    for state in range(steps * lanes):
-        for i in range(active.size):
-            deltas[state, i] = delta[state, active[i]]
-    total, product = np.empty(active.size, np.float32), np.empty(channels, np.float32)
+    count, end = 0, -1
+    for p in range(index.shape[1]):
+        moving[p] = False
+        for t in range(1, len(index)):
+            moving[p] |= index[t, p] != index[0, p]
+        if moving[p]:
+            if p != end:
+                runs[count, 0] = p * channels
+                count += 1
+            end = p + 1
+            runs[count - 1, 1] = end * channels
+    return count
+
+
+@kernel(void(F2, int64[::1], F2, N2, F2))
+def times_rows(x, units, weight, runs, y):
+    """y += x weight[units], within some runs of y; four units at a time, whose rows are read once for all of x [m, units].
+
+    Rows of x hold the columns of the active units; the last four may repeat one, with 0 in x.
+    """
+    for four in range(0, units.size, 4):
+        w0, w1, w2, w3 = (
+            weight[units[four]], weight[units[four + 1]], weight[units[four + 2]], weight[units[four + 3]],
+        )  # fmt: skip
+        for m in range(len(x)):
+            x0, x1, x2, x3, to = x[m, four], x[m, four + 1], x[m, four + 2], x[m, four + 3], y[m]
+            for r in range(len(runs)):
+                for i in range(runs[r, 0], runs[r, 1]):
+                    to[i] += x0 * w0[i] + x1 * w1[i] + x2 * w2[i] + x3 * w3[i]
+
+
+@kernel(void(I2, F2, F2, F2))
+def dense_backward(index, delta, weight, d_rows):
+    """Adds to the gradient of the last convolution's rows, given that of the linear layer's sums; for one lane.
+
+    Args:
+      index: the row of each position, [T, positions].
+      delta: ∂loss/∂sums, [T, units]; units whose delta is 0 in all states, most of them, are left out.
+      weight: [units, positions * channels].
+      d_rows: [rows, channels]. Where all states have the same row, delta is summed before it is multiplied.
+    """
+    (steps, positions), channels, units = index.shape, d_rows.shape[1], units_with_gradient(delta)
+    x, total = np.zeros((steps, units.size), np.float32), np.zeros((1, units.size), np.float32)
+    for i in range(units.size):
+        for t in range(steps if i == 0 or units[i] != units[i - 1] else 0):
+            x[t, i] = delta[t, units[i]]
+            total[0, i] += x[t, i]
+    moving, runs = np.empty(positions, np.bool_), np.empty((positions, 2), np.uint64)
+    count = find_moving(index, channels, moving, runs)
+    everything = np.array([[0, positions * channels]], np.uint64)
+    still, each = np.zeros((1, weight.shape[1]), np.float32), np.zeros((steps, weight.shape[1]), np.float32)
+    times_rows(total, units, weight, everything, still)
+    times_rows(x, units, weight, runs[:count], each)
     for p in range(positions):
-        for lane in range(lanes):
-            t = 0
-            while t < steps:
-                row = index[t, lane * positions + p]
-                for i in range(active.size):
-                    total[i] = deltas[t * lanes + lane, i]
-                t += 1
-                while t < steps and index[t, lane * positions + p] == row:
-                    for i in range(active.size):
-                        total[i] += deltas[t * lanes + lane, i]
-                    t += 1
-                times_rows(total, blocks[p], active, product)
-                for c in range(channels):
-                    d_rows[row, c] += product[c]
+        for t in range(steps if moving[p] else 1):
+            d, source = d_rows[index[t, p]], (each[t] if moving[p] else still[0])[p * channels : (p + 1) * channels]
+            add_multiple(np.float32(1), source, d)
 
 
 @kernel(void(I2, F2, F2))
@@ -376,8 +463,7 @@ def gather_states(index, rows, states):
     for state in range(states.shape[0]):
         t, first = state // lanes, state % lanes * positions
         for p in range(positions):
-            for c in range(channels):
-                states[state, p * channels + c] = rows[index[t, first + p], c]
+            copy(rows[index[t, first + p]], states[state, p * channels : (p + 1) * channels])
 
 
 @kernel(void(int64, int64, Torso.type, F2, F2, F1))
@@ -399,7 +485,13 @@ def torso_backward(first, steps, torso, delta, inputs, d_parameters):
     gather_states(index, rows.values, inputs)
     begin, end = used_rows(first, steps, rows)
     rows.d_values[begin:end] = 0
-    dense_backward(index, delta, torso.blocks, rows.d_values)
+    lanes, positions = torso.sums.shape[1], torso.weight.shape[1] // rows.values.shape[1]
+    if lanes == 1:
+        dense_backward(index, delta, torso.weight, rows.d_values)
+    else:
+        for lane in range(lanes):
+            now = slice(lane * positions, (lane + 1) * positions)
+            dense_backward(np.ascontiguousarray(index[:, now]), np.ascontiguousarray(delta[lane::lanes]), torso.weight, rows.d_values)
     for layer in range(torso.depth - 1, -1, -1):
         convolve_backward(first, steps, torso.convolutions[layer], layer == 0, d_parameters)
 
@@ -550,9 +642,7 @@ def heads_backward(heads, delta, x, d_parameters, d_x):
     d_x[:] = 0
     for r in range(len(x)):
         for o in range(outputs):
-            d = delta[r, o]
             first = order[o * n]
-            d_parameters[order[outputs * n + o]] += d
-            for i in range(n):
-                d_parameters[first + i] += d * x[r, i]
-                d_x[r, i] += d * weight[o, i]
+            d_parameters[order[outputs * n + o]] += delta[r, o]
+            add_multiple(delta[r, o], x[r], d_parameters[first : first + n])
+            add_multiple(delta[r, o], weight[o], d_x[r])

@@ -22,11 +22,14 @@ State = np.ndarray | None
 """A recurrent state, float32 [2, cells]; None without LSTM cells."""
 
 
-def network_for(module: nn.Module, observation_space: gym.spaces.Box, entries: int, lanes: int) -> FastNetwork | None:
+def network_for(
+    module: nn.Module, observation_space: gym.spaces.Box, theta: Theta, entries: int, lanes: int
+) -> FastNetwork | None:
     """The fast implementation of a module; None if there is none."""
     if (spec := spec_of(module, observation_space)) is None:
         return None
-    return (ConvolutionalNetwork if spec.convolutions else DenseNetwork)(spec, entries, lanes)
+    kind = ConvolutionalNetwork if spec.convolutions else DenseNetwork
+    return kind(spec, entries, lanes, theta.shared.numpy() if theta.writes is None else None)
 
 
 def is_known(module: nn.Module, observation_space: gym.spaces.Box) -> bool:

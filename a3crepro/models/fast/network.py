@@ -138,20 +138,21 @@ class CellsAndHeads:
 
 
 class FastNetwork(ABC):
-    """A network without autograd at its own copy of the parameters.
+    """A network without autograd.
 
     Args:
       spec: its layers.
       entries: number of cache entries: observations whose activations are stored.
       lanes: number of actor-learners that act together; an entry holds one observation of each.
+      theta: θ, if nobody writes to it between two calls of `synchronise`: then large weights are not copied.
     """
 
     tops: list[CellsAndHeads]
     """Cells and heads of each part."""
 
-    def __init__(self, spec: Spec, entries: int, lanes: int = 1) -> None:
-        self.spec, self.lanes = spec, lanes
-        self.local = zeros(spec.bounds[-1])
+    def __init__(self, spec: Spec, entries: int, lanes: int = 1, theta: np.ndarray | None = None) -> None:
+        self.spec, self.lanes, self.shares_theta = spec, lanes, theta is not None
+        self.local = zeros(spec.bounds[-1]) if theta is None else theta
         self.parameters = spec.views(self.local)
         self.outputs = zeros(entries, lanes, sum(width for part in spec.parts for _, width in part.heads))
         self.cells = [slice(*edge) for edge in pairwise(accumulate((part.lstm for part in spec.parts), initial=0))]

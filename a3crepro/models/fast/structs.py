@@ -8,13 +8,13 @@ Each struct has a Numba type of its own; `define` gives it its fields.
 
 from typing import Any, ClassVar
 
-from numba import boolean, float32, int32, int64, types, uint8
+from numba import boolean, float32, int32, int64, types, uint8, uint64
 from numba.experimental import structref
 
 from a3crepro.common.kernels import kernel
 
 F1, F2, F3, F4 = float32[::1], float32[:, ::1], float32[:, :, ::1], float32[:, :, :, ::1]
-I1, I2 = int32[::1], int32[:, ::1]
+I1, I2, N2 = int32[::1], int32[:, ::1], uint64[:, ::1]
 U2, U3 = uint8[:, ::1], uint8[:, :, ::1]
 
 
@@ -86,13 +86,13 @@ class Convolution(Struct):
     """A rectified convolution.
 
     below, rows: of the layer below, and its own.
-    weight: [width of a patch, channels].
+    weight: [channels, width of a patch].
     bias: [channels].
     start: where the flat parameters have its weight, then its bias.
     order: where PyTorch's weight, flat, has each element of this one.
     source: the rows of the layer below that make up each patch, [rows, size²].
     patches, d_patches: [rows, width of a patch].
-    d_weight: [width of a patch, channels].
+    d_weight: [channels, width of a patch].
     size, stride: of the window, in positions of the layer below.
     """
 
@@ -114,7 +114,7 @@ class Torso(Struct):
     """Convolutions and a rectified linear layer.
 
     convolutions: the first `depth` are used.
-    blocks: the weight of the linear layer, position by position, [positions, units, channels].
+    weight: of the linear layer, [units, positions * channels].
     bias: its bias, [units].
     start: where the flat parameters have its bias.
     sums: its pre-activations, [states, lanes, units].
@@ -123,7 +123,7 @@ class Torso(Struct):
 
 
 define(
-    Torso, TorsoType, convolutions=types.UniTuple(Convolution.type, MAX_DEPTH), depth=int64, blocks=F3, bias=F1,
+    Torso, TorsoType, convolutions=types.UniTuple(Convolution.type, MAX_DEPTH), depth=int64, weight=F2, bias=F1,
     start=int64, sums=F3, features=F3,
 )  # fmt: skip
 
