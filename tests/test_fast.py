@@ -467,6 +467,6 @@ def copies_of(network):
     """Everything that a network copies from θ."""
     convolutions, torso = getattr(network, "convolutions", []), getattr(network, "torso", None)
     layers = [array for layer in convolutions for array in (layer.weight, layer.bias)]
-    cells = [array for top in network.tops if top.cells for array in (top.cells.weight_x, top.cells.biases)]
+    cells = [array for top in network.tops for array in (top.cells.weight_x, top.cells.biases)]
     bias = [torso.bias] if torso else []
-    return [network.local, *bias, *layers, *cells, *(top.parameters for top in network.tops)]
+    return [network.local, *bias, *layers, *cells, *(top.heads.parameters for top in network.tops)]

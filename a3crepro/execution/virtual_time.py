@@ -124,7 +124,7 @@ class Clock:
         self.now, thread = heapq.heappop(self.queue)
         ended, episodes = self.rollouts[thread], self.episodes[thread]
         assert ended is not None
-        frames = self.shared.frames()
+        frames = self.shared.frames() if episodes else 0
         self.learners[thread].apply_gradient(ended)
         self.idle, self.rollouts[thread], self.episodes[thread] = [thread], None, []
         snapshots, self._snapshots = self._snapshots, []

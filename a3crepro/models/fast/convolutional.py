@@ -152,11 +152,11 @@ class ConvolutionalNetwork(FastNetwork):
         super().__init__(spec, entries, lanes, theta)
         self.hidden = 2 * len(spec.convolutions)
         """Number of the weight of the hidden layer."""
-        self.convolutions = self._build_convolutions(entries)
+        pixels, self.convolutions = self._build_convolutions(entries)
         units = spec.parts[0].units[-1]
         unused = [self.convolutions[-1]] * (MAX_DEPTH - len(self.convolutions))
         self.torso = Torso(
-            convolutions=(*self.convolutions, *unused), depth=len(self.convolutions),
+            pixels=pixels, convolutions=(*self.convolutions, *unused), depth=len(self.convolutions),
             weight=self.parameters[self.hidden], bias=zeros(units), start=spec.bounds[self.hidden + 1],
             sums=zeros(entries, lanes, units), features=zeros(entries, lanes, units),
         )  # fmt: skip
@@ -169,18 +169,18 @@ class ConvolutionalNetwork(FastNetwork):
         self.top = CellsAndHeads(spec.parts[0], self.local, spec.bounds, self.hidden + 2, entries, lanes)
         self.tops = [self.top]
 
-    def _build_convolutions(self, entries: int) -> list[Convolution]:
+    def _build_convolutions(self, entries: int) -> tuple[Pixels, list[Convolution]]:
         spec = self.spec
         channels, height, _ = spec.observation
         block = spec.convolutions[0][2]
         below = new_rows(height // block, channels * block * block, entries, self.lanes)
-        self.pixels = Pixels(rows=below, latest=np.arange(below.row_of.shape[1], dtype=np.int32), block=block)
+        pixels = Pixels(rows=below, latest=np.arange(below.row_of.shape[1], dtype=np.int32), block=block)
         self.previous = [np.zeros(spec.observation, np.uint8) for _ in range(self.lanes)]
         convolutions: list[Convolution] = []
         for i, (_, _, stride) in enumerate(spec.convolutions):
             convolutions.append(new_convolution(below, spec.shapes[2 * i], stride, block, spec.bounds[2 * i]))
             below, block = convolutions[-1].rows, 1
-        return convolutions
+        return pixels, convolutions
 
     def new_gradient(self, steps: int) -> FactoredGradient:
         return FactoredGradient(self.spec, steps)
@@ -191,12 +191,7 @@ class ConvolutionalNetwork(FastNetwork):
         changed = np.ones(self.spec.row_bounds[-1], np.bool_) if changed is None else changed
         for number in () if self.shares_theta else self.large:
             k.copy_rows(self.spec.matrix(theta, number), changed[self.spec.rows(number)], self.parameters[number])
-        self._copy_small(theta)
-
-    def _copy_small(self, theta: np.ndarray) -> None:
-        """Copies all parameters but the large weights."""
-        k.copy_parameters(theta, self.torso)
-        self.top.refresh(theta)
+        k.copy_small(theta, self.torso, self.top.top)
 
     # ---- Forward -----------------------------------------------------------------------------------------------------
 
@@ -211,10 +206,13 @@ class ConvolutionalNetwork(FastNetwork):
             if now.dtype != previous.dtype:
                 previous = self.previous[lane] = now + 1  # different everywhere
             scale = self.spec.pixel_scale if now.dtype == UINT8 else 1.0
-            k.observe(entry, lane, now, previous, scale, self.pixels)
-        k.torso_forward(entry, self.torso)
+            if self.lanes == 1:
+                k.observe_and_forward(entry, now, previous, scale, self.torso, self.top.top, self.outputs)
+            else:
+                k.observe(entry, lane, now, previous, scale, self.torso.pixels)
+        if self.lanes > 1:
+            k.forward(entry, self.torso, self.top.top, self.outputs)
         outputs: np.ndarray = self.outputs[entry]
-        self.top.forward(entry, self.features[entry], outputs)
         return outputs
 
     # ---- Backward ----------------------------------------------------------------------------------------------------
@@ -224,9 +222,12 @@ class ConvolutionalNetwork(FastNetwork):
         steps = len(d_outputs)
         gradient.begin(steps * self.lanes)
         hidden, now = gradient.factors[self.hidden], gradient.rows
-        delta = hidden.delta[now]
-        self.top.backward(d_outputs, flat(self.features[entry : entry + steps]), entry, gradient, delta)
-        k.torso_backward(entry, steps, self.torso, delta, hidden.inputs[now], gradient.vector)
+        delta, inputs, top = hidden.delta[now], hidden.inputs[now], self.top
+        if top.top.has_cells:
+            top.backward(d_outputs, flat(self.features[entry : entry + steps]), entry, gradient, delta)
+            k.torso_backward(entry, steps, self.torso, delta, inputs, gradient.vector)
+        else:
+            k.backward(entry, steps, self.torso, top.heads, flat(d_outputs), delta, inputs, gradient.vector)
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 
@@ -248,10 +249,11 @@ class ConvolutionalNetwork(FastNetwork):
             super().update(gradient, theta, optimizer, state, step, writes)
             return
         optimizer.update_slices(theta, gradient.vector, state.statistics, gradient.edges, step)
-        writes[self.small_rows] += 1
+        if not self.shares_theta:
+            writes[self.small_rows] += 1
         for number, large in large_weights.items():
             optimizer.update_outer(large, *gradient.factors[number], step)
-        self._copy_small(theta)
+        k.copy_small(theta, self.torso, self.top.top)
 
     def _large_weights(self, theta: np.ndarray, state: OptimizerState, writes: np.ndarray) -> dict[int, LargeWeight]:
         """By number; kept for each state, because making the views takes as long as a kernel."""

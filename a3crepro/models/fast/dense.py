@@ -37,7 +37,7 @@ class Part:
         for (weight, bias), rows in zip(self.parameters, self.hidden, strict=True):
             k.rectified_linear(weight, units, bias, rows[entry])
             units = rows[entry]
-        self.top.forward(entry, units, self.outputs)
+        k.top_forward(entry, self.top.top, units, self.outputs)
         return self.outputs
 
     def backward(self, d_outputs: np.ndarray, inputs: np.ndarray, entry: int, gradient: Gradient) -> None:
@@ -69,7 +69,7 @@ class DenseNetwork(FastNetwork):
         if not self.shares_theta:
             self.local[:] = theta
         for top in self.tops:
-            top.refresh(theta)
+            k.copy_of_top(theta, top.top)
 
     def forward(self, entry: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:
         for lane, observation in enumerate(observations):
@@ -80,6 +80,7 @@ class DenseNetwork(FastNetwork):
             outputs[:, columns] = part.forward(entry, self.inputs[entry])
         return outputs
 
+    @np.errstate(all="ignore")  # a gradient that is not finite shows in its norm
     def backward(self, d_outputs: np.ndarray, gradient: Gradient, entry: int = 0) -> None:
         for part, columns in zip(self.parts, self.columns, strict=True):
             part.backward(np.ascontiguousarray(d_outputs[:, :, columns]), self.inputs, entry, gradient)

@@ -18,7 +18,7 @@ from numba import boolean, float32, float64, int64, types, void
 
 from a3crepro.common.kernels import kernel
 from a3crepro.models.fast.structs import (
-    F1, F2, F3, F4, I1, I2, N2, U2, U3, Cells, Convolution, Heads, Pixels, Rows, Torso,
+    F1, F2, F3, F4, I1, I2, N2, U2, U3, Cells, Convolution, Heads, Pixels, Rows, Top, Torso,
 )  # fmt: skip
 
 IMAGES = (U3, F3)
@@ -282,9 +282,19 @@ def take(source, order, target):
         target[i] = source[order[i]]
 
 
-@kernel(void(F1, Torso.type))
-def copy_parameters(parameters, torso):
-    """Copies the parameters of the convolutions and the bias of the linear layer, flat in PyTorch's order."""
+@kernel(void(F1, Top.type))
+def copy_of_top(parameters, top):
+    """Copies the parameters of the heads and the biases of the cells from the flat parameters."""
+    take(parameters, top.heads.order, top.heads.parameters)
+    if top.has_cells:
+        biases = top.cells.biases.reshape(-1)
+        copy(parameters[top.cells.start : top.cells.start + biases.size], biases)
+
+
+@kernel(void(F1, Torso.type, Top.type))
+def copy_small(parameters, torso, top):
+    """Copies all but the large weights from the flat parameters."""
+    copy_of_top(parameters, top)
     for layer in range(torso.depth):
         convolution = torso.convolutions[layer]
         bias, end = convolution.bias, convolution.start + convolution.order.size
@@ -353,14 +363,6 @@ def dense(t, torso):
     for lane in range(lanes):
         for u in range(units):
             features[t, lane, u] = max(sums[t, lane, u], np.float32(0))
-
-
-@kernel(void(int64, Torso.type))
-def torso_forward(t, torso):
-    """The features of state t, after `observe`."""
-    for layer in range(torso.depth):
-        convolve(t, torso.convolutions[layer])
-    dense(t, torso)
 
 
 @kernel(void(F2, boolean[::1], F2))
@@ -646,3 +648,37 @@ def heads_backward(heads, delta, x, d_parameters, d_x):
             d_parameters[order[outputs * n + o]] += delta[r, o]
             add_multiple(delta[r, o], x[r], d_parameters[first : first + n])
             add_multiple(delta[r, o], weight[o], d_x[r])
+
+
+@kernel(void(int64, Top.type, F2, F2))
+def top_forward(t, top, features, outputs):
+    """Outputs [lanes, width] for features [lanes, n]."""
+    if top.has_cells:
+        lstm_step(t, top.cells, features)
+        heads_forward(top.heads, top.cells.h_next[t], outputs)
+    else:
+        heads_forward(top.heads, features, outputs)
+
+
+@kernel(void(int64, Torso.type, Top.type, F3))
+def forward(t, torso, top, outputs):
+    """The outputs of state t [lanes, width], after `observe`."""
+    for layer in range(torso.depth):
+        convolve(t, torso.convolutions[layer])
+    dense(t, torso)
+    top_forward(t, top, torso.features[t], outputs[t])
+
+
+@kernel(*(void(int64, P, P, float32, Torso.type, Top.type, F3) for P in IMAGES))
+def observe_and_forward(t, now, before, scale, torso, top, outputs):
+    """Both for a network with one lane, in one call."""
+    observe(t, 0, now, before, scale, torso.pixels)
+    forward(t, torso, top, outputs)
+
+
+@kernel(void(int64, int64, Torso.type, Heads.type, F2, F2, F2, F1))
+def backward(first, steps, torso, heads, d_outputs, delta, inputs, d_parameters):
+    """Backward pass of a network without cells; arguments as for its parts."""
+    features = torso.features[first : first + steps].reshape(delta.shape)
+    heads_backward(heads, d_outputs, features, d_parameters, delta)
+    torso_backward(first, steps, torso, delta, inputs, d_parameters)

@@ -87,19 +87,18 @@ class LocalParameters:
                 self._copy()
                 self._copied, self._cached = version, []
 
-    def forward(self, observation: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        """The outputs of all heads for one observation, [width], and the next recurrent state."""
-        self.refresh()
-        if len(self._cached) == self.entries:
-            self._cached = []
-        network, entry = self.network, len(self._cached)
+    def forward(self, observation: np.ndarray, state: State) -> int:
+        """Computes the outputs for one observation and returns their cache entry."""
+        if self.version is not None:
+            self.refresh()
+        entry = len(self._cached)
+        if entry == self.entries:
+            self._cached, entry = [], 0
         if state is not None:
-            network.set_state(entry, 0, state)
-        outputs: np.ndarray = network.forward(entry, [observation])[0]
+            self.network.set_state(entry, 0, state)
+        self.network.forward(entry, [observation])
         self._cached.append((observation, state))
-        if state is not None:
-            state = network.state_after(entry, 0)
-        return outputs, state
+        return entry
 
     def entry_of(self, observations: Sequence[np.ndarray], state: State) -> int:
         """The first of the consecutive cache entries that hold the activations of a rollout.
@@ -114,7 +113,8 @@ class LocalParameters:
                 return first
         self._cached = []
         for observation in observations:
-            _, state = self.forward(observation, state)
+            entry = self.forward(observation, state)
+            state = None if state is None else self.network.state_after(entry, 0)
         return 0
 
     def _cache_holds(self, first: int, observations: Sequence[np.ndarray], state: State) -> bool:
@@ -188,8 +188,8 @@ class FastModel:
         return {name: outputs[..., columns] for name, columns in self._columns.items()}
 
     def forward(self, observation: np.ndarray, state: State) -> tuple[dict[str, np.ndarray], State]:
-        outputs, state = self.local.forward(observation, state)
-        return self._heads(outputs), state
+        network, entry = self.local.network, self.local.forward(observation, state)
+        return network.heads[entry], None if state is None else network.state_after(entry, 0)
 
     def rollout_outputs(self, rollout: Rollout) -> dict[str, np.ndarray]:
         """The outputs of the rollout's states, from the cache if θ' (or θ) has not changed since."""
@@ -198,8 +198,7 @@ class FastModel:
         return self._heads(self.local.network.outputs[entries, 0])
 
     def backward(self, gradients: Gradients) -> None:
-        with np.errstate(all="ignore"):  # a gradient that is not finite shows in its norm
-            self.local.network.backward(self._all_heads(gradients)[:, None], self.gradient, self._first)
+        self.local.network.backward(self._all_heads(gradients)[:, None], self.gradient, self._first)
 
     def _all_heads(self, gradients: Gradients) -> np.ndarray:
         """∂loss/∂outputs of all heads, [T, width]."""
@@ -266,5 +265,4 @@ class FastBatch(FastModel):
         d_outputs = np.zeros((max(map(len, by_lane)), *network.outputs.shape[1:]), np.float32)
         for lane, each in enumerate(by_lane):
             d_outputs[: len(each), lane] = each
-        with np.errstate(all="ignore"):
-            network.backward(d_outputs, self.gradient)
+        network.backward(d_outputs, self.gradient)

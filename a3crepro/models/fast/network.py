@@ -10,7 +10,7 @@ from a3crepro.common.serialization import PyTree
 from a3crepro.mathematics.norm import l2_norm
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.spec import PartSpec, Spec
-from a3crepro.models.fast.structs import Cells, Heads
+from a3crepro.models.fast.structs import Cells, Heads, Top
 from a3crepro.optimizers._optimizer import Optimizer, OptimizerState, Step
 
 
@@ -71,19 +71,20 @@ class CellsAndHeads:
         self, spec: PartSpec, parameters: np.ndarray, bounds: Sequence[int], first: int, entries: int, lanes: int
     ) -> None:
         self.first, units, n = first, spec.lstm, spec.units[-1]
-        self.cells: Cells | None = None
+        x, h, biases = bounds[first : first + 3] if units else (0, 0, 0)
+        states = {name: zeros(entries, lanes, units) for name in ("h", "c", "h_next", "c_next")}
+        self.cells = Cells(
+            weight_x=parameters[x:h].reshape(4 * units, n), weight_h=parameters[h:biases].reshape(4 * units, units),
+            biases=zeros(2, 4 * units), start=biases, gates=zeros(entries, lanes, 4, units), **states,
+        )  # fmt: skip
         if units:
-            weight_x, weight_h = (parameters[slice(*bounds[i : i + 2])].reshape(4 * units, -1) for i in (first, first + 1))
-            self.biases = slice(bounds[first + 2], bounds[first + 4])
-            states = {name: zeros(entries, lanes, units) for name in ("h", "c", "h_next", "c_next")}
-            gates, biases = zeros(entries, lanes, 4, units), zeros(2, 4 * units)
-            self.cells = Cells(weight_x=weight_x, weight_h=weight_h, biases=biases, gates=gates, **states)
             n, first = units, first + 4
         order = self._order_of_heads([width for _, width in spec.heads], n, bounds[first])
         self.width = len(order) // (n + 1)
-        self.parameters = zeros(len(order))
-        weight, bias = np.split(self.parameters, [self.width * n])
-        self.heads = Heads(weight=weight.reshape(self.width, n), bias=bias, order=order)
+        both = zeros(len(order))
+        weight, bias = np.split(both, [self.width * n])
+        self.heads = Heads(weight=weight.reshape(self.width, n), bias=bias, parameters=both, order=order)
+        self.top = Top(has_cells=units > 0, cells=self.cells, heads=self.heads)
 
     def _order_of_heads(self, widths: Sequence[int], n: int, start: int) -> np.ndarray:
         """Where the flat vector has the weights of all heads, then their biases."""
@@ -95,19 +96,7 @@ class CellsAndHeads:
         weights, biases = zip(*places, strict=True)
         return np.concatenate([*weights, *biases])
 
-    def refresh(self, theta: np.ndarray) -> None:
-        """Copies the parameters of the heads, and the biases of the cells."""
-        k.take(theta, self.heads.order, self.parameters)
-        if self.cells is not None:
-            self.cells.biases[:] = theta[self.biases].reshape(2, -1)
-
-    def forward(self, entry: int, features: np.ndarray, outputs: np.ndarray) -> None:
-        """Computes outputs [lanes, width] from features [lanes, n]."""
-        if self.cells is not None:
-            k.lstm_step(entry, self.cells, features)
-            features = self.cells.h_next[entry]
-        k.heads_forward(self.heads, features, outputs)
-
+    @np.errstate(all="ignore")  # a gradient that is not finite shows in its norm
     def backward(
         self, d_outputs: np.ndarray, features: np.ndarray, entry: int, gradient: Gradient, d_features: np.ndarray
     ) -> None:
@@ -121,7 +110,7 @@ class CellsAndHeads:
           d_features: ∂loss/∂features, [T * lanes, n].
         """
         delta = flat(d_outputs)
-        if self.cells is None:
+        if not self.top.has_cells:
             k.heads_backward(self.heads, delta, features, gradient.vector, d_features)
             return
         steps, lanes, _ = d_outputs.shape
@@ -155,6 +144,9 @@ class FastNetwork(ABC):
         self.local = zeros(spec.bounds[-1]) if theta is None else theta
         self.parameters = spec.views(self.local)
         self.outputs = zeros(entries, lanes, sum(width for part in spec.parts for _, width in part.heads))
+        self.heads = [  # of the first lane, by entry
+            {name: outputs[0, columns] for name, columns in spec.columns.items()} for outputs in self.outputs
+        ]
         self.cells = [slice(*edge) for edge in pairwise(accumulate((part.lstm for part in spec.parts), initial=0))]
 
     def new_gradient(self, steps: int) -> Gradient:

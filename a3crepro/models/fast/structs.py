@@ -111,8 +111,9 @@ class TorsoType(types.StructRef):
 
 
 class Torso(Struct):
-    """Convolutions and a rectified linear layer.
+    """Convolutions over blocks of pixels, and a rectified linear layer.
 
+    pixels: the observations.
     convolutions: the first `depth` are used.
     weight: of the linear layer, [units, positions * channels].
     bias: its bias, [units].
@@ -123,8 +124,8 @@ class Torso(Struct):
 
 
 define(
-    Torso, TorsoType, convolutions=types.UniTuple(Convolution.type, MAX_DEPTH), depth=int64, weight=F2, bias=F1,
-    start=int64, sums=F3, features=F3,
+    Torso, TorsoType, pixels=Pixels.type, convolutions=types.UniTuple(Convolution.type, MAX_DEPTH), depth=int64,
+    weight=F2, bias=F1, start=int64, sums=F3, features=F3,
 )  # fmt: skip
 
 
@@ -138,13 +139,14 @@ class Cells(Struct):
     weight_x: [4 * cells, n].
     weight_h: [4 * cells, cells].
     biases: [2, 4 * cells].
+    start: where the flat parameters have the biases.
     gates: i, f, g, o after their nonlinearities, [states, lanes, 4, cells].
     h, c, h_next, c_next: [states, lanes, cells].
     """
 
 
 define(
-    Cells, CellsType, weight_x=F2, weight_h=F2, biases=F2, gates=F4, h=F3, c=F3, h_next=F3, c_next=F3
+    Cells, CellsType, weight_x=F2, weight_h=F2, biases=F2, start=int64, gates=F4, h=F3, c=F3, h_next=F3, c_next=F3
 )  # fmt: skip
 
 
@@ -157,8 +159,20 @@ class Heads(Struct):
 
     weight: [outputs, n].
     bias: [outputs].
-    order: where the flat parameters have each element of the weight, then of the bias.
+    parameters: both, flat.
+    order: where the flat parameters of the network have each element of these.
     """
 
 
-define(Heads, HeadsType, weight=F2, bias=F1, order=I1)
+define(Heads, HeadsType, weight=F2, bias=F1, parameters=F1, order=I1)
+
+
+class TopType(types.StructRef):
+    """Of `Top`."""
+
+
+class Top(Struct):
+    """What follows a torso: cells, if `has_cells`, and heads."""
+
+
+define(Top, TopType, has_cells=boolean, cells=Cells.type, heads=Heads.type)
