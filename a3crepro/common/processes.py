@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
@@ -216,6 +217,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
     ignore_all()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     set_up_arithmetic()
+    gc.freeze()  # what is there now stays; searching it for garbage again and again would take time
     try:
         with lasting_output(notice=""):
             target(connection, *args)
