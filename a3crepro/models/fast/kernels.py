@@ -532,9 +532,24 @@ def square_norm(vector, slices):
 
 
 @kernel(float32(float32))
+def tanh(x):
+    """tanh to the precision of float32, as Eigen's rational function of x (`ptanh_float`), which vectorises."""
+    x = min(max(x, np.float32(-7.90531110763549805)), np.float32(7.90531110763549805))
+    square = x * x
+    p = np.float32(-2.76076847742355e-16)
+    for alpha in (2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08, 1.48572235717979e-05,
+                  6.37261928875436e-04, 4.89352455891786e-03):  # fmt: skip
+        p = p * square + np.float32(alpha)
+    q = np.float32(1.19825839466702e-06)
+    for beta in (1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03):
+        q = q * square + np.float32(beta)
+    return x * p / q
+
+
+@kernel(float32(float32))
 def sigmoid(x):
     """The logistic function, without an exponential, which could overflow: fastmath excludes that."""
-    return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
+    return np.float32(0.5) * tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
 @kernel(void(F2, F2, F2))
@@ -555,56 +570,69 @@ def times(x, weight, y):
         np.dot(x, weight, y)
 
 
-@kernel(void(int64, Cells.type, F2))
-def lstm_step(t, cells, x):
-    """One step of nn.LSTM in each lane, from x [lanes, n]."""
-    h, c, gates, h_next, c_next, bias = (
-        cells.h[t], cells.c[t], cells.gates[t], cells.h_next[t], cells.c_next[t], cells.biases,
-    )  # fmt: skip
-    lanes, units = h.shape
+@kernel(void(int64, Cells.type, F2, F2))
+def lstm_step(t, cells, x, h_next):
+    """One step of nn.LSTM in each lane, from x [lanes, n]; also sets h_next [lanes, units]."""
+    lanes, units = h_next.shape
+    h, bias = np.empty((lanes, units), np.float32), cells.biases
+    for lane in range(lanes):
+        copy(cells.before[t, lane, 0], h[lane])
     from_x, from_h = np.empty((lanes, 4 * units), np.float32), np.empty((lanes, 4 * units), np.float32)
     times_transposed(x, cells.weight_x, from_x)
     times_transposed(h, cells.weight_h, from_h)
     for lane in range(lanes):
+        z, gates, after, c = from_x[lane], cells.gates[t, lane], cells.after[t, lane], cells.before[t, lane, 1]
+        for j in range(4 * units):
+            z[j] += from_h[lane, j] + bias[0, j] + bias[1, j]
+        for k in range(4):
+            gate, z_k = gates[k], z[k * units : (k + 1) * units]
+            for u in range(units):
+                gate[u] = tanh(z_k[u]) if k == 2 else sigmoid(z_k[u])
+        i, f, g, o, h_now, c_now = gates[0], gates[1], gates[2], gates[3], after[0], after[1]
         for u in range(units):
-            for k in range(4):
-                j = k * units + u
-                z = from_x[lane, j] + from_h[lane, j] + bias[0, j] + bias[1, j]
-                gates[lane, k, u] = np.tanh(z) if k == 2 else sigmoid(z)
-            c_next[lane, u] = gates[lane, 1, u] * c[lane, u] + gates[lane, 0, u] * gates[lane, 2, u]
-            h_next[lane, u] = gates[lane, 3, u] * np.tanh(c_next[lane, u])
+            c_now[u] = f[u] * c[u] + i[u] * g[u]
+            h_now[u] = o[u] * tanh(c_now[u])
+        copy(h_now, h_next[lane])
 
 
-@kernel(void(int64, Cells.type, F3, F4))
-def lstm_backward(first, cells, d_h, d_gates):
-    """Backpropagation through time from state `first` on: sets d_gates [T, lanes, 4, units], of the sums.
+@kernel(void(int64, Cells.type, F3, F2, F2, F1))
+def lstm_backward(first, cells, d_h, delta, d_x, d_biases):
+    """Backpropagation through time from state `first` on.
 
     Args:
       first: number of the first state.
       cells: of the network.
-      d_h: ∂loss/∂ their outputs, [T, lanes, units]; becomes that with what later states add.
-      d_gates: receives ∂loss/∂ the sums of the gates.
+      d_h: ∂loss/∂h of each state by its heads, [T, lanes, units]; that by later states is added.
+      delta: receives ∂loss/∂ the sums of the gates, [T * lanes, 4 * units].
+      d_x: receives ∂loss/∂x, [T * lanes, n].
+      d_biases: ∂loss/∂biases, flat, which is added to.
     """
     steps, lanes, units = d_h.shape
-    gates, c, c_next, weight_h = cells.gates[first:], cells.c[first:], cells.c_next[first:], cells.weight_h
     d_c, from_after = np.zeros((lanes, units), np.float32), np.empty((lanes, units), np.float32)
     one = np.float32(1)
     for t in range(steps - 1, -1, -1):
         for lane in range(lanes):
+            now, gates = first + t, cells.gates[first + t, lane]
+            c, c_now = cells.before[now, lane, 1], cells.after[now, lane, 1]
+            i, f, g, o, d, d_now = gates[0], gates[1], gates[2], gates[3], d_h[t, lane], d_c[lane]
+            row = delta[t * lanes + lane]
+            d_i, d_f, d_g, d_o = row[:units], row[units : 2 * units], row[2 * units : 3 * units], row[3 * units :]
             for u in range(units):
-                i, f, g, o = gates[t, lane, 0, u], gates[t, lane, 1, u], gates[t, lane, 2, u], gates[t, lane, 3, u]
-                tanh_c = np.tanh(c_next[t, lane, u])
-                d_c[lane, u] += d_h[t, lane, u] * o * (one - tanh_c * tanh_c)
-                d_gates[t, lane, 0, u] = d_c[lane, u] * g * i * (one - i)
-                d_gates[t, lane, 1, u] = d_c[lane, u] * c[t, lane, u] * f * (one - f)
-                d_gates[t, lane, 2, u] = d_c[lane, u] * i * (one - g * g)
-                d_gates[t, lane, 3, u] = d_h[t, lane, u] * tanh_c * o * (one - o)
-                d_c[lane, u] *= f
+                tanh_c = tanh(c_now[u])
+                into = d_now[u] + d[u] * o[u] * (one - tanh_c * tanh_c)
+                d_i[u] = into * g[u] * i[u] * (one - i[u])
+                d_f[u] = into * c[u] * f[u] * (one - f[u])
+                d_g[u] = into * i[u] * (one - g[u] * g[u])
+                d_o[u] = d[u] * tanh_c * o[u] * (one - o[u])
+                d_now[u] = into * f[u]
         if t > 0:
-            times(d_gates[t].reshape(lanes, 4 * units), weight_h, from_after)
+            times(delta[t * lanes : (t + 1) * lanes], cells.weight_h, from_after)
             for lane in range(lanes):
-                for u in range(units):
-                    d_h[t - 1, lane, u] += from_after[lane, u]
+                add_multiple(one, from_after[lane], d_h[t - 1, lane])
+    np.dot(delta, cells.weight_x, d_x)
+    for r in range(len(delta)):
+        add_multiple(one, delta[r], d_biases[: 4 * units])
+        add_multiple(one, delta[r], d_biases[4 * units :])
 
 
 @kernel(void(F2, F2, F1, F2))
@@ -654,8 +682,9 @@ def heads_backward(heads, delta, x, d_parameters, d_x):
 def top_forward(t, top, features, outputs):
     """Outputs [lanes, width] for features [lanes, n]."""
     if top.has_cells:
-        lstm_step(t, top.cells, features)
-        heads_forward(top.heads, top.cells.h_next[t], outputs)
+        h_next = np.empty((len(features), top.cells.before.shape[3]), np.float32)
+        lstm_step(t, top.cells, features, h_next)
+        heads_forward(top.heads, h_next, outputs)
     else:
         heads_forward(top.heads, features, outputs)
 

@@ -72,10 +72,10 @@ class CellsAndHeads:
     ) -> None:
         self.first, units, n = first, spec.lstm, spec.units[-1]
         x, h, biases = bounds[first : first + 3] if units else (0, 0, 0)
-        states = {name: zeros(entries, lanes, units) for name in ("h", "c", "h_next", "c_next")}
         self.cells = Cells(
             weight_x=parameters[x:h].reshape(4 * units, n), weight_h=parameters[h:biases].reshape(4 * units, units),
-            biases=zeros(2, 4 * units), start=biases, gates=zeros(entries, lanes, 4, units), **states,
+            biases=zeros(2, 4 * units), start=biases, gates=zeros(entries, lanes, 4, units),
+            before=zeros(entries, lanes, 2, units), after=zeros(entries, lanes, 2, units),
         )  # fmt: skip
         if units:
             n, first = units, first + 4
@@ -113,17 +113,14 @@ class CellsAndHeads:
         if not self.top.has_cells:
             k.heads_backward(self.heads, delta, features, gradient.vector, d_features)
             return
-        steps, lanes, _ = d_outputs.shape
-        entries = slice(entry, entry + steps)
-        d_h, d_gates = np.empty_like(self.cells.h[entries]), np.empty_like(self.cells.gates[entries])
-        k.heads_backward(self.heads, delta, flat(self.cells.h_next[entries]), gradient.vector, flat(d_h))
-        k.lstm_backward(entry, self.cells, d_h, d_gates)
-        delta = d_gates.reshape(steps * lanes, -1)
-        gradient.add_product(self.first, delta, features)
-        gradient.add_product(self.first + 1, delta, flat(self.cells.h[entries]))
-        for bias in gradient.parts[self.first + 2 : self.first + 4]:
-            bias += delta.sum(0)
-        np.dot(delta, self.cells.weight_x, out=d_features)
+        cells, steps, first = self.cells, slice(entry, entry + len(d_outputs)), self.first
+        d_h, d_gates = np.empty_like(cells.after[steps, :, 0]), np.empty((len(features), len(cells.weight_x)), np.float32)
+        units = np.ascontiguousarray(flat(cells.after[steps, :, 0]))
+        k.heads_backward(self.heads, delta, units, gradient.vector, flat(d_h))
+        d_biases = gradient.vector[cells.start : cells.start + cells.biases.size]
+        k.lstm_backward(entry, cells, d_h, d_gates, d_features, d_biases)
+        gradient.add_product(first, d_gates, features)
+        gradient.add_product(first + 1, d_gates, flat(cells.before[steps, :, 0]))
 
 
 class FastNetwork(ABC):
@@ -160,14 +157,11 @@ class FastNetwork(ABC):
     def set_state(self, entry: int, lane: int, state: np.ndarray) -> None:
         """Sets the recurrent state [2, cells] before an entry."""
         for top, columns in zip(self.tops, self.cells, strict=True):
-            top.cells.h[entry, lane], top.cells.c[entry, lane] = state[:, columns]
+            top.cells.before[entry, lane] = state[:, columns]
 
     def state_after(self, entry: int, lane: int) -> np.ndarray:
         """The recurrent state [2, cells] after an entry."""
-        state = np.empty((2, self.spec.lstm), np.float32)
-        for top, columns in zip(self.tops, self.cells, strict=True):
-            state[0, columns], state[1, columns] = top.cells.h_next[entry, lane], top.cells.c_next[entry, lane]
-        return state
+        return np.concatenate([top.cells.after[entry, lane] for top in self.tops], axis=1)
 
     @abstractmethod
     def forward(self, entry: int, observations: Sequence[np.ndarray | None]) -> np.ndarray:

@@ -141,12 +141,12 @@ class Cells(Struct):
     biases: [2, 4 * cells].
     start: where the flat parameters have the biases.
     gates: i, f, g, o after their nonlinearities, [states, lanes, 4, cells].
-    h, c, h_next, c_next: [states, lanes, cells].
+    before, after: h and c, [states, lanes, 2, cells].
     """
 
 
 define(
-    Cells, CellsType, weight_x=F2, weight_h=F2, biases=F2, start=int64, gates=F4, h=F3, c=F3, h_next=F3, c_next=F3
+    Cells, CellsType, weight_x=F2, weight_h=F2, biases=F2, start=int64, gates=F4, before=F4, after=F4
 )  # fmt: skip
 
 
