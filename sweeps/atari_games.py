@@ -4,7 +4,7 @@
 
 laptop: 16 actor-learners in virtual time, `mnih2013`; the rate is annealed over the paper's day of 320M frames, so you
 can raise budgets without changing what has run. Evaluations: 10 episodes, once per epoch of 4M frames. Copies of θ
-and g are kept every 10M frames. Parts, in order of importance; G starts first, since what it finds may change the others:
+and g are kept every 10M frames. Parts, in order of importance (G starts first: what it finds may change the others):
 
   A   A3C in all five games, seed 0
   B   n-step Q in all five

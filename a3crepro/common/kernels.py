@@ -4,8 +4,9 @@ import contextlib
 import importlib
 import os
 import stat
+import subprocess
+import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache
+
+from a3crepro.common.processes import PARENT, end_with_parent
 
 MODULES = (
     "a3crepro.models.fast.kernels",
@@ -24,23 +27,42 @@ MODULES = (
 """The modules with kernels that every run needs; those of an environment or optimizer are compiled with it."""
 
 
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+_deferred: list[tuple[Any, Any]] | None = None
+"""In a helper, the kernels and signatures to compile."""
+_helpers: list["subprocess.Popen[bytes]"] = []
+
+
+def inner(fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes a function that kernels of the same file call; it is compiled as a part of each."""
+    decorate: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(fastmath=fastmath, **OPTIONS)
+    return decorate
+
+
 def kernel(*signatures: Any, fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compiles a function for these signatures when it is defined, i.e. when its module is imported.
 
     The machine code is cached on disk, in Numba's directory or else among the temporary files. It is compiled again
     (seconds) if the cache is damaged or cannot be written.
     """
-    compiled = partial(numba.njit, list(signatures), fastmath=fastmath, error_model="numpy", nogil=True)
+    compiled = partial(numba.njit, list(signatures), fastmath=fastmath, **OPTIONS)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def empty_the_cache() -> None:
             FunctionCache(function).flush()  # type: ignore[no-untyped-call]
 
+        if _deferred is not None:
+            later: Callable[..., Any] = numba.njit(fastmath=fastmath, cache=True, **OPTIONS)(function)
+            _deferred.extend((later, signature) for signature in signatures)
+            return later
         preparations: list[Callable[[], None]] = [lambda: None, empty_the_cache, _cache_among_temporary_files]
         for prepare in preparations:
             with contextlib.suppress(Exception):  # a damaged file may cause any error
                 prepare()
-                return compiled(cache=True)(function)
+                found = compiled(cache=True)(function)
+                if found.stats.cache_misses and not _helpers and PARENT not in os.environ:
+                    _start_helper()
+                return found
         return compiled()(function)
 
     return decorate
@@ -58,11 +80,28 @@ def _cache_among_temporary_files() -> None:
 
 
 def compile_all() -> None:
-    """Compiles all kernels, or loads them from the cache."""
-    notice = threading.Timer(3.0, print, ["compiling for this machine, once: some 15 seconds"], {"flush": True})
-    notice.start()
-    try:
-        for name in MODULES:
-            importlib.import_module(name)
-    finally:
-        notice.cancel()
+    """Loads all kernels from the cache; compiles those that are not in it, by two processes."""
+    for name in MODULES:
+        importlib.import_module(name)
+    for helper in _helpers:
+        helper.kill()
+        helper.wait()
+
+
+def _start_helper() -> None:
+    """Starts a process that compiles, too."""
+    print("compiling for this machine, once: some 15 seconds", flush=True)
+    command = [sys.executable, "-c", f"import {__name__} as kernels; kernels.help_to_compile()"]
+    environment = {**os.environ, PARENT: str(os.getpid())}
+    _helpers.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+
+def help_to_compile() -> None:
+    """The second process: compiles the kernels from the last to the first, so that both meet in the middle."""
+    global _deferred
+    end_with_parent(True)
+    _deferred = []
+    for name in MODULES:
+        importlib.import_module(name)
+    for function, signature in reversed(_deferred):
+        function.compile(signature)

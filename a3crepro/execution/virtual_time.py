@@ -127,6 +127,8 @@ class Clock:
         frames = self.shared.frames() if episodes else 0
         self.learners[thread].apply_gradient(ended)
         self.idle, self.rollouts[thread], self.episodes[thread] = [thread], None, []
+        if not episodes and not self._snapshots:
+            return []
         snapshots, self._snapshots = self._snapshots, []
         return [*(replace(episode, frames=frames) for episode in episodes), *snapshots]
 

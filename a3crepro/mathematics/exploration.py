@@ -1,7 +1,6 @@
 """Selecting actions: ε-greedy with a final ε for each actor-learner (§4, §8), softmax and Gaussian policies."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -15,7 +14,6 @@ def epsilon(frames: int, anneal_frames: int, final: float) -> float:
     return 1.0 + share * (final - 1.0)
 
 
-@lru_cache(maxsize=64)
 def final_epsilon(
     seed: int, thread: int, draw: int, values: tuple[float, ...], probabilities: tuple[float, ...]
 ) -> float:
@@ -43,8 +41,14 @@ def sample_softmax(logits: np.ndarray, rng: np.random.Generator) -> int:
 
 @kernel("int64(float32[::1], float64)")
 def _draw(logits, uniform):  # type: ignore[no-untyped-def]
-    weights = np.exp(logits - logits.max())  # no exponential overflows
-    left = uniform * weights.sum()
+    highest, total = logits[0], 0.0
+    for action in range(len(logits)):
+        highest = max(highest, logits[action])
+    weights = np.empty(len(logits), np.float64)
+    for action in range(len(logits)):
+        weights[action] = np.exp(logits[action] - highest)  # no exponential overflows
+        total += weights[action]
+    left = uniform * total
     for action in range(len(weights) - 1):
         left -= weights[action]
         if left < 0:

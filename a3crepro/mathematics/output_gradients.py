@@ -7,7 +7,7 @@ They equal autograd's (`tests/test_mathematics.py`), and are a hundred times fas
 
 import numpy as np
 
-from a3crepro.common.kernels import kernel
+from a3crepro.common.kernels import inner, kernel
 from a3crepro.mathematics.variance import mean_of, slope_of, variance_of
 
 
@@ -20,32 +20,41 @@ def q_gradient(q_tm1, a_tm1, target):
     return gradient
 
 
+@inner()
+def log_softmax(logits, log_pi):
+    """Sets log_pi to log π of one state, and returns the entropy of π."""
+    highest, total, entropy = logits[0], np.float32(0), np.float32(0)
+    for i in range(len(logits)):
+        highest = max(highest, logits[i])
+    for i in range(len(logits)):
+        total += np.exp(logits[i] - highest)
+    for i in range(len(logits)):
+        log_pi[i] = logits[i] - highest - np.log(total)
+        entropy -= np.exp(log_pi[i]) * log_pi[i]
+    return entropy
+
+
 @kernel("float32[:,::1](float32[:,:], int64[::1], float32[:], float32)")
 def policy_gradient(logits, a_tm1, advantage, entropy_beta):
     """∂/∂z of −Σ [log π(a|s) · advantage + β H], [T, actions].
 
     ∂/∂z_i = (π_i − [i = a]) · advantage + β π_i (log π_i + H)
     """
-    gradient = np.zeros(logits.shape, np.float32)
+    gradient, log_pi = np.empty(logits.shape, np.float32), np.empty(logits.shape[1], np.float32)
     for t in range(len(a_tm1)):
-        z = logits[t] - logits[t].max()
-        log_pi = z - np.log(np.exp(z).sum())
-        pi = np.exp(log_pi)
-        entropy = -(pi * log_pi).sum()
-        for i in range(len(pi)):
-            chosen = np.float32(i == a_tm1[t])
-            gradient[t, i] = (pi[i] - chosen) * advantage[t] + entropy_beta * pi[i] * (log_pi[i] + entropy)
+        entropy = log_softmax(logits[t], log_pi)
+        for i in range(len(log_pi)):
+            pi, chosen = np.exp(log_pi[i]), np.float32(i == a_tm1[t])
+            gradient[t, i] = (pi - chosen) * advantage[t] + entropy_beta * pi * (log_pi[i] + entropy)
     return gradient
 
 
 @kernel("float32(float32[:,:])")
 def mean_entropy(logits):
     """Mean of H(π(·|s)) over the states of a rollout, in nats."""
-    total = np.float32(0)
+    total, log_pi = np.float32(0), np.empty(logits.shape[1], np.float32)
     for t in range(len(logits)):
-        z = logits[t] - logits[t].max()
-        log_pi = z - np.log(np.exp(z).sum())
-        total -= (np.exp(log_pi) * log_pi).sum()
+        total += log_softmax(logits[t], log_pi)
     return total / np.float32(len(logits))
 
 

@@ -206,12 +206,8 @@ class ConvolutionalNetwork(FastNetwork):
             if now.dtype != previous.dtype:
                 previous = self.previous[lane] = now + 1  # different everywhere
             scale = self.spec.pixel_scale if now.dtype == UINT8 else 1.0
-            if self.lanes == 1:
-                k.observe_and_forward(entry, now, previous, scale, self.torso, self.top.top, self.outputs)
-            else:
-                k.observe(entry, lane, now, previous, scale, self.torso.pixels)
-        if self.lanes > 1:
-            k.forward(entry, self.torso, self.top.top, self.outputs)
+            k.observe(entry, lane, now, previous, scale, self.torso.pixels)
+        k.forward(entry, self.torso, self.top.top, self.outputs)
         outputs: np.ndarray = self.outputs[entry]
         return outputs
 
@@ -222,12 +218,9 @@ class ConvolutionalNetwork(FastNetwork):
         steps = len(d_outputs)
         gradient.begin(steps * self.lanes)
         hidden, now = gradient.factors[self.hidden], gradient.rows
-        delta, inputs, top = hidden.delta[now], hidden.inputs[now], self.top
-        if top.top.has_cells:
-            top.backward(d_outputs, flat(self.features[entry : entry + steps]), entry, gradient, delta)
-            k.torso_backward(entry, steps, self.torso, delta, inputs, gradient.vector)
-        else:
-            k.backward(entry, steps, self.torso, top.heads, flat(d_outputs), delta, inputs, gradient.vector)
+        delta = hidden.delta[now]
+        self.top.backward(d_outputs, flat(self.features[entry : entry + steps]), entry, gradient, delta)
+        k.torso_backward(entry, steps, self.torso, delta, hidden.inputs[now], gradient.vector)
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 

@@ -14,24 +14,33 @@ concatenated, and stacked vertically in `changed`. Weights are then read once fo
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 import numpy as np
-from numba import boolean, float32, float64, int64, types, void
+from numba import boolean, float32, float64, int64, void
 
-from a3crepro.common.kernels import kernel
+from a3crepro.common.kernels import inner, kernel
 from a3crepro.models.fast.structs import (
-    F1, F2, F3, F4, I1, I2, N2, U2, U3, Cells, Convolution, Heads, Pixels, Rows, Top, Torso,
+    F1,
+    F2,
+    F3,
+    U3,
+    Cells,
+    Heads,
+    Pixels,
+    Top,
+    Torso,
 )  # fmt: skip
 
 IMAGES = (U3, F3)
 """Images [channels, height, width]: pixels, or normalised floats."""
 
 
-@kernel(*(void(P, P, int64, U2) for P in IMAGES))
+@inner()
 def mark_changes(now, before, size, changed):
     """changed[y, x] = whether any pixel of a block of size x size differs in any channel; then before = now."""
     width = now.shape[2]
     difference = np.empty(width, np.uint8)
     for y in range(changed.shape[0]):
-        difference[:] = 0
+        for x in range(width):
+            difference[x] = 0
         for channel in range(now.shape[0]):
             for line in range(y * size, (y + 1) * size):
                 for x in range(width):
@@ -43,13 +52,14 @@ def mark_changes(now, before, size, changed):
                 changed[y, x] |= difference[x * size + i] != 0
 
 
-@kernel(*(void(P, int64, U2) for P in IMAGES))
+@inner()
 def mark_repeats(now, size, repeats):
     """repeats[y, x] = whether the block of size x size at (y, x) equals the one on its left in all channels."""
     width = now.shape[2]
     difference = np.empty(width, np.uint8)
     for y in range(repeats.shape[0]):
-        difference[:] = 0
+        for x in range(width):
+            difference[x] = 0
         for channel in range(now.shape[0]):
             for line in range(y * size, (y + 1) * size):
                 left, right = now[channel, line, : width - size], now[channel, line, size:]
@@ -62,7 +72,7 @@ def mark_repeats(now, size, repeats):
                 repeats[y, x] &= difference[(x - 1) * size + i] == 0
 
 
-@kernel(*(void(P, int64, int64, int64, float32, F1) for P in IMAGES))
+@inner()
 def block_to_row(now, top, left, size, scale, row):
     """One block of pixels [channels, height, width] as a row of floats."""
     i = 0
@@ -101,12 +111,13 @@ def observe(t, lane, now, before, scale, pixels):
             latest[p] = p
         row_of[t, p] = row_of[t, p - 1] if repeats[y, x] else latest[p]
     if t == 0:
-        marks[:] = 1
+        for p in range(width * width):
+            marks[p // width, p % width] = 1
         row = first + width * width
     counts[t + 1] = row
 
 
-@kernel(boolean(U2, int64, int64, int64))
+@inner()
 def window_changed(changed, top, left, size):
     """Whether anything in a window of size x size changed."""
     for y in range(top, top + size):
@@ -116,7 +127,7 @@ def window_changed(changed, top, left, size):
     return False
 
 
-@kernel(boolean(I1, int64, int64, int64, int64))
+@inner()
 def window_repeats(rows, corner, width, size, stride):
     """Whether a window of size x size in lines of `width` positions has the rows of the window on its left."""
     for y in range(size):
@@ -126,21 +137,39 @@ def window_repeats(rows, corner, width, size, stride):
     return True
 
 
-@kernel(void(F1, F1))
+@inner()
 def copy(source, target):
     """target = source."""
     for i in range(source.size):
         target[i] = source[i]
 
 
-@kernel(void(float32, F1, F1))
+@inner()
+def clear(array):
+    """array [rows, n] = 0."""
+    for r in range(array.shape[0]):
+        for i in range(array.shape[1]):
+            array[r, i] = 0
+
+
+@inner()
+def transposed(a):
+    """A copy of aᵀ."""
+    result = np.empty((a.shape[1], a.shape[0]), a.dtype)
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            result[j, i] = a[i, j]
+    return result
+
+
+@inner()
 def add_multiple(factor, source, target):
     """target += factor · source."""
     for i in range(source.size):
         target[i] += factor * source[i]
 
 
-@kernel(int64(F1, int64[::1]), fastmath=False)
+@inner(fastmath=False)
 def find_nonzero(x, found):
     """Sets `found` to the indices of elements that are not 0, and returns their number.
 
@@ -154,14 +183,15 @@ def find_nonzero(x, found):
     return n
 
 
-@kernel(void(F2, F2, F2))
+@inner()
 def sparse_product(x, a, y):
     """y = x a, without the elements of x that are 0; four rows of `a` at a time."""
     found = np.empty(x.shape[1], np.int64)
     for row in range(len(x)):
         x_row, to = x[row], y[row]
         n = find_nonzero(x_row, found)
-        to[:] = 0
+        for i in range(to.size):
+            to[i] = 0
         fours = n // 4 * 4
         for k in range(0, fours, 4):
             j0, j1, j2, j3 = found[k], found[k + 1], found[k + 2], found[k + 3]
@@ -172,7 +202,7 @@ def sparse_product(x, a, y):
             add_multiple(x_row[found[k]], a[found[k]], to)
 
 
-@kernel(void(int64, Convolution.type))
+@inner()
 def assign_rows(t, convolution):
     """Assigns a new row to each position whose window changed; other positions keep their row of state t - 1.
 
@@ -201,7 +231,7 @@ def assign_rows(t, convolution):
     counts[t + 1] = row
 
 
-@kernel(void(int64, Convolution.type))
+@inner()
 def convolve(t, convolution):
     """The new rows of state t: patches @ weight + bias, rectified."""
     assign_rows(t, convolution)
@@ -238,7 +268,7 @@ def rectify_gradient(d_rows, rows, d_bias):
             d_bias[c] += d_rows[r, c]
 
 
-@kernel(types.UniTuple(int64, 2)(int64, int64, Rows.type))
+@inner()
 def used_rows(first, steps, rows):
     """From the oldest row that states use to the latest; other states may use some in between."""
     row_of = rows.row_of
@@ -248,7 +278,7 @@ def used_rows(first, steps, rows):
     return oldest, rows.counts[first + steps]
 
 
-@kernel(void(int64, int64, Convolution.type, boolean, F1))
+@inner()
 def convolve_backward(first, steps, convolution, is_lowest, d_parameters):
     """Backward pass for the states from `first` on, given the gradient of the rows.
 
@@ -259,7 +289,7 @@ def convolve_backward(first, steps, convolution, is_lowest, d_parameters):
     begin, end = used_rows(first, steps, convolution.rows)
     d_rows, values = convolution.rows.d_values[begin:end], convolution.rows.values[begin:end]
     rectify_gradient(d_rows, values, d_parameters[start + order.size : start + order.size + values.shape[1]])
-    sparse_product(np.ascontiguousarray(d_rows.T), patches[begin:end], d_weight)
+    sparse_product(transposed(d_rows), patches[begin:end], d_weight)
     flat = d_weight.reshape(-1)
     for i in range(flat.size):
         d_parameters[start + order[i]] += flat[i]
@@ -267,7 +297,7 @@ def convolve_backward(first, steps, convolution, is_lowest, d_parameters):
         return
     begin_below, end_below = used_rows(first, steps, below)
     d_below, source, d_patches = below.d_values, convolution.source, convolution.d_patches[begin:end]
-    d_below[begin_below:end_below] = 0
+    clear(d_below[begin_below:end_below])
     sparse_product(d_rows, convolution.weight, d_patches)
     channels, one = d_below.shape[1], np.float32(1)
     for r in range(end - begin):
@@ -275,7 +305,7 @@ def convolve_backward(first, steps, convolution, is_lowest, d_parameters):
             add_multiple(one, d_patches[r, k * channels : (k + 1) * channels], d_below[source[begin + r, k]])
 
 
-@kernel(void(F1, I1, F1))
+@inner()
 def take(source, order, target):
     """target = source[order]."""
     for i in range(order.size):
@@ -299,11 +329,11 @@ def copy_small(parameters, torso, top):
         convolution = torso.convolutions[layer]
         bias, end = convolution.bias, convolution.start + convolution.order.size
         take(parameters[convolution.start : end], convolution.order, convolution.weight.reshape(-1))
-        bias[:] = parameters[end : end + bias.size]
-    torso.bias[:] = parameters[torso.start : torso.start + torso.bias.size]
+        copy(parameters[end : end + bias.size], bias)
+    copy(parameters[torso.start : torso.start + torso.bias.size], torso.bias)
 
 
-@kernel(int64(int64, int64, Torso.type, F1, N2))
+@inner()
 def find_differences(t, lane, torso, differences, runs):
     """The inputs of the linear layer minus those of state t - 1 (or, in state 0, 0), where they differ.
 
@@ -334,7 +364,7 @@ def find_differences(t, lane, torso, differences, runs):
     return count
 
 
-@kernel(void(int64, Torso.type))
+@inner()
 def dense(t, torso):
     """The linear layer: adds the contribution of what has changed to the sums of state t - 1, and rectifies them.
 
@@ -343,7 +373,9 @@ def dense(t, torso):
     weight, bias, sums, features = torso.weight, torso.bias, torso.sums, torso.features
     lanes, units, n = sums.shape[1], bias.size, weight.shape[1]
     differences, counts = np.empty((lanes, n), np.float32), np.empty(lanes, np.int64)
-    runs = np.empty((lanes, n, 2), np.uint64)  # unsigned indices need no test for negative ones, so that loops vectorise
+    runs = np.empty(
+        (lanes, n, 2), np.uint64
+    )  # unsigned indices need no test for negative ones, so that loops vectorise
     for lane in range(lanes):
         counts[lane] = find_differences(t, lane, torso, differences[lane], runs[lane])
     for u in range(0, units, 4):
@@ -366,14 +398,14 @@ def dense(t, torso):
 
 
 @kernel(void(F2, boolean[::1], F2))
-def copy_rows(weight, changed, copy):
+def copy_rows(weight, changed, target):
     """Copies the changed rows of a weight."""
     for row in range(len(weight)):
         if changed[row]:
-            copy[row] = weight[row]
+            copy(weight[row], target[row])
 
 
-@kernel(int64[::1](F2), fastmath=False)
+@inner(fastmath=False)
 def units_with_gradient(delta):
     """The units whose delta is not 0 in some state; the last one is repeated to a multiple of four.
 
@@ -391,7 +423,7 @@ def units_with_gradient(delta):
     return units[:fours]
 
 
-@kernel(int64(I2, int64, boolean[::1], N2))
+@inner()
 def find_moving(index, channels, moving, runs):
     """Marks the positions whose row differs between states; index [T, positions].
 
@@ -411,11 +443,11 @@ def find_moving(index, channels, moving, runs):
     return count
 
 
-@kernel(void(F2, int64[::1], F2, N2, F2))
+@inner()
 def times_rows(x, units, weight, runs, y):
-    """y += x weight[units], within some runs of y; four units at a time, whose rows are read once for all of x [m, units].
+    """y += x weight[units], within some runs of y; x is [m, units], y [m, n].
 
-    Rows of x hold the columns of the active units; the last four may repeat one, with 0 in x.
+    Four units at a time, whose rows are read once for all of x. The last four may repeat one, with 0 in x.
     """
     for four in range(0, units.size, 4):
         w0, w1, w2, w3 = (
@@ -428,7 +460,7 @@ def times_rows(x, units, weight, runs, y):
                     to[i] += x0 * w0[i] + x1 * w1[i] + x2 * w2[i] + x3 * w3[i]
 
 
-@kernel(void(I2, F2, F2, F2))
+@inner()
 def dense_backward(index, delta, weight, d_rows):
     """Adds to the gradient of the last convolution's rows, given that of the linear layer's sums; for one lane.
 
@@ -446,7 +478,8 @@ def dense_backward(index, delta, weight, d_rows):
             total[0, i] += x[t, i]
     moving, runs = np.empty(positions, np.bool_), np.empty((positions, 2), np.uint64)
     count = find_moving(index, channels, moving, runs)
-    everything = np.array([[0, positions * channels]], np.uint64)
+    everything = np.zeros((1, 2), np.uint64)
+    everything[0, 1] = positions * channels
     still, each = np.zeros((1, weight.shape[1]), np.float32), np.zeros((steps, weight.shape[1]), np.float32)
     times_rows(total, units, weight, everything, still)
     times_rows(x, units, weight, runs[:count], each)
@@ -456,7 +489,7 @@ def dense_backward(index, delta, weight, d_rows):
             add_multiple(np.float32(1), source, d)
 
 
-@kernel(void(I2, F2, F2))
+@inner()
 def gather_states(index, rows, states):
     """The linear layer's inputs [T * lanes, positions * channels] from rows; index [T, lanes * positions]."""
     channels = rows.shape[1]
@@ -486,14 +519,11 @@ def torso_backward(first, steps, torso, delta, inputs, d_parameters):
     rectify_gradient(delta, features, d_parameters[torso.start : torso.start + torso.bias.size])
     gather_states(index, rows.values, inputs)
     begin, end = used_rows(first, steps, rows)
-    rows.d_values[begin:end] = 0
+    clear(rows.d_values[begin:end])
     lanes, positions = torso.sums.shape[1], torso.weight.shape[1] // rows.values.shape[1]
-    if lanes == 1:
-        dense_backward(index, delta, torso.weight, rows.d_values)
-    else:
-        for lane in range(lanes):
-            now = slice(lane * positions, (lane + 1) * positions)
-            dense_backward(np.ascontiguousarray(index[:, now]), np.ascontiguousarray(delta[lane::lanes]), torso.weight, rows.d_values)
+    for lane in range(lanes):
+        now = index[:, lane * positions : (lane + 1) * positions]
+        dense_backward(now, delta[lane::lanes], torso.weight, rows.d_values)
     for layer in range(torso.depth - 1, -1, -1):
         convolve_backward(first, steps, torso.convolutions[layer], layer == 0, d_parameters)
 
@@ -531,7 +561,7 @@ def square_norm(vector, slices):
     return total
 
 
-@kernel(float32(float32))
+@inner()
 def tanh(x):
     """tanh to the precision of float32, as Eigen's rational function of x (`ptanh_float`), which vectorises."""
     x = min(max(x, np.float32(-7.90531110763549805)), np.float32(7.90531110763549805))
@@ -546,13 +576,13 @@ def tanh(x):
     return x * p / q
 
 
-@kernel(float32(float32))
+@inner()
 def sigmoid(x):
     """The logistic function, without an exponential, which could overflow: fastmath excludes that."""
     return np.float32(0.5) * tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
-@kernel(void(F2, F2, F2))
+@inner()
 def times_transposed(x, weight, y):
     """y = x weightᵀ; BLAS is faster for a single vector x."""
     if len(x) == 1:
@@ -561,7 +591,7 @@ def times_transposed(x, weight, y):
         np.dot(x, weight.T, y)
 
 
-@kernel(void(F2, F2, F2))
+@inner()
 def times(x, weight, y):
     """y = x weight."""
     if len(x) == 1:
@@ -570,7 +600,7 @@ def times(x, weight, y):
         np.dot(x, weight, y)
 
 
-@kernel(void(int64, Cells.type, F2, F2))
+@inner()
 def lstm_step(t, cells, x, h_next):
     """One step of nn.LSTM in each lane, from x [lanes, n]; also sets h_next [lanes, units]."""
     lanes, units = h_next.shape
@@ -644,7 +674,7 @@ def rectified_linear(weight, x, bias, out):
             out[lane, o] = max(out[lane, o] + bias[o], np.float32(0))
 
 
-@kernel(void(Heads.type, F2, F2))
+@inner()
 def heads_forward(heads, x, outputs):
     """outputs = x weightᵀ + bias."""
     weight, bias = heads.weight, heads.bias
@@ -669,7 +699,7 @@ def heads_backward(heads, delta, x, d_parameters, d_x):
     """
     weight, order = heads.weight, heads.order
     outputs, n = weight.shape
-    d_x[:] = 0
+    clear(d_x)
     for r in range(len(x)):
         for o in range(outputs):
             first = order[o * n]
@@ -696,18 +726,3 @@ def forward(t, torso, top, outputs):
         convolve(t, torso.convolutions[layer])
     dense(t, torso)
     top_forward(t, top, torso.features[t], outputs[t])
-
-
-@kernel(*(void(int64, P, P, float32, Torso.type, Top.type, F3) for P in IMAGES))
-def observe_and_forward(t, now, before, scale, torso, top, outputs):
-    """Both for a network with one lane, in one call."""
-    observe(t, 0, now, before, scale, torso.pixels)
-    forward(t, torso, top, outputs)
-
-
-@kernel(void(int64, int64, Torso.type, Heads.type, F2, F2, F2, F1))
-def backward(first, steps, torso, heads, d_outputs, delta, inputs, d_parameters):
-    """Backward pass of a network without cells; arguments as for its parts."""
-    features = torso.features[first : first + steps].reshape(delta.shape)
-    heads_backward(heads, d_outputs, features, d_parameters, delta)
-    torso_backward(first, steps, torso, delta, inputs, d_parameters)

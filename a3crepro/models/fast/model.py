@@ -202,7 +202,8 @@ class FastModel:
 
     def _all_heads(self, gradients: Gradients) -> np.ndarray:
         """∂loss/∂outputs of all heads, [T, width]."""
-        return np.concatenate([gradients[name] for name in self._columns], axis=1)
+        parts = [gradients[name] for name in self._columns]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def gradient_norm(self) -> float:
         return self.gradient.norm()

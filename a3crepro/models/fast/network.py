@@ -114,13 +114,14 @@ class CellsAndHeads:
             k.heads_backward(self.heads, delta, features, gradient.vector, d_features)
             return
         cells, steps, first = self.cells, slice(entry, entry + len(d_outputs)), self.first
-        d_h, d_gates = np.empty_like(cells.after[steps, :, 0]), np.empty((len(features), len(cells.weight_x)), np.float32)
-        units = np.ascontiguousarray(flat(cells.after[steps, :, 0]))
+        h, h_next = cells.before[steps, :, 0], cells.after[steps, :, 0]
+        d_h, d_gates = zeros(*h.shape), zeros(len(features), len(cells.weight_x))
+        units = np.ascontiguousarray(flat(h_next))
         k.heads_backward(self.heads, delta, units, gradient.vector, flat(d_h))
         d_biases = gradient.vector[cells.start : cells.start + cells.biases.size]
         k.lstm_backward(entry, cells, d_h, d_gates, d_features, d_biases)
         gradient.add_product(first, d_gates, features)
-        gradient.add_product(first + 1, d_gates, flat(cells.before[steps, :, 0]))
+        gradient.add_product(first + 1, d_gates, flat(h))
 
 
 class FastNetwork(ABC):

@@ -6,7 +6,7 @@ Each struct has a Numba type of its own; `define` gives it its fields.
 # Numba's classes are not typed.
 # mypy: disable-error-code="no-untyped-call,misc"
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from numba import boolean, float32, int32, int64, types, uint8, uint64
 from numba.experimental import structref
@@ -25,10 +25,14 @@ class Struct(structref.StructRefProxy):
     """For signatures of kernels."""
     make: ClassVar[Any]
 
-    def __new__(cls, **fields: Any) -> Any:
-        struct = cls.make(tuple(fields.values()))
+    def __new__(cls, **fields: Any) -> Self:
+        struct: Self = cls.make(tuple(fields.values()))
         vars(struct).update(fields)
         return struct
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
 def define(struct: type[Struct], numba_type: type, **fields: Any) -> None:
