@@ -18,11 +18,11 @@ from numba.core.caching import FunctionCache
 from a3crepro.common.processes import PARENT, end_with_parent
 
 MODULES = (
-    "a3crepro.models.fast.kernels",
+    "a3crepro.mathematics.variance",
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",
-    "a3crepro.mathematics.variance",
     "a3crepro.learner.normalisation",
+    "a3crepro.models.fast.kernels",
 )
 """The modules with kernels that every run needs; those of an environment or optimizer are compiled with it."""
 
@@ -80,8 +80,12 @@ def _cache_among_temporary_files() -> None:
 
 
 def compile_all() -> None:
-    """Loads all kernels from the cache; compiles those that are not in it, by two processes."""
+    """Loads all kernels from the cache; compiles those that are not in it, by two processes, and says so."""
+    told = False
     for name in MODULES:
+        if _helpers and not told:
+            print("compiling for this machine, once: some 15 seconds", flush=True)
+            told = True
         importlib.import_module(name)
     for helper in _helpers:
         helper.kill()
@@ -90,7 +94,6 @@ def compile_all() -> None:
 
 def _start_helper() -> None:
     """Starts a process that compiles, too."""
-    print("compiling for this machine, once: some 15 seconds", flush=True)
     command = [sys.executable, "-c", f"import {__name__} as kernels; kernels.help_to_compile()"]
     environment = {**os.environ, PARENT: str(os.getpid())}
     _helpers.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
