@@ -15,6 +15,7 @@ from a3crepro.environments._environment import random_action
 from a3crepro.execution._execution import ResumePoint
 from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
+from a3crepro.models.fast import kernels
 from a3crepro.models.fast.model import FastBatch, FastModel, LocalParameters
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes, Theta
@@ -318,6 +319,24 @@ def test_a_run_and_the_benchmark_report_that_a_network_is_unsupported(tmp_path, 
 def test_a_network_that_runs_as_configured_is_not_reported(capsys, network, how):
     training.say_if_slow(compose("env=breakout", f"network={network}", f"network.implementation={how}"))
     assert capsys.readouterr().out == ""
+
+
+def test_the_rational_tanh_has_the_precision_of_float32():
+    x = np.concatenate([np.linspace(-12, 12, 4001), np.geomspace(1e-30, 1, 200)]).astype(np.float32)
+    own = np.array([kernels.tanh(value) for value in x])
+    np.testing.assert_allclose(own, np.tanh(x.astype(float)), rtol=6e-7)
+
+
+@pytest.mark.parametrize("special", [0.0, np.nan, np.inf])
+def test_products_that_leave_out_zeros_keep_what_is_not_a_number(special):
+    rng = np.random.default_rng(0)
+    x, a = (rng.normal(size=size).astype(np.float32) for size in ((5, 11), (11, 17)))
+    x[x < 0] = 0
+    x[3, 4] = special
+    y = np.full((5, 17), 7, np.float32)
+    kernels.sparse_product(x, a, y)
+    np.testing.assert_allclose(y[:3], (x @ a)[:3], rtol=1e-5, atol=1e-6)
+    assert np.isfinite(y[3]).all() == np.isfinite(special)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])

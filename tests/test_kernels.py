@@ -2,11 +2,15 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import numba
 import pytest
+
+from a3crepro.common.processes import PARENT
 
 SOURCE = """
 from a3crepro.common.kernels import kernel
@@ -48,6 +52,31 @@ def test_a_damaged_cache_is_compiled_again(source, kind, damage):
         path.write_bytes(damage(path.read_bytes()))
     defined(source)
     assert loads(defined(source)) == 2
+
+
+def test_a_second_process_compiles_the_same_kernels(source, monkeypatch):
+    program = (
+        f"import sys; sys.path.insert(0, {str(source.parent)!r}); from a3crepro.common import kernels; "
+        "kernels.MODULES = ('loops',); kernels.help_to_compile()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, PARENT: str(os.getpid())})
+    monkeypatch.syspath_prepend(source.parent)
+    assert loads(defined(source)) == 2
+
+
+def test_compiling_is_told_and_leaves_no_process(source):
+    (source.parent / "others.py").write_text(SOURCE)
+    program = (
+        f"import sys; sys.path.insert(0, {str(source.parent)!r}); from a3crepro.common import kernels; "
+        "kernels.MODULES = ('loops', 'others'); kernels.compile_all(); print([h.poll() for h in kernels._helpers])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != PARENT}
+    lines = []
+    for _ in range(2):
+        run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        lines.append(run.stdout.splitlines())
+    assert lines[0][0].startswith("compiling for this machine") and lines[0][1] != "[None]"
+    assert lines[1] == ["[]"]
 
 
 @pytest.fixture

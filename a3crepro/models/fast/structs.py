@@ -1,7 +1,4 @@
-"""What kernels take as one argument: a struct costs a call as much as one array; its arrays, one by one, much more.
-
-Each struct has a Numba type of its own; `define` gives it its fields.
-"""
+"""What kernels take as one argument: a struct costs a call as much as one array; its arrays, one by one, much more."""
 
 # Numba's classes are not typed.
 # mypy: disable-error-code="no-untyped-call,misc"
@@ -35,8 +32,13 @@ class Struct(structref.StructRefProxy):
         def __getattr__(self, name: str) -> Any: ...
 
 
-def define(struct: type[Struct], numba_type: type, **fields: Any) -> None:
-    """Gives a struct its fields, each with a type; after the class, so that Numba can cache what it compiles."""
+def define(struct: type[Struct], **fields: Any) -> None:
+    """Gives a struct its fields, each with a type.
+
+    Struct and type are known by name in this module, so that Numba can cache what it compiles for them.
+    """
+    numba_type = type(f"{struct.__name__}Type", (types.StructRef,), {"__module__": __name__})
+    globals()[numba_type.__name__] = numba_type
     structref.register(numba_type)
     structref.define_constructor(struct, numba_type, list(fields))
     structref.define_boxing(numba_type, struct)
@@ -46,10 +48,6 @@ def define(struct: type[Struct], numba_type: type, **fields: Any) -> None:
         return struct(*values)
 
     struct.make = staticmethod(kernel(struct.type(types.Tuple(tuple(fields.values()))))(make))
-
-
-class RowsType(types.StructRef):
-    """Of `Rows`."""
 
 
 class Rows(Struct):
@@ -63,11 +61,7 @@ class Rows(Struct):
     """
 
 
-define(Rows, RowsType, row_of=I2, counts=I1, changed=U2, values=F2, d_values=F2)
-
-
-class PixelsType(types.StructRef):
-    """Of `Pixels`."""
+define(Rows, row_of=I2, counts=I1, changed=U2, values=F2, d_values=F2)
 
 
 class Pixels(Struct):
@@ -79,11 +73,7 @@ class Pixels(Struct):
     """
 
 
-define(Pixels, PixelsType, rows=Rows.type, latest=I1, block=int64)
-
-
-class ConvolutionType(types.StructRef):
-    """Of `Convolution`."""
+define(Pixels, rows=Rows.type, latest=I1, block=int64)
 
 
 class Convolution(Struct):
@@ -102,16 +92,12 @@ class Convolution(Struct):
 
 
 define(
-    Convolution, ConvolutionType, below=Rows.type, rows=Rows.type, weight=F2, bias=F1, start=int64, order=I1, source=I2,
+    Convolution, below=Rows.type, rows=Rows.type, weight=F2, bias=F1, start=int64, order=I1, source=I2,
     patches=F2, d_patches=F2, d_weight=F2, size=int64, stride=int64,
 )  # fmt: skip
 
 MAX_DEPTH = 4
 """Maximum number of convolutions."""
-
-
-class TorsoType(types.StructRef):
-    """Of `Torso`."""
 
 
 class Torso(Struct):
@@ -128,13 +114,9 @@ class Torso(Struct):
 
 
 define(
-    Torso, TorsoType, pixels=Pixels.type, convolutions=types.UniTuple(Convolution.type, MAX_DEPTH), depth=int64,
+    Torso, pixels=Pixels.type, convolutions=types.UniTuple(Convolution.type, MAX_DEPTH), depth=int64,
     weight=F2, bias=F1, start=int64, sums=F3, features=F3,
 )  # fmt: skip
-
-
-class CellsType(types.StructRef):
-    """Of `Cells`."""
 
 
 class Cells(Struct):
@@ -150,12 +132,8 @@ class Cells(Struct):
 
 
 define(
-    Cells, CellsType, weight_x=F2, weight_h=F2, biases=F2, start=int64, gates=F4, before=F4, after=F4
+    Cells, weight_x=F2, weight_h=F2, biases=F2, start=int64, gates=F4, before=F4, after=F4
 )  # fmt: skip
-
-
-class HeadsType(types.StructRef):
-    """Of `Heads`."""
 
 
 class Heads(Struct):
@@ -168,15 +146,11 @@ class Heads(Struct):
     """
 
 
-define(Heads, HeadsType, weight=F2, bias=F1, parameters=F1, order=I1)
-
-
-class TopType(types.StructRef):
-    """Of `Top`."""
+define(Heads, weight=F2, bias=F1, parameters=F1, order=I1)
 
 
 class Top(Struct):
     """What follows a torso: cells, if `has_cells`, and heads."""
 
 
-define(Top, TopType, has_cells=boolean, cells=Cells.type, heads=Heads.type)
+define(Top, has_cells=boolean, cells=Cells.type, heads=Heads.type)
