@@ -114,3 +114,15 @@ def test_a_cache_that_other_users_may_write_to_is_not_used(source, no_cache_dire
     defined(source)
     assert loads(defined(source)) == 0
     assert not [path for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file()]
+
+
+def test_all_kernels_of_the_networks_are_loaded_from_the_cache():
+    program = (
+        "from a3crepro.models.fast import kernels, structs\n"
+        "made = [s.make for s in vars(structs).values() if hasattr(s, 'make') and s is not structs.Struct]\n"
+        "found = [k for k in [*made, *vars(kernels).values()] if hasattr(k, 'stats') and k.stats.cache_path]\n"
+        "print(len(made), sum(sum(k.stats.cache_misses.values()) for k in found))"
+    )
+    for _ in range(2):
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["7", "0"]

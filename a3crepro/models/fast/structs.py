@@ -32,13 +32,14 @@ class Struct(structref.StructRefProxy):
         def __getattr__(self, name: str) -> Any: ...
 
 
-def define(struct: type[Struct], **fields: Any) -> None:
-    """Gives a struct its fields, each with a type.
+# Numba's cache refers to the types by name, and to all of them in one file: they must be there before the first struct.
+for name in ("Rows", "Pixels", "Convolution", "Torso", "Cells", "Heads", "Top"):
+    globals()[f"{name}Type"] = type(f"{name}Type", (types.StructRef,), {"__module__": __name__})
 
-    Struct and type are known by name in this module, so that Numba can cache what it compiles for them.
-    """
-    numba_type = type(f"{struct.__name__}Type", (types.StructRef,), {"__module__": __name__})
-    globals()[numba_type.__name__] = numba_type
+
+def define(struct: type[Struct], **fields: Any) -> None:
+    """Gives a struct its fields, each with a type."""
+    numba_type = globals()[f"{struct.__name__}Type"]
     structref.register(numba_type)
     structref.define_constructor(struct, numba_type, list(fields))
     structref.define_boxing(numba_type, struct)
