@@ -164,17 +164,6 @@ class Exploration(ConfigModel):
         """The values, and their probabilities."""
         return tuple(self.final_values), tuple(self.probabilities)
 
-    @cached_property
-    def draws(self) -> dict[tuple[int, int, int], float]:
-        """The final ε of seed, thread and draw, as far as they were needed."""
-        return {}
-
-    def final(self, seed: int, thread: int, draw: int) -> float:
-        """The final ε of draw number `draw` of an actor-learner."""
-        if (seed, thread, draw) not in self.draws:
-            self.draws[seed, thread, draw] = final_epsilon(seed, thread, draw, *self.distribution)
-        return self.draws[seed, thread, draw]
-
     @model_validator(mode="after")
     def _fits(self) -> Exploration:
         if len(self.final_values) != len(self.probabilities) or not is_distribution(self.probabilities):
@@ -209,7 +198,7 @@ class ValueBased(Algorithm):
         """The current ε of an actor-learner."""
         exploration = self.exploration
         draw = actor.own_frames // exploration.redraw_frames
-        final = exploration.final(actor.seed, actor.thread, draw)
+        final = final_epsilon(actor.seed, actor.thread, draw, *exploration.distribution)
         return epsilon(actor.global_frames, exploration.anneal_frames, final)
 
     def select_action(self, outputs: Outputs, actor: Actor) -> int:

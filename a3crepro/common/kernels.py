@@ -30,7 +30,7 @@ MODULES = (
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 _deferred: list[tuple[Any, Any]] | None = None
 """In a helper, the kernels and signatures to compile."""
-_helpers: list["subprocess.Popen[bytes]"] = []
+_helpers: list[subprocess.Popen[bytes]] = []
 
 
 def inner(fastmath: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -83,7 +83,7 @@ def compile_all() -> None:
     """Loads all kernels from the cache; compiles those that are not in it, by two processes, and says so."""
     told = False
     for name in MODULES:
-        if _helpers and not told:
+        if not told and any(helper.poll() is None for helper in _helpers):
             print("compiling for this machine, once: some 15 seconds", flush=True)
             told = True
         importlib.import_module(name)

@@ -124,11 +124,9 @@ class Clock:
         self.now, thread = heapq.heappop(self.queue)
         ended, episodes = self.rollouts[thread], self.episodes[thread]
         assert ended is not None
-        frames = self.shared.frames() if episodes else 0
+        frames = self.shared.frames()
         self.learners[thread].apply_gradient(ended)
         self.idle, self.rollouts[thread], self.episodes[thread] = [thread], None, []
-        if not episodes and not self._snapshots:
-            return []
         snapshots, self._snapshots = self._snapshots, []
         return [*(replace(episode, frames=frames) for episode in episodes), *snapshots]
 

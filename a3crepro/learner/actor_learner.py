@@ -200,7 +200,7 @@ class ActorLearner:
 
     def select_action(self) -> Selected:
         """The action of the behaviour policy in the current state."""
-        outputs, state = self.model.forward(self.observation, self.state)
+        outputs, state = self.forward(self.model)
         return Selected(self.algo.select_action(outputs, self), state)
 
     def step(self, rollout: Rollout, selected: Selected) -> None:

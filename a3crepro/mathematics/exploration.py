@@ -1,6 +1,7 @@
 """Selecting actions: ε-greedy with a final ε for each actor-learner (§4, §8), softmax and Gaussian policies."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,7 @@ def epsilon(frames: int, anneal_frames: int, final: float) -> float:
     return 1.0 + share * (final - 1.0)
 
 
+@lru_cache(maxsize=64)
 def final_epsilon(
     seed: int, thread: int, draw: int, values: tuple[float, ...], probabilities: tuple[float, ...]
 ) -> float:

@@ -96,7 +96,6 @@ class CellsAndHeads:
         weights, biases = zip(*places, strict=True)
         return np.concatenate([*weights, *biases])
 
-    @np.errstate(all="ignore")  # a gradient that is not finite shows in its norm
     def backward(
         self, d_outputs: np.ndarray, features: np.ndarray, entry: int, gradient: Gradient, d_features: np.ndarray
     ) -> None:
