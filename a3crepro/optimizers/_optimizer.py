@@ -109,7 +109,7 @@ class Optimizer(ComponentConfig, ABC):
 
         Args:
           parameters: float32 [n].
-          gradient: dθ, float32 [n].
+          gradient: dθ, float32 [n]; these slices are clipped in place.
           statistics: float32 [vectors, n].
           slices: where each begins and ends, int64 [slices, 2].
           step: the size of the update.

@@ -25,10 +25,12 @@ def rmsprop_update(theta, gradient, g, learning_rate, alpha, epsilon):
 
 @kernel(f"void({F1}, {F1}, {F1}, int64[:,::1], float32, float32, float32, float32)")
 def rmsprop_slices(theta, gradient, g, slices, clip, learning_rate, alpha, epsilon):
-    """RMSProp for some slices, with the gradient clip · gradient."""
+    """RMSProp for some slices, with the gradient clip · gradient, which is clipped in place."""
     for s in range(len(slices)):
         part = slice(slices[s, 0], slices[s, 1])
-        rmsprop_update(theta[part], clip * gradient[part], g[part], learning_rate, alpha, epsilon)
+        for i in range(part.start, part.stop):
+            gradient[i] *= clip
+        rmsprop_update(theta[part], gradient[part], g[part], learning_rate, alpha, epsilon)
 
 
 @kernel(f"void({F1}, {F1}, float32, {F1}, {F1}, {F2}, {F1}, float32, float32, float32)")

@@ -17,20 +17,17 @@ import numpy as np
 from numba import boolean, float32, float64, int64, void
 
 from a3crepro.common.kernels import inner, kernel
-from a3crepro.models.fast.structs import (
-    F1,
-    F2,
-    F3,
-    U3,
-    Cells,
-    Heads,
-    Pixels,
-    Top,
-    Torso,
-)  # fmt: skip
+from a3crepro.models.fast.structs import F1, F2, F3, U3, Cells, Heads, Pixels, Top, Torso
 
 IMAGES = (U3, F3)
 """Images [channels, height, width]: pixels, or normalised floats."""
+
+
+@inner()
+def copy(source, target):
+    """target = source."""
+    for i in range(source.size):
+        target[i] = source[i]
 
 
 @inner()
@@ -106,8 +103,7 @@ def observe(t, lane, now, before, scale, pixels):
             latest[p] = row
             row += 1
         elif t == 0 and latest[p] != p:
-            for i in range(rows.shape[1]):
-                rows[p, i] = rows[latest[p], i]
+            copy(rows[latest[p]], rows[p])
             latest[p] = p
         row_of[t, p] = row_of[t, p - 1] if repeats[y, x] else latest[p]
     if t == 0:
@@ -135,13 +131,6 @@ def window_repeats(rows, corner, width, size, stride):
             if rows[p] != rows[p - stride]:
                 return False
     return True
-
-
-@inner()
-def copy(source, target):
-    """target = source."""
-    for i in range(source.size):
-        target[i] = source[i]
 
 
 @inner()
@@ -373,9 +362,8 @@ def dense(t, torso):
     weight, bias, sums, features = torso.weight, torso.bias, torso.sums, torso.features
     lanes, units, n = sums.shape[1], bias.size, weight.shape[1]
     differences, counts = np.empty((lanes, n), np.float32), np.empty(lanes, np.int64)
-    runs = np.empty(
-        (lanes, n, 2), np.uint64
-    )  # unsigned indices need no test for negative ones, so that loops vectorise
+    # Unsigned indices need no test for negative ones, so that loops vectorise.
+    runs = np.empty((lanes, n, 2), np.uint64)
     for lane in range(lanes):
         counts[lane] = find_differences(t, lane, torso, differences[lane], runs[lane])
     for u in range(0, units, 4):
@@ -536,8 +524,7 @@ def add_outer(delta, inputs, d_weight):
         row = d_weight[o * width : (o + 1) * width]
         for t in range(delta.shape[0]):
             if delta[t, o] != 0:
-                for i in range(width):
-                    row[i] += delta[t, o] * inputs[t, i]
+                add_multiple(delta[t, o], inputs[t], row)
 
 
 @kernel(float64(F2, F2))
