@@ -1,4 +1,4 @@
-"""Tables and a plot of throughput from `results/throughput/*.jsonl`: `table.csv`, `threads.csv`, `threads.png`.
+"""Tables and a plot of throughput from `results/throughput/*.jsonl`: a `.csv` for each, and `threads.png`.
 
 Prints the tables of the pages in `docs/`. If a file holds calls of several commits or machines, only the last one's
 count.
@@ -55,6 +55,30 @@ def print_fractions(table: pd.DataFrame) -> None:
         print(f"| {case} | {spread(row)} | {emulator} | {row.fraction_of_emulator:.2f} | {memory} |")
 
 
+def compare_versions(calls: pd.DataFrame) -> pd.DataFrame:
+    """Each case of two commits, and the medians and ranges of their ratios, call by call."""
+    before, now = calls["commit"].unique()[::-1]
+    pairs = calls.pivot(index=["case", "call"], columns="commit", values=["steps_per_second", "fraction_of_emulator"])
+    ratios = (pairs["steps_per_second"][now] / pairs["steps_per_second"][before]).groupby("case", sort=False)
+    table = pairs.groupby("case", sort=False).median()
+    table.columns = [f"{figure}_{'now' if commit == now else 'before'}" for figure, commit in table.columns]
+    for name, values in (("ratio", ratios.median()), ("ratio_low", ratios.min()), ("ratio_high", ratios.max())):
+        table[name] = values
+    return table.loc[calls["case"].unique()].reset_index().assign(calls=calls["call"].nunique(), before=before, now=now)
+
+
+def print_versions(table: pd.DataFrame) -> None:
+    """Prints the comparison, as Markdown."""
+    print("| case | steps/s before | now | ratio (range) | of the emulator before | now |\n|---|---|---|---|---|---|")
+    for row in table.itertuples():
+        speeds = f"{row.steps_per_second_before:,.0f} | {row.steps_per_second_now:,.0f}"
+        ratios = f"{row.ratio:.2f} ({row.ratio_low:.2f} to {row.ratio_high:.2f})"
+        print(
+            f"| {row.case} | {speeds} | {ratios} | {row.fraction_of_emulator_before:.2f} "
+            f"| {row.fraction_of_emulator_now:.2f} |"
+        )
+
+
 def draw_threads(calls: pd.DataFrame) -> None:
     """Draws steps per second against threads, beside the emulator alone."""
     sns.set_theme(style="whitegrid", context="paper")
@@ -94,6 +118,12 @@ def main() -> None:
             print_fractions(table)
         if part == "threads":
             draw_threads(calls)
+    versions = DIRECTORY / "versions.jsonl"
+    if versions.exists():
+        table = compare_versions(pd.read_json(versions, lines=True))
+        table.to_csv(versions.with_suffix(".csv"), index=False)
+        written(versions.with_suffix(".csv"))
+        print_versions(table)
 
 
 if __name__ == "__main__":

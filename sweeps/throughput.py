@@ -1,17 +1,19 @@
 """Measures throughput, memory and start-up time, in rounds over all cases.
 
-  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods|control] [case=TEXT]
-                              [pfrl=PYTHON] [overrides]
+  python sweeps/throughput.py [scale=smoke|laptop] [part=table|threads|executions|methods|control|versions]
+                              [case=TEXT] [pfrl=PYTHON] [before=CHECKOUT] [overrides]
 
 Each call of `python -m a3crepro.benchmark` adds a line to `results/throughput/PART.jsonl`, with the case, the commit,
 the date and the machine. A round measures every case once, so that all cases run under the same conditions; existing
 calls of this commit on this machine are not repeated. With `pfrl=`, a Python whose environment has PFRL (see
 `pfrl_throughput.py`), the rounds of the table include PFRL's A3C. With `case=`, only cases whose names contain the text
-are measured.
+are measured. With `before=`, the directory of a checkout of another commit, each call is followed by the same call
+there, so that two versions are compared under the same conditions.
 `python analysis/throughput.py` makes the tables. Sweeps estimate their core-hours from `part=methods`.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +23,7 @@ from a3crepro.experiments.measurements import components, machine, provenance
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.arguments import Key, one_of, own_arguments
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.manifest import git_state
+from a3crepro.runs.manifest import ROOT, git_state
 
 SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
 """Calls per case, and seconds per call."""
@@ -79,7 +81,28 @@ CONTROL = {
     for task in ("cheetah_run", "cartpole_swingup")
     for how, words in {"whole episodes": [], "rollouts": ROLLOUTS}.items()
 }
-PARTS = {"table": TABLE, "threads": THREADS, "executions": EXECUTIONS, "methods": METHODS, "control": CONTROL}
+VIRTUAL = ["threads=16", "execution=virtual_time"]
+MINATAR = ["env=minatar/breakout", *VIRTUAL]
+VERSIONS = {
+    **{f"breakout, {name}": words for name, words in TABLE.items() if name not in ("minatar a3c", "n_step_q")},
+    "breakout, a3c, synchronous, 16 threads": SYNCHRONOUS,
+    "minatar, a3c": TABLE["minatar a3c"],
+    "minatar, a3c, virtual_time": MINATAR,
+    "minatar, one_step_q, virtual_time": [*MINATAR, "algo=one_step_q"],
+    "minatar, a3c, 128 LSTM cells, virtual_time": [*MINATAR, "network.lstm_cells=128"],
+    "minatar, a3c, synchronous, 16 threads": ["env=minatar/breakout", "threads=16", "execution=synchronous"],
+    "labyrinth, a3c, virtual_time": ["env=labyrinth", *VIRTUAL],
+    "cartpole_balance_pixels, a3c, virtual_time": METHODS["cartpole_balance_pixels, rollouts"],
+}
+"""One case per way through the code; two actor-learners unless stated."""
+PARTS = {
+    "table": TABLE,
+    "threads": THREADS,
+    "executions": EXECUTIONS,
+    "methods": METHODS,
+    "control": CONTROL,
+    "versions": VERSIONS,
+}
 MODULE = {
     "table": [name for name, overrides in TABLE.items() if overrides is not SIXTEEN],
     "executions": ["synchronous, 16 threads"],
@@ -90,7 +113,13 @@ PFRL = {f"PFRL, {processes} processes": ["--processes", str(processes)] for proc
 
 def main() -> None:
     """Measures as the command line specifies."""
-    keys = {"scale": one_of(SCALES, "laptop"), "part": one_of(PARTS, "table"), "pfrl": Key(), "case": Key(default="")}
+    keys = {
+        "scale": one_of(SCALES, "laptop"),
+        "part": one_of(PARTS, "table"),
+        "pfrl": Key(),
+        "case": Key(default=""),
+        "before": Key(Path),
+    }
     own, overrides = own_arguments(sys.argv[1:], keys)
     calls, seconds = SCALES[own.scale]
     path = RESULTS / "throughput" / f"{own.part}.jsonl"
@@ -100,10 +129,13 @@ def main() -> None:
             if own.case in case:
                 words = [*PARTS[own.part][case], f"network.implementation={implementation}", *overrides]
                 known = {"implementation": implementation, "components": components(compose(*words))}
-                measure(path, case, call, ["-m", "a3crepro.benchmark", *words, f"seconds={seconds}"], known)
+                arguments = ["-m", "a3crepro.benchmark", *words, f"seconds={seconds}"]
+                measure(path, case, call, arguments, known)
+                if own.before:
+                    measure(path, case, call, arguments, known, checkout=own.before)
         for case, words in PFRL.items() if own.pfrl and own.part == "table" else ():
             if own.case in case:
-                script = str(Path(__file__).with_name("pfrl_throughput.py").relative_to(Path.cwd()))
+                script = "sweeps/pfrl_throughput.py"
                 measure(path, case, call, [script, *words, "--seconds", str(seconds)], {}, own.pfrl)
 
 
@@ -112,25 +144,41 @@ def cases(part: str) -> list[tuple[str, str]]:
     return [*(("fast", case) for case in PARTS[part]), *(("module", case) for case in MODULE.get(part, ()))]
 
 
-def is_measured(path: Path, call: int, command: str) -> bool:
+def is_measured(path: Path, call: int, command: str, commit: str | None) -> bool:
     """Whether the file already has this call of a command, for this commit and machine."""
     if not path.exists():
         return False
-    here = {"call": call, "command": command, "commit": git_state().commit, **machine()}
+    here = {"call": call, "command": command, "commit": commit, **machine()}
     return any(here.items() <= json.loads(line).items() for line in path.read_text().splitlines())
 
 
 def measure(
-    path: Path, case: str, call: int, arguments: list[str], known: dict[str, object], python: str = sys.executable
+    path: Path,
+    case: str,
+    call: int,
+    arguments: list[str],
+    known: dict[str, object],
+    python: str = sys.executable,
+    checkout: Path = ROOT,
 ) -> None:
     """Runs one call of a benchmark and adds to the file the JSON object it prints last, with its provenance.
 
     Does nothing if that line exists.
+
+    Args:
+      path: of the file.
+      case: its name.
+      call: the number of the round.
+      arguments: of Python.
+      known: what else the line says.
+      python: the interpreter.
+      checkout: the directory of the code that is measured.
     """
-    command = " ".join(["python", *arguments])
-    if is_measured(path, call, command):
+    command, git = " ".join(["python", *arguments]), git_state(checkout)
+    if is_measured(path, call, command, git.commit):
         return
-    done = subprocess.run([python, *arguments], capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    done = subprocess.run([python, *arguments], cwd=checkout, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr)
         raise SystemExit(done.returncode)
@@ -140,7 +188,7 @@ def measure(
         **known,
         **json.loads(done.stdout.splitlines()[-1]),
         "command": command,
-        **provenance(),
+        **provenance(git),
     }
     with open(path, "a") as file:
         file.write(json.dumps(line) + "\n")

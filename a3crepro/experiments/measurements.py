@@ -10,7 +10,7 @@ from typing import Any
 from a3crepro.common.machine import usable_cores
 from a3crepro.config import Config
 from a3crepro.experiments.results import RESULTS
-from a3crepro.runs.manifest import git_state, utc_now
+from a3crepro.runs.manifest import GitState, git_state, utc_now
 
 MEASURED = RESULTS / "throughput" / "methods.jsonl"
 """Written by `python sweeps/throughput.py part=methods`; each case runs in virtual time on one core."""
@@ -52,9 +52,9 @@ def machine() -> dict[str, Any]:
     return {"cpu": model, "usable_cores": usable_cores(), "python": platform.python_version()}
 
 
-def provenance() -> dict[str, Any]:
-    """The commit, date, load and machine of a measurement made now."""
-    state = git_state()
+def provenance(git: GitState | None = None) -> dict[str, Any]:
+    """The commit, date, load and machine of a measurement made now, of another checkout if `git` is given."""
+    state = git or git_state()
     return {
         "commit": state.commit,
         "clean": state.is_clean,

@@ -81,23 +81,24 @@ class GitState(NamedTuple):
         return None if self.difference is None else not self.difference
 
 
-def git_state() -> GitState:
-    """Reads the state of the package's checkout."""
-    commit = _git("rev-parse", "HEAD")
-    return GitState(None, None) if commit is None else GitState(commit.decode().strip(), _difference())
+def git_state(root: Path | None = None) -> GitState:
+    """Reads the state of a checkout, by default the package's."""
+    root = root or ROOT
+    commit = _git(root, "rev-parse", "HEAD")
+    return GitState(None, None) if commit is None else GitState(commit.decode().strip(), _difference(root))
 
 
-def _difference() -> bytes | None:
+def _difference(root: Path) -> bytes | None:
     """Changes to tracked files, and untracked code."""
-    changes = _git(*PATCH, "HEAD", "--")
-    untracked = _git("ls-files", "-z", "--others", "--exclude-standard", "--", *CODE)
+    changes = _git(root, *PATCH, "HEAD", "--")
+    untracked = _git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *CODE)
     if changes is None or untracked is None:
         return None
     patch, names = changes, untracked.decode(errors="surrogateescape").split("\0")[:-1]
     for name in names:
         if len(patch) > MAX_PATCH_BYTES:
             break
-        created = _git(*PATCH, "--no-index", "--", "/dev/null", name, status=1)
+        created = _git(root, *PATCH, "--no-index", "--", "/dev/null", name, status=1)
         patch += created or f"# not kept: {name}\n".encode(errors="replace")
     if len(patch) > MAX_PATCH_BYTES:
         whole_lines = patch[:MAX_PATCH_BYTES].rpartition(b"\n")[0]
@@ -105,12 +106,12 @@ def _difference() -> bytes | None:
     return patch
 
 
-def _git(*words: str, status: int = 0) -> bytes | None:
+def _git(root: Path, *words: str, status: int = 0) -> bytes | None:
     """The output of git; None outside a checkout, or with another exit status."""
-    if not (ROOT / ".git").exists():
+    if not (root / ".git").exists():
         return None
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, timeout=10)
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.returncode == status else None
