@@ -25,7 +25,7 @@ from a3crepro.runs.arguments import Key, one_of, own_arguments
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.manifest import ROOT, git_state
 
-SCALES = {"smoke": (1, 2), "laptop": (5, 8)}
+SCALES = {"smoke": (1, 2), "laptop": (5, 4)}
 """Calls per case, and seconds per call."""
 
 BREAKOUT = ["env=breakout", "threads=2"]
