@@ -8,24 +8,26 @@ import pandas as pd
 
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, MIN_SCORES, TITLES, Results, load_results, reference
-from a3crepro.experiments.results import overridden
+from a3crepro.experiments.results import RESULTS, overridden, representative_runs
 from a3crepro.experiments.statistics import bootstrap, interval_of_difference, interval_of_mean, interval_of_shares
 from analysis._threads import compared, levels, own_curves, speedup, times
-from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, range_of_rates, with_data
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, decided_by_seeds, joined, range_of_rates, with_data
 from analysis.atari_table import normalised, own_normalised
 
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
 ONE_STEP = ("one_step_q", "one_step_sarsa")
+TWICE = 2.0
+"""Times a random policy's score, from which a run counts as having learnt."""
 REFERENCE = 0.5
 """Share of the anchor used as the level for times and frames."""
 MOST_GAMES = 5
 """Games without a difference needed to reject a claim about "some games"; the paper's figures have as many."""
 WIDE = 0.5
-"""Decades of good rates, median over games: the paper's data have 0.76 (one-step Sarsa) to 1.30 (n-step Q)."""
-BEST = 5
-"""A good rate reaches half of the mean of this many best runs (§5.6)."""
+"""Decades of good rates, median over games: the paper's data have 0.86 (one-step Sarsa) to 1.20 (n-step Q)."""
 FEW_COLLAPSES = 0.1
 """Share of the runs inside: the paper's data have 0.007 (A3C) to 0.062 (n-step Q)."""
+PAPER_EPSILON = 0.1
+"""RMSProp's ε (§8)."""
 AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
 """Network and frames."""
 
@@ -33,37 +35,35 @@ AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
 # ---- Learning speed --------------------------------------------------------------------------------------------------
 
 
-def best_three(results: Results) -> dict[tuple[str, str], np.ndarray]:
-    """By game and method, the last scores of the three runs that were best at the penultimate evaluation."""
-    found = {}
-    for (env, method), scores in results.evaluations().groupby(["env", "method"]):
-        last_two = [run.sort_values("frames")["score"].to_numpy(float)[-2:] for _, run in scores.groupby("run")]
-        chosen = sorted((run for run in last_two if len(run) == 2), key=lambda run: run[0])[-3:]
-        if len(chosen) == 3:
-            found[str(env), str(method)] = np.array([run[1] for run in chosen])
-    return found
+def by_pair(results: Results) -> dict[tuple[str, str], np.ndarray]:
+    """Final scores of the representative runs, by game and method."""
+    runs = representative_runs(results.runs, ["env", "method"], results.notes["best"])
+    return {
+        (str(env), str(method)): table["score"].to_numpy(float)
+        for (env, method), table in runs.groupby(["env", "method"])
+    }
 
 
 @with_data("learning_speed")
 def trains(results: Results) -> Verdict:
-    """Compares the best three of each game and method with a random policy, which performs like an untrained one."""
-    found, parts = best_three(results), []
+    """Counts the runs of each game and method that end above `TWICE` what a random policy scores."""
+    found, parts = by_pair(results), []
     for env in sorted(results.runs["env"].unique()):
+        least = MIN_SCORES.get(env, 0.0)
+        line = least + TWICE * (reference(env) - least)
         for method, name in METHODS.items():
-            pair, line = f"{TITLES[env]}, {name}", reference(env)
-            if (env, method) not in found:
-                parts.append(Verdict(Outcome.NOT_RUN, f"{pair}: missing"))
-                continue
-            score = interval_of_mean(found[env, method])
-            parts.append(decided(score, line, f"{pair}: {score} against {line:.2f}"))
+            pair = f"{TITLES[env]}, {name}: "
+            runs = found.get((env, method))
+            missing = Verdict(Outcome.NOT_RUN, f"{pair}missing")
+            parts.append(missing if runs is None else decided_by_seeds(runs, line, pair))
     others = [part.effect for part in parts if part.outcome is not Outcome.REPRODUCED]
     return joined(parts, "; ".join(others) or f"all {len(parts)} pairs of game and method")
 
 
 @with_data("learning_speed")
 def a3c_is_best(results: Results) -> Verdict:
-    """Compares A3C's best three with each other method's, as shares of the game's best, averaged over games."""
-    found = best_three(results)
+    """Compares A3C's final scores with each other method's, as shares of the game's best mean, averaged over games."""
+    found = by_pair(results)
     games = sorted(results.runs["env"].unique())
     if any((env, method) not in found for env in games for method in METHODS):
         return Verdict(Outcome.NOT_DECIDED, reason="runs are missing")
@@ -75,8 +75,33 @@ def a3c_is_best(results: Results) -> Verdict:
     parts = []
     for method in VALUE_BASED:
         less = interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
-        parts.append(decided(less, 0.0, f"less {METHODS[method]} {less}"))
+        runs = min(len(shares[env, method]) for env in games)
+        parts.append(decided(less, 0.0, f"less {METHODS[method]} {less}", n=runs))
     return joined(parts)
+
+
+@with_data("learning_speed")
+def n_step_is_faster(results: Results) -> Verdict:
+    """Frames of the one-step methods divided by those of the others, per game."""
+    curves, games = own_curves(results, "frames"), []
+    for game, level in levels(curves, REFERENCE, threads=16).items():
+        to = {method: times(curves[game, method, 16], level) for method in METHODS}
+        found = compared((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
+        assert found is not None
+        games.append(found.verdict(1.0, f"{TITLES[game]}: {found} times as many frames"))
+    return on_some_games(games)
+
+
+def on_some_games(games: list[Verdict]) -> Verdict:
+    """Decides a claim about "some games": one game reproduces it; without any, rejecting it takes `MOST_GAMES`."""
+    outcomes, effect = {game.outcome for game in games}, "; ".join(game.effect for game in games)
+    if not games:
+        return NOT_RUN
+    if Outcome.REPRODUCED in outcomes:
+        return Verdict(Outcome.REPRODUCED, effect, parts=len(games))
+    if len(games) >= MOST_GAMES and outcomes == {Outcome.NOT_REPRODUCED}:
+        return Verdict(Outcome.NOT_REPRODUCED, effect, parts=len(games))
+    return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(games)}", len(games))
 
 
 def half_the_time(scale: str) -> Verdict:
@@ -96,40 +121,20 @@ def half_the_time(scale: str) -> Verdict:
 # ---- Numbers of actor-learners ---------------------------------------------------------------------------------------
 
 
-@with_data("thread_scaling")
-def n_step_is_faster(results: Results) -> Verdict:
-    """Frames of the one-step methods divided by those of the others, with 16 actor-learners, per game."""
-    curves, games = own_curves(results, "frames"), []
-    for game, level in levels(curves, REFERENCE).items():
-        if any((game, method, 16) not in curves for method in METHODS):
-            continue
-        to = {method: times(curves[game, method, 16], level) for method in METHODS}
-        found = compared((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
-        assert found is not None
-        games.append(found.verdict(1.0, f"{TITLES[game]}: {found} times as many frames"))
-    return on_some_games(games)
-
-
-def on_some_games(games: list[Verdict]) -> Verdict:
-    """Decides a claim about "some games": one game reproduces it; without any, rejecting it takes `MOST_GAMES`."""
-    outcomes, effect = {game.outcome for game in games}, "; ".join(game.effect for game in games)
-    if not games:
-        return NOT_RUN
-    if Outcome.REPRODUCED in outcomes:
-        return Verdict(Outcome.REPRODUCED, effect)
-    if len(games) >= MOST_GAMES and outcomes == {Outcome.NOT_REPRODUCED}:
-        return Verdict(Outcome.NOT_REPRODUCED, effect)
-    return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(games)}")
-
-
 def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Verdict:
-    """Speed-ups of 16, as geometric means over games, of these methods; the effect is of all methods."""
-    curves = own_curves(results, x)
+    """Speed-ups of 16, as geometric means over games, of these methods, each cell at its best rate.
+
+    The effect is of all methods, also at the best rate of 1 and 16 together, where only their number differs.
+    """
+    curves, at_common = own_curves(results, x), own_curves(results, x, common=True)
     to = levels(curves, REFERENCE)
     found = {method: one for method in METHODS if (one := speedup(curves, to, method, 16))}
     if len(found) < len(METHODS):
         return NOT_RUN
-    effect = "; ".join(f"{METHODS[method]} {one}" for method, one in found.items())
+    effect = "; ".join(
+        f"{METHODS[method]} {one}, at a common rate {speedup(at_common, to, method, 16)}"
+        for method, one in found.items()
+    )
     return joined([found[method].verdict(line) for method in methods], effect)
 
 
@@ -156,7 +161,7 @@ def stabilises(results: Results) -> Verdict:
         effect = (
             f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}, of {len(both)} rates"
         )
-        parts.append(decided(more, 0.0, effect))
+        parts.append(decided(more, 0.0, effect, n=len(both)))
     return joined(parts)
 
 
@@ -165,27 +170,45 @@ def stabilises(results: Results) -> Verdict:
 
 @with_data("learning_rates")
 def wide_range(results: Results) -> Verdict:
-    """Per method, over the games in which its best run has three times a random policy's score."""
+    """Per method, over the games in which its best run has three times a random policy's score.
+
+    Decided at the paper's ε, or at the one where RMSProp's statistics are to it as they are on Atari.
+    """
+    epsilon = counterpart_epsilon(results)
     parts = []
     for method, name in METHODS.items():
-        games = list(learnt_games(results.runs[results.runs["method"] == method]))
+        of_method = results.runs[results.runs["method"] == method]
+        games = list(learnt_games(of_method[of_method["epsilon"] == epsilon]))
         if not games:
-            run = method in set(results.runs["method"])
             missing = Verdict(Outcome.NOT_RUN, f"{name}: missing")
-            parts.append(Verdict(Outcome.NOT_REPRODUCED, f"{name}: no game was learnt") if run else missing)
+            parts.append(missing if of_method.empty else Verdict(Outcome.NOT_REPRODUCED, f"{name}: no game was learnt"))
             continue
-        found = range_of_rates(games, BEST)
+        found = range_of_rates(games)
         collapsed, inside = found.collapses
-        bound = "≥" if found.cut_off else ""
-        effect = f"{name}: {bound}{found.decades} decades, {collapsed} of {inside} collapsed"
+        effect = f"{name}: {found.decades} decades, {collapsed} of {inside} collapsed"
         few = collapsed <= FEW_COLLAPSES * inside
         parts.append(found.verdict(WIDE, effect) if few else Verdict(Outcome.NOT_REPRODUCED, effect))
-    return joined(parts)
+    verdict = joined(parts)
+    return verdict._replace(effect=f"ε {epsilon:g}: {verdict.effect}")
+
+
+def counterpart_epsilon(results: Results) -> float:
+    """The ε at which the share of RMSProp's statistics above it is nearest to that of the runs on Atari, with ε = 0.1.
+
+    Compares medians, by their logarithms; shares below 1e-6 count as 1e-6. The paper's ε without runs on Atari.
+    """
+    shares = results.runs.groupby("epsilon")["share_g_above_epsilon"].median()
+    path = RESULTS / "atari_games" / "laptop" / "diagnostics.csv"
+    if not path.exists():
+        return PAPER_EPSILON
+    on_atari = pd.read_csv(path)["share_above_epsilon"].dropna().median()
+    distances = (np.log(shares.clip(lower=1e-6)) - np.log(max(1e-6, on_atari))).abs()
+    return float(distances.idxmin())
 
 
 def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rates and scores above the minimum, for each game that some run learned."""
-    for env, table in runs.groupby("env"):
+    for env, table in runs.sort_values("learning_rate").groupby("env"):
         least = MIN_SCORES.get(str(env), 0.0)
         scores = table["score"].to_numpy(float) - least
         if scores.max() > 3 * (reference(str(env)) - least):
@@ -203,7 +226,8 @@ def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdi
     table = runs.pivot_table(index=["env", "learning_rate"], columns=column, values="share")
     if not {one, other} <= set(table.columns):
         return NOT_RUN
-    return decided(interval_of_mean((table[one] - table[other]).dropna()), 0.0)
+    differences = (table[one] - table[other]).dropna()
+    return decided(interval_of_mean(differences), 0.0, n=len(differences))
 
 
 def all_of(parts: dict[str, Verdict]) -> Verdict:

@@ -10,7 +10,17 @@ from a3crepro.experiments.figures import METHODS, Results, reference
 from a3crepro.experiments.results import stacked
 from a3crepro.experiments.statistics import Interval, first_crossing, interval_of_difference, interval_of_mean
 from analysis._rules import ONE_STEP
-from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, mark_of, range_of_rates, with_data
+from analysis._verdicts import (
+    NOT_RUN,
+    Outcome,
+    Verdict,
+    decided,
+    decided_by_seeds,
+    joined,
+    mark_of,
+    range_of_rates,
+    with_data,
+)
 from analysis.labyrinth import chosen
 from analysis.physical_tasks import (
     PAPERS,
@@ -44,24 +54,23 @@ def solves_control(results: Results) -> Verdict:
     shown = over_time(results, runs)
     if not shown["task"].isin(list(PIXELS)).any():
         return Verdict(Outcome.NOT_DECIDED, reason="no runs from pixels")
-    verdicts, effects, finals = [], [], {}
-    for task, scores in shown.groupby("task"):
-        found = interval_of_mean(scores["score"])
-        verdicts.append(decided(found, by_chance(str(task))))
-        steps = f"{scores['budget'].max() / 1e6:g}M steps"
-        effects.append(f"{task}, {steps}: {found} against {by_chance(str(task)):.1f} without observations")
-        finals[str(task)] = found
+    verdicts, finals = [], {}
+    for task, runs in shown.groupby("task"):
+        finals[str(task)] = runs["score"].to_numpy(float)
+        steps = f"{runs['budget'].max() / 1e6:g}M steps"
+        verdicts.append(decided_by_seeds(finals[str(task)], by_chance(str(task)), f"{task}, {steps}: "))
+    effects = [verdict.effect for verdict in verdicts]
     as_good, by_planet = (beside_the_suite(finals, printed) for printed in ("1e8_steps", "planet"))
     effects.append(f"as good as the Suite's own A3C {as_good.effect}; as the PlaNet paper prints its scores "
                    f"{by_planet.effect}")  # fmt: skip
     return joined([*verdicts, as_good], "; ".join(effects))
 
 
-def beside_the_suite(finals: Mapping[str, Interval], printed: str) -> Verdict:
+def beside_the_suite(finals: Mapping[str, np.ndarray], printed: str) -> Verdict:
     """Whether most tasks with a score of the Control Suite's own A3C match it, and how many do."""
     from_paper = {task: score for task in finals if (score := suite_score(task, printed)) == score}
-    as_good = [decided(finals[task], score).outcome for task, score in from_paper.items()]
-    by_mean = sum(finals[task].value >= score for task, score in from_paper.items())
+    as_good = [decided_by_seeds(finals[task], score).outcome for task, score in from_paper.items()]
+    by_mean = sum(finals[task].mean() >= score for task, score in from_paper.items())
     effect = (
         f"on at least {as_good.count(Outcome.REPRODUCED)} of {len(as_good)}, worse on at least "
         f"{as_good.count(Outcome.NOT_REPRODUCED)}, by the mean as good on {by_mean}"
@@ -76,7 +85,7 @@ def most_of(outcomes: Sequence[Outcome]) -> Verdict:
         return Verdict(Outcome.REPRODUCED)
     if outcomes.count(Outcome.NOT_REPRODUCED) >= half:
         return Verdict(Outcome.NOT_REPRODUCED)
-    return Verdict(Outcome.NOT_DECIDED, reason="most intervals contain the threshold")
+    return Verdict(Outcome.NOT_DECIDED, reason="too few seeds on most")
 
 
 @with_data("physical_tasks")
@@ -110,7 +119,7 @@ def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.
     tried = {task: table for task, table in tables.items() if len(table) >= SEVERAL}
     learnt = {
         task: (table["learning_rate"].to_numpy(float), table["score"].to_numpy(float) - by_chance(task))
-        for task, table in tried.items()
+        for task, table in ((task, table.sort_values("learning_rate")) for task, table in tried.items())
         if is_learnt(task, table["score"].max())
     }
     return learnt, len(tried)
@@ -122,9 +131,9 @@ def explores(results: Results) -> Verdict:
     scores = chosen(results, "labyrinth")["score"].to_numpy(float)
     if not scores.size:
         return NOT_RUN
-    found, blind, expert = interval_of_mean(scores), reference("labyrinth", "blind"), reference("labyrinth", "expert")
-    effect = f"{found} against {blind:.1f} without observations, and the expert's {expert:.1f}"
-    return decided(found, TWICE * blind, effect)
+    blind, expert = reference("labyrinth", "blind"), reference("labyrinth", "expert")
+    found = decided_by_seeds(scores, TWICE * blind)
+    return found._replace(effect=f"{found.effect}; {blind:.1f} without observations, the expert's {expert:.1f}")
 
 
 @with_data("racing")
@@ -137,9 +146,9 @@ def drives_best(results: Results) -> Verdict:
             continue
         a3c = shares.pop("a3c")
         best = max(shares, key=lambda method: float(shares[method].mean()))
-        share, more = interval_of_mean(a3c), interval_of_difference((a3c, shares[best]))
-        verdicts += [decided(share, SHARE_OF_REFERENCE), decided(more, 0.0)]
-        effects.append(f"{env}: {share}, {more} more than the best other ({METHODS[best]})")
+        share, more = decided_by_seeds(a3c, SHARE_OF_REFERENCE), interval_of_difference((a3c, shares[best]))
+        verdicts += [share, decided(more, 0.0)]
+        effects.append(f"{env}: {share.effect}, {more} more than the best other ({METHODS[best]})")
     return joined(verdicts, "; ".join(effects) or "–")
 
 

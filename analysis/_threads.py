@@ -10,9 +10,27 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from a3crepro.experiments.figures import METHODS, OWN, THREADS, Results, draw_runs, legend_below, method_panels
+from a3crepro.experiments.experiment import HELD_OUT
+from a3crepro.experiments.figures import (
+    METHODS,
+    MIN_SCORES,
+    OWN,
+    THREADS,
+    Results,
+    draw_runs,
+    legend_below,
+    method_panels,
+)
 from a3crepro.experiments.results import representative_runs, stacked
-from a3crepro.experiments.statistics import Interval, first_crossing, part_of_rise, ratio_of_geometric_means
+from a3crepro.experiments.statistics import (
+    Interval,
+    best_rate,
+    final_score,
+    first_crossing,
+    part_of_rise,
+    ratio_of_geometric_means,
+    smoothed,
+)
 from analysis._verdicts import Verdict, decided, mark_of
 
 COLORS = dict(zip(THREADS, sns.color_palette("viridis_r", len(THREADS) + 1)[1:], strict=True))
@@ -39,17 +57,37 @@ def paper_curves(table: pd.DataFrame, x: str) -> Curves:
 CELL = ["env", "method", "threads"]
 
 
-def chosen_runs(results: Results) -> pd.DataFrame:
-    """The representative runs of each cell."""
-    return representative_runs(results.runs, CELL, results.notes["best"])
+def chosen_runs(results: Results, common: bool = False) -> pd.DataFrame:
+    """The representative runs of each cell.
+
+    Args:
+      results: of a sweep that may hold fresh seeds at two rates of a cell.
+      common: at the best rate of a method's cells together, instead of each cell's own.
+    """
+    runs, wanted = results.runs, {}
+    tried, fresh = runs[runs["seed"] < HELD_OUT], runs[runs["seed"] >= HELD_OUT]
+    for game_method, of_method in tried.groupby(CELL[:2]):
+        scores = of_method.pivot_table(index="threads", columns="learning_rate", values="score").dropna(axis=1)
+        least = MIN_SCORES.get(str(game_method[0]), 0.0)
+        shared = scores.columns[best_rate(scores.to_numpy() - least)]
+        wanted |= dict.fromkeys(((*game_method, n) for n in THREADS), shared)
+        if not common:
+            wanted |= {
+                (*game_method, n): scores.columns[best_rate(row.to_numpy() - least)] for n, row in scores.iterrows()
+            }
+    for cell, of_cell in fresh.groupby(CELL):
+        rates = set(of_cell["learning_rate"])
+        others = rates - {wanted.get(cell)} if wanted.get(cell) in rates else set()
+        fresh = fresh.drop(of_cell.index[of_cell["learning_rate"].isin(others)])
+    return representative_runs(pd.concat([tried, fresh]), CELL, results.notes["best"])
 
 
-def own_curves(results: Results | None, x: str, unit: float = 1.0) -> Curves:
-    """This reproduction's curves, by evaluations, for cells that have representative runs."""
+def own_curves(results: Results | None, x: str, unit: float = 1.0, common: bool = False) -> Curves:
+    """This reproduction's curves, by evaluations, for cells that have representative runs; `common` as there."""
     if results is None:
         return {}
     found: Curves = {}
-    for key, part in results.evaluations(chosen_runs(results)).groupby(CELL):
+    for key, part in results.evaluations(chosen_runs(results, common)).groupby(CELL):
         along, scores = stacked(part, x)
         found[key] = Curve(along / unit, scores)
     return found
@@ -95,16 +133,16 @@ def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float
     return float(np.mean(ratios)) if ratios else float("nan")
 
 
-def levels(curves: Curves, share: float) -> dict[str, float]:
-    """Levels for games in which all methods have runs with one actor-learner.
+def levels(curves: Curves, share: float, threads: int = 1) -> dict[str, float]:
+    """Levels for games in which all methods have runs with this many actor-learners.
 
-    A level is this share of the anchor, which is the mean over methods of the mean final score with one actor-learner.
+    A level is this share of the anchor, which is the mean over methods of their mean final scores.
     """
     found = {}
     for game in sorted({game for game, _, _ in curves}):
-        single = [curves[game, method, 1] for method in METHODS if (game, method, 1) in curves]
+        single = [curves[game, method, threads] for method in METHODS if (game, method, threads) in curves]
         if len(single) == len(METHODS):
-            found[game] = share * float(np.mean([curve.scores[:, -1].mean() for curve in single]))
+            found[game] = share * float(np.mean([np.mean([*map(final_score, curve.scores)]) for curve in single]))
     return found
 
 
@@ -139,8 +177,8 @@ class Times(NamedTuple):
 
 
 def times(curve: Curve, level: float) -> Times:
-    """The times of one cell's runs."""
-    found = np.array([first_crossing(curve.x, run, level) for run in curve.scores])
+    """The times of one cell's runs, by their smoothed curves."""
+    found = np.array([first_crossing(curve.x, run, level) for run in smoothed(curve.scores)])
     missed = np.isnan(found)
     late = found > LATE * curve.x[-1]  # False for NaN
     return Times(
@@ -162,7 +200,7 @@ class SpeedUp(NamedTuple):
 
     def verdict(self, line: float, effect: str = "–") -> Verdict:
         """Whether the ratio is above the line, as far as bounds permit."""
-        return decided(self.ratio, line, effect, self.mark)
+        return decided(self.ratio, line, effect, self.mark, len(self.several.x))
 
     def __str__(self) -> str:
         return f"{self.mark}{self.ratio} [{self.one}, {self.several}]"

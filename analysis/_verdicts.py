@@ -1,11 +1,25 @@
 """Verdicts on claims, shared by all rules."""
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from a3crepro.experiments.figures import Results, load_results
-from a3crepro.experiments.statistics import Array, GoodRates, Interval, decades_of_good_rates, good_rates
+from a3crepro.experiments.statistics import (
+    BEST,
+    Array,
+    GoodRates,
+    Interval,
+    decades_of_good_rates,
+    good_rates,
+    interval_of_proportion,
+    sample_size,
+)
 
 
 class Outcome(StrEnum):
@@ -35,6 +49,8 @@ class Verdict(NamedTuple):
     """The effect size."""
     reason: str = ""
     """Why a claim is open, or how many of its parts are reproduced."""
+    parts: int = 1
+    """The number of comparisons that it rests on."""
 
     @property
     def text(self) -> str:
@@ -44,7 +60,9 @@ class Verdict(NamedTuple):
 NOT_RUN = Verdict(Outcome.NOT_RUN)
 
 
-def decided(interval: Interval, line: float, effect: str | None = None, mark: str = "") -> Verdict:
+def decided(
+    interval: Interval, line: float, effect: str | None = None, mark: str = "", n: int | None = None
+) -> Verdict:
     """Decides by the side of the line on which the interval lies; greater agrees with the paper.
 
     Args:
@@ -52,13 +70,33 @@ def decided(interval: Interval, line: float, effect: str | None = None, mark: st
       line: the threshold.
       effect: the effect in words, by default the interval.
       mark: ≥ or ≤ if the effect is a lower or an upper bound, ? if both; a bound decides on one side at most.
+      n: the size of the sample, from which an open verdict computes the one that it needs.
     """
     outcome, reason = Outcome.NOT_DECIDED, "the interval contains the threshold"
+    if n and interval.low <= line <= interval.high and math.isfinite(interval.high - interval.low):
+        reason += f"; about {sample_size(interval, line, n):,.0f} instead of {n} would decide"
     if interval.low > line:
         outcome, reason = (Outcome.REPRODUCED, "") if mark in ("", "≥") else (outcome, "a bound only")
     elif interval.high < line:
         outcome, reason = (Outcome.NOT_REPRODUCED, "") if mark in ("", "≤") else (outcome, "a bound only")
     return Verdict(outcome, str(interval) if effect is None else effect, reason)
+
+
+def decided_by_seeds(scores: npt.ArrayLike, line: float, name: str = "") -> Verdict:
+    """Decides by how many of a few runs end above the line: Wilson's interval of their share against one half.
+
+    Scores of a few runs often have two peaks, learnt and not learnt, of which a mean and its interval say little.
+    """
+    runs = np.asarray(scores, float)
+    above, n = int((runs > line).sum()), len(runs)
+    each = ", ".join(f"{score:.4g}" for score in sorted(runs))
+    effect = f"{name}{above} of {n} above {line:.4g} ({each})"
+    found = decided(interval_of_proportion(above, n), 0.5, effect)
+    if found.outcome is not Outcome.NOT_DECIDED:
+        return found
+    agree = max(above, n - above)
+    more = next(more for more in itertools.count(1) if interval_of_proportion(agree + more, n + more).low > 0.5)
+    return found._replace(reason=f"{more} more seeds, if they agree, would decide")
 
 
 def mark_of(greater: int, smaller: int) -> str:
@@ -71,12 +109,12 @@ class RangeOfRates(NamedTuple):
 
     decades: Interval
     parts: list[GoodRates]
-    """One range per game."""
+    """One range per game, above half of its best."""
 
     @property
     def cut_off(self) -> bool:
         """Whether some range ends at the last rate tried, so that it may be wider."""
-        return any(part.cut_off for part in self.parts)
+        return not math.isfinite(self.decades.high)
 
     @property
     def collapses(self) -> tuple[int, int]:
@@ -88,25 +126,26 @@ class RangeOfRates(NamedTuple):
         return decided(self.decades, line, effect, "≥" if self.cut_off else "")
 
 
-def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int) -> RangeOfRates:
+def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int = BEST) -> RangeOfRates:
     """The range from each game's rates and scores; `of_best` as in `good_rates`."""
-    return RangeOfRates(decades_of_good_rates(games, of_best), [good_rates(*game, of_best) for game in games])
+    parts = [good_rates(*game, of_best=of_best) for game in games]
+    return RangeOfRates(decades_of_good_rates(games, of_best), parts)
 
 
 def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
     """The verdict on a claim from those on its parts, as `DEFINITIONS` says; its effect is by default all of theirs."""
     if effect is None:
         effect = "; ".join(part.effect for part in parts if part is not NOT_RUN) or "–"
-    outcomes = {part.outcome for part in parts}
+    outcomes, comparisons = {part.outcome for part in parts}, sum(part.parts for part in parts)
     if len(parts) == 1 or outcomes == {Outcome.REPRODUCED}:
-        return parts[0]._replace(effect=effect)
+        return parts[0]._replace(effect=effect, parts=comparisons)
     if outcomes <= {Outcome.NOT_RUN}:
         return Verdict(Outcome.NOT_RUN, effect)
     reproduced = sum(part.outcome is Outcome.REPRODUCED for part in parts)
     outcome = Outcome.IN_PART if reproduced else Outcome.NOT_DECIDED
     if Outcome.NOT_REPRODUCED in outcomes:
         outcome = Outcome.NOT_REPRODUCED
-    return Verdict(outcome, effect, f"{reproduced} of {len(parts)} parts reproduced")
+    return Verdict(outcome, effect, f"{reproduced} of {len(parts)} parts reproduced", comparisons)
 
 
 def with_data(sweep: str) -> Callable[[Callable[[Results], Verdict]], Callable[[str], Verdict]]:

@@ -10,13 +10,11 @@ from matplotlib.axes import Axes
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.results import select
-from a3crepro.experiments.statistics import good_rates
+from a3crepro.experiments.statistics import BEST, SHARES, good_rates, smoothed, width_of_good_rates
 from a3crepro.runs.command_line import run_command
 
-BEST = 5
-"""Number of best runs whose mean measures a good rate (§5.6)."""
-LESS = 0.4
-"""A share of that mean, shown besides one half, for ranges that end where scores hardly rise."""
+PAPER_EPSILON = 0.1
+"""RMSProp's ε (§8)."""
 
 
 def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -26,11 +24,12 @@ def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.
 
 
 def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: float) -> None:
-    """Draws a point per run and shades the range of good rates."""
+    """Draws a point per run and the smoothed curve, and shades the range above half of the best."""
     found = good_rates(rates, scores - least)
     if found.inside:
         axes.axvspan(found.low, found.high, color=figures.COLORS[method], alpha=0.12, linewidth=0)
     axes.plot(rates, scores, "o", color=figures.COLORS[method], markersize=2.5)
+    axes.plot(rates, smoothed(scores), color=figures.COLORS[method], linewidth=0.8)
     axes.set_xscale("log")
 
 
@@ -53,18 +52,20 @@ def above(runs: pd.DataFrame) -> str:
 def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
     """A table row for the points."""
     found = good_rates(rates, scores - least)
-    wider = (good_rates(rates, scores - least, of_best=BEST, share=share) for share in (0.5, LESS))
-    decades = (one.in_words()[1] for one in wider)
+    decades = [good_rates(rates, scores - least, share).in_words()[1] for share in SHARES]
+    mean = f"{width_of_good_rates(rates, scores - least):.2f}"
     best = f"{np.sort(scores)[-BEST:].mean():,.1f}"
-    return [METHODS[method], str(len(rates)), best, *found.in_words(), *decades, f"{found.collapsed} of {found.inside}"]
+    collapsed = f"{found.collapsed} of {found.inside}"
+    return [METHODS[method], str(len(rates)), best, found.in_words()[0], *decades, mean, collapsed]
 
 
 @script("learning_rates")
 def main(results: Results | None) -> Page:
     """Draws the figure and writes its table."""
     tables = {"": figures.paper("fig2_s11_learning_rates")}
-    if results:
-        tables[f", {OWN}"] = results.runs.rename(columns={"env": "game"})
+    for epsilon, runs in results.runs.groupby("epsilon", sort=False) if results else ():
+        note = "" if epsilon == PAPER_EPSILON else f", ε {epsilon:g}"
+        tables[f", {OWN}{note}"] = runs.rename(columns={"env": "game"})
     games = {source: table["game"].unique() for source, table in tables.items()}
     figure, found = figures.method_panels(games, list(METHODS), "learning rate")
     rows = []
@@ -76,13 +77,13 @@ def main(results: Results | None) -> Page:
             cells = row(method, rates, scores, least)
             here = select(table, game=game, method=method)
             rows.append([TITLES[game] + source, *cells, greedy_of_best(game, method, table), above(here)])
-    header = ["game", "method", "runs", f"mean of the best {BEST}", "good rates", "decades", f"decades, best {BEST}",
-              f"decades, {LESS:.0%} of the best {BEST}", "collapsed inside", f"the best {BEST}, greedily",
+    header = ["game", "method", "runs", f"mean of the best {BEST}", "good rates (half)",
+              *(f"decades, {share:.0%}" for share in SHARES), "mean", "collapsed inside", f"the best {BEST}, greedily",
               "g > ε, median and greatest of the runs"]  # fmt: skip
     caption = (
-        "Good rates: from the least to the greatest whose run reached half of the best run's score (above the game's "
-        "least score); ≥: they end where the rates do; best 5: half, or another share, of the mean of the best five "
-        "runs. Collapsed: below 5 % of the best."
+        "Points: runs; lines: scores smoothed over three neighbouring rates. Good rates: where the line is above a "
+        "share (40, 50, 60 %) of the mean of the best five runs, above the game's least score; ≥: they end where the "
+        "rates do. Collapsed: below 5 % of the best run. RMSProp's ε is 0.1 unless stated."
     )
     return figure, markdown(header, rows), caption
 

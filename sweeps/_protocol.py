@@ -3,7 +3,7 @@
 All runs of a scale have the same budget and annealing horizon, so experiments can share them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,16 +23,17 @@ PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
 MINATAR_GAMES = tuple(f"minatar/{game}" for game in ("asterix", "breakout", "freeway", "seaquest", "space_invaders"))
 LAPTOP_GAME = "minatar/breakout"
 """The game of single-game experiments on a laptop."""
+LAPTOP_GAMES = (LAPTOP_GAME, "minatar/asterix", "minatar/space_invaders")
+"""The games of the others, the most informative first: Freeway and Seaquest reward little that chance finds."""
 PAPER_RATES = tuple(pd.read_csv(RESULTS / "paper" / "learning_rates_50.csv")["learning_rate"])
 """The fifty learning rates of all the paper's runs, drawn from LogUniform(1e-4, 1e-2) (§8)."""
-FORTY = tuple(rate for number, rate in enumerate(PAPER_RATES) if number % 5 != 2)
-"""Four out of every five rates, evenly spread."""
-EIGHT = FORTY[2::5]
 
 QUIET = ("logging.tensorboard=false",)
 SMOKE_EVALUATIONS = (*QUIET, "execution=virtual_time", "evaluation.every=1_000", "evaluation.episodes=2")
 SMOKE = (*SMOKE_EVALUATIONS, "frames=4_000")
 LAPTOP = (*QUIET, "execution=virtual_time", "frames=600_000", "evaluation.every=30_000", "evaluation.episodes=20")
+LAPTOP_EPSILONS = (0.1, 1e-5)
+"""RMSProp's ε: the paper's, at which it is nearly SGD on MinAtar, and one that its statistics exceed there."""
 PAPER = (*QUIET, "execution=hogwild", "frames=200_000_000", "optimizer.anneal_frames=null",
          "evaluation.every=4_000_000", "evaluation.episodes=30")  # fmt: skip
 """The figures' fifty epochs of 4M frames. The learning rate is annealed over these, or over a run's own frames."""
@@ -41,6 +42,28 @@ PAPER = (*QUIET, "execution=hogwild", "frames=200_000_000", "optimizer.anneal_fr
 def log_uniform(low: float, high: float, n: int) -> tuple[float, ...]:
     """`n` rates from low to high, with a constant ratio."""
     return tuple(float(rate) for rate in np.geomspace(low, high, n))
+
+
+LAPTOP_RATES = log_uniform(1e-4, 6e-2, 16)
+"""The best rates of A3C and n-step Q on MinAtar lie at or above the paper's greatest, 1e-2."""
+SEEDS = {
+    rate: seed for first, rates in ((0, PAPER_RATES), (100, LAPTOP_RATES)) for seed, rate in enumerate(rates, first)
+}
+"""As in the paper, each rate has an initialisation of its own."""
+FRESH = HELD_OUT + 1000
+"""First seed of the runs that repeat a rate. Those from `HELD_OUT` were used before the rules of these runs."""
+
+
+def grid(
+    games: Iterable[str], rates: Iterable[float], methods: Iterable[str] = METHODS, threads: int = 16, **others: object
+) -> list[Run]:
+    """A run for each game, method and rate, ordered so that a partial sweep covers the whole range of rates."""
+    return [
+        run(game, method, threads=threads, optimizer__lr=rate, seed=SEEDS[rate], **others)
+        for rate in rates
+        for game in games
+        for method in methods
+    ]
 
 
 def final_scores(scores: Scores, runs: Sequence[Run]) -> list[float] | None:

@@ -2,22 +2,69 @@
 
   python sweeps/learning_speed.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 5 MinAtar games x 4 methods x 8 rates, 16 actor-learners in virtual time: 160 runs of 600,000 frames, including
-Breakout's 32 from `learning_rates.py`. paper: the 1,000 runs of `learning_rates.py`.
-Core-hours at the scale laptop: 4.0.
+laptop: 5 MinAtar games x 4 methods x 5 fresh seeds, 16 actor-learners in virtual time: 100 runs of 5M frames. Each
+method has one learning rate in all games: the best of three games together in `results/learning_rates`.
+paper: the 1,000 runs of `learning_rates.py`.
+Core-hours at the scale laptop: 12.
 """
 
+from collections.abc import Sequence
+
 from a3crepro.experiments.command import main
-from a3crepro.experiments.experiment import Experiment, Scale
-from sweeps._protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, MINATAR_GAMES, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
-from sweeps.learning_rates import grid
+from a3crepro.experiments.experiment import Experiment, Run, Scale, run
+from a3crepro.experiments.figures import load_results
+from a3crepro.experiments.results import select
+from a3crepro.experiments.statistics import best_rate
+from sweeps._protocol import (
+    FRESH,
+    LAPTOP,
+    LAPTOP_EPSILONS,
+    LAPTOP_GAME,
+    LAPTOP_GAMES,
+    LAPTOP_RATES,
+    METHODS,
+    MINATAR_GAMES,
+    PAPER,
+    PAPER_GAMES,
+    PAPER_RATES,
+    SMOKE,
+    grid,
+)
+
+SEEDS = 5
+
+
+def rate_of(method: str) -> float | None:
+    """The method's best rate in the games of `learning_rates.py` together; None until all its runs are collected."""
+    results = load_results("learning_rates", "laptop")
+    if results is None:
+        return None
+    runs = select(results.runs, method=method, epsilon=LAPTOP_EPSILONS[0])
+    scores = runs.pivot_table(index="env", columns="learning_rate", values="score")
+    if scores.shape != (len(LAPTOP_GAMES), len(LAPTOP_RATES)) or scores.isna().any(axis=None):
+        return None
+    return float(scores.columns[best_rate(scores.to_numpy())])
+
+
+def fresh_seeds(games: Sequence[str], seeds: int) -> list[Run]:
+    """Long runs of each method in each game, the games side by side; none of a method whose rate is not known yet."""
+    rates = {method: rate_of(method) for method in METHODS}
+    return [
+        run(game, method, threads=16, optimizer__lr=rate, seed=FRESH + number, frames=5_000_000,
+            evaluation__every=50_000)
+        for number in range(seeds)
+        for game in games
+        for method, rate in rates.items()
+        if rate is not None
+    ]  # fmt: skip
+
 
 EXPERIMENT = Experiment(
     "learning_speed",
     "Figure 1",
     {
-        "smoke": Scale(SMOKE, lambda scores: grid([LAPTOP_GAME], FORTY[20:21], threads=2), best=1),
-        "laptop": Scale(LAPTOP, lambda scores: grid(MINATAR_GAMES, EIGHT), best=3),
+        "smoke": Scale(SMOKE, lambda scores: grid([LAPTOP_GAME], LAPTOP_RATES[8:9], threads=2), best=1),
+        "laptop": Scale(LAPTOP, lambda scores: fresh_seeds(MINATAR_GAMES, SEEDS)),
         "paper": Scale(PAPER, lambda scores: grid(PAPER_GAMES, PAPER_RATES), best=5),
     },
 )

@@ -13,12 +13,11 @@ Core-hours at the scale laptop: 6.9.
 from collections.abc import Sequence
 
 from a3crepro.experiments.command import main
-from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
-from sweeps._protocol import EIGHT, METHODS, PAPER_RATES, QUIET, SMOKE
-from sweeps.learning_rates import grid, held_out_seeds
+from a3crepro.experiments.experiment import HELD_OUT, Experiment, Run, Scale, Scores, run
+from sweeps._protocol import METHODS, PAPER_RATES, QUIET, SMOKE, best_of, grid
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
-TWO = EIGHT[2], EIGHT[4]
+TWO = PAPER_RATES[15], PAPER_RATES[28]
 """3.7e-4 and 1.2e-3."""
 LONG = 5_000_000
 LAPTOP = (*QUIET, "execution=virtual_time", "frames=1_500_000", "evaluation.every=250_000", "evaluation.episodes=10",
@@ -38,9 +37,14 @@ def with_held_out_seeds(
 ) -> list[Run]:
     """A search over rates at home, then each method's best with fresh seeds: longer runs there, one run elsewhere."""
     runs = grid([home], rates, threads=threads)
-    frames = {home: longer} | dict.fromkeys(others, longer // 2)
     for method in reversed(METHODS):  # A3C, the most promising, first
-        runs += held_out_seeds(scores, {home: seeds} | dict.fromkeys(others, 1), method, rates, threads, frames)
+        best = best_of(scores, grid([home], rates, [method], threads), rates)
+        runs += [
+            run(env, method, threads=threads, optimizer__lr=best, seed=HELD_OUT + number, frames=frames)
+            for env, count, frames in ((home, seeds, longer), *((other, 1, longer // 2) for other in others))
+            for number in range(count)
+            if best is not None
+        ]
     return runs
 
 

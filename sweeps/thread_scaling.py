@@ -2,21 +2,40 @@
 
   python sweeps/thread_scaling.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 4 methods x 1, 4, 16 actor-learners in virtual time x 8 rates on MinAtar Breakout, then the best rate of each
-cell with 6 fresh seeds, since the best rate depends on the threads and the best of several runs is biased upwards: 96
-and 72 runs of 600,000 frames, including 32 from `learning_rates.py`.
+laptop: 3 MinAtar games, one after the other, x 4 methods x 1 and 16 actor-learners in virtual time x 16 rates, of which
+those with 16 are runs of `learning_rates.py`. Then fresh seeds with 1 and 16, 20 on Breakout and 10 on the other games,
+at each cell's best rate, which depends on the number of actor-learners, and at the best common rate of both; on
+Breakout also 5 with 4 actor-learners, at the common rate. Up to 1,044 runs of 600,000 frames.
 paper: 7 games x 4 methods x 1, 2, 4, 8, 16 processes x the 50 rates: 7,000 runs of 200M frames.
 `data_efficiency.py` (Figures 3, S9) and `training_speed.py` (Figures 4, S10) are views of the same runs.
-Core-hours at the scale laptop: 4.2.
+Core-hours at the scale laptop: 14.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from a3crepro.experiments.command import main
-from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores
-from sweeps._protocol import EIGHT, FORTY, LAPTOP, LAPTOP_GAME, METHODS, PAPER, PAPER_GAMES, PAPER_RATES, SMOKE
-from sweeps.learning_rates import grid, held_out_seeds
+from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores, run
+from a3crepro.experiments.statistics import best_rate
+from sweeps._protocol import (
+    FRESH,
+    LAPTOP,
+    LAPTOP_GAME,
+    LAPTOP_GAMES,
+    LAPTOP_RATES,
+    METHODS,
+    PAPER,
+    PAPER_GAMES,
+    PAPER_RATES,
+    SMOKE,
+    final_scores,
+    grid,
+)
+
+SOME = 4, 5
+"""A number of actor-learners in between, and its seeds."""
 
 
 def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) -> list[Run]:
@@ -24,15 +43,49 @@ def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) 
     return [one for n in threads for one in grid(games, rates, threads=n)]
 
 
-def with_held_out_seeds(
-    scores: Scores, game: str, threads: Sequence[int], rates: Sequence[float], seeds: int
+def with_fresh_seeds(
+    scores: Scores, seeds: Mapping[str, int], threads: Sequence[int], rates: Sequence[float]
 ) -> list[Run]:
-    """The same, plus the best rate of each complete cell with this many fresh seeds."""
-    runs = cells([game], threads, rates)
-    for n in threads:
+    """The same, game by game, each with this many fresh seeds. A game's seeds follow its rates, and precede the next's.
+
+    The first game also has fresh seeds with `SOME` actor-learners.
+    """
+    runs: list[Run] = []
+    for number, (game, count) in enumerate(seeds.items()):
+        of_game = cells([game], threads, rates)
+        runs += of_game
+        if final_scores(scores, of_game) is None:
+            break
         for method in METHODS:
-            runs += held_out_seeds(scores, {game: seeds}, method, rates, n)
-    return runs
+            runs += fresh_seeds(scores, game, method, count, threads, rates)
+            if not number and threads[-1] > SOME[0]:
+                rate = common_rate(scores, game, method, threads, rates)
+                runs += [at(game, method, SOME[0], rate, number) for number in range(SOME[1])]
+    return list(dict.fromkeys(runs))
+
+
+def fresh_seeds(
+    scores: Scores, game: str, method: str, seeds: int, threads: Sequence[int], rates: Sequence[float]
+) -> list[Run]:
+    """Fresh seeds of a method's finished cells: at each cell's best rate, and at the best common one."""
+    common = common_rate(scores, game, method, threads, rates)
+    return [
+        at(game, method, n, rate, number)
+        for n in threads
+        for rate in (common_rate(scores, game, method, [n], rates), common)
+        for number in range(seeds)
+    ]
+
+
+def at(game: str, method: str, threads: int, rate: float, number: int) -> Run:
+    """A run with the nth fresh seed."""
+    return run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number)
+
+
+def common_rate(scores: Scores, game: str, method: str, threads: Sequence[int], rates: Sequence[float]) -> float:
+    """The best rate of a method's finished cells together."""
+    found = [final_scores(scores, grid([game], rates, [method], n)) for n in threads]
+    return rates[best_rate(np.array(found))]
 
 
 EXPERIMENT = Experiment(
@@ -40,10 +93,18 @@ EXPERIMENT = Experiment(
     "Table 2",
     {
         "smoke": Scale(
-            SMOKE, lambda scores: with_held_out_seeds(scores, LAPTOP_GAME, (1, 2), FORTY[:1], 1), best=1, later=8
+            SMOKE,
+            lambda scores: with_fresh_seeds(scores, {LAPTOP_GAME: 1}, (1, 2), LAPTOP_RATES[8:9]),
+            best=1,
+            later=8,
         ),
         "laptop": Scale(
-            LAPTOP, lambda scores: with_held_out_seeds(scores, LAPTOP_GAME, (1, 4, 16), EIGHT, 6), best=1, later=72
+            LAPTOP,
+            lambda scores: with_fresh_seeds(
+                scores, dict(zip(LAPTOP_GAMES, (20, 10, 10), strict=True)), (1, 16), LAPTOP_RATES
+            ),
+            best=1,
+            later=916,
         ),
         "paper": Scale(
             PAPER,

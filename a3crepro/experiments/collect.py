@@ -1,6 +1,5 @@
 """Collects the runs of an experiment into tidy tables to commit; refuses runs that are incomplete or do not match."""
 
-import contextlib
 import io
 import json
 import shlex
@@ -16,10 +15,10 @@ from a3crepro.config import Config, compose, effective_values
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
 from a3crepro.experiments.imported_runs import DIAGNOSTICS
-from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done
+from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done, whole_table
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.runs.checkpoint import load_checkpoint
-from a3crepro.runs.files import DamagedFile, read_json, trying, write_text
+from a3crepro.runs.files import read_json, write_text
 from a3crepro.runs.manifest import attempts_of
 from a3crepro.runs.run_directory import EPISODES, EVALUATIONS, stored_config
 from a3crepro.runs.training import initial_state
@@ -261,29 +260,11 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
 def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
     checkpoint = load_checkpoint(directory, print)
     counted = (checkpoint.counters.episodes, checkpoint.counters.evaluations) if checkpoint else (0, 0)
-    games = _whole_table(directory / "episodes.csv", EPISODES, counted[0])
-    evaluations = _whole_table(directory / "evaluations.csv", EVALUATIONS, counted[1])
+    games = whole_table(directory / "episodes.csv", EPISODES, counted[0])
+    evaluations = whole_table(directory / "evaluations.csv", EVALUATIONS, counted[1])
     for row in evaluations.itertuples():
         yield {"frames": row.frames, "seconds": row.seconds, "score": row.score_mean, "score_type": policy_of(config),
                "score_std": row.score_std, "episodes": row.episodes}  # fmt: skip
     part = np.minimum(games["frames"] * BINS // max(1, config.frames), BINS - 1)
     for row in games.groupby(part).agg({"frames": "max", "seconds": "max", "score": "mean"}).round(4).itertuples():
         yield {"frames": row.frames, "seconds": row.seconds, "score": row.score, "score_type": "training"}
-
-
-def _whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
-    """Reads a run's table and checks that it holds every row its checkpoint counts.
-
-    Raises:
-      DamagedFile: rows are missing.
-    """
-    with trying("read", path):
-        data = path.read_bytes()
-    with contextlib.suppress(ValueError):  # raised by pandas if the file is no table
-        table = pd.read_csv(io.BytesIO(data))
-        whole = data.endswith(b"\n") and set(columns) <= set(table.columns) and len(table) >= rows
-        if whole and table[columns[-1]].notna().all():
-            return table
-    raise DamagedFile(
-        f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again"
-    )

@@ -32,7 +32,7 @@ from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.experiments.launch import LOG, launch
 from a3crepro.experiments.measurements import committed_cost
 from a3crepro.experiments.results import RESULTS
-from a3crepro.experiments.state import ERROR, Overview, State, final_score, frames_of, real_seconds_of, states_of
+from a3crepro.experiments.state import ERROR, Overview, State, final_score_of, frames_of, real_seconds_of, states_of
 from a3crepro.runs.arguments import one_of, own_arguments
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.training import Stopped
@@ -84,9 +84,9 @@ class Command:
         return list(dict.fromkeys(self.scale.runs(self.score)))
 
     def score(self, run: Run) -> float | None:
-        """The mean score of a run's final evaluation; None before it is finished."""
+        """The final score of a run; None before it is finished."""
         collected = run.name in self.imported
-        return self.imported.score(run.name) if collected else final_score(self.root / run.name)
+        return self.imported.score(run.name) if collected else final_score_of(self.root / run.name)
 
     def _import_runs(self) -> ImportedRuns:
         """The runs in the sweep's tables, after checking that their overrides match the sweep."""

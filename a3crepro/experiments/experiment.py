@@ -57,7 +57,7 @@ HELD_OUT = 1000
 """First held-out seed. Runs from here on repeat the learning rate that was best with other seeds."""
 
 Scores = Callable[[Run], float | None]
-"""Returns the mean score of a run's final evaluation, or None before it is finished."""
+"""Returns the final score of a run, or None before it is finished."""
 
 
 @dataclass(frozen=True)

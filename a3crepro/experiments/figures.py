@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.results import RESULTS, overridden, read_table
+from a3crepro.experiments.results import RESULTS, final_scores, overridden, read_table
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.experiments.statistics import band
 from a3crepro.runs.arguments import one_of, own_arguments
@@ -82,6 +82,7 @@ class Results(NamedTuple):
     """The committed tables of a sweep."""
 
     runs: pd.DataFrame
+    """A row per run; `score` is its final score, the mean of its last evaluations."""
     scores: pd.DataFrame
     notes: dict[str, Any]
 
@@ -121,6 +122,7 @@ def load_results(sweep: str, scale: str) -> Results | None:
     if not (directory / "runs.csv").exists():
         return None
     runs, scores = (read_table(directory / f"{name}.csv") for name in ("runs", "scores"))
+    runs["score"] = runs["run"].map(final_scores(scores))  # the table has the last evaluation's
     return Results(runs, scores, json.loads((directory / "notes.json").read_text()))
 
 
@@ -130,7 +132,7 @@ def scale_of(arguments: Sequence[str]) -> str:
     Raises:
       UserError: any other argument.
     """
-    own, others = own_arguments(arguments, {"scale": one_of(("smoke", "laptop", "paper"), "laptop")})
+    own, others = own_arguments(arguments, {"scale": one_of(("smoke", "laptop", "paper", "earlier"), "laptop")})
     if others:
         raise UserError(f"{others[0]!r}: the only key is scale=smoke|laptop|paper")
     scale: str = own.scale

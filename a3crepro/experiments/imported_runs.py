@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from a3crepro.common.errors import UserError
+from a3crepro.experiments.results import final_scores
 
 TABLES = ("runs.csv", "scores.csv")
 DIAGNOSTICS = "diagnostics.csv"
@@ -57,10 +58,14 @@ class ImportedRuns:
         """Frames the run was trained for."""
         return int(self._rows[run]["frames"])
 
+    @cached_property
+    def _scores(self) -> Mapping[str, float]:
+        """Final scores by run name."""
+        return final_scores(self.tables["scores.csv"]) if self.tables else {}
+
     def score(self, run: str) -> float | None:
-        """The mean score of a run's final evaluation, or None."""
-        text = self._rows[run]["score"] if run in self else ""
-        return float(text) if text else None
+        """The final score of a run; None if it was not evaluated, or is not among these."""
+        return self._scores.get(run)
 
     def core_seconds(self, run: str) -> float:
         """The cost of the run, in core-seconds."""

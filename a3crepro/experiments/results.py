@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from a3crepro.experiments.experiment import HELD_OUT
+from a3crepro.experiments.statistics import final_score
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 """The committed tables of this checkout."""
@@ -39,6 +40,14 @@ def stacked(table: pd.DataFrame, x: str, y: str = "score") -> tuple[np.ndarray, 
     length = min(len(run) for run in runs)
     along, values = (np.stack([run[key].to_numpy(float)[:length] for run in runs]) for key in (x, y))
     return along.mean(0), values
+
+
+def final_scores(scores: pd.DataFrame) -> dict[str, float]:
+    """The final score of each run that was evaluated, by name, from a table of scores, whose cells may be text."""
+    evaluations = scores[scores["score_type"] != "training"]
+    ordered = evaluations.assign(**{key: evaluations[key].astype(float) for key in ("frames", "score")})
+    runs = ordered.sort_values("frames", kind="stable").groupby("run", sort=False)
+    return {str(run): final_score(rows["score"].to_numpy()) for run, rows in runs}
 
 
 def select(table: pd.DataFrame, **values: Any) -> pd.DataFrame:

@@ -1,18 +1,23 @@
 """The progress of an experiment's runs, read from their directories by any process."""
 
+import contextlib
 import fcntl
+import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from a3crepro.experiments.experiment import Run
 from a3crepro.experiments.imported_runs import ImportedRuns
-from a3crepro.runs.files import DamagedFile
-from a3crepro.runs.run_directory import summary_of
+from a3crepro.experiments.statistics import final_score
+from a3crepro.runs.files import DamagedFile, trying
+from a3crepro.runs.run_directory import EVALUATIONS, summary_of
 
 MARK = "sweep.json"
 """Written last, by the sweep: the run is finished and scored."""
@@ -141,9 +146,27 @@ def in_core_time(seconds: float) -> str:
     return f"{seconds / 3600:,.1f} core-hours" if seconds >= 3600 else f"{seconds / 60:.1f} core-minutes"
 
 
-def final_score(directory: Path) -> float | None:
-    """The mean score of the final evaluation of a finished run."""
-    if state_of(directory) is not State.DONE:
+def final_score_of(directory: Path) -> float | None:
+    """The final score of a run; None if it is not finished, or was not evaluated."""
+    if state_of(directory) is not State.DONE or not summary_of_done(directory)["episodes"]:
         return None
-    score = summary_of_done(directory)["score_mean"]
-    return None if score is None else float(score)
+    evaluations = whole_table(directory / "evaluations.csv", EVALUATIONS, 1)
+    return final_score(evaluations["score_mean"].to_numpy(float))
+
+
+def whole_table(path: Path, columns: Sequence[str], rows: int) -> pd.DataFrame:
+    """Reads a run's table and checks that it holds every row its checkpoint counts.
+
+    Raises:
+      DamagedFile: rows are missing.
+    """
+    with trying("read", path):
+        data = path.read_bytes()
+    with contextlib.suppress(ValueError):  # raised by pandas if the file is no table
+        table = pd.read_csv(io.BytesIO(data))
+        whole = data.endswith(b"\n") and set(columns) <= set(table.columns) and len(table) >= rows
+        if whole and table[columns[-1]].notna().all():
+            return table
+    raise DamagedFile(
+        f"{path} is damaged: rows are missing; put it back, or remove the directory and run the sweep again"
+    )

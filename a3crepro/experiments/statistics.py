@@ -1,7 +1,7 @@
 """Statistics for figures and claims: pure functions of scores. NaN marks a level that was never reached."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -25,6 +25,20 @@ def interquartile_mean(values: Array, axis: int = -1) -> Array:
 
 
 # ---- Curves ----------------------------------------------------------------------------------------------------------
+
+LAST = 3
+"""Number of evaluations whose mean is a run's final score."""
+
+
+def final_score(evaluations: Array) -> float:
+    """The mean of a run's last evaluations [evaluations]."""
+    return float(np.mean(evaluations[-LAST:]))
+
+
+def smoothed(scores: Array) -> Array:
+    """Each score [..., n] averaged with its neighbours: of three, at both ends of two."""
+    edged = np.pad(np.asarray(scores, float), [(0, 0)] * (np.ndim(scores) - 1) + [(1, 1)], constant_values=np.nan)
+    return np.asarray(np.nanmean([edged[..., :-2], edged[..., 1:-1], edged[..., 2:]], axis=0))
 
 
 def first_crossing(x: Array, scores: Array, level: float) -> float:
@@ -74,6 +88,8 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
+        if math.isfinite(self.low) and not math.isfinite(self.high):
+            return f"{self.value:.2f} (at least {self.low:.2f})"
         bounds = f"{self.low:.2f} to {self.high:.2f}" if math.isfinite(self.high - self.low) else "no interval"
         return f"{self.value:.2f} ({bounds})"
 
@@ -88,6 +104,8 @@ def _interval(value: float, drawn: Array) -> Interval:
 
 FEW = 15
 """Sample size below which Student's t replaces the bootstrap, which is too narrow (n = 6: 95 % covers 88 %)."""
+LEAST = 5
+"""Sample size below which a mean has no interval: the scores of a few runs have two peaks, learnt and not learnt."""
 
 
 def bootstrap(values: Array, statistic: Statistic = np.mean, seed: int = 0) -> Interval:
@@ -98,12 +116,12 @@ def bootstrap(values: Array, statistic: Statistic = np.mean, seed: int = 0) -> I
 
 
 def interval_of_mean(sample: npt.ArrayLike) -> Interval:
-    """The mean of independent values [n] with its interval, which is infinite for a single value."""
+    """The mean of independent values [n] with its interval, which is infinite for fewer than `LEAST` values."""
     values = np.asarray(sample, float)
     if len(values) >= FEW:
         return bootstrap(values)
     value = float(np.mean(values))
-    if len(values) < 2:
+    if len(values) < LEAST:
         return Interval(value, float("-inf"), float("inf"))
     half = float(student_t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
     return Interval(value, value - half, value + half)
@@ -118,11 +136,11 @@ def interval_of_difference(*pairs: tuple[Array, Array]) -> Interval:
     """The difference between the means of two independent samples (Welch's t).
 
     For several pairs (one per game, say), the mean of their differences. The pairs are fixed, not sampled: only
-    variation within them enters the interval.
+    variation within them enters the interval, which is infinite if a sample has fewer than `LEAST` values.
     """
     value = float(np.mean([np.mean(one) - np.mean(other) for one, other in pairs]))
     samples = [sample for pair in pairs for sample in pair]
-    if min(len(sample) for sample in samples) < 2:
+    if min(len(sample) for sample in samples) < LEAST:
         return Interval(value, float("-inf"), float("inf"))
     parts = np.array([np.var(sample, ddof=1) / len(sample) for sample in samples]) / len(pairs) ** 2
     if not parts.sum():
@@ -156,6 +174,18 @@ def interval_of_proportion(hits: int, trials: int) -> Interval:
     return Interval(hits / trials, float(found.low), float(found.high))
 
 
+def sample_size(interval: Interval, line: float, n: int) -> float:
+    """About how many values an interval that excludes the line would take, if it narrows with the square root.
+
+    Args:
+      interval: of n values; its end beyond the line counts.
+      line: within the interval.
+      n: the number of values.
+    """
+    half = interval.value - interval.low if interval.value > line else interval.high - interval.value
+    return n * (half / abs(interval.value - line)) ** 2 if interval.value != line else float("inf")
+
+
 def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: int = 0) -> Interval:
     """A statistic over games with a bootstrap over each game's runs [runs] (Agarwal et al. 2021).
 
@@ -177,6 +207,13 @@ def stratified_bootstrap(scores: Sequence[Array], statistic: Statistic, seed: in
 
 # ---- Learning rates --------------------------------------------------------------------------------------------------
 
+SHARES = (0.4, 0.5, 0.6)
+"""A rate is good if it reaches this share of the best runs' mean; the width of the range is the mean over these."""
+BEST = 5
+"""A share of the mean of this many best runs (§5.6)."""
+COLLAPSE = 0.05
+"""A run collapsed if it ended below this share of the best run's score."""
+
 
 class GoodRates(NamedTuple):
     """The range of learning rates at which a method learns, and the collapses within it."""
@@ -186,59 +223,84 @@ class GoodRates(NamedTuple):
     inside: int
     """Runs within the range."""
     collapsed: int
-    """Runs within the range that ended below 5 % of the best."""
+    """Runs within the range that collapsed."""
     cut_off: bool
     """Whether an end of the range is an end of the rates tried, so that it may extend further."""
 
     @property
     def decades(self) -> float:
-        return float(np.log10(self.high / self.low))
+        """The width; 0 if no rate is good."""
+        return float(np.log10(self.high / self.low)) if self.inside else 0.0
 
     def in_words(self) -> tuple[str, str]:
         """The range, and its decades; ≥ marks a range that may extend further."""
+        if not self.inside:
+            return "none", "0.00"
         return f"{self.low:.1e} to {self.high:.1e}", f"{'≥' if self.cut_off else ''}{self.decades:.2f}"
 
 
-def good_rates(rates: Array, scores: Array, of_best: int = 1, share: float = 0.5) -> GoodRates:
-    """The range of rates whose runs reach `share` (default: half) of the mean of the best `of_best` runs.
+def good_rates(rates: Array, scores: Array, share: float = 0.5, of_best: int = BEST) -> GoodRates:
+    """The range of rates over which runs reach a share of the mean of the best runs.
 
-    `scores` are above the game's minimum; if none is, no rate is good. Collapses in the paper's data, for A3C,
-    n-step Q, one-step Q and one-step Sarsa: relative to the best run, 0 of 114, 11 of 175, 4 of 149 and 4 of 133;
-    relative to the mean of the best five, 1 of 142, 11 of 178, 4 of 152 and 4 of 133.
+    It goes from where the curve of scores, smoothed over neighbouring rates and linear in the logarithm between them,
+    first reaches the line to where it last leaves it.
+
+    Args:
+      rates: [n], ascending.
+      scores: [n], above the game's minimum; if none is, no rate is good.
+      share: of the mean of the best.
+      of_best: how many these are.
     """
-    return rates_above(rates, scores, part_of_best(scores, of_best, share), 0.05 * float(scores.max()))
-
-
-def part_of_best(scores: Array, of_best: int, share: float = 0.5) -> float:
-    """The score a run must reach for its rate to be good."""
-    return share * float(np.sort(scores)[-of_best:].mean())
-
-
-def rates_above(rates: Array, scores: Array, line: float, collapse: float) -> GoodRates:
-    """The range of rates whose runs reach a line; NaN if none does or the line is not finite."""
-    good = (scores >= line) & (line > 0)
-    if not good.any():
+    curve, places = smoothed(scores), np.log10(rates)
+    line = share * float(np.sort(scores)[-of_best:].mean())
+    good = np.flatnonzero(curve >= line)
+    if not good.size or line <= 0:
         return GoodRates(float("nan"), float("nan"), 0, 0, cut_off=False)
-    low, high = float(rates[good].min()), float(rates[good].max())
-    inside = scores[(rates >= low) & (rates <= high)]
-    return GoodRates(low, high, len(inside), int((inside < collapse).sum()), low == rates.min() or high == rates.max())
+    low = first_crossing(places, curve, line)
+    high = -first_crossing(-places[::-1], curve[::-1], line)
+    inside = scores[(places >= low) & (places <= high)]
+    collapsed = int((inside < COLLAPSE * scores.max()).sum())
+    return GoodRates(10**low, 10**high, len(inside), collapsed, bool(good[0] == 0 or good[-1] == len(rates) - 1))
 
 
-def decades_of_good_rates(games: Sequence[tuple[Array, Array]], of_best: int, seed: int = 0) -> Interval:
-    """The median over games of the decades of good rates.
+def width_of_good_rates(rates: Array, scores: Array, of_best: int = BEST) -> float:
+    """The decades of the range of good rates, as the mean over `SHARES`."""
+    return float(np.mean([good_rates(rates, scores, share, of_best).decades for share in SHARES]))
 
-    Each game's runs, (rates, scores), are resampled; the score they must reach is kept fixed.
+
+def decades_of_good_rates(games: Sequence[tuple[Array, Array]], of_best: int = BEST, seed: int = 0) -> Interval:
+    """The median over games of the width, with a wild bootstrap over the runs of each game, (rates, scores).
+
+    A resampled score is the smoothed curve plus or minus the run's distance from it. That distance is smaller than the
+    run's error, as the run is one of three that were averaged, and is scaled up to it. The interval has no upper end if
+    the rates tried cut a range off.
     """
     rng = np.random.default_rng(seed)
-    lines = [part_of_best(scores, of_best) for _, scores in games]
 
-    def decades(resample: bool) -> Iterator[float]:
-        for (rates, scores), line in zip(games, lines, strict=True):
-            drawn = rng.integers(len(rates), size=len(rates)) if resample else slice(None)
-            yield rates_above(rates[drawn], scores[drawn], line, 0.0).decades
+    def resampled(scores: Array) -> Array:
+        curve = smoothed(scores)
+        signs = rng.choice((-1.0, 1.0), size=len(scores))
+        return np.asarray(np.maximum(0.0, curve + signs * np.sqrt(1.5) * (scores - curve)))
 
-    medians = [np.median(np.nan_to_num(list(decades(True)))) for _ in range(RESAMPLES // 10)]
-    return _interval(float(np.median(np.nan_to_num(list(decades(False))))), np.array(medians))
+    medians = [
+        np.median([width_of_good_rates(rates, resampled(scores), of_best) for rates, scores in games])
+        for _ in range(RESAMPLES // 10)
+    ]
+    found = _interval(float(np.median([width_of_good_rates(*game, of_best) for game in games])), np.array(medians))
+    cut_off = any(good_rates(*game, min(SHARES), of_best).cut_off for game in games)
+    return found._replace(high=float("inf")) if cut_off else found
+
+
+def best_rate(scores: Array) -> int:
+    """The index of the rate whose smoothed score is greatest; of several cells, their mean as shares of their best.
+
+    A single run per rate is noisy; its neighbours are nearly the same experiment.
+
+    Args:
+      scores: [rates] or [cells, rates], rates ascending, above the game's minimum.
+    """
+    curves = np.atleast_2d(smoothed(scores))
+    return int((curves / np.maximum(1e-9, curves.max(-1, keepdims=True))).mean(0).argmax())
 
 
 def best(scores: Array, k: int | None) -> Array:
