@@ -6,9 +6,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from a3crepro.experiments import figures
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, MIN_SCORES, TITLES, Results, load_results, reference
-from a3crepro.experiments.results import RESULTS, overridden, representative_runs
+from a3crepro.experiments.results import overridden, representative_runs
 from a3crepro.experiments.statistics import bootstrap, interval_of_difference, interval_of_mean, interval_of_shares
 from analysis._threads import compared, levels, own_curves, speedup, times
 from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, decided_by_seeds, joined, range_of_rates, with_data
@@ -198,7 +199,7 @@ def counterpart_epsilon(results: Results) -> float:
     Compares medians, by their logarithms; shares below 1e-6 count as 1e-6. The paper's ε without runs on Atari.
     """
     shares = results.runs.groupby("epsilon")["share_g_above_epsilon"].median()
-    path = RESULTS / "atari_games" / "laptop" / "diagnostics.csv"
+    path = figures.RESULTS / "atari_games" / "laptop" / "diagnostics.csv"
     if not path.exists():
         return PAPER_EPSILON
     on_atari = pd.read_csv(path)["share_above_epsilon"].dropna().median()

@@ -68,6 +68,8 @@ def chosen_runs(results: Results, common: bool = False) -> pd.DataFrame:
     tried, fresh = runs[runs["seed"] < HELD_OUT], runs[runs["seed"] >= HELD_OUT]
     for game_method, of_method in tried.groupby(CELL[:2]):
         scores = of_method.pivot_table(index="threads", columns="learning_rate", values="score").dropna(axis=1)
+        if scores.empty:
+            continue
         least = MIN_SCORES.get(str(game_method[0]), 0.0)
         shared = scores.columns[best_rate(scores.to_numpy() - least)]
         wanted |= dict.fromkeys(((*game_method, n) for n in THREADS), shared)

@@ -47,18 +47,24 @@ paper_speedup = partial(mean_ratio, share=PAPER_SHARE)
 """The speed-up in the hourly curves of Figures 4 and S10, as the mean over games."""
 
 
-def own_rows(curves: Curves) -> list[list[str]]:
-    """A row per level, game and method, preceded by one over all games if there are several."""
+def own_rows(curves: Curves, anchors: Curves, note: str = "") -> list[list[str]]:
+    """A row per level, game and method, preceded by one over all games if there are several.
+
+    Args:
+      curves: whose speed-ups they are.
+      anchors: the curves that set the levels.
+      note: added to the reference's name.
+    """
     found = []
     for share in SHARES:
-        to = levels(curves, share)
+        to = levels(anchors, share)
         parts = {f"{TITLES[game]}, {share:.0%} ({level:.2f})": {game: level} for game, level in to.items()}
         if len(to) > 1:
             parts = {f"all games, {share:.0%}": to, **parts}
         for name, part in parts.items():
             for method in METHODS:
                 cells = [str(speedup(curves, part, method, n) or "–") for n in THREADS[1:]]
-                found.append([f"{OWN}, {name}", METHODS[method], *cells])
+                found.append([f"{OWN}, {name}{note}", METHODS[method], *cells])
     return found
 
 
@@ -146,8 +152,10 @@ def tables(printed: PapersRatios, read: PapersRatios, results: Results | None) -
         for method, values in read.items()
     ]
     header = ["reference", "method", *(f"{n} actor-learners" for n in THREADS[1:])]
+    own, at_common = (own_curves(results, "seconds", common=common) for common in (False, True))
+    own_found = own_rows(own, own) + own_rows(at_common, own, ", at a common rate")
     parts = [
-        markdown(header, [*rows, *own_rows(own_curves(results, "seconds"))]),
+        markdown(header, [*rows, *own_found]),
         *([rates(results)] if results else []),
     ]
     times = f"with {MAX_THREADS}: times as many frames a second"

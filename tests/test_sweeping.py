@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import gymnasium
@@ -27,8 +28,10 @@ from a3crepro.experiments import measurements
 from a3crepro.experiments.collect import BINS, collect
 from a3crepro.experiments.command import Command, main, time_left
 from a3crepro.experiments.experiment import Experiment, Scale, run
+from a3crepro.experiments.figures import Results
 from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.experiments.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
+from sweeps._protocol import LAPTOP_GAMES, LAPTOP_RATES
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
@@ -46,14 +49,14 @@ def experiment(name):
 # ---- What sweeps consist of ------------------------------------------------------------------------------------------
 
 PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, before any has ended
-    "learning_speed": (4, 160, 1000),
-    "learning_rates": (4, 160, 1000),
-    "data_efficiency": (8, 96, 5000),
-    "training_speed": (8, 96, 5000),
-    "thread_scaling": (8, 96, 7000),
+    "learning_speed": (4, 100, 1000),
+    "learning_rates": (8, 256, 1000),
+    "data_efficiency": (8, 128, 5000),
+    "training_speed": (8, 128, 5000),
+    "thread_scaling": (8, 128, 7000),
     "optimizers": (10, 160, 1200),
     "atari_table": (60, 45, 171),
-    "ablations": (8, 64, 2000),
+    "ablations": (8, 128, 2000),
     "physical_tasks": (6, 247, 2750),
     "racing": (4, 8, 800),
     "labyrinth": (1, 6, 20),
@@ -66,7 +69,8 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sweep_plans_the_runs_that_its_file_says(name):
+def test_a_sweep_plans_the_runs_that_its_file_says(name, monkeypatch):
+    monkeypatch.setattr("sweeps.learning_speed.rate_of", lambda method: 0.01)  # by other runs
     found = experiment(name)
     assert found.name == name and found.figure
     assert list(found.scales) == ["smoke", "laptop", "paper"][: len(PLANNED[name])]
@@ -110,9 +114,9 @@ def test_runs_of_equally_many_cores_go_to_the_launcher_together(monkeypatch):
     command = Command(experiment("thread_scaling"), ["scale=laptop"])
     groups = command._groups(command.runs())
     assert all(len(group) <= 20 and len({command.config(one).threads for one in group}) == 1 for group in groups)
-    assert len(groups) == 6 and sum(map(len, groups)) == 96
+    assert len(groups) == 8 and sum(map(len, groups)) == 128
     assert Command(experiment("thread_scaling"), ["scale=paper"]).runs_to_follow() == 0
-    assert Command(experiment("thread_scaling"), ["scale=laptop"]).runs_to_follow() == 72
+    assert Command(experiment("thread_scaling"), ["scale=laptop"]).runs_to_follow() == 916
 
 
 def test_the_order_of_overrides_makes_no_other_directory():
@@ -127,29 +131,51 @@ def test_experiments_share_runs():
         return set(experiment(name).scales[scale].runs(lambda _: None))
 
     assert planned("thread_scaling") == planned("data_efficiency") == planned("training_speed")
-    assert len(planned("thread_scaling") & planned("learning_rates")) == 32
-    assert len(planned("learning_speed") & planned("learning_rates")) == 32
-    assert len(planned("ablations") & planned("learning_rates")) == 32
+    assert len(planned("thread_scaling") & planned("learning_rates")) == 64
+    assert len(planned("ablations") & planned("learning_rates")) == 64
     assert planned("learning_speed", "paper") == planned("learning_rates", "paper")
     assert planned("data_efficiency", "paper") < planned("thread_scaling", "paper")
 
 
-def test_the_best_rate_of_a_complete_cell_is_run_again_with_fresh_seeds():
+def test_the_best_rates_of_a_complete_game_are_run_again_with_fresh_seeds_before_the_next_game():
+    """With 1 actor-learner low rates are best, with 16 high ones; together those in between."""
     runs = experiment("thread_scaling").scales["laptop"].runs
+    rates = [float(f"{rate:.4g}") for rate in LAPTOP_RATES]
 
     def scores(one):
-        settings = one.settings
-        if settings["algo"] != "a3c" or settings["threads"] == "16":
+        if one.settings["env"] != "minatar/breakout":
             return None
-        return -abs(float(settings["optimizer.lr"]) - (0.003 if settings["threads"] == "4" else 0.0001))
+        place = rates.index(float(one.settings["optimizer.lr"]))
+        return max(0.0, 10.0 - abs(place - {"1": 4, "16": 8}[one.settings["threads"]]))
 
-    fresh = list(runs(scores))[96:]
-    assert len(fresh) == 12 and len({one.settings["seed"] for one in fresh}) == 6
-    rates = {(one.settings["threads"], one.settings["optimizer.lr"]) for one in fresh}
-    known = {one.settings["optimizer.lr"] for one in runs(lambda _: None)}
-    assert {threads for threads, _ in rates} == {"1", "4"} and {rate for _, rate in rates} <= known
-    one, four = (float(rate) for _, rate in sorted(rates))
-    assert one < 0.0003 and 0.002 < four < 0.005
+    found = list(runs(scores))
+    assert [one.settings["env"] for one in found] == sorted(
+        (one.settings["env"] for one in found), key=["minatar/breakout", "minatar/asterix"].index
+    )
+    fresh = Counter(
+        (one.settings["threads"], rates.index(float(one.settings["optimizer.lr"])))
+        for one in found
+        if int(one.settings["seed"]) >= 2000
+    )
+    assert {place for threads, place in fresh if threads == "4"} == {6}
+    assert fresh == {("1", 4): 80, ("1", 6): 80, ("16", 8): 80, ("16", 6): 80, ("4", 6): 20}
+    assert len(found) == 128 + 340 + 128
+
+
+def test_long_runs_take_the_rate_that_is_best_in_all_games_of_the_collected_table(monkeypatch):
+    module = importlib.import_module("sweeps.learning_speed")
+    table = pd.DataFrame(
+        {"env": game, "method": "a3c", "epsilon": epsilon, "learning_rate": rate, "score": scale * score}
+        for epsilon in (0.1, 1e-5)
+        for game, best, scale in zip(LAPTOP_GAMES, (3, 7, 7), (1, 1, 100), strict=True)
+        for place, rate in enumerate(LAPTOP_RATES)
+        for score in [max(0.0, 10.0 - abs(place - (best if epsilon == 0.1 else 15)))]
+    )
+    monkeypatch.setattr(module, "load_results", lambda sweep, scale: Results(table, table, {}))
+    assert module.rate_of("a3c") == LAPTOP_RATES[7] and module.rate_of("n_step_q") is None
+    assert len(module.fresh_seeds(["minatar/freeway"], 5)) == 5
+    monkeypatch.setattr(module, "load_results", lambda sweep, scale: Results(table.drop(index=5), table, {}))
+    assert module.rate_of("a3c") is None
 
 
 # ---- Running them ----------------------------------------------------------------------------------------------------
