@@ -21,6 +21,9 @@ CASES = {
     ("synchronous", 16, 28e-4): "synchronous, 16, four times the learning rate",
 }
 
+STYLES = ((), (4, 2), (1, 1), (6, 1, 1, 1), (8, 2), (2, 3))
+"""Dashes of the cases, to distinguish lines in print."""
+
 
 def of_case(table: pd.DataFrame, execution: str, threads: int, rate: float) -> pd.DataFrame:
     """The rows of a case."""
@@ -30,9 +33,10 @@ def of_case(table: pd.DataFrame, execution: str, threads: int, rate: float) -> p
 def draw(axes: Axes, training: pd.DataFrame) -> dict[str, np.ndarray]:
     """Draws all training curves; returns their scores [seeds, parts] by label."""
     found = {}
-    for color, (case, label) in zip(PALETTE, CASES.items(), strict=False):
+    for color, dashes, (case, label) in zip(PALETTE, STYLES, CASES.items(), strict=False):
         frames, values = stacked(of_case(training, *case), "frames")
-        draw_runs(axes, frames / 1e3, values, color, interval=True, label=f"{label}, {len(values)} seeds")
+        style = {"dashes": dashes, "label": f"{label}, {len(values)} seeds"}
+        draw_runs(axes, frames / 1e3, values, color, interval=True, **style)
         found[label] = values
     return found
 

@@ -21,8 +21,6 @@ PLAYERS = {"expert": "expert", "blind": "without observations", "random": "rando
 """Policies that do not learn, with their labels."""
 PAPER = 50.0
 """§5.4: approximate, and in another environment."""
-LAST = 3
-"""Number of last evaluations, including the final one."""
 COUNTS = ("score", "apples", "portals")
 
 
@@ -45,7 +43,8 @@ def main(results: Results | None) -> Page:
     for axes, (env, name) in zip(grid[0], MAZES.items(), strict=True):
         if results:
             draw(axes, results, env)
-        axes.set_title(name)
+        seeds = len(chosen(results, env)) if results else 0
+        axes.set_title(f"{name}, {seeds} seed{'' if seeds == 1 else 's'}")
     grid[0][0].set_ylabel("score")
     rows = [["paper, Labyrinth", "A3C, LSTM", f"around {PAPER:g}", "–", "–"]]
     for env in MAZES:
@@ -53,10 +52,11 @@ def main(results: Results | None) -> Page:
             [env, player, *(number(figures.reference(env, player, key)) for key in ("score_mean", "apples", "portals"))]
             for player in reversed(PLAYERS)
         ]
-        rows += [row(results, env), last_row(results, env)] if results else []
+        rows += [row(results, env)] if results else []
     rows += search(results) if results else []
     caption = (
-        "Score, apples and portals an episode. Final evaluations, mean with 95 % interval over seeds; the mazes of "
+        "Score, apples and portals an episode. A3C's: final scores, the means of the last three evaluations, and the "
+        "last evaluation's apples and portals; means over seeds, with 95 % intervals from five on. The mazes of "
         "`labyrinth` are drawn apart from those of training. The policy `blind` does not observe: it goes straight on, "
         "and turns where there is no way on. A search has a run a choice, of fewer frames."
     )
@@ -72,13 +72,6 @@ def row(results: Results, env: str) -> list[str]:
     """A3C's final scores."""
     runs = chosen(results, env)
     return [env, "A3C, LSTM", *(str(interval_of_mean(runs[key])) if len(runs) else "–" for key in COUNTS)]
-
-
-def last_row(results: Results, env: str) -> list[str]:
-    """The same for the last evaluations during training, whose mean varies less."""
-    runs = results.evaluations(chosen(results, env)).sort_values("frames").groupby("run")["score"]
-    means = [scores.iloc[-LAST:].mean() for _, scores in runs]
-    return [env, f"A3C, LSTM, last {LAST} evaluations", str(interval_of_mean(means)) if means else "–", "–", "–"]
 
 
 def search(results: Results) -> list[list[str]]:

@@ -3,35 +3,40 @@
 python analysis/learning_speed.py [scale=laptop]
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from a3crepro.experiments import figures
-from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, script
-from a3crepro.experiments.results import select, stacked
-from a3crepro.experiments.statistics import best, interval_of_mean
+from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, number, script
+from a3crepro.experiments.results import representative_runs, select, stacked
+from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
+PUBLISHED = {"dqn": ("DQN", ":"), "ac_lambda_0.8": ("AC(λ = 0.8)", "-.")}
+"""The agents of MinAtar's authors (Young and Tian 2019), by their names in the table, with labels and line styles."""
 
-def best_runs(results: Results, env: str, method: str, k: int | None) -> pd.DataFrame:
-    """The scores of the k runs with the best final scores; all if k is None."""
-    runs = select(results.runs, env=env, method=method)
-    return results.evaluations(runs.iloc[best(runs["score"].to_numpy(float), k)])
+
+def chosen_runs(results: Results) -> pd.DataFrame:
+    """The runs that stand for each game and method."""
+    return representative_runs(results.runs, ["env", "method"], results.notes["best"])
 
 
 def draw_own(axes: Axes, results: Results, env: str) -> None:
-    """Draws the best runs as thin lines, their mean as a thick one, and the middle half of all runs as a band."""
-    for method in METHODS:
-        table = best_runs(results, env, method, results.notes["best"])
-        if table.empty:
-            continue
-        seconds, scores = stacked(table, "seconds")
-        style = {"dashes": figures.DASHES[method], "label": figures.NAMES[method]}
-        figures.draw_runs(axes, seconds / 3600, scores, figures.COLORS[method], each=True, **style)
-        seconds, scores = stacked(best_runs(results, env, method, None), "seconds")
-        middle = np.percentile(scores, (25, 75), axis=0)
-        axes.fill_between(seconds / 3600, *middle, color=figures.COLORS[method], alpha=0.1, linewidth=0)
+    """Draws the mean of each method's runs with its interval, beside what others published of this game."""
+    for method, runs in select(chosen_runs(results), env=env).groupby("method"):
+        seconds, scores = stacked(results.evaluations(runs), "seconds")
+        style = {"dashes": figures.DASHES[str(method)], "label": figures.NAMES[str(method)]}
+        figures.draw_runs(axes, seconds / 3600, scores, figures.COLORS[str(method)], interval=True, **style)
+    for agent, (label, line) in PUBLISHED.items():
+        for score in published(env, agent):
+            axes.axhline(score, color="0.4", linestyle=line, linewidth=0.9, label=f"{label}, Young and Tian")
+
+
+def published(env: str, agent: str) -> list[float]:
+    """The score of another agent after 5M frames of a MinAtar game, mean of 30 runs; empty if there is none."""
+    data = figures.paper("other_minatar")
+    found = data[(data["game"] == env.removeprefix("minatar/")) & (data["method"] == agent) & ("minatar/" in env)]
+    return list(found["score_4.9M_to_5.0M"])
 
 
 @script("learning_speed")
@@ -55,12 +60,12 @@ def main(results: Results | None) -> Page:
         axes.set_visible(False)
     for line in grid:
         line[0].set_ylabel("score")
-    figures.legend_below(figure, grid[0][:1])
+    figures.legend_below(figure, [grid[0][0], grid[-1][0]])
     header, rows = table_of(data, results)
     caption = (
-        f"Last scores: the paper's, means of the best 5 of 50 runs (DQN: 5 seeds); {OWN}'s, final evaluations of all "
-        f"runs, mean with 95 % interval, and of the best {results.notes['best'] if results else 5}. {OWN}: the best as "
-        "lines, the middle half of all runs as a band."
+        f"Last scores: the paper's, means of the best 5 of 50 runs (DQN: 5 seeds); {OWN}'s final scores, the means of "
+        "the last three evaluations, with 95 % intervals over runs, and how many runs; horizontal lines: agents of "
+        "MinAtar's authors after 5M frames (means of 30 runs). Bands: 95 % intervals of the mean."
     )
     return figure, markdown(header, rows), caption
 
@@ -68,15 +73,16 @@ def main(results: Results | None) -> Page:
 def table_of(data: pd.DataFrame, results: Results | None) -> tuple[list[str], list[list[str]]]:
     """Last scores by game and method."""
     last = data.sort_values("hours").groupby(["game", "method"])["score"].last().unstack()
-    rows = [[TITLES[str(game)], *(f"{last.loc[game, method]:,.1f}" for method in figures.NAMES)] for game in last.index]
-    for env, runs in results.runs.groupby("env") if results else ():
-        cells = ["–"]
-        for method in METHODS:
-            scores = select(runs, method=method)["score"].to_numpy(float)
-            top = scores[best(scores, results.notes["best"] if results else None)]
-            cells.append(f"{interval_of_mean(scores)}; {top.mean():.1f}" if scores.size else "–")
-        rows.append([TITLES[str(env)], *cells])
-    return ["game", *figures.NAMES.values()], rows
+    rows = [
+        [TITLES[str(game)], *(f"{last.loc[game, method]:,.1f}" for method in figures.NAMES), "–"] for game in last.index
+    ]
+    for env, runs in chosen_runs(results).groupby("env") if results else ():
+        scores = [select(runs, method=method)["score"].to_numpy(float) for method in METHODS]
+        cells = [f"{interval_of_mean(found)}, {found.size} runs" if found.size else "–" for found in scores]
+        others = [f"{number(score)}" for agent in PUBLISHED for score in published(str(env), agent)]
+        dqn, actor_critic = others or ["–", "–"]
+        rows.append([TITLES[str(env)], dqn, *cells, actor_critic])
+    return ["game", *figures.NAMES.values(), PUBLISHED["ac_lambda_0.8"][0]], rows
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ LABELS = {
 LONG = (0, (8, 2))
 """Dash pattern: eight points on, two off."""
 DASHES = dict(zip(LABELS.values(), (LONG, "--", "-", ":", "-."), strict=True))
+PAPER_RANGE = "50 rates, 1e-04 to 1e-02"
+"""§8."""
 METHODS_COMPARED = ("n_step_q", "a3c")
 
 
@@ -59,6 +61,8 @@ def main(results: Results | None) -> Page:
     figure, found = figures.method_panels(games, METHODS_COMPARED, "rank among the runs")
     rows = []
     for axes, method, game, source in found:
+        if title := axes.get_title():
+            axes.set_title(f"{title}\n{range_of(tables[source]) if source else PAPER_RANGE}")
         for label in DASHES:
             runs = select(tables[source], env=game, method=method, label=label)
             if runs.empty:
@@ -79,9 +83,19 @@ def main(results: Results | None) -> Page:
     return figure, markdown(header, rows), caption
 
 
+def range_of(runs: pd.DataFrame) -> str:
+    """The learning rates tried."""
+    tried = runs["learning_rate"]
+    return f"{tried.nunique()} rates, {tried.min():.0e} to {tried.max():.0e}"
+
+
 def rates(runs: pd.DataFrame) -> list[str]:
     """The range of good rates, its decades, and the share of the statistics above ε, where RMSProp differs from SGD."""
-    found = good_rates(runs["learning_rate"].to_numpy(float), runs["score"].to_numpy(float), of_best=5)
+    runs = runs.sort_values("learning_rate")
+    found = good_rates(
+        runs["learning_rate"].to_numpy(float),
+        runs["score"].to_numpy(float),
+    )
     share = runs["share_g_above_epsilon"].median()
     return [*found.in_words(), "–" if share != share else f"{share:.2%}"]
 

@@ -39,7 +39,7 @@ def paper_shares() -> pd.DataFrame:
 def own_shares(results: Results | None) -> pd.DataFrame:
     """Evaluations of `chosen_runs` as shares of the expert's score."""
     if results is None:
-        return pd.DataFrame(columns=["setting", "method", "run", "frames", "share"])
+        return pd.DataFrame(columns=["setting", "method", "run", "frames", "seconds", "share"])
     scores = results.evaluations(chosen_runs(results))
     return scores.assign(setting=scores["env"].map(SETTINGS), share=of_expert(scores))
 
@@ -52,12 +52,13 @@ def chosen_runs(results: Results) -> pd.DataFrame:
 
 
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
-    """Draws a line per method: the mean of its runs."""
+    """Draws a line per method, the mean of its runs, and a thin one per run where there are several."""
     for method, name in METHODS.items():
         curves = select(table, setting=setting, method=method)
         if len(curves):
             along, shares = stacked(curves, x, "share")
-            figures.draw_runs(axes, along, shares, figures.COLORS[method], dashes=figures.DASHES[method], label=name)
+            style = {"dashes": figures.DASHES[method], "label": name}
+            figures.draw_runs(axes, along, shares, figures.COLORS[method], interval=len(shares) > 1, **style)
     figures.draw_level(axes, 1.0, "expert")
     axes.set(ylim=(-0.1, 1.15))
 
@@ -66,14 +67,16 @@ def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
 def main(results: Results | None) -> Page:
     """Draws the figure and writes the table of last shares."""
     from_paper, own = paper_shares(), own_shares(results)
-    own = own.assign(million_frames=own["frames"].astype(float) / 1e6)
+    own = own.assign(virtual_hours=own["seconds"].astype(float) / 3600)
     sources = [("", from_paper, "hours", "human tester")]
-    sources += [(f", {OWN}", own, "million_frames", "expert")] if results else []
+    sources += [(f", {OWN}", own, "virtual_hours", "expert")] if results else []
     figure, grid = figures.panels(len(HUMAN), len(sources), 2.6, 2.2)
     for line, (source, table, x, player) in zip(grid, sources, strict=True):
         for axes, setting in zip(line, HUMAN, strict=True):
             draw(axes, table, setting, x)
-            axes.set(title=setting + source, xlabel=x.replace("_", " "))
+            seeds = select(table, setting=setting).groupby("method")["run"].nunique().max() if source else 0
+            note = f", {seeds} seed{'s' if seeds > 1 else ''}" if seeds else ""
+            axes.set(title=setting + source + note, xlabel=x.replace("_", " "))
         line[0].set_ylabel(f"share of the {player}")
     figures.legend_below(figure, grid[0][:1])
     rows = [row for setting in HUMAN for row in theirs_in(from_paper, setting)]
@@ -81,9 +84,9 @@ def main(results: Results | None) -> Page:
     caption = (
         "Shares of the reference player's score: the paper's human tester, and the scripted driver of this "
         f"reproduction. The paper's: the greatest on the way of its curves, and the mean of their last {LAST} hours. "
-        f"{OWN}'s, with fresh seeds (mean with 95 % interval) or else of the best rate, after so many frames: the "
-        f"final evaluation; the mean of the last {LAST} evaluations, which of 2.5M frames are all; and, of A3C, whose "
-        "actions are drawn, the final score of its most probable ones."
+        f"{OWN}'s, with fresh seeds or else of the best rate, after so many frames: the final score; the mean of the "
+        f"last {LAST} evaluations, which of 2.5M frames are all; and, of A3C, whose actions are drawn, the last score "
+        "of its most probable ones. Means over seeds, with 95 % intervals from five on; thin lines are single seeds."
     )
     header = ["setting", "score", *METHODS.values(), "random player", "reference's score"]
     return figure, markdown(header, rows), caption

@@ -61,15 +61,17 @@ def main() -> None:
         here = table[table["method"] == method]
         colors = sns.color_palette("viridis", here["threads"].nunique())
         for color, (threads, counts) in zip(colors, here.groupby("threads"), strict=True):
+            counts = counts.sort_values("updates")
             share = counts["gradients"] / counts["gradients"].sum()
             expected = EXPECTED[method] * (threads - 1)
             label = f"{threads}: {mean[method, threads]:.2f} ({expected:.1f})"
-            axes.plot(counts["updates"] + 1, share, "o-", color=color, markersize=2, linewidth=1, label=label)
+            axes.step(counts["updates"] + 1, share.cumsum(), where="post", color=color, linewidth=1, label=label)
             rows.append([title, str(threads), f"{mean[method, threads]:.2f}", f"{expected:.1f}"])
         axes.set(title=title, xscale="log", xlabel="updates since θ was read, plus 1")
         axes.set_xticks(2 ** np.arange(8), [str(2**i) for i in range(8)])
+        axes.set(ylim=(0, 1.02))
         axes.legend(title="actor-learners: mean (if no game ended)", fontsize=6, title_fontsize=6)
-    grid[0][0].set_ylabel("share of gradients")
+    grid[0][0].set_ylabel("share of gradients with at most so many updates")
     commits = ", ".join(str(commit)[:7] for commit in table["commit"].dropna().unique()) or "unknown"
     runs, frames = table.groupby(["method", "threads"]).ngroups, table["frames"].max()
     caption = f"{OWN}: {runs} runs of {frames:,} frames on MinAtar Breakout, commit {commits}"

@@ -88,6 +88,10 @@ def draw_threads(calls: pd.DataFrame) -> None:
             values = here.groupby("threads")[column]
             axes.plot(values.median().index, values.median(), "o-", label=label)
             axes.fill_between(values.min().index, values.min(), values.max(), alpha=0.2)
+        alone = here[here["threads"] == 1]["steps_per_second"].median()
+        cores = int(here["cores"].iloc[0])
+        many = sorted(here["threads"].unique())
+        axes.plot(many, [alone * min(n, cores) for n in many], ":", color="0.4", label="A3C, linear up to all cores")
         axes.set(xscale="log", yscale="log", xlabel="actor-learners", title=f"{env}, {here['cores'].iloc[0]} cores")
         threads = sorted(here["threads"].unique())
         axes.set_xticks(threads, threads)

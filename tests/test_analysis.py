@@ -326,11 +326,6 @@ def test_fresh_seeds_stand_for_their_cell_and_the_best_for_the_others():
     assert len(results_module.representative_runs(runs, ["cell"], None)) == 5
 
 
-def test_the_best_are_in_order_and_all_where_no_number_is_given():
-    assert statistics.best(np.array([1.0, 3.0, 2.0]), 2).tolist() == [1, 2]
-    assert statistics.best(np.array([1.0, 3.0, 2.0]), None).tolist() == [1, 2, 0]
-
-
 def test_a_random_policy_above_the_person_counts_as_0_in_the_whole_table_only():
     randoms, humans = {"a": 10.0, "b": 50.0}, {"a": 110.0, "b": 40.0}
     assert statistics.table_1({"a": 60.0, "b": 80.0}, randoms, humans) == {"a": 50.0, "b": 200.0}

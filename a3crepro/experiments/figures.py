@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from a3crepro.common.errors import UserError
 from a3crepro.experiments.results import RESULTS, final_scores, overridden, read_table
 from a3crepro.experiments.state import in_core_time, in_frames
-from a3crepro.experiments.statistics import band
+from a3crepro.experiments.statistics import LEAST, band
 from a3crepro.runs.arguments import one_of, own_arguments
 from a3crepro.runs.files import trying, write_text
 
@@ -210,13 +210,14 @@ def draw_runs(
       scores: [runs, points].
       color: of all lines.
       each: draw every run, too, as a thin line.
-      interval: shade the 95 % interval of the mean, if there are several runs.
+      interval: shade the 95 % interval of the mean, or draw every run where there are too few for one.
       style: of the mean's line.
     """
-    if each:
+    few = len(scores) < LEAST
+    if each or (interval and few):
         axes.plot(x, scores.T, color=color, linewidth=0.5, alpha=0.6)
     axes.plot(x, scores.mean(0), color=color, **{"linewidth": 1.2, **style})
-    if interval and len(scores) > 1:
+    if interval and not few:
         axes.fill_between(x, *band(scores), color=color, alpha=0.2, linewidth=0)
 
 

@@ -303,11 +303,6 @@ def best_rate(scores: Array) -> int:
     return int((curves / np.maximum(1e-9, curves.max(-1, keepdims=True))).mean(0).argmax())
 
 
-def best(scores: Array, k: int | None) -> Array:
-    """Indices of the k best scores, best first; all if k is None."""
-    return np.argsort(-scores, kind="stable")[:k]
-
-
 # ---- Human-normalised scores -----------------------------------------------------------------------------------------
 
 
