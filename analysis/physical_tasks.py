@@ -132,22 +132,33 @@ def draw_ranges(axes: Axes) -> None:
     axes.tick_params(axis="y", labelsize=6)
 
 
+def draw_hours(axes: Axes) -> None:
+    """Draws the hours that the paper's agents took to near their plateaus, as read off Figure S8."""
+    table = figures.paper("figs7_s8_mujoco_readings")
+    axes.plot(table["S8_hours_to_near_plateau"], table["domain"], "o", color="0.4", markersize=4)
+    axes.set(xlabel="hours", xlim=(0, None), title="paper: hours to near the plateau, S8")
+    axes.tick_params(axis="y", labelsize=6)
+
+
 def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
     """Draws a point per run of the search."""
     for color, (scheme, marker) in zip(figures.PALETTE, SCHEMES.items(), strict=False):
         points = select(runs, task=task, scheme=scheme)
-        axes.plot(points["learning_rate"], points["score"], marker, color=color, markersize=3, label=scheme)
+        style = {"color": color, "markersize": 3.5, "markeredgecolor": "0.25", "markeredgewidth": 0.4}
+        axes.plot(points["learning_rate"], points["score"], marker, label=scheme, **style)
     axes.set(xscale="log", xlim=(7e-6, 0.15), title=task, xlabel="learning rate")
 
 
 def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
-    """Draws runs as thin lines, their mean as a thick one; dashed: the Control Suite's A3C after 100M steps."""
+    """Draws runs as thin lines, their mean as a thick one, beside scores of other policies."""
+    title = task
     if len(found := select(scores, task=task)):
         steps, values = stacked(found, "frames")
-        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], each=True)
-    figures.draw_level(axes, suite_score(task), "expert")
-    figures.draw_level(axes, by_chance(task), "random")
-    axes.set(title=task, xlabel="million steps")
+        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], each=True, label="mean of the seeds")
+        title = f"{task}, {len(values)} seed{'' if len(values) == 1 else 's'}"
+    figures.draw_level(axes, suite_score(task), "expert", "the Suite's A3C, 100M steps")
+    figures.draw_level(axes, by_chance(task), "random", "best without observations")
+    axes.set(title=title, xlabel="million steps")
 
 
 @script("physical_tasks")
@@ -160,18 +171,22 @@ def main(results: Results | None) -> Page:
     figures.set_style()
     figure = plt.figure(figsize=(11, 2.6 + 4.0 * lines), layout="constrained")
     grid = figure.add_gridspec(1 + 2 * lines, COLUMNS)
-    draw_ranges(figure.add_subplot(grid[0, : COLUMNS if not tasks else 3]))
+    draw_ranges(figure.add_subplot(grid[0, :2]))
+    draw_hours(figure.add_subplot(grid[0, 2]))
     for place, task in enumerate(tasks):
         line, column = divmod(place, COLUMNS)
         draw_rates(figure.add_subplot(grid[1 + line, column]), runs[runs["seed"] < HELD_OUT], task)
         draw_curves(figure.add_subplot(grid[1 + lines + line, column]), shown, task)
     if tasks:
-        legend = figure.add_subplot(grid[0, 3:])
-        legend.set_axis_off()
-        legend.legend(*figure.axes[1].get_legend_handles_labels(), loc="center", title="a point a run of the search")
+        points, curves = (figure.axes[number].get_legend_handles_labels() for number in (2, 3))
+        for column, handles, title in ((3, points, "a point: a run of the search"), (4, curves, "a thin line: a seed")):
+            legend = figure.add_subplot(grid[0, column])
+            legend.set_axis_off()
+            legend.legend(*handles, loc="center", title=title, fontsize=6)
     caption = (
-        f"Scores of the Control Suite's tasks, at most {MAX_SCORE:,.0f}; final evaluations, means with 95 % intervals "
-        "over seeds. The paper's: whole episodes without bootstrapping, separate LSTM networks, one variance. "
+        f"Scores of the Control Suite's tasks, at most {MAX_SCORE:,.0f}; final scores, means over seeds (with 95 % "
+        "intervals from five on). The paper's: whole episodes without bootstrapping, separate LSTM networks, one "
+        "variance. "
         "Rollouts: of 20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, "
         "scaled observations (from pixels one network with an LSTM, unscaled; or scaled, actions held for 4 steps); "
         "whole episodes, else as rollouts: the same but for the updates. Search: the best of so many runs, of "
