@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -96,7 +97,8 @@ def decided_by_seeds(scores: npt.ArrayLike, line: float, name: str = "") -> Verd
         return found
     agree = max(above, n - above)
     more = next(more for more in itertools.count(1) if interval_of_proportion(agree + more, n + more).low > 0.5)
-    return found._replace(reason=f"{more} more seeds, if they agree, would decide")
+    needed = "1 more seed that agrees" if more == 1 else f"{more} more seeds that agree"
+    return found._replace(reason=f"{needed} would decide")
 
 
 def mark_of(greater: int, smaller: int) -> str:
@@ -145,7 +147,16 @@ def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
     outcome = Outcome.IN_PART if reproduced else Outcome.NOT_DECIDED
     if Outcome.NOT_REPRODUCED in outcomes:
         outcome = Outcome.NOT_REPRODUCED
-    return Verdict(outcome, effect, f"{reproduced} of {len(parts)} parts reproduced", comparisons)
+    return Verdict(outcome, effect, f"{reproduced} of {len(parts)} parts reproduced{what_is_open(parts)}", comparisons)
+
+
+def what_is_open(parts: Sequence[Verdict]) -> str:
+    """The most frequent reason why parts are open, after a semicolon; empty if there is none."""
+    reasons = Counter(part.reason for part in parts if part.outcome is Outcome.NOT_DECIDED and part.reason)
+    if not reasons:
+        return ""
+    (reason, count), others = reasons.most_common(1)[0], len(reasons) > 1
+    return f"; {f'{count} open: ' if others else ''}{reason}"
 
 
 def with_data(sweep: str) -> Callable[[Callable[[Results], Verdict]], Callable[[str], Verdict]]:

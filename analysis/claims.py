@@ -83,8 +83,8 @@ CLAIMS = (
           "mean above the best other's, in each setting where all methods have several runs",
           worlds.drives_best),
     Claim("the multi-step methods learn to drive much faster", "Fig S6",
-          "frames of one-step methods over those of n-step Q and A3C to half of A3C's best: above "
-          f"{worlds.MUCH:g}",
+          f"frames of one-step methods over those of n-step Q and A3C to half of A3C's best: above {worlds.MUCH:g} in "
+          "more than half of the settings",
           worlds.multi_step_drives_sooner),
     Claim("A3C learns a general strategy for mazes it has not seen", "§5.4",
           f"in new mazes more than half of the seeds above {worlds.TWICE:g} times a policy that ignores its "

@@ -70,7 +70,8 @@ def main() -> None:
         axes.set(title=title, xscale="log", xlabel="updates since θ was read, plus 1")
         axes.set_xticks(2 ** np.arange(8), [str(2**i) for i in range(8)])
         axes.set(ylim=(0, 1.02))
-        axes.legend(title="actor-learners: mean (if no game ended)", fontsize=6, title_fontsize=6)
+        axes.legend(title="actor-learners: mean (if no game ended)", fontsize=7, title_fontsize=7, ncol=4,
+                    loc="upper center", bbox_to_anchor=(0.5, -0.17))  # fmt: skip
     grid[0][0].set_ylabel("share of gradients with at most so many updates")
     commits = ", ".join(str(commit)[:7] for commit in table["commit"].dropna().unique()) or "unknown"
     runs, frames = table.groupby(["method", "threads"]).ngroups, table["frames"].max()

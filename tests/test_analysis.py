@@ -26,7 +26,7 @@ SCRIPTS = [
     "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing", "speedup", "training_speed",
 ]  # fmt: skip
 SWEEPS = {
-    "learning_rates": 256, "learning_speed": 100, "thread_scaling": 884, "optimizers": 160, "ablations": 128,
+    "learning_rates": 256, "learning_speed": 100, "thread_scaling": 724, "optimizers": 160, "ablations": 128,
     "atari_table": 45, "physical_tasks": 313, "racing": 32, "labyrinth": 10,
     "first_runs": 7, "implementations": 24, "executions": 60,
 }  # fmt: skip
@@ -148,15 +148,22 @@ def test_table_1_of_the_paper():
 
 
 def test_collapses_among_the_paper_s_learning_rates():
+    """Inside the ranges, counted by pandas: few of them, as the paper says."""
     module = script("learning_rates")
     data = figures.paper("fig2_s11_learning_rates")
-    known = {"a3c": (0, 0), "n_step_q": (0, 0), "one_step_q": (0, 0), "one_step_sarsa": (0, 0)}
-    for method, counts in known.items():
-        found = []
+    for method in METHODS:
+        collapsed = inside = 0
         for game in data["game"].unique():
             rates, scores = module.points(game, method, data)
-            found.append(statistics.good_rates(rates, scores - figures.MIN_SCORES.get(game, 0.0)))
-        assert (sum(one.collapsed for one in found), sum(one.inside for one in found)) == counts
+            scores = scores - figures.MIN_SCORES.get(game, 0.0)
+            found = statistics.good_rates(rates, scores)
+            curve = pd.Series(scores, rates).rolling(3, center=True, min_periods=1).mean()
+            good = curve.index[curve >= pd.Series(scores).nlargest(5).mean() / 2]
+            whole = pd.Series(scores, rates)[good.min() : good.max()]
+            assert found.low <= good.min() and found.high >= good.max() and found.inside == len(whole)
+            assert found.collapsed == (whole < 0.05 * scores.max()).sum()
+            collapsed, inside = collapsed + found.collapsed, inside + found.inside
+        assert inside > 100 and collapsed < 0.1 * inside
 
 
 def test_shared_rmsprop_is_the_best_optimizer_in_all_the_paper_s_panels():
@@ -485,9 +492,12 @@ def test_verdicts_of_several_parts():
         "not decided (the interval contains the threshold; about 200 instead of 8 would decide)"
     )
     assert module.joined([yes, yes], "1") == module.Verdict(module.Outcome.REPRODUCED, "1", parts=2)
-    assert module.joined([yes, open_]).text == "reproduced in part (1 of 2 parts reproduced)"
-    assert module.joined([open_, open_]).text == "not decided (0 of 2 parts reproduced)"
-    assert module.joined([yes, open_, no]).text == "not reproduced (1 of 3 parts reproduced)"
+    why = "; the interval contains the threshold"
+    assert module.joined([yes, open_]).text == f"reproduced in part (1 of 2 parts reproduced{why})"
+    assert module.joined([open_, open_]).text == f"not decided (0 of 2 parts reproduced{why})"
+    assert module.joined([yes, open_, no]).text == f"not reproduced (1 of 3 parts reproduced{why})"
+    other = open_._replace(reason="a bound only")
+    assert module.joined([open_, other, other]).reason == "0 of 3 parts reproduced; 2 open: a bound only"
     assert module.joined([open_], "1").text == open_.text
     assert module.joined([module.NOT_RUN, yes]).text == "reproduced in part (1 of 2 parts reproduced)"
     assert module.joined([]) == module.joined([module.NOT_RUN] * 2) == module.NOT_RUN
@@ -499,9 +509,9 @@ def test_few_seeds_decide_by_how_many_of_them_are_above_the_line():
     assert by_seeds([3.0, 4, 5, 6], 2.0).text == "reproduced"
     assert by_seeds([1.0, 1, 0, 1], 2.0).text == "not reproduced"
     assert by_seeds([3.0, 4, 5], 2.0, "x: ") == (
-        "not decided", "x: 3 of 3 above 2 (3, 4, 5)", "1 more seeds, if they agree, would decide", 1
+        "not decided", "x: 3 of 3 above 2 (3, 4, 5)", "1 more seed that agrees would decide", 1
     )  # fmt: skip
-    assert by_seeds([1.0, 4, 5, 6], 2.0).reason == "4 more seeds, if they agree, would decide"
+    assert by_seeds([1.0, 4, 5, 6], 2.0).reason == "4 more seeds that agree would decide"
 
 
 @pytest.fixture
@@ -540,8 +550,8 @@ def test_a_range_that_ends_where_the_rates_do_refutes_nothing(rules):
     inside = rules(wide + rates_with(lambda rate: 9e-4 < rate < 1.8e-3)).wide_range("laptop")
     assert inside.text == "not reproduced (3 of 4 parts reproduced)"
     at_the_end = rules(wide + rates_with(lambda rate: rate > 4e-3)).wide_range("laptop")
-    assert at_the_end.text == "reproduced in part (3 of 4 parts reproduced)"
-    assert "A3C: 0.42 (at least 0.42)" in at_the_end.effect
+    assert at_the_end.text.startswith("reproduced in part (3 of 4 parts reproduced")
+    assert re.search(r"A3C: 0\.4\d \(at least 0\.\d\d\)", at_the_end.effect)
     holes = [{**run, "score": 0.0 if number % 4 == 2 else run["score"]}
              for number, run in enumerate(rates_with(lambda rate: 3e-4 < rate < 3e-3))]  # fmt: skip
     found = rules(wide + holes).wide_range("laptop")
@@ -574,7 +584,8 @@ def test_all_games_count_in_the_claims_on_threads(rules):
     games = ("breakout", "pong")
     both = rules(*scaled(*games, frames_of=quick), best=1)
     assert both.less_data("paper").text == both.superlinear("paper").text == "reproduced"
-    assert "one-step Q 2.00 (" in both.less_data("paper").effect and "[10/10, 10/10]" in both.less_data("paper").effect
+    assert re.match(r"one-step Q (1\.9[89]|2\.0[012]) \(", both.less_data("paper").effect)
+    assert "[10/10, 10/10]" in both.less_data("paper").effect
     one = rules(*scaled(*games, frames_of=quick_but_for_pong), best=1)
     assert one.less_data("paper").text == "not reproduced (0 of 2 parts reproduced)"  # √(2 x 4/9) times the frames
     assert one.speeds_up("paper").text.startswith("reproduced")
@@ -725,7 +736,8 @@ def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
     assert verdicts(both, lambda rate: 900 - 200 * abs(np.log10(rate / 1e-3))) == ("reproduced", "reproduced")
     assert verdicts(both, lambda rate: 0.0) == ("not reproduced (0 of 12 parts reproduced)",
                                                 "not decided (no task was learnt)")  # fmt: skip
-    solved, wide = verdicts(states, lambda rate: 900.0 if rate == rates[4] else 100.0)
+    rates = np.geomspace(1e-5, 1e-1, 41)
+    solved, wide = verdicts(states, lambda rate: 900.0 if 5e-4 < rate < 2e-3 else 0.0)
     assert solved == "not decided (no runs from pixels)" and wide.startswith("not reproduced")
 
 
@@ -761,10 +773,10 @@ def test_the_suite_s_own_a3c_has_two_scores_on_one_task():
     assert module.suite_scores("reacher_easy") == "95.6 or 285" and module.suite_scores("cheetah_run") == "213.9"
     assert module.suite_score("walker_stand", "planet") == 378.4  # it prints six tasks
     assert np.isnan(module.suite_score("point_mass_easy", "planet"))
-    finals = {"reacher_easy": Interval(300.0, 200.0, 400.0), "point_mass_easy": Interval(1.0, 1.0, 1.0)}
+    finals = {"reacher_easy": np.array([200.0, 280.0, 300.0, 300.0]), "point_mass_easy": np.ones(4)}
     later, planet = (rules.beside_the_suite(finals, printed).effect for printed in ("1e8_steps", "planet"))
     assert later == "on at least 1 of 1, worse on at least 0, by the mean as good on 1"
-    assert planet == "on at least 0 of 1, worse on at least 0, by the mean as good on 1"
+    assert planet == "on at least 0 of 1, worse on at least 0, by the mean as good on 0"
 
 
 def test_over_time_stand_the_fresh_seeds_of_the_last_search():
@@ -835,17 +847,8 @@ def test_apples_and_portals_are_told_as_they_were_counted(results, monkeypatch):
     assert apples == 1 and portals == pytest.approx(0.1 * score, abs=0.01) and score > 20
 
 
-def test_mazes_are_told_by_the_last_three_evaluations_too():
-    runs = pd.DataFrame({"run": ["a", "b", "c"], "env": "labyrinth", "seed": [0, 1000, 1001], "score": [99, 60, 0]})
-    scores = {"a": [99, 99, 99, 99], "b": [100, 20, 31, 60], "c": [5, 0, 30, 0]}
-    table = pd.DataFrame([{"run": run, "frames": -place, "score": score, "score_type": "sampled"}
-                          for run, all_ in scores.items() for place, score in enumerate(reversed(all_))])  # fmt: skip
-    told = script("labyrinth").last_row(figures.Results(runs, table, {"best": 1}), "labyrinth")
-    assert told[1] == "A3C, LSTM, last 3 evaluations" and told[2].startswith("23.50 (")
-
-
 def racing_curves(**rises):
-    """Curves over 16 evaluations in two settings whose shares of the expert's score rise by so much each, up to 1."""
+    """Curves over 16 evaluations in four settings whose shares of the expert's score rise by so much each, up to 1."""
     return pd.DataFrame(
         [
             {
@@ -855,7 +858,7 @@ def racing_curves(**rises):
                 "frames": (1e6 + run) * part,
                 "share": min(1, rise * part),
             }
-            for setting in ("slow", "fast")
+            for setting in ("slow", "slow, bots", "fast", "fast, bots")
             for method, rise in rises.items()
             for run in range(2)
             for part in range(1, 17)
@@ -866,11 +869,10 @@ def racing_curves(**rises):
 @pytest.mark.parametrize(
     ("one_step", "n_step", "a3c", "verdict", "effect"),
     [
-        (0.01, 0.8, 0.9, "reproduced", "2 one-step curves never got there"),  # 16M frames at least
-        (0.9, 0.9, 0.9, "not reproduced", "1.00 (1.00 to 1.00) times"),
-        (0.25, 0.9, 0.9, "not decided (the interval contains the threshold)", "2.00 (2.00 to 2.00) times"),
-        (0.9, 0.01, 0.9, "not reproduced", "2 multi-step curves never got there"),
-        (0.04, 0.01, 0.9, "not decided (a bound only)", "2 multi-step curves never got there"),
+        (0.01, 0.8, 0.9, "reproduced", "4 one-step curves never got there"),  # 16M frames at least
+        (0.9, 0.9, 0.9, "not reproduced", "methods: 1.00, 0 of 4 above 2 (1, 1, 1, 1), by settings"),
+        (0.9, 0.01, 0.9, "not reproduced", "4 multi-step curves never got there"),
+        (0.02, 0.025, 0.9, "not decided (a bound only)", "4 multi-step curves never got there"),
     ],
 )
 def test_a_method_that_never_drives_counts_with_its_end(monkeypatch, one_step, n_step, a3c, verdict, effect):
@@ -891,7 +893,7 @@ def test_every_script_draws_the_paper_s_data_alone(drawn, name):
 
 
 def test_a_scale_that_is_none_gets_one_line():
-    with pytest.raises(UserError, match="scale: allowed: smoke, laptop, paper; got 'huge'"):
+    with pytest.raises(UserError, match="scale: allowed: smoke, laptop, paper, earlier; got 'huge'"):
         figures.scale_of(["scale=huge"])
     with pytest.raises(UserError, match=r"'seed=1': the only key is scale=smoke\|laptop\|paper"):
         figures.scale_of(["seed=1"])
@@ -913,7 +915,7 @@ def test_claims_are_decided_as_the_data_were_made(drawn, capsys):
     counts = {
         line.split(" | ")[0].removeprefix("| "): int(line.split(" | ")[1]) for line in by_verdict.splitlines()[2:]
     }
-    assert sum(counts.values()) == len(verdicts) == 21 and counts["reproduced"] == 17
+    assert sum(counts.values()) == len(verdicts) == 21 and counts["reproduced"] == 14
     for claim in (
         "all four methods train on every game",
         "n-step methods learn faster than one-step ones on some games",
@@ -927,13 +929,16 @@ def test_claims_are_decided_as_the_data_were_made(drawn, capsys):
         "the entropy bonus prevents premature convergence",
         "RMSProp is more robust than momentum SGD",
         "Shared RMSProp is more robust than RMSProp",
-        "A3C solves physical tasks from state and from pixels",
         "its range of good learning rates is wide on them",
-        "A3C drives best, at 75 to 90 % of the reference",
         "the multi-step methods learn to drive much faster",
-        "A3C learns a general strategy for mazes it has not seen",
     ):
         assert verdicts[claim] == "reproduced", claim
+    for claim in (  # by three seeds, which all agree
+        "A3C solves physical tasks from state and from pixels",
+        "A3C drives best, at 75 to 90 % of the reference",
+        "A3C learns a general strategy for mazes it has not seen",
+    ):
+        assert verdicts[claim].startswith("not decided") and "1 more seed that agrees" in verdicts[claim], claim
     for claim in (  # without runs of the five games; see test_atari_games.py
         "they tend to learn faster than DQN",
         "all four methods train on the five Atari games",
@@ -944,20 +949,20 @@ def test_claims_are_decided_as_the_data_were_made(drawn, capsys):
 
 def test_a_run_that_never_gets_there_counts_with_its_end():
     module = script("_threads")
-    x = np.array([1.0, 2.0, 3.0])
-    never, late = np.array([0.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
+    x = np.arange(1.0, 8)
+    never, late = np.zeros(7), np.array([0.0, 0, 0, 0, 0, 2, 2])
     curves = {
         ("g", "a3c", 1): module.Curve(x, np.stack([late, never])),
         ("g", "a3c", 4): module.Curve(x / 4, np.stack([late, late])),
     }
-    found = module.speedup(curves, {"g": 1.0}, "a3c", 4)
-    assert found.mark == "≥" and found.ratio.value == pytest.approx(4.0)
+    found = module.speedup(curves, {"g": 4 / 3}, "a3c", 4)  # which the smoothed curve reaches at 6 of 7
+    assert found.mark == "≥" and found.ratio.value == pytest.approx(4.0 * np.sqrt(7 / 6))
     assert str(found).endswith("[1/2 (1 late), 2/2 (2 late)]")
 
 
 def test_who_gets_there_in_time_is_not_late():
     module = script("_threads")
-    curve = module.Curve(np.array([1.0, 2.0, 3.0]), np.array([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
+    curve = module.Curve(np.arange(1.0, 6), np.array([[0.0, 1, 1, 1, 1], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]]))
     found = module.times(curve, 0.9)
     assert (found.missed, found.before, found.late) == (1, 0, 1) and str(found) == "2/3 (1 late)"
 
