@@ -133,7 +133,7 @@ def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Ve
     if len(found) < len(METHODS):
         return NOT_RUN
     effect = "; ".join(
-        f"{METHODS[method]} {one}, at a common rate {speedup(at_common, to, method, 16)}"
+        f"{METHODS[method]} {one}, at a common rate {speedup(at_common, to, method, 16) or '–'}"
         for method, one in found.items()
     )
     return joined([found[method].verdict(line) for method in methods], effect)

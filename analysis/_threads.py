@@ -58,30 +58,35 @@ CELL = ["env", "method", "threads"]
 
 
 def chosen_runs(results: Results, common: bool = False) -> pd.DataFrame:
-    """The representative runs of each cell.
+    """The representative runs of each cell: at its best rate, where fresh seeds were run there.
 
     Args:
       results: of a sweep that may hold fresh seeds at two rates of a cell.
-      common: at the best rate of a method's cells together, instead of each cell's own.
+      common: instead, only runs at the rate that is best in all cells of a game and method together.
     """
-    runs, wanted = results.runs, {}
-    tried, fresh = runs[runs["seed"] < HELD_OUT], runs[runs["seed"] >= HELD_OUT]
-    for game_method, of_method in tried.groupby(CELL[:2]):
-        scores = of_method.pivot_table(index="threads", columns="learning_rate", values="score").dropna(axis=1)
+    runs, (own, shared) = results.runs, best_rates(results.runs)
+    cells = list(runs[CELL].itertuples(index=False, name=None))
+    if common:
+        at_shared = runs["learning_rate"] == [shared.get(cell[:2]) for cell in cells]
+        return representative_runs(runs[at_shared], CELL, results.notes["best"])
+    fresh = runs["seed"] >= HELD_OUT
+    at_own = runs["learning_rate"] == [own.get(cell, shared.get(cell[:2])) for cell in cells]
+    has_own = (fresh & at_own).groupby([runs[key] for key in CELL]).transform("any")
+    return representative_runs(runs[~fresh | at_own | ~has_own], CELL, results.notes["best"])
+
+
+def best_rates(runs: pd.DataFrame) -> tuple[dict[tuple[str, str, int], float], dict[tuple[str, str], float]]:
+    """The best rate of each cell, and that of the cells of each game and method together; not by fresh seeds."""
+    own, shared = {}, {}
+    for (env, method), table in runs[runs["seed"] < HELD_OUT].groupby(CELL[:2]):
+        scores = table.pivot_table(index="threads", columns="learning_rate", values="score").dropna(axis=1)
         if scores.empty:
             continue
-        least = MIN_SCORES.get(str(game_method[0]), 0.0)
-        shared = scores.columns[best_rate(scores.to_numpy() - least)]
-        wanted |= dict.fromkeys(((*game_method, n) for n in THREADS), shared)
-        if not common:
-            wanted |= {
-                (*game_method, n): scores.columns[best_rate(row.to_numpy() - least)] for n, row in scores.iterrows()
-            }
-    for cell, of_cell in fresh.groupby(CELL):
-        rates = set(of_cell["learning_rate"])
-        others = rates - {wanted.get(cell)} if wanted.get(cell) in rates else set()
-        fresh = fresh.drop(of_cell.index[of_cell["learning_rate"].isin(others)])
-    return representative_runs(pd.concat([tried, fresh]), CELL, results.notes["best"])
+        above = scores.to_numpy() - MIN_SCORES.get(str(env), 0.0)
+        shared[str(env), str(method)] = scores.columns[best_rate(above)]
+        for threads, row in zip(scores.index, above, strict=True):
+            own[str(env), str(method), threads] = scores.columns[best_rate(row)]
+    return own, shared
 
 
 def own_curves(results: Results | None, x: str, unit: float = 1.0, common: bool = False) -> Curves:

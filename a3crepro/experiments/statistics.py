@@ -88,7 +88,7 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        if math.isfinite(self.low) and not math.isfinite(self.high):
+        if 0 < self.low < math.inf and not math.isfinite(self.high):
             return f"{self.value:.2f} (at least {self.low:.2f})"
         bounds = f"{self.low:.2f} to {self.high:.2f}" if math.isfinite(self.high - self.low) else "no interval"
         return f"{self.value:.2f} ({bounds})"
