@@ -62,7 +62,7 @@ def main(results: Results | None) -> Page:
         legend_below(figure, grid[0], columns=2)
         difference = compared(*list(found.values())[:2])
         for case, label in CASES.items():
-            values, final = found[label], of_case(results.runs, *case)["score"].mean()
+            values, final = found[label], of_case(results.runs, *case)["last_score"].mean()
             last = values[:, -max(1, values.shape[1] // 10) :].mean(1)
             rows.append([label, str(len(last)), str(interval_of_mean(last)), f"{final:.2f}"])
     header = ["execution", "seeds", "mean of the last tenth, 95 % interval", "final evaluation, mean"]

@@ -41,7 +41,7 @@ def beside_paper(runs: pd.DataFrame) -> str:
     rows = []
     for run in runs[runs["env"].isin(list(GAMES))].sort_values(["env", "learning_rate"]).itertuples():
         here = select(curves, game=run.env, method="a3c", threads=16, epoch=round(run.frames / EPOCH)).iloc[0]
-        rows.append([f"`{run.env}`", f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M", number(run.score),
+        rows.append([f"`{run.env}`", f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M", number(run.last_score),
                      f"{here.score:.1f} ({here.band_low:.1f} to {here.band_high:.1f})"])  # fmt: skip
     return markdown(["environment", "learning rate", "frames", "final score", "the paper's curve there (band)"], rows)
 
@@ -60,7 +60,7 @@ def table_of(runs: pd.DataFrame) -> str:
     header = ["environment", "method", "threads", "learning rate", "frames", "final score, mean of games"]
     rows = [
         [f"`{run.env}`", METHODS[run.method], str(run.threads), f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M",
-         number(run.score)]
+         number(run.last_score)]
         for run in runs.sort_values(["env", "method", "learning_rate"]).itertuples()
     ]  # fmt: skip
     return markdown(header, rows)
@@ -69,7 +69,7 @@ def table_of(runs: pd.DataFrame) -> str:
 def tables(results: Results) -> str:
     """The final evaluations, and those on Atari beside the paper's."""
     runs = results.runs
-    best = runs[runs["env"] == "breakout"].nlargest(1, "score")["learning_rate"]
+    best = runs[runs["env"] == "breakout"].nlargest(1, "last_score")["learning_rate"]
     return "\n\n".join([table_of(runs), beside_paper(runs), *(papers_rates("breakout", rate) for rate in best)])
 
 

@@ -177,16 +177,16 @@ SOURCES = {  # page: what holds the numbers of its tables
     "docs/atari_games.md": ["figures/atari_games.md"],
     "docs/executions.md": ["figures/executions.md", "results/throughput/executions.csv"],
     "docs/figure_1_learning_speed.md": ["figures/learning_speed.md"],
-    "docs/figure_2_learning_rates.md": ["figures/learning_rates.md"],
-    "docs/figure_3_data_efficiency.md": ["figures/data_efficiency.md", "figures/speedup.md"],
-    "docs/figure_4_training_speed.md": ["figures/training_speed.md"],
+    "docs/figure_2_learning_rates.md": ["figures/learning_rates-earlier.md"],
+    "docs/figure_3_data_efficiency.md": ["figures/data_efficiency-earlier.md", "figures/speedup-earlier.md"],
+    "docs/figure_4_training_speed.md": ["figures/training_speed-earlier.md"],
     "docs/figure_s5_optimizers.md": ["figures/optimizers.md", "figures/claims.md"],
     "docs/figure_s6_racing.md": ["figures/racing.md"],
-    "docs/figure_s7_physical_tasks.md": ["figures/physical_tasks.md", "results/physical_tasks/laptop/runs.csv"],
+    "docs/figure_s7_physical_tasks.md": ["figures/physical_tasks.md", "figures/claims.md"],
     "docs/first_results.md": ["figures/first_runs.md"],
     "docs/labyrinth.md": ["figures/labyrinth.md"],
     "docs/table_1_atari.md": ["figures/atari_table.md"],
-    "docs/table_2_speedup.md": ["figures/speedup.md"],
+    "docs/table_2_speedup.md": ["figures/speedup-earlier.md"],
 }
 COLUMNS = {"executions.csv": None, "runs.csv": ["score"]}
 

@@ -82,7 +82,7 @@ class Results(NamedTuple):
     """The committed tables of a sweep."""
 
     runs: pd.DataFrame
-    """A row per run; `score` is its final score, the mean of its last evaluations."""
+    """A row per run; `score` is its final score, the mean of its last evaluations; `last_score` that of the last one."""
     scores: pd.DataFrame
     notes: dict[str, Any]
 
@@ -122,7 +122,8 @@ def load_results(sweep: str, scale: str) -> Results | None:
     if not (directory / "runs.csv").exists():
         return None
     runs, scores = (read_table(directory / f"{name}.csv") for name in ("runs", "scores"))
-    runs["score"] = runs["run"].map(final_scores(scores))  # the table has the last evaluation's
+    runs["last_score"] = runs["score"]
+    runs["score"] = runs["run"].map(final_scores(scores))
     return Results(runs, scores, json.loads((directory / "notes.json").read_text()))
 
 
