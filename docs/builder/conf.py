@@ -1,0 +1,76 @@
+"""Sphinx's configuration of the documentation site; `docs/build.py` makes its source and runs it."""
+
+from pathlib import Path
+from typing import Any
+
+from numba.core.dispatcher import Dispatcher
+from pydantic import BaseModel
+from sphinx.application import Sphinx
+from sphinx.ext.autodoc import FunctionDocumenter
+
+from a3crepro import __version__
+
+HERE = Path(__file__).resolve().parent
+
+project = "a3crepro"
+author = "the a3crepro contributors"
+copyright = "the a3crepro contributors"
+version = release = __version__
+language = "en"
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "sphinx_design"]
+exclude_patterns = ["_extra"]
+smartquotes = False  # `--flag` is no dash
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
+myst_heading_anchors = 4
+nb_execution_mode = "cache"
+nb_execution_timeout = 120
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+suppress_warnings = ["ref.python"]  # names that several modules have
+
+default_role = "code"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = "a3crepro"
+html_static_path = [str(HERE / "static")]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_show_copyright = False
+copybutton_prompt_text = "$ "
+
+
+class KernelDocumenter(FunctionDocumenter):
+    """Documents a function compiled by Numba like the Python function that it was."""
+
+    objtype = "kernel"
+    directivetype = "function"
+    priority = 20
+
+    @classmethod
+    def can_document_member(cls, member: Any, membername: str, isattr: bool, parent: Any) -> bool:
+        return isinstance(member, Dispatcher)
+
+    def import_object(self, raiseerror: bool = False) -> bool:
+        found = super().import_object(raiseerror)
+        self.object = getattr(self.object, "py_func", self.object)
+        return bool(found)
+
+
+def hide_signature(app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
+    """Leaves out the signature of a configuration class, whose fields are listed below it."""
+    if what == "class" and isinstance(obj, type) and issubclass(obj, BaseModel):
+        return "", None
+    return None
+
+
+def setup(app: Sphinx) -> None:
+    """Registers what is above."""
+    app.add_autodocumenter(KernelDocumenter)
+    app.connect("autodoc-process-signature", hide_signature)
