@@ -1,5 +1,7 @@
 """Sphinx's configuration of the documentation site; `docs/build.py` makes its source and runs it."""
 
+import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,12 @@ from sphinx.application import Sphinx
 from sphinx.ext.autodoc import FunctionDocumenter
 
 from a3crepro import __version__
+from builder.reference import pages_by_layer
 
+GYMNASIUM = ("close", "render", "reset", "step")
+"""Methods that environments have from Gymnasium."""
+plain: dict[str, list[str]] = {}
+"""Texts of attributes, by name, while Napoleon looks at them."""
 HERE = Path(__file__).resolve().parent
 
 project = "a3crepro"
@@ -70,7 +77,45 @@ def hide_signature(app: Sphinx, what: str, name: str, obj: Any, options: Any, si
     return None
 
 
+def as_in_gymnasium(obj: Any, name: str) -> bool:
+    """Whether a method's documentation is Gymnasium's, whose markup is another."""
+    return name.rpartition(".")[2] in GYMNASIUM and getattr(obj, "__doc__", None) is None
+
+
+def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Makes a docstring of plain text reStructuredText, before Napoleon reads its sections."""
+    if what == "method" and as_in_gymnasium(obj, name):
+        lines[:] = ["As in Gymnasium."]
+    lines[:] = [bars_outside_code(line) for line in lines]
+    if what in ("attribute", "property", "data"):
+        plain[name] = list(lines)
+
+
+def restore_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Undoes what Napoleon makes of an attribute's text: it takes what is before a colon for a type."""
+    lines[:] = plain.pop(name, lines)
+
+
+def bars_outside_code(line: str) -> str:
+    """A line in which a bar, as in π(a|s), is no substitution."""
+    return "".join(part if part.startswith("`") else part.replace("|", r"\|") for part in re.split(r"(`[^`]*`)", line))
+
+
+def complete(model: type[BaseModel]) -> None:
+    """Completes all configuration classes, which Pydantic does on first use: autodoc changes what it needs for that."""
+    for each in model.__subclasses__():
+        if each.__module__.startswith("a3crepro."):
+            each.model_rebuild()
+        complete(each)
+
+
 def setup(app: Sphinx) -> None:
     """Registers what is above."""
+    for modules in pages_by_layer().values():
+        for module in modules:
+            importlib.import_module(module)
+    complete(BaseModel)
     app.add_autodocumenter(KernelDocumenter)
+    app.connect("autodoc-process-docstring", process_docstring, priority=400)
+    app.connect("autodoc-process-docstring", restore_docstring, priority=600)
     app.connect("autodoc-process-signature", hide_signature)

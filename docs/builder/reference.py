@@ -14,6 +14,8 @@ from builder.places import ROOT
 from builder.tables import toctree
 
 PACKAGE = "a3crepro"
+FOR_CHILDREN = ("a3crepro.common._imports_begin", "a3crepro.runs._preload")
+"""Modules that only child processes import, because of what importing them does."""
 COMMANDS = "commands"
 """The page of the modules that are commands, which are no packages."""
 
@@ -28,7 +30,8 @@ def layers() -> list[str]:
 def modules_of(package: str) -> list[str]:
     """The modules of a package, with the packages within."""
     found = importlib.import_module(package)
-    return [package, *(module.name for module in pkgutil.walk_packages(found.__path__, f"{package}."))]
+    within = (module.name for module in pkgutil.walk_packages(found.__path__, f"{package}."))
+    return [package, *(name for name in within if name not in FOR_CHILDREN)]
 
 
 def summary(module: str) -> str:
