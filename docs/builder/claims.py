@@ -92,7 +92,7 @@ def badge(outcome: Outcome) -> str:
 
 def anchor(claim: Claim) -> str:
     """The anchor of a claim on the page."""
-    return "claim-" + re.sub(r"\W+", "-", claim.text.lower()).strip("-")
+    return "claim-" + re.sub(r"[^a-z0-9]+", "-", claim.text.lower()).strip("-")
 
 
 def counts() -> str:

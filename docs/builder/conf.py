@@ -45,6 +45,7 @@ napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = "a3crepro"
+html_favicon = str(HERE / "static" / "favicon.svg")
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
 html_show_sourcelink = False

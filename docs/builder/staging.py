@@ -23,6 +23,9 @@ SERVED = PurePosixPath("_extra")
 OTHER_PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 INDEX = "docs/README.md"
 
+TITLES = {"getting_started": "Getting started <getting_started>"}
+"""Entries of the contents with another title than the page's."""
+
 Pages = dict[PurePosixPath, str | bytes | Path]
 """By place: a text, bytes, or a file to copy."""
 
@@ -38,7 +41,8 @@ def contents() -> str:
         entries = [page for page in dict.fromkeys(found) if page.endswith((".md", ".ipynb")) and page not in seen]
         seen.update(entries)
         if entries:
-            parts.append(tables.toctree([page.rpartition(".")[0] for page in entries], caption))
+            names = [page.rpartition(".")[0] for page in entries]
+            parts.append(tables.toctree([TITLES.get(name, name) for name in names], caption))
     generated = ["api/index", "figures/index", "results/index", "cite"]
     return "\n\n".join([*parts, tables.toctree([page for page in generated if f"{page}.md" not in seen], "Reference")])
 
