@@ -42,6 +42,7 @@ default_role = "code"
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 napoleon_use_rtype = False
+toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "a3crepro"

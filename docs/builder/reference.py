@@ -40,10 +40,19 @@ def summary(module: str) -> str:
     return text.replace("*", r"\*")
 
 
-def module_text(module: str) -> str:
+OPTIONS = (
+    ":members:",
+    ":exclude-members: model_config",
+    ":show-inheritance:",
+    ":member-order: bysource",
+    ":ignore-module-all:",
+)
+
+
+def contents(module: str) -> str:
     """What is in a module."""
-    options = "   :members:\n   :show-inheritance:\n   :member-order: bysource\n   :ignore-module-all:"
-    return f"## `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n{options}\n```"
+    options = "\n".join(f"   {option}" for option in OPTIONS)
+    return f"```{{eval-rst}}\n.. automodule:: {module}\n{options}\n```"
 
 
 def pages_by_layer() -> dict[str, list[str]]:
@@ -65,7 +74,9 @@ def api_pages() -> Iterator[tuple[PurePosixPath, str]]:
         title = "Commands" if name == COMMANDS else f"`{PACKAGE}.{name}`"
         about = "What you type: train, evaluate, benchmark, play, export." if name == COMMANDS else summary(modules[0])
         rows.append(f"| [{title}]({name}.md) | {about} |")
-        text = "\n\n".join([f"# {title}", about, *map(module_text, modules)])
+        own, others = ([], modules) if name == COMMANDS else (modules[:1], modules[1:])
+        parts = [f"# {title}", *map(contents, own), *(f"## `{module}`\n\n{contents(module)}" for module in others)]
+        text = "\n\n".join(parts)
         yield PurePosixPath("api", f"{name}.md"), text + "\n"
     intro = (
         "# Reference\n\nFrom the docstrings, layer by layer. Each layer imports only those below it. Three functions "

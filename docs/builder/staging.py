@@ -23,8 +23,8 @@ SERVED = PurePosixPath("_extra")
 OTHER_PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 INDEX = "docs/README.md"
 
-TITLES = {"getting_started": "Getting started <getting_started>"}
-"""Entries of the contents with another title than the page's."""
+TITLES = {"README.md": "Getting started"}
+"""Titles of pages that have another one in the repository."""
 
 Pages = dict[PurePosixPath, str | bytes | Path]
 """By place: a text, bytes, or a file to copy."""
@@ -41,8 +41,7 @@ def contents() -> str:
         entries = [page for page in dict.fromkeys(found) if page.endswith((".md", ".ipynb")) and page not in seen]
         seen.update(entries)
         if entries:
-            names = [page.rpartition(".")[0] for page in entries]
-            parts.append(tables.toctree([TITLES.get(name, name) for name in names], caption))
+            parts.append(tables.toctree([page.rpartition(".")[0] for page in entries], caption))
     generated = ["api/index", "figures/index", "results/index", "cite"]
     return "\n\n".join([*parts, tables.toctree([page for page in generated if f"{page}.md" not in seen], "Reference")])
 
@@ -60,7 +59,10 @@ def inserted(text: str) -> str:
 
 def page_of(file: PurePosixPath) -> str:
     """The page of a Markdown file of the repository."""
-    return inserted(Links(file).page_text((ROOT / file).read_text()))
+    text = (ROOT / file).read_text()
+    if title := TITLES.get(str(file)):
+        text = re.sub(r"^# .*", f"# {title}", text, count=1)
+    return inserted(Links(file).page_text(text))
 
 
 def notebook(file: PurePosixPath) -> str:

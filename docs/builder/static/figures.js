@@ -35,7 +35,7 @@ function labelled(form, text, control) {
 
 function axis(title, style) {
   return {
-    title: { text: title }, gridcolor: style.grid, zerolinecolor: style.grid, linecolor: style.grid, automargin: true,
+    title: { text: title, standoff: 8 }, gridcolor: style.grid, zerolinecolor: style.grid, linecolor: style.grid, automargin: true,
   };
 }
 
@@ -127,6 +127,7 @@ function learningCurves(root, panels, plot, form) {
   const game = select(form, "Game", panels.map((panel) => panel.title), draw);
   const method = select(form, "Method", METHODS, draw);
   method.value = METHODS.indexOf("A3C");
+  form.append("Actor-learners:");
   const threads = THREADS.map((n) => checkbox(form, `${n}`, [1, 4, 16].includes(n), draw));
   const paper = checkbox(form, "the paper's curves", true, draw);
   draw();
@@ -140,10 +141,10 @@ function splitInTwo(spec, style, panel) {
   spec.xaxis2.anchor = "y2";
   const titles = [panel.title, panel.paper_title];
   if (narrow) {
-    spec.yaxis.domain = [0.6, 1];
-    spec.yaxis2.domain = [0, 0.4];
-    spec.height = 640;
-    spec.annotations = [note(titles[0], 0.5, 1.07), note(titles[1], 0.5, 0.46)];
+    spec.yaxis.domain = [0.62, 1];
+    spec.yaxis2.domain = [0, 0.38];
+    spec.height = 720;
+    spec.annotations = [note(titles[0], 0.5, 1.06), note(titles[1], 0.5, 0.44)];
   } else {
     spec.xaxis.domain = [0, 0.45];
     spec.xaxis2.domain = [0.55, 1];
@@ -152,7 +153,7 @@ function splitInTwo(spec, style, panel) {
 }
 
 function note(text, x, y) {
-  return { text, x, y, xref: "paper", yref: "paper", showarrow: false };
+  return { text, x, y, xref: "paper", yref: "paper", xanchor: "center", showarrow: false };
 }
 
 // ---- All figures of the page ------------------------------------------------------------------------------------
