@@ -5,6 +5,7 @@ says of claims is computed from `results/` during the build. Neither the build n
 """
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -36,28 +37,17 @@ def build(out: Path, source: Path) -> None:
     from sphinx.cmd.build import build_main
 
     stage(source)
-    configuration = Path(__file__).resolve().parent / "builder"
-    words = [
-        "-b",
-        "html",
-        "-W",
-        "--keep-going",
-        "-q",
-        "-j",
-        "2",
-        "-c",
-        str(configuration),
-        "-d",
-        str(source) + "-doctrees",
-    ]
-    words += ["-D", f"nb_execution_cache_path={source}-notebooks", "-D", f"html_extra_path={source / '_extra'}"]
+    shutil.rmtree(out, ignore_errors=True)
+    configuration, doctrees = Path(__file__).resolve().parent / "builder", f"{source}-doctrees"
+    words = ["-b", "html", "-E", "-W", "--keep-going", "-q", "-j", "2", "-c", str(configuration), "-d", doctrees]
+    words += ["-D", f"html_extra_path={source / '_extra'}"]
     if build_main([*words, str(source), str(out)]):
         raise RunError("the site was not built without warnings; they are above")
 
 
 def main() -> None:
     """Builds the site."""
-    own, others = own_arguments(sys.argv[1:], {"out": Key(out_directory, out_directory("site"))})
+    own, others = own_arguments(sys.argv[1:] or ["out=site"], {"out": Key(out_directory)})
     if others:
         raise UserError(f"{others[0]!r}: the only key is out=DIRECTORY")
     root = Path(__file__).resolve().parents[1]

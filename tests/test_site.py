@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import runpy
 import sys
 from pathlib import Path, PurePosixPath
 
@@ -199,6 +200,21 @@ def test_data_of_a_figure_cannot_end_its_script() -> None:
         text = interactive.figure(name)
         (data,) = re.findall(r'<script type="application/json">(.*?)</script>', text, re.S)
         assert json.loads(data)["figure"] == name
+
+
+# ---- The command ----------------------------------------------------------------------------------------------------
+
+
+def test_a_directory_that_is_no_site_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = runpy.run_path(str(ROOT / "docs" / "build.py"))["main"]
+    (tmp_path / "mine").write_text("mine")
+    monkeypatch.setattr(sys, "argv", ["build.py", f"out={tmp_path}"])
+    with pytest.raises(UserError, match=r"out: should be a new directory or an earlier site, got '.*'"):
+        main()
+    monkeypatch.setattr(sys, "argv", ["build.py", "output=site"])
+    with pytest.raises(UserError, match="'output=site': the only key is out=DIRECTORY"):
+        main()
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_the_notebook_is_committed_without_outputs() -> None:

@@ -10,6 +10,7 @@ from a3crepro.common.errors import UserError
 from a3crepro.experiments.figures import Results, load_results
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import in_core_time, in_frames
+from analysis._threads import LEGEND
 from analysis._verdicts import DEFINITIONS, Outcome, Verdict
 from analysis.claims import CLAIMS, HISTORY, Claim, comparisons
 from builder.places import ROOT, title_of
@@ -204,6 +205,7 @@ def page() -> str:
         DEFINITIONS.rstrip(),
         overview(),
         comparisons(verdicts),
+        f"Speed-ups and data efficiency. {LEGEND}",
         *map(section, decided()),
         "## What was run\n\n" + what_was_run(sweeps),
         "## Changes of the rules\n\n" + HISTORY.rstrip(),

@@ -31,7 +31,7 @@ smartquotes = False  # `--flag` is no dash
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
-nb_execution_mode = "cache"
+nb_execution_mode = "force"
 nb_execution_timeout = 120
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True

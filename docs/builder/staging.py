@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -117,20 +118,12 @@ def plotly() -> bytes:
 
 
 def stage(directory: Path) -> None:
-    """Writes the source of the site; files that are as they were keep their time, so that Sphinx reads only others."""
-    pages = all_pages()
-    for place, content in pages.items():
-        data = (
-            content.read_bytes()
-            if isinstance(content, Path)
-            else content.encode()
-            if isinstance(content, str)
-            else content
-        )
+    """Writes the source of the site to a directory, in place of what is there."""
+    shutil.rmtree(directory, ignore_errors=True)
+    for place, content in all_pages().items():
         file = directory / place
-        if not file.exists() or file.read_bytes() != data:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-    for file in directory.rglob("*"):
-        if file.is_file() and PurePosixPath(file.relative_to(directory).as_posix()) not in pages:
-            file.unlink()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copyfile(content, file)
+        else:
+            file.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -50,7 +50,7 @@ function layout(style) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: style.color, family: style.font, size: 13 },
     margin: { l: 50, r: 10, t: 30, b: 45 }, height: 430, hovermode: "closest",
-    legend: { orientation: "h", y: -0.22, x: 0 },
+    legend: { orientation: "h", y: -0.22, x: 0, traceorder: "normal" },
   };
 }
 
