@@ -24,8 +24,12 @@ def out_directory(text: str) -> Path:
     return path
 
 
-def build(out: Path, source: Path) -> None:
-    """Builds the site in a directory, from pages that it writes to another one.
+def build(out: Path, work: Path) -> None:
+    """Builds the site in a directory; if that fails, what was there stays.
+
+    Args:
+      out: the directory of the site.
+      work: a directory for the source of the site and other files in between, emptied first.
 
     Raises:
       UserError: a package is missing, or a page has a link that leads nowhere.
@@ -36,13 +40,27 @@ def build(out: Path, source: Path) -> None:
     from builder.staging import stage
     from sphinx.cmd.build import build_main
 
+    shutil.rmtree(work, ignore_errors=True)
+    source, html, configuration = work / "source", work / "html", Path(__file__).resolve().parent / "builder"
     stage(source)
-    shutil.rmtree(out, ignore_errors=True)
-    configuration, doctrees = Path(__file__).resolve().parent / "builder", f"{source}-doctrees"
-    words = ["-b", "html", "-E", "-W", "--keep-going", "-q", "-j", "2", "-c", str(configuration), "-d", doctrees]
+    words = [
+        "-b",
+        "html",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-j",
+        "2",
+        "-c",
+        str(configuration),
+        "-d",
+        str(work / "doctrees"),
+    ]
     words += ["-D", f"html_extra_path={source / '_extra'}"]
-    if build_main([*words, str(source), str(out)]):
+    if build_main([*words, str(source), str(html)]):
         raise RunError("the site was not built without warnings; they are above")
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.move(html, out)
 
 
 def main() -> None:
@@ -50,8 +68,7 @@ def main() -> None:
     own, others = own_arguments(sys.argv[1:] or ["out=site"], {"out": Key(out_directory)})
     if others:
         raise UserError(f"{others[0]!r}: the only key is out=DIRECTORY")
-    root = Path(__file__).resolve().parents[1]
-    build(own.out, root / "build" / "site-source")
+    build(own.out, Path(__file__).resolve().parents[1] / "build" / "site")
     print(f"written: {own.out}; read it with python -m http.server -d {own.out}")
 
 

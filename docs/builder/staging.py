@@ -118,8 +118,7 @@ def plotly() -> bytes:
 
 
 def stage(directory: Path) -> None:
-    """Writes the source of the site to a directory, in place of what is there."""
-    shutil.rmtree(directory, ignore_errors=True)
+    """Writes the source of the site to a new directory."""
     for place, content in all_pages().items():
         file = directory / place
         file.parent.mkdir(parents=True, exist_ok=True)
