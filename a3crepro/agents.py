@@ -29,7 +29,7 @@ from a3crepro.runs.policies import PARAMETERS, NetworkPolicy, stored_policy
 from a3crepro.runs.video import record_video
 
 CARD = "README.md"
-VIDEO = "episode.mp4"
+VIDEO = "episode.webm"
 SEED = 1_000_000
 """Default seed of the episodes in which an agent is scored."""
 KEYS = {"episodes": whole_number(1, default=100), "seed": whole_number(0, default=SEED),

@@ -12,7 +12,17 @@ from a3crepro.experiments.figures import METHODS, MIN_SCORES, TITLES, Results, l
 from a3crepro.experiments.results import overridden, representative_runs
 from a3crepro.experiments.statistics import bootstrap, interval_of_difference, interval_of_mean, interval_of_shares
 from analysis._threads import compared, levels, own_curves, speedup, times
-from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, decided_by_seeds, joined, range_of_rates, with_data
+from analysis._verdicts import (
+    NOT_RUN,
+    Outcome,
+    Verdict,
+    decided,
+    decided_by_seeds,
+    joined,
+    of_sweep,
+    range_of_rates,
+    with_data,
+)
 from analysis.atari_table import normalised, own_normalised
 
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
@@ -105,6 +115,7 @@ def on_some_games(games: list[Verdict]) -> Verdict:
     return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(games)}", len(games))
 
 
+@of_sweep("atari_table")
 def half_the_time(scale: str) -> Verdict:
     """A3C's mean over 57 games after 4 days, minus that of the best earlier method, which had 8 days."""
     results = load_results("atari_table", scale)

@@ -4,7 +4,7 @@ import math
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import first_crossing, interval_of_proportion
-from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, of_sweep
 from analysis.atari_games import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
@@ -13,6 +13,7 @@ HALF = 0.5
 """Share of the way from a random policy to the lowest of the methods' best smoothed scores: the level for epochs."""
 
 
+@of_sweep("atari_games")
 def trains(scale: str) -> Verdict:
     """Compares the mean of the last three evaluations of each game and method with a random policy."""
     found, verdicts, effects = curves(scale), [], []
@@ -30,6 +31,7 @@ def trains(scale: str) -> Verdict:
     return joined(verdicts, "; ".join([f"{run} of {len(verdicts)} pairs run", *effects]))
 
 
+@of_sweep("atari_games")
 def faster_than_dqn(scale: str) -> Verdict:
     """The share of decided pairs of game and method with fewer virtual hours than DQN took."""
     found, faster, effects = curves(scale), [], []
@@ -52,6 +54,7 @@ def faster_than_dqn(scale: str) -> Verdict:
     return decided(share, 0.5, "; ".join([f"{sum(faster)} of {len(faster)} pairs, {share}", *effects]))
 
 
+@of_sweep("atari_games")
 def n_step_is_faster(scale: str) -> Verdict:
     """Whether, on some game, both multi-step methods reach the level in fewer epochs than both one-step ones."""
     found, effects, holds = curves(scale), [], False

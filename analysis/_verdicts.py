@@ -159,10 +159,25 @@ def what_is_open(parts: Sequence[Verdict]) -> str:
     return f"; {f'{count} open: ' if others else ''}{reason}"
 
 
-def with_data(sweep: str) -> Callable[[Callable[[Results], Verdict]], Callable[[str], Verdict]]:
+Rule = Callable[[str], Verdict]
+"""Decides a claim from the tables at a scale."""
+
+
+def of_sweep(sweep: str) -> Callable[[Rule], Rule]:
+    """Says which sweep's tables a rule reads, as its attribute `sweep`."""
+
+    def decorate(rule: Rule) -> Rule:
+        rule.sweep = sweep  # type: ignore[attr-defined]
+        return rule
+
+    return decorate
+
+
+def with_data(sweep: str) -> Callable[[Callable[[Results], Verdict]], Rule]:
     """A rule on the tables of a sweep; not run without them."""
 
-    def decorate(rule: Callable[[Results], Verdict]) -> Callable[[str], Verdict]:
+    def decorate(rule: Callable[[Results], Verdict]) -> Rule:
+        @of_sweep(sweep)
         def decide(scale: str) -> Verdict:
             results = load_results(sweep, scale)
             return NOT_RUN if results is None else rule(results)

@@ -21,7 +21,13 @@ torch.set_num_threads(1)
 composing.remember()
 
 
-IN_ONE_PROCESS = ("tests/test_agents.py", "tests/test_analysis.py", "tests/test_sweeping.py")
+IN_ONE_PROCESS = (
+    "tests/test_agents.py",
+    "tests/test_analysis.py",
+    "tests/test_site.py",
+    "tests/test_site_in_browser.py",
+    "tests/test_sweeping.py",
+)
 """Files whose tests share what takes long to make."""
 
 

@@ -1,6 +1,7 @@
 """Videos of episodes."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,13 +31,21 @@ class Unseeded(SevenAStep):
         return np.zeros((300, 300, 3), np.uint8)
 
 
-@pytest.mark.parametrize("name", ["game.mp4", "game.avi"])
+@pytest.mark.parametrize("name", ["game.mp4", "game.avi", "game.webm"])
 def test_a_game_is_filmed_picture_by_picture(tmp_path: Path, name: str) -> None:
     config = composed("env=toy/catch")
     videos.record_video(config, RandomPolicy(config.env.spaces()[1]), np.random.default_rng(0), tmp_path / name)
     video = cv2.VideoCapture(str(tmp_path / name))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == config.env.episode_steps + 1
     assert video.read()[1].shape[0] >= 300 and [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_writing_a_video_for_browsers_warns_of_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    video = videos.VideoWriter(tmp_path / "game.webm", 30.0)
+    video.add(np.zeros((300, 300, 3), np.uint8))
+    video.finish()
+    sys.stderr.write("heard")
+    assert capfd.readouterr() == ("", "heard")
 
 
 @pytest.mark.parametrize("env", ["minatar/breakout", "minatar/space_invaders"])

@@ -82,7 +82,7 @@ class Results(NamedTuple):
     """The committed tables of a sweep."""
 
     runs: pd.DataFrame
-    """A row per run; `score` is its final score, the mean of its last evaluations; `last_score` that of the last one."""
+    """A row per run; `score` is its final score, the mean of the last evaluations, and `last_score` the last one's."""
     scores: pd.DataFrame
     notes: dict[str, Any]
 

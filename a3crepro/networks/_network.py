@@ -5,6 +5,7 @@ Any `nn.Module` with these two methods can be trained:
   forward(observations [T, ...], state) -> (outputs, state)
       `observations` are consecutive; `outputs` maps the name of each head to a tensor [T, width]; `state` is the
       recurrent state before the first observation, and after the last one, or None.
+
   initial_state() -> the recurrent state at the start of an episode: a tensor, or None without recurrence.
 """
 

@@ -1,6 +1,9 @@
 """Records an episode as a video."""
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ from a3crepro.environments._environment import env_name
 from a3crepro.runs.evaluation import play_episode
 from a3crepro.runs.policies import EvaluationPolicy
 
-CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
+"""Browsers play `.webm`, which takes longer to write."""
 MIN_HEIGHT = 300
 
 
@@ -62,7 +66,8 @@ class VideoWriter:
             log.setLogLevel(log.LOG_LEVEL_ERROR)  # else a full disk is a warning at each frame
             height, width = frame.shape[:2]
             codec = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix])
-            self.writer = cv2.VideoWriter(str(self.part), codec, self.fps, (width, height))
+            with _without_standard_error():  # OpenCV warns of a tag that WebM does not need
+                self.writer = cv2.VideoWriter(str(self.part), codec, self.fps, (width, height))
         self.writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         self.frames += 1
 
@@ -79,6 +84,20 @@ def enlarged(frame: np.ndarray, min_height: int) -> np.ndarray:
     """Repeats each pixel by the smallest factor that gives at least this height."""
     factor = -(-min_height // frame.shape[0])
     return frame.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+@contextlib.contextmanager
+def _without_standard_error() -> Iterator[None]:
+    """Drops what this process writes to its standard error, also from compiled code."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _part(path: Path) -> Path:
