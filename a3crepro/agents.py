@@ -1,6 +1,6 @@
 """`python -m a3crepro.agents`: exports a trained agent from a run.
 
-  python -m a3crepro.agents RUN_DIR agents/NAME [episodes=100] [seed=1_000_000] [video=true]
+  python -m a3crepro.agents RUN_DIR agents/NAME [which=last|best] [episodes=100] [seed=1_000_000] [video=true]
 
 The agent is a directory with the parameters (safetensors), the resolved configuration, a card and a video. It is
 evaluated with held-out seeds; the video shows the episode of median score. `evaluate`, `play` and `load_policy` accept
@@ -25,7 +25,7 @@ from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
 from a3crepro.runs.files import write_atomically, write_text
 from a3crepro.runs.manifest import attempts_of
-from a3crepro.runs.policies import PARAMETERS, NetworkPolicy, stored_policy
+from a3crepro.runs.policies import PARAMETERS, WHICH, NetworkPolicy, stored_policy
 from a3crepro.runs.video import record_video
 
 CARD = "README.md"
@@ -33,18 +33,19 @@ VIDEO = "episode.webm"
 SEED = 1_000_000
 """Default seed of the episodes in which an agent is scored."""
 KEYS = {"episodes": whole_number(1, default=100), "seed": whole_number(0, default=SEED),
-        "video": one_of(("true", "false"), "true")}  # fmt: skip
+        "video": one_of(("true", "false"), "true"), "which": one_of(WHICH, "last")}  # fmt: skip
 
 
-def export(run: Path, agent: Path, card: Mapping[str, Any]) -> None:
+def export(run: Path, agent: Path, card: Mapping[str, Any], which: str = "last") -> None:
     """Writes an agent's directory; the card last, so that an agent with a card is complete.
 
     Args:
       run: the run's directory.
       agent: the agent's directory, created if it does not exist.
       card: facts for the card besides those in the run's manifest.
+      which: of the run's policies, as for `load_policy`.
     """
-    stored, attempts = stored_policy(run), attempts_of(run)
+    stored, attempts = stored_policy(run, which), attempts_of(run)
     agent.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in stored.snapshot._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})
@@ -92,18 +93,18 @@ def main() -> None:
 
 
 def export_command(arguments: list[str]) -> None:
-    """Evaluates a run's last parameters, and writes the agent and its video."""
+    """Evaluates a run's policy, and writes the agent and its video."""
     own, paths = own_arguments(arguments, KEYS)
     if len(paths) != 2:
         raise UserError(f"expected a run's directory and an agent's, got {len(paths)} words; see --help")
     run, agent = map(Path, paths)
     episodes, seed = own.episodes, own.seed
     set_up_arithmetic()
-    config, snapshot, frames = stored_policy(run)
+    config, snapshot, frames = stored_policy(run, own.which)
     policy = NetworkPolicy(config, snapshot)
     scores = list(evaluate(config, policy, seed, frames, episodes))
     summary = EvaluationResult(frames, scores).summary()
-    export(run, agent, {**summary, "evaluation_seed": seed})
+    export(run, agent, {**summary, "evaluation_seed": seed}, own.which)
     if own.video == "true":
         typical = int(np.argsort(scores, kind="stable")[(episodes - 1) // 2])
         record_video(config, policy, episode_rng(seed, frames, typical), agent / VIDEO)

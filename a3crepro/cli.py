@@ -90,7 +90,9 @@ def check(arguments: Any) -> int:
         config = compose(*overrides, **where)
     if len(found) == 1:  # jobs of a multirun may run on other machines
         from a3crepro.runs.resources import check_resources
+        from a3crepro.runs.trackers import check_trackers
         from a3crepro.runs.training import initial_state
 
         check_resources(config, initial_state(config))  # before Hydra creates the directory
+        check_trackers(config)
     return len(found)

@@ -1,10 +1,11 @@
 """`python -m a3crepro.evaluate`: scores a trained policy or a reference policy, and records its best episode.
 
-  python -m a3crepro.evaluate RUN_DIR|agents/NAME [episodes=30] [seed=…] [video=FILE] [overrides]
+  python -m a3crepro.evaluate RUN_DIR|agents/NAME [which=last|best] [episodes=30] [seed=…] [video=FILE] [overrides]
   python -m a3crepro.evaluate env=… policy=random|constant|blind|expert [episodes=30] [seed=…] [video=FILE] [overrides]
 
 Prints the score of each episode on a line, and one JSON object as its last line. `video=` records the best of these
-episodes by playing it again. Overrides (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`,
+episodes by playing it again. `which=best` takes the parameters of the run's evaluation with the highest mean score
+instead of the last ones. Overrides (`algo.evaluation_policy=greedy`, `evaluation.max_frames=…`,
 `env.repeat_action_probability=0.25`) change how the policy is evaluated, not what is stored.
 
 Reference policies: `random` draws actions uniformly; `constant` takes the action `action=` (default 0) in every state,
@@ -24,17 +25,18 @@ import numpy as np
 from a3crepro.common.errors import UserError
 from a3crepro.common.processes import set_up_arithmetic
 from a3crepro.config import Config, compose, dotted_items, suggested_key
-from a3crepro.runs.arguments import Key, own_arguments, refuse_options, whole_number
+from a3crepro.runs.arguments import Key, one_of, own_arguments, refuse_options, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, InfoSums, episode_rng, evaluate
-from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, policy_with_overrides, reference_policy
+from a3crepro.runs.policies import POLICY_KEYS, WHICH, EvaluationPolicy, policy_with_overrides, reference_policy
 from a3crepro.runs.video import record_video, video_path
 
 USAGE = (
     "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|blind|expert [episodes=30] [seed=…] "
     "[video=FILE] [overrides]"
 )
-KEYS = {"episodes": whole_number(1, default=30), "seed": whole_number(0), "video": Key(video_path), **POLICY_KEYS}
+KEYS = {"episodes": whole_number(1, default=30), "seed": whole_number(0), "video": Key(video_path),
+        "which": one_of(WHICH, "last"), **POLICY_KEYS}  # fmt: skip
 
 
 def main() -> None:
@@ -85,7 +87,9 @@ def _selected_policy(
         for key in POLICY_KEYS:
             if getattr(own, key) is not None:
                 raise UserError(f"{key}: goes with env=…, not with a run's directory; {USAGE}")
-        return policy_with_overrides(directory, overrides)
+        return policy_with_overrides(directory, overrides, own.which)
+    if own.which != "last":
+        raise UserError(f"which: goes with a run's directory, not with env=…; {USAGE}")
     if not any(override.startswith("env=") for override in overrides):
         raise UserError(f"env: missing; {USAGE}")
     config = compose(*overrides)

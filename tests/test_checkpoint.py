@@ -39,7 +39,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path):
     for number in range(3):
         save_checkpoint(tmp_path, checkpoint(number))
     loaded = load_checkpoint(tmp_path, pytest.fail)
-    assert (loaded.frames, loaded.counters) == (4, (1.0, 0.5, 2, 0, 0))
+    assert (loaded.frames, loaded.counters) == (4, (1.0, 0.5, 2, 0, 0, 0))
     np.testing.assert_equal(loaded.tree, {"learners": [np.full(3, 2), None]})
     np.testing.assert_equal(dict(loaded.pending), dict(checkpoint(2).pending))
     for name, array in checkpoint(2).arrays.items():

@@ -55,6 +55,8 @@ OPTIONAL = {
     *SCHEDULE,
     ("algo", "paper_step_seconds"),
     ("checkpoint", "copies_every"),
+    ("logging", "metrics_seconds"),
+    ("logging", "trackers"),
     ("env", "wrappers"),
 }
 

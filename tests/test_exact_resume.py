@@ -35,6 +35,7 @@ from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.synchronous import work
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.learner.actor_learner import ActorLearner
+from a3crepro.learner.shared_state import Totals
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.training import initial_state, train
 
@@ -190,7 +191,7 @@ def virtual(algo, env, network, *overrides):
     frames = FRAMES.get(family, 1200)
     return compose(
         "execution=virtual_time", f"algo={algo}", f"env={env}", f"network={network}", "threads=3", f"frames={frames}",
-        "evaluation.every=500", *FURTHER.get(env, ()), *overrides,
+        "evaluation.every=500", "logging.metrics_seconds=0.5", *FURTHER.get(env, ()), *overrides,
     )  # fmt: skip
 
 
@@ -431,7 +432,7 @@ def told(directory: Path, execution: str):
     real = {"real_seconds"} if execution == "virtual_time" else {"seconds", "real_seconds"}
     tables = [
         [[value for key, value in row.items() if key not in real] for row in rows(directory / name)]
-        for name in ("episodes.csv", "evaluations.csv")
+        for name in ("episodes.csv", "evaluations.csv", *(["metrics.csv"] if execution == "virtual_time" else []))
     ]
     checkpoint = load_checkpoint(directory, print)
     return tables, {name: array.tobytes() for name, array in checkpoint.arrays.items()}
@@ -506,7 +507,7 @@ def end(config, asked_after=None):
         for event in config.execution.run(config, shared, resume_point):
             if isinstance(event.report, States):
                 states = event.report
-            elif event.report is not None:
+            elif event.report is not None and not isinstance(event.report, Totals):  # by the clock on the wall
                 games.append((0.0, event.report))
                 if len(games) == asked_after:
                     shared.request_stop()

@@ -20,7 +20,7 @@ class Bold(A3C):
 
     boldness: float
 
-    def metric(self, outputs, actor):
+    def epsilon(self, actor):
         return self.boldness
 '''
 GAME = '''

@@ -14,6 +14,7 @@ from rich.console import Console
 from a3crepro.common.processes import Launcher
 from a3crepro.config import Config, compose
 from a3crepro.learner.shared_state import FRAMES
+from a3crepro.mathematics.metrics import ENTROPY, POLICIES
 from a3crepro.runs import progress
 from a3crepro.runs.evaluation import EvaluationResult
 from a3crepro.runs.training import initial_state
@@ -37,8 +38,8 @@ class Watched:
         config = configured()
         self.shared = initial_state(config)
         self.shown = progress.Progress(config, self.shared, directory)
-        self.shown._tensorboard = SimpleNamespace(
-            add_scalar=lambda name, value, frames: self.points.append((name, value, frames)), close=lambda: None
+        self.shown._trackers._active["test"] = SimpleNamespace(
+            add=lambda name, value, frames: self.points.append((name, value, frames)), close=lambda: None
         )
 
     def go_on(self, seconds: int, frames_per_second: int = 0, entropy: float = 1.0) -> None:
@@ -46,7 +47,8 @@ class Watched:
         for _ in range(8 * seconds):
             self.now += 0.125
             self.shared.counters[0, FRAMES] += frames_per_second // 8
-            self.shared.metrics[0] = entropy if self.shared.frames() else 0.0
+            self.shared.metric_sums[0, POLICIES] += frames_per_second // 8
+            self.shared.metric_sums[0, ENTROPY] += frames_per_second // 8 * entropy
             self.shown.update()
 
 
@@ -91,17 +93,17 @@ def test_speed_is_that_of_the_last_half_minute(watched: Watched) -> None:
     assert watched.shown.frames_per_second == pytest.approx(16)
 
 
-def test_what_is_written_begins_with_what_was_measured(watched: Watched) -> None:
-    """Not with zeros, and not with a mean over actor-learners that have not acted."""
-    watched.go_on(40)
-    assert watched.points == []
-    watched.go_on(20, frames_per_second=80, entropy=0.7)
-    values: dict[str, set[float]] = {}
-    for name, value, frames in watched.points:
-        assert frames > 0
-        values.setdefault(name, set()).add(round(value, 6))
-    assert values.keys() == {f"training/{name}" for name in ("frames_per_second", "entropy", "learning_rate")}
-    assert values["training/entropy"] == {0.7} and values["training/frames_per_second"] == {80.0}
+def test_the_numbers_of_a_row_of_metrics_are_plotted_but_for_its_times(watched: Watched) -> None:
+    row = {"frames": 640, "seconds": 8.0, "entropy": 0.7, "epsilon": None, "frames_per_second": 80.0,
+           "thread_frames_per_second": "50 30", "real_seconds": 9.0}  # fmt: skip
+    watched.shown.add_metrics(row)
+    assert watched.points == [("training/entropy", 0.7, 640), ("training/frames_per_second", 80.0, 640)]
+
+
+def test_the_entropy_is_that_of_the_last_half_minute(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+    watched.go_on(40, frames_per_second=80, entropy=1.5)
+    watched.go_on(40, frames_per_second=16, entropy=0.7)
+    assert last_of(capsys.readouterr().out)["entropy"] == "0.700"
 
 
 def test_the_final_evaluation_is_no_standstill(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +111,6 @@ def test_the_final_evaluation_is_no_standstill(watched: Watched, capsys: pytest.
     watched.go_on(40)
     line = last_of(capsys.readouterr().out)
     assert line["left"] == "final evaluation" and line["frames/s"] == "80"
-    assert {value for name, value, _ in watched.points if name.endswith("second")} == {80.0}
 
 
 def test_the_last_line_is_up_to_date(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:

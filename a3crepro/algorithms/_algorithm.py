@@ -21,26 +21,32 @@ from a3crepro.common.rollout import Action, Rollout
 from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.exploration import epsilon, epsilon_greedy, final_epsilon, is_distribution
 from a3crepro.mathematics.losses import q_loss
+from a3crepro.mathematics.metrics import add_q
 from a3crepro.mathematics.output_gradients import q_gradient
 
 Outputs = dict[str, np.ndarray]
 """Arrays by head: [width] for one observation, [T, width] for a rollout."""
 
 
-class Actor(Protocol):
-    """What an algorithm may read of an actor-learner."""
+class ActorProgress(Protocol):
+    """How far an actor-learner has come, which its ε depends on."""
 
     seed: int
     """Seed of the run."""
     thread: int
     """Number of the actor-learner, from 0."""
-    rng: np.random.Generator
     global_frames: int
     """T when it last read the shared parameters, in environment frames."""
 
     @property
     def own_frames(self) -> int:
         """Environment frames of this actor-learner alone."""
+
+
+class Actor(ActorProgress, Protocol):
+    """What an algorithm may read of an actor-learner."""
+
+    rng: np.random.Generator
 
 
 class Algorithm(ComponentConfig, ABC):
@@ -54,8 +60,6 @@ class Algorithm(ComponentConfig, ABC):
     """Whether the bootstrap value depends on the next action (Sarsa)."""
     updates_target_first: ClassVar[bool] = False
     """Whether θ⁻ is updated before θ (Algorithm 1) or after it (Algorithm S2)."""
-    metric_name: ClassVar[str]
-    """Name of what `metric` returns."""
 
     gamma: Fraction
     """The discount γ."""
@@ -111,9 +115,19 @@ class Algorithm(ComponentConfig, ABC):
         """
         return True
 
-    @abstractmethod
-    def metric(self, outputs: Outputs, actor: Actor) -> float:
-        """A number to log for each rollout: the mean entropy of the policy, in nats, or ε."""
+    def epsilon(self, actor: ActorProgress) -> float | None:
+        """The current ε of an actor-learner; None for a policy without ε."""
+        return None
+
+    def add_metrics(self, sums: np.ndarray, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> None:
+        """Adds the states of a rollout to the sums of `mathematics/metrics.py`; by default none, so cells stay empty.
+
+        Args:
+          sums: float64 [WIDTH].
+          outputs: for s_0 … s_{T-1}, [T, width] for each head.
+          actions: a_0 … a_{T-1}, int64 [T] or float32 [T, n].
+          returns: returns (or targets) of these states, float32 [T].
+        """
 
     def entropy(self, outputs: Outputs) -> float | None:
         """Mean entropy of the policy, in nats, from outputs [T, width]; None for ε-greedy policies."""
@@ -174,7 +188,6 @@ class Exploration(ConfigModel):
 class ValueBased(Algorithm):
     """A method that learns action values Q(s, ·; θ) and acts ε-greedily."""
 
-    metric_name: ClassVar[str] = "epsilon"
     bootstraps_from_target: ClassVar[bool] = True
 
     target_update_frames: PositiveCount
@@ -194,8 +207,7 @@ class ValueBased(Algorithm):
             )
         return {"q": int(actions.n)}
 
-    def epsilon(self, actor: Actor) -> float:
-        """The current ε of an actor-learner."""
+    def epsilon(self, actor: ActorProgress) -> float:
         exploration = self.exploration
         draw = actor.own_frames // exploration.redraw_frames
         final = final_epsilon(actor.seed, actor.thread, draw, *exploration.distribution)
@@ -204,8 +216,8 @@ class ValueBased(Algorithm):
     def select_action(self, outputs: Outputs, actor: Actor) -> int:
         return epsilon_greedy(outputs["q"], self.epsilon(actor), actor.rng)
 
-    def metric(self, outputs: Outputs, actor: Actor) -> float:
-        return self.epsilon(actor)
+    def add_metrics(self, sums: np.ndarray, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> None:
+        add_q(outputs["q"], actions, returns, sums)
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         return q_loss(outputs["q"], actions, returns)

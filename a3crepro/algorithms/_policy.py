@@ -7,7 +7,7 @@ from torch import Tensor
 
 from a3crepro.algorithms._algorithm import Outputs
 from a3crepro.environments._environment import Action
-from a3crepro.mathematics import exploration, losses, output_gradients
+from a3crepro.mathematics import exploration, losses, metrics, output_gradients
 from a3crepro.mathematics.variance import mean_and_variance
 
 
@@ -41,6 +41,12 @@ class Policy(ABC):
     def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
         """∂loss/∂outputs of the policy's heads."""
 
+    @abstractmethod
+    def add_metrics(
+        self, sums: np.ndarray, outputs: Outputs, actions: np.ndarray, returns: np.ndarray, value_gradient: float
+    ) -> None:
+        """Adds the states of a rollout, with their policy and value, to the sums of `mathematics/metrics.py`."""
+
 
 class Softmax(Policy):
     """Discrete actions; head `logits` [actions]."""
@@ -59,6 +65,11 @@ class Softmax(Policy):
 
     def gradient(self, outputs: Outputs, actions: np.ndarray, advantage: np.ndarray) -> Outputs:
         return {"logits": output_gradients.policy_gradient(outputs["logits"], actions, advantage, self.beta)}
+
+    def add_metrics(
+        self, sums: np.ndarray, outputs: Outputs, actions: np.ndarray, returns: np.ndarray, value_gradient: float
+    ) -> None:
+        metrics.add_softmax(outputs["logits"], outputs["value"], actions, returns, self.beta, value_gradient, sums)
 
 
 class Gaussian(Policy):
@@ -89,3 +100,9 @@ class Gaussian(Policy):
             outputs["mean"], outputs["raw_variance"], actions, advantage, self.beta, self.bounded
         )
         return {"mean": mean, "raw_variance": raw_variance}
+
+    def add_metrics(
+        self, sums: np.ndarray, outputs: Outputs, actions: np.ndarray, returns: np.ndarray, value_gradient: float
+    ) -> None:
+        mean, raw_variance, value = outputs["mean"], outputs["raw_variance"], outputs["value"]
+        metrics.add_gaussian(mean, raw_variance, value, actions, returns, self.beta, self.bounded, value_gradient, sums)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import Literal
 
 import gymnasium as gym
 import numpy as np
@@ -33,8 +33,6 @@ _softmax, _gaussian = lru_cache(Softmax), lru_cache(Gaussian)
 
 class A3C(Algorithm):
     """Learns a policy π(a|s; θ) and a value V(s; θ_v) from n-step returns."""
-
-    metric_name: ClassVar[str] = "entropy"
 
     t_max: RolloutLength
     """Maximum length of a rollout, in agent steps. `episode`: one update per episode, without bootstrapping, even at a
@@ -74,8 +72,8 @@ class A3C(Algorithm):
     def entropy(self, outputs: Outputs) -> float:
         return self.policy(outputs).entropy(outputs)
 
-    def metric(self, outputs: Outputs, actor: Actor) -> float:
-        return self.entropy(outputs)
+    def add_metrics(self, sums: np.ndarray, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> None:
+        self.policy(outputs).add_metrics(sums, outputs, actions, returns, self.value_gradient)
 
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, returns: Tensor) -> Tensor:
         """The sum of policy and value losses over a rollout."""

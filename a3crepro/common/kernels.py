@@ -21,6 +21,7 @@ MODULES = (
     "a3crepro.mathematics.variance",
     "a3crepro.mathematics.exploration",
     "a3crepro.mathematics.output_gradients",
+    "a3crepro.mathematics.metrics",
     "a3crepro.learner.normalisation",
     "a3crepro.models.fast.kernels",
 )

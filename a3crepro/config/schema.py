@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -59,8 +59,17 @@ class LoggingConfig(ConfigModel):
 
     every_seconds: PositiveFloat
     """Seconds between log lines, if the output is not a terminal."""
+    metrics_seconds: PositiveFloat = 10.0
+    """Seconds between rows of `metrics.csv`; in virtual time, virtual seconds, so that rows repeat to the bit."""
+    trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default=["tensorboard"])
+    """Where to show scores and metrics; []: only in the run's own tables."""
     tensorboard: bool
-    """Whether to write scores and speed for TensorBoard."""
+    """False leaves TensorBoard out of `trackers`."""
+
+    @property
+    def active_trackers(self) -> list[str]:
+        """Each of `trackers` once, but for TensorBoard if that is switched off."""
+        return [name for name in dict.fromkeys(self.trackers) if self.tensorboard or name != "tensorboard"]
 
 
 class ExecutionConfig(ComponentConfig, ABC):

@@ -85,6 +85,21 @@ class TimedReport(NamedTuple):
     what: Any
 
 
+class Interval:
+    """Says when an interval of this many seconds has passed, by a clock on the wall."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self._began = seconds, time.monotonic()
+
+    def has_passed(self) -> bool:
+        """Whether it has passed; if so, the next one begins."""
+        now = time.monotonic()
+        if now - self._began < self.seconds:
+            return False
+        self._began = now
+        return True
+
+
 class ReportBuffer:
     """Buffers reports on their way to the main process."""
 

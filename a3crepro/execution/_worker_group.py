@@ -13,9 +13,9 @@ from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import FLUSH_SECONDS, TimedReport
+from a3crepro.execution._execution import FLUSH_SECONDS, Interval, TimedReport
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
-from a3crepro.learner.reports import Copy, Episode, Snapshot
+from a3crepro.learner.reports import Episode, Report
 from a3crepro.learner.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
 from a3crepro.learner.update import Update
 from a3crepro.mathematics.returns import n_step_returns
@@ -119,6 +119,7 @@ class WorkerGroup:
         self.config, self.shared, self.all_reduce, self.part = config, shared, all_reduce, part
         self.reports: list[TimedReport] = []
         self.rounds, self.answered, self.flushed = 0, all_reduce.answered, time.monotonic()
+        self.interval = Interval(config.logging.metrics_seconds)
         self.begin_round()
         self.arrays: dict[str, np.ndarray] | None = None
         # If each rollout is followed by an update, all share one gradient; else each keeps its own until it is due. A
@@ -144,7 +145,7 @@ class WorkerGroup:
         """Reads T and the normaliser, which hold for the whole round."""
         self.moment = self.shared.moment()
 
-    def _report(self, what: Episode | Snapshot | Copy) -> None:
+    def _report(self, what: Report) -> None:
         if isinstance(what, Episode):
             what = replace(what, frames=self.moment.frames)  # as in the whole round
         self.reports.append(TimedReport(time.monotonic(), self.rounds, what))
@@ -197,20 +198,22 @@ class WorkerGroup:
     def _update_slice(self, gradient: np.ndarray) -> None:
         if self.all_reduce.due.any():
             norm = math.sqrt(float(self.all_reduce.squares.sum()))
-            finite = self.update.apply_slice(self.slice, gradient, norm, self.moment)
+            self.update.apply_slice(self.slice, gradient, norm, self.moment)
             if self.part == 0:
-                self.learners[0].count_update(finite)
+                self.learners[0].count_update(norm)
 
     def _update_target_slice(self) -> None:
         self.shared.target[self.slice] = self.shared.parameters[self.slice]
 
     def command(self) -> None:
-        """Run by the first process between two rounds: triggers, snapshots, and the commands to all processes."""
+        """Run by the first process between two rounds: triggers, snapshots, totals, and the commands to all."""
         shared, config, commands = self.shared, self.config, self.all_reduce.commands
         interval = config.algo.target_interval
         if interval is not None and shared.crossed_multiple(TARGET, interval) is not None:
             shared.last_triggers[TARGET_VERSION] += 1
         self.learners[0].snapshot()
+        if self.interval.has_passed():
+            self._report(shared.totals())
         commands[STOP] = shared.stopping or shared.frames() >= config.frames
         requested = shared.states_requested
         commands[SAVE] = commands[STOP] or requested != self.answered

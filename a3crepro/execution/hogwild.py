@@ -15,6 +15,7 @@ from a3crepro.config import Config
 from a3crepro.execution._execution import (
     Event,
     Execution,
+    Interval,
     ReportBuffer,
     ResumePoint,
     States,
@@ -123,7 +124,7 @@ def work(
     ask_for_long_time_slices()
     buffer = ReportBuffer(connection)
     learner = ActorLearner(config, shared, thread, attempt, buffer.add)
-    alone = config.threads == 1
+    alone, interval = config.threads == 1, Interval(config.logging.metrics_seconds)
     if tree is not None:
         learner.models.set_state(tree["models"])
         learner.set_state(tree["learner"])
@@ -137,6 +138,8 @@ def work(
             with suppress(Interrupted):
                 learner.iterate()
             buffer.send_if_due()
+            if thread == 0 and interval.has_passed():
+                buffer.add(shared.totals())
             if shared.states_requested != answered:
                 answered = shared.states_requested
                 send_state(answered)

@@ -21,7 +21,7 @@ from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
 from a3crepro.execution._execution import Event, Execution, ReportBuffer, ResumePoint, States, receive_messages
 from a3crepro.learner.actor_learner import ActorLearner, Interrupted, make_models
-from a3crepro.learner.reports import Copy, Episode, Snapshot
+from a3crepro.learner.reports import Copy, Episode, Report, Snapshot
 from a3crepro.learner.shared_state import SharedState
 
 
@@ -96,16 +96,17 @@ class Clock:
         self.queue: list[tuple[float, int]] = []
         self.idle = list(range(config.threads))
         self._snapshots: list[Snapshot | Copy] = []
+        self._metrics_seconds = config.logging.metrics_seconds
         if resume_point.tree is not None:
             self._restore(resume_point.tree)
 
-    def _report(self, report: Episode | Snapshot | Copy) -> None:
+    def _report(self, report: Report) -> None:
         if isinstance(report, Episode):
             self.episodes[report.thread].append(report)
-        else:
+        elif isinstance(report, Snapshot | Copy):
             self._snapshots.append(report)
 
-    def advance(self) -> list[Episode | Snapshot | Copy]:
+    def advance(self) -> list[Report]:
         """Advances to the next end of a rollout, applies its gradient, and returns the reports.
 
         Returns nothing if the run is stopped before all rollouts have begun.
@@ -121,6 +122,7 @@ class Clock:
             del self.idle[0]
             self.rollouts[begins] = rollout
             heapq.heappush(self.queue, (self.now + self.settings.duration(len(rollout.actions), self.rng), begins))
+        before = self.now // self._metrics_seconds
         self.now, thread = heapq.heappop(self.queue)
         ended, episodes = self.rollouts[thread], self.episodes[thread]
         assert ended is not None
@@ -128,7 +130,8 @@ class Clock:
         self.learners[thread].apply_gradient(ended)
         self.idle, self.rollouts[thread], self.episodes[thread] = [thread], None, []
         snapshots, self._snapshots = self._snapshots, []
-        return [*(replace(episode, frames=frames) for episode in episodes), *snapshots]
+        totals = [self.shared.totals()] if self.now // self._metrics_seconds > before else []
+        return [*(replace(episode, frames=frames) for episode in episodes), *snapshots, *totals]
 
     def states(self) -> States:
         """The state between two events."""

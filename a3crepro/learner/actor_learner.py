@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from a3crepro.learner.normalisation import NormaliseObservation
 from a3crepro.learner.reports import Copy, Episode, Report, Snapshot
 from a3crepro.learner.shared_state import COPY, FRAMES, NOT_FINITE, SNAPSHOT, UPDATES, Moment, SharedState
 from a3crepro.learner.update import Update
+from a3crepro.mathematics.metrics import GRADIENT_NORM
 from a3crepro.mathematics.returns import n_step_returns
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Gradients, Model, OutputsAndState, Sizes, Theta, Writes
@@ -124,7 +126,7 @@ class ActorLearner:
         self.output_gradient = self.algo.autograd_output_gradient if by_autograd else self.algo.output_gradient
         self.moment, self.global_frames = shared.moment(), 0
         self.counters = shared.counters[thread].numpy()
-        self.metrics = shared.metrics.numpy()
+        self.metric_sums = shared.metric_sums[thread].numpy()
         self.update = Update(config, shared, shared.optimizer_state(thread))
         self.staleness = shared.staleness[thread].numpy()
         self.sums = shared.sums[thread].numpy()
@@ -246,9 +248,10 @@ class ActorLearner:
         return outputs
 
     def gradient_at(self, outputs: Outputs, rollout: Rollout, returns: np.ndarray) -> Gradients:
-        """∂loss/∂outputs of a rollout; shows the metric."""
-        self.metrics[self.thread] = self.algo.metric(outputs, self)
-        return self.output_gradient(outputs, np.asarray(rollout.actions), returns)
+        """∂loss/∂outputs of a rollout; adds it to the metrics."""
+        actions = np.asarray(rollout.actions)
+        self.algo.add_metrics(self.metric_sums, outputs, actions, returns)
+        return self.output_gradient(outputs, actions, returns)
 
     def count(self, frames: int) -> None:
         """T ← T + frames."""
@@ -299,14 +302,19 @@ class ActorLearner:
             self.staleness[min(now - then, last)] += 1
         self._read_at.clear()
 
-    def count_update(self, finite: bool) -> None:
-        """Counts an update, or a gradient that was skipped because it was not finite.
+    def count_update(self, norm: float) -> None:
+        """Counts an update with a gradient of this norm, or one that was skipped because the norm is not finite.
 
         Raises:
           UserError: too many gradients in a row were skipped.
         """
-        self.counters[UPDATES if finite else NOT_FINITE] += 1
-        self._not_finite_in_a_row = 0 if finite else self._not_finite_in_a_row + 1
+        if math.isfinite(norm):
+            self.counters[UPDATES] += 1
+            self.metric_sums[GRADIENT_NORM] += norm
+            self._not_finite_in_a_row = 0
+            return
+        self.counters[NOT_FINITE] += 1
+        self._not_finite_in_a_row += 1
         if self._not_finite_in_a_row >= MAX_NOT_FINITE:
             raise UserError(
                 f"{MAX_NOT_FINITE} gradients in a row were not finite and were skipped: the learning rate is too large "

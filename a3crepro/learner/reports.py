@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from a3crepro.learner.shared_state import PolicySnapshot
+from a3crepro.learner.shared_state import PolicySnapshot, Totals
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,5 @@ class Copy:
     statistics: np.ndarray
 
 
-Report = Episode | Snapshot | Copy
+Report = Episode | Snapshot | Copy | Totals
+"""`Totals` come every `logging.metrics_seconds`."""

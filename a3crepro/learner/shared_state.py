@@ -1,8 +1,11 @@
 """What actor-learners share: parameters, target parameters, statistics and counters, as vectors in shared memory."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,6 +14,7 @@ import torch
 from torch import Tensor
 
 from a3crepro.learner.normalisation import Normaliser
+from a3crepro.mathematics.metrics import WIDTH
 from a3crepro.optimizers._optimizer import OptimizerState
 
 # Columns of `counters`. Each row belongs to one actor-learner, its only writer, and fills a cache line, so no increment
@@ -61,6 +65,26 @@ class PolicySnapshot(NamedTuple):
     """Sums of the observations of all actor-learners (`normalisation.py`); empty if they are not normalised."""
 
 
+@dataclass(frozen=True)
+class Totals:
+    """What training adds up to so far; the difference between two moments is a row of `metrics.csv`."""
+
+    frames: np.ndarray
+    """Environment frames of each actor-learner, int64 [threads]."""
+    updates: int
+    """Number of updates of θ."""
+    gradients: int
+    """Number of gradients that were applied."""
+    staleness: int
+    """Sum over these gradients of the number of updates between reading θ and applying the gradient."""
+    sums: np.ndarray
+    """Over all actor-learners, float64 [WIDTH]; see `mathematics/metrics.py`."""
+
+    def since(self, before: Totals) -> Totals:
+        """The difference to an earlier moment."""
+        return Totals(*(getattr(self, name) - getattr(before, name) for name in vars(self)))
+
+
 def policy_snapshot(arrays: Mapping[str, np.ndarray]) -> PolicySnapshot:
     """The snapshot in the arrays of a shared state."""
     return PolicySnapshot(arrays["parameters"], arrays["sums"].sum(0))
@@ -82,14 +106,16 @@ class SharedState:
       normalised_by: the sum of `sums` when the normaliser was last renewed, float64 [width]. Like a copy of θ, it may
         mix values from before and after another actor-learner's write.
       last_triggers: int64 [4]; see the constants above.
-      metrics: one number per actor-learner for the display (entropy or ε), float64 [threads].
+      metric_sums: of each actor-learner, float64 [threads, WIDTH]; see `mathematics/metrics.py`.
       holding: whether the main process leaves reports unread, so that senders wait; not shared.
     """
 
     ARRAYS = (
         "parameters", "target", "statistics", "decay", "counters", "staleness", "sums", "normalised_by",
-        "last_triggers", "metrics",
+        "last_triggers", "metric_sums",
     )  # fmt: skip
+    MAY_LACK = ("metric_sums",)
+    """Arrays that checkpoints of older versions lack: they stay as they are."""
 
     def __init__(
         self,
@@ -111,7 +137,7 @@ class SharedState:
         self.staleness = torch.zeros(threads, STALENESS, dtype=torch.int64)
         self.sums = torch.zeros(threads, sums, dtype=torch.float64)
         self.normalised_by = torch.zeros(sums, dtype=torch.float64)
-        self.metrics = torch.zeros(threads, dtype=torch.float64)
+        self.metric_sums = torch.zeros(threads, WIDTH, dtype=torch.float64)
         self.last_triggers = torch.zeros(4, dtype=torch.int64)
         self.flags = torch.zeros(2, dtype=torch.int64)
         self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
@@ -140,6 +166,12 @@ class SharedState:
     def skipped(self) -> int:
         """Number of gradients that were not finite and therefore not applied."""
         return sum(self._views.not_finite.tolist())
+
+    def totals(self) -> Totals:
+        """What training adds up to so far."""
+        histogram, frames = self.staleness.numpy().sum(0), self._views.frames.copy()
+        staleness = int(histogram @ np.arange(STALENESS))
+        return Totals(frames, self.updates(), int(histogram.sum()), staleness, self.metric_sums.numpy().sum(0))
 
     def moment(self) -> Moment:
         """What an actor-learner reads at the beginning of a rollout."""
@@ -255,6 +287,8 @@ class SharedState:
           KeyError, ValueError: an array is missing or has another shape.
         """
         for name in self.ARRAYS:
+            if name in self.MAY_LACK and name not in arrays:
+                continue
             tensor = getattr(self, name)
             if arrays[name].shape != tuple(tensor.shape):
                 raise ValueError(f"{name} has shape {arrays[name].shape}, expected {tuple(tensor.shape)}")

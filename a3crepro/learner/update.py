@@ -29,7 +29,7 @@ class Update:
         first()
         second()
 
-    def apply(self, model: Model, frames: int) -> bool:
+    def apply(self, model: Model, frames: int) -> float:
         """Updates θ with the gradient of a model.
 
         Args:
@@ -37,31 +37,27 @@ class Update:
           frames: T, which the learning rate depends on.
 
         Returns:
-          Whether the gradient was finite; if not, nothing is updated.
+          The norm of the gradient before clipping; if it is not finite, nothing is updated.
         """
         norm = model.gradient_norm()
         if math.isfinite(norm):
             model.update(self.config.optimizer, self.state, self._step(frames, norm, self.shared.updates() + 1))
-        return math.isfinite(norm)
+        return norm
 
-    def apply_slice(self, part: slice, gradient: np.ndarray, norm: float, moment: Moment) -> bool:
+    def apply_slice(self, part: slice, gradient: np.ndarray, norm: float, moment: Moment) -> None:
         """Updates a slice of θ, while other processes update the others.
 
         Args:
           part: the slice.
           gradient: its gradient.
-          norm: of the whole gradient.
+          norm: of the whole gradient; if it is not finite, nothing is updated.
           moment: at which the rollouts began, the same in all processes.
-
-        Returns:
-          Whether the gradient was finite; if not, nothing is updated.
         """
         if math.isfinite(norm):
             step = self._step(moment.frames, norm, moment.updates + 1)
             theta, statistics = self.shared.parameters.numpy()[part], self.state.statistics[:, part]
             gradient = np.float32(step.clip) * gradient
             self.config.optimizer.update(theta, gradient, statistics, step.learning_rate, step.number)
-        return math.isfinite(norm)
 
     def _step(self, frames: int, norm: float, number: int) -> Step:
         """The size of an update at this time, with a gradient of this norm."""

@@ -14,6 +14,7 @@ import numpy as np
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.serialization import PyTree, from_arrays, to_arrays
 from a3crepro.runs.files import trying, write_atomically
+from a3crepro.runs.metrics import Measurement, restored_measurement
 
 CHECKPOINTS = ("checkpoint.npz", "checkpoint_before.npz")
 NEW_CHECKPOINT = "checkpoint_new.npz"
@@ -31,6 +32,15 @@ class PendingEvaluation(NamedTuple):
     share_above_epsilon: float | None = None
 
 
+class BestEvaluation(NamedTuple):
+    """The parameters of the evaluation with the highest mean score so far, the first one of equals."""
+
+    frames: int
+    score: float
+    parameters: np.ndarray
+    sums: np.ndarray
+
+
 class Counters(NamedTuple):
     """How far a run had come at a checkpoint."""
 
@@ -44,6 +54,8 @@ class Counters(NamedTuple):
     """Rows of `episodes.csv`."""
     evaluations: int
     """Rows of `evaluations.csv`."""
+    metrics: int = 0
+    """Rows of `metrics.csv`."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,10 @@ class Checkpoint:
     pending: Mapping[int, PendingEvaluation]
     """Evaluations that have not been recorded, by frames."""
     counters: Counters
+    measured: Measurement | None = None
+    """The totals at the last row of `metrics.csv`; None in checkpoints of older versions."""
+    best: BestEvaluation | None = None
+    """Of the recorded evaluations; None before the first, and in checkpoints of older versions."""
 
     @property
     def frames(self) -> int:
@@ -67,7 +83,15 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
     """Writes `checkpoint.npz` and keeps the last one as `checkpoint_before.npz`; one of them is always whole."""
     current, before = (directory / name for name in CHECKPOINTS)
     pending = {str(frames): tuple(evaluation) for frames, evaluation in checkpoint.pending.items()}
-    others = to_arrays({"tree": checkpoint.tree, "waiting": pending, "numbers": tuple(checkpoint.counters)})
+    others = to_arrays(
+        {
+            "tree": checkpoint.tree,
+            "waiting": pending,
+            "numbers": tuple(checkpoint.counters),
+            "measured": checkpoint.measured and checkpoint.measured.get_state(),
+            "best": checkpoint.best and tuple(checkpoint.best),
+        }
+    )
     arrays = {**checkpoint.arrays, **{f"{OTHER}{name}": array for name, array in others.items()}}
     new = directory / NEW_CHECKPOINT
     write_atomically(new, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
@@ -120,4 +144,12 @@ def _read_checkpoint(file: BinaryIO) -> Checkpoint:
     names = [name for name in arrays if name.startswith(OTHER)]
     others = from_arrays({name.removeprefix(OTHER): arrays.pop(name) for name in names})
     pending = {int(frames): PendingEvaluation(*values) for frames, values in others["waiting"].items()}
-    return Checkpoint(arrays, others["tree"], pending, Counters(*others["numbers"]))
+    measured, best = others.get("measured"), others.get("best")
+    return Checkpoint(
+        arrays,
+        others["tree"],
+        pending,
+        Counters(*others["numbers"]),
+        restored_measurement(measured) if measured else None,
+        BestEvaluation(*best) if best else None,
+    )

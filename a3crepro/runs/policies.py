@@ -1,5 +1,7 @@
 """The policies that `evaluate` and `play` run: networks, from a directory, and reference policies without training."""
 
+import contextlib
+import csv
 import math
 import sys
 from collections import Counter
@@ -22,11 +24,13 @@ from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes, Theta
 from a3crepro.networks._network import parameter_count
 from a3crepro.runs.arguments import Key, non_negative_number
-from a3crepro.runs.checkpoint import last_checkpoint
+from a3crepro.runs.checkpoint import Checkpoint, last_checkpoint
 from a3crepro.runs.run_directory import stored_config
 
 PARAMETERS = "parameters.safetensors"
 """The file of an agent's parameters."""
+WHICH = ("last", "best")
+"""Policies of a run: of the last checkpoint, or of the evaluation with the highest score."""
 
 
 class EvaluationPolicy(Protocol):
@@ -176,13 +180,48 @@ class StoredPolicy(NamedTuple):
     """Environment frames that it was trained for."""
 
 
-def stored_policy(directory: Path) -> StoredPolicy:
-    """Reads a run's directory or an agent's; the same errors as `load_policy`."""
+def stored_policy(directory: Path, which: str = "last") -> StoredPolicy:
+    """Reads a run's directory or an agent's; arguments and errors as for `load_policy`."""
     config = stored_config(directory)
     if (directory / PARAMETERS).exists():
+        if which != "last":
+            raise UserError(f"which: {directory} is a trained agent's directory, which holds one policy")
         return StoredPolicy(config, *_read_parameters(directory / PARAMETERS))
     checkpoint = last_checkpoint(directory, lambda text: print(text, file=sys.stderr))
+    if which == "best":
+        return StoredPolicy(config, *_best_policy(directory, checkpoint))
     return StoredPolicy(config, policy_snapshot(checkpoint.arrays), checkpoint.frames)
+
+
+def _best_policy(directory: Path, checkpoint: Checkpoint) -> tuple[PolicySnapshot, int]:
+    """The policy with the highest score in an evaluation, the first of equals, and its frames.
+
+    Evaluations that ended after the checkpoint are in `evaluations.csv` alone; their parameters were pending in the
+    checkpoint, or are its own.
+    """
+    scores = _scores(directory / "evaluations.csv")
+    stored = {frames: PolicySnapshot(*evaluation[:2]) for frames, evaluation in checkpoint.pending.items()}
+    stored[checkpoint.frames] = policy_snapshot(checkpoint.arrays)
+    found = [(scores[frames], -frames, snapshot) for frames, snapshot in stored.items() if frames in scores]
+    if checkpoint.best:
+        frames, score, *snapshot = checkpoint.best
+        found.append((score, -frames, PolicySnapshot(*snapshot)))
+    if not found:
+        raise UserError(f"which: {directory} has no evaluation whose parameters are stored yet; allowed: last")
+    score, minus_frames, best = max(found, key=lambda each: each[:2])
+    if any(other > score for other in scores.values()):
+        print(f"{directory}: the parameters of its best evaluation are not stored (yet)", file=sys.stderr)
+    return best, -minus_frames
+
+
+def _scores(path: Path) -> dict[int, float]:
+    """The mean score of each evaluation, by frames; without damaged rows."""
+    scores = {}
+    with contextlib.suppress(OSError), open(path, newline="", errors="replace") as file:
+        for row in csv.DictReader(file):
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                scores[int(row["frames"])] = float(row["score_mean"])
+    return scores
 
 
 def _read_parameters(path: Path) -> tuple[PolicySnapshot, int]:
@@ -195,20 +234,28 @@ def _read_parameters(path: Path) -> tuple[PolicySnapshot, int]:
         raise UserError(f"{path} is no agent's parameters: {' '.join(str(error).split())}") from error
 
 
-def load_policy(directory: str | Path) -> NetworkPolicy:
+def load_policy(directory: str | Path, which: str = "last") -> NetworkPolicy:
     """The policy of a run, finished or not, or of a trained agent, as evaluations use it.
 
+    Args:
+      directory: of the run or the agent.
+      which: of a run, `last`: the policy of the last checkpoint, or `best`: of the evaluation with the highest score.
+
     Raises:
-      UserError: the directory is no run's and no agent's, or the run has no checkpoint yet.
+      UserError: the directory is no run's and no agent's, or the run has no checkpoint or, for `best`, no evaluation.
       RunError: all checkpoints in it are damaged.
     """
-    stored = stored_policy(Path(directory))
+    if which not in WHICH:
+        raise UserError(f"which: allowed: {', '.join(WHICH)}; got {which!r}")
+    stored = stored_policy(Path(directory), which)
     return NetworkPolicy(stored.config, stored.snapshot)
 
 
-def policy_with_overrides(directory: Path, overrides: list[str]) -> tuple[Config, NetworkPolicy, int]:
+def policy_with_overrides(
+    directory: Path, overrides: list[str], which: str = "last"
+) -> tuple[Config, NetworkPolicy, int]:
     """The configuration with a few keys changed, the policy, and the frames it was trained for."""
-    stored = stored_policy(directory)
+    stored = stored_policy(directory, which)
     config = with_overrides(stored.config, overrides)
     try:
         return config, NetworkPolicy(config, stored.snapshot), stored.frames

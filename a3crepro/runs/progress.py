@@ -1,13 +1,15 @@
-"""Progress of a run: a bar and a live table on a terminal, plain lines elsewhere, and TensorBoard."""
+"""Progress of a run: a bar and a live table on a terminal, plain lines elsewhere, and trackers."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -17,8 +19,10 @@ from rich.table import Table
 from a3crepro.common.processes import Launcher
 from a3crepro.config import Config, multirun_job
 from a3crepro.learner.shared_state import FRAMES, SharedState
+from a3crepro.mathematics.metrics import ENTROPY, POLICIES
 from a3crepro.runs.evaluation import EvaluationResult
-from a3crepro.runs.files import trying
+from a3crepro.runs.metrics import mean_epsilon
+from a3crepro.runs.trackers import Trackers
 
 RECENT_EPISODES = 100
 """Episodes over which the mean of recent scores is taken."""
@@ -29,7 +33,7 @@ WINDOW = 60
 
 
 class Progress:
-    """The output of one run on the screen and in TensorBoard."""
+    """The output of one run on the screen and in its trackers."""
 
     def __init__(self, config: Config, shared: SharedState, directory: Path) -> None:
         self.config, self.shared, self.directory = config, shared, directory
@@ -43,27 +47,11 @@ class Progress:
         self._began = self._read = self._shown = time.monotonic()
         self._first_frames = shared.frames()
         self._readings: deque[tuple[float, int]] = deque(maxlen=WINDOW)
+        self._policies: deque[np.ndarray] = deque([self._policy_sums()], maxlen=WINDOW)
         self._skipped = shared.skipped()
         alone = self.console.is_terminal and Launcher.watched is None  # two live tables do not fit on a screen
         self._live = Live(console=self.console, auto_refresh=False, transient=False) if alone else None
-        self._tensorboard = self._open_tensorboard() if config.logging.tensorboard else None
-
-    def _open_tensorboard(self) -> Any:
-        from torch.utils.tensorboard import SummaryWriter
-
-        directory = self.directory / "tensorboard"
-        try:
-            str(directory).encode()
-        except UnicodeEncodeError:  # bytes that are no text in this locale
-            self.say("TensorBoard's files are not written: it takes paths in UTF-8 alone")
-            return None
-        with trying("write", directory):
-            return SummaryWriter(str(directory), purge_step=self.shared.frames(), flush_secs=10)
-
-    def _plot(self, name: str, value: float, frames: int) -> None:
-        if self._tensorboard:
-            with trying("write", self.directory / "tensorboard"):
-                self._tensorboard.add_scalar(name, value, frames)
+        self._trackers = Trackers(config, directory, self._first_frames, self._say_of_run)
 
     def __enter__(self) -> Progress:
         begun = self.shared.frames()
@@ -78,9 +66,7 @@ class Progress:
         self._show()
         if self._live:
             self._live.stop()
-        if self._tensorboard:
-            with trying("write", self.directory / "tensorboard"):
-                self._tensorboard.close()
+        self._trackers.close()
 
     def say(self, text: str) -> None:
         """Prints a line above the live table."""
@@ -91,18 +77,24 @@ class Progress:
         """Adds an episode of an actor-learner that ended at `frames`."""
         self.recent.append(score)
         self.episodes += 1
-        self._plot("training/score", score, frames)
+        self._trackers.add("training/score", score, frames)
 
     def add_evaluation(self, result: EvaluationResult) -> None:
         """Adds a finished evaluation."""
         self.evaluation = result
         summary = result.summary()
-        self._plot("evaluation/score_mean", summary["score_mean"], result.frames)
+        self._trackers.add("evaluation/score_mean", summary["score_mean"], result.frames)
         if not self._live:
             self._say_of_run(
                 f"evaluation at {result.frames:,} frames: mean score {summary['score_mean']:.2f}, "
                 f"median {summary['score_median']:.2f}, {summary['episodes']} episodes"
             )
+
+    def add_metrics(self, row: Mapping[str, Any]) -> None:
+        """Adds a row of `metrics.csv`."""
+        for name, value in row.items():
+            if isinstance(value, float) and not name.endswith("seconds"):
+                self._trackers.add(f"training/{name}", value, row["frames"])
 
     def update(self) -> None:
         """Updates the speed and the table every half second; prints a line every `logging.every_seconds`."""
@@ -113,9 +105,9 @@ class Progress:
         frames = self.shared.frames()
         if self._first_frames < frames < self.config.frames:  # excludes start-up and the final evaluation
             self._readings.append((now, frames))
+            self._policies.append(self._policy_sums())
         if self._live or now - self._shown >= self.config.logging.every_seconds:
             self._show()
-            self._plot_training(frames)
             self._report_skipped()
 
     def _show(self) -> None:
@@ -130,13 +122,6 @@ class Progress:
         else:
             self._say_of_run("  ".join(f"{name} {value}" for name, value in rows))
 
-    def _plot_training(self, frames: int) -> None:
-        speed, metric = self.frames_per_second, self._metric()
-        if speed is not None and metric is not None:
-            self._plot("training/frames_per_second", speed, frames)
-            self._plot(f"training/{self.config.algo.metric_name}", metric, frames)
-            self._plot("training/learning_rate", self._learning_rate(frames), frames)
-
     @property
     def frames_per_second(self) -> float | None:
         """Speed of training over the last half minute; None before two readings."""
@@ -145,16 +130,24 @@ class Progress:
         (begin, first), (end, last) = self._readings[0], self._readings[-1]
         return (last - first) / (end - begin)
 
-    def _metric(self) -> float | None:
-        """The mean over the actor-learners that have taken steps."""
-        active = self.shared.counters[:, FRAMES] > 0
-        return float(self.shared.metrics[active].mean()) if active.any() else None
+    def _policy_sums(self) -> np.ndarray:
+        """The number of states and the sum of the policy's entropy, float64 [2]."""
+        sums: np.ndarray = self.shared.metric_sums.numpy()[:, [POLICIES, ENTROPY]].sum(0)
+        return sums
+
+    def _exploration(self) -> tuple[str, str]:
+        """The mean ε of the actor-learners, or the mean entropy of the policy over the last half minute."""
+        epsilon = mean_epsilon(self.config, self.shared.counters[:, FRAMES].numpy())
+        if epsilon is not None:
+            return "epsilon", f"{epsilon:.3f}"
+        states, entropy = self._policy_sums() - self._policies[0]
+        return "entropy", f"{entropy / states:.3f}" if states else "-"
 
     def _learning_rate(self, frames: int) -> float:
         return self.config.optimizer.learning_rate(frames, self.config.frames)
 
     def _rows(self) -> list[tuple[str, str]]:
-        frames, speed, metric = self.shared.frames(), self.frames_per_second, self._metric()
+        frames, speed = self.shared.frames(), self.frames_per_second
         share = frames / self.config.frames if self.config.frames else 1.0
         score = "-"
         if self.recent:
@@ -167,7 +160,7 @@ class Progress:
             ("left", self._left(frames, speed)),
             ("score", score),
             ("learning rate", f"{self._learning_rate(frames):.2e}"),
-            (self.config.algo.metric_name, "-" if metric is None else f"{metric:.3f}"),
+            self._exploration(),
         ]
         if self.evaluation:
             mean = self.evaluation.summary()["score_mean"]

@@ -18,9 +18,17 @@ import yaml
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import Config, build, effective_values
 from a3crepro.learner.shared_state import PolicySnapshot
-from a3crepro.runs.checkpoint import CHECKPOINTS, NEW_CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
+from a3crepro.runs.checkpoint import (
+    CHECKPOINTS,
+    NEW_CHECKPOINT,
+    Checkpoint,
+    Counters,
+    load_checkpoint,
+    save_checkpoint,
+)
 from a3crepro.runs.files import DamagedFile, Table, read_json, trying, write_atomically, write_text
 from a3crepro.runs.manifest import GitState, attempts_of, git_state, this_attempt, utc_now
+from a3crepro.runs.metrics import METRICS
 
 EPISODES = ("frames", "seconds", "thread", "score", "episode_frames", "real_seconds")
 EVALUATIONS = ("frames", "seconds", "score_mean", "score_median", "score_std", "episodes", "real_seconds")
@@ -28,7 +36,7 @@ DIAGNOSTICS = ("frames", "entropy", "action_frequencies", "share_above_epsilon")
 """A row per evaluation: entropy in nats, share of each action in its episodes, share of g above the optimizer's ε."""
 SUMMARY = ("frames", "updates", "seconds", "frames_per_second", "score_mean", "score_median", "episodes")
 WRITTEN = ("config.yaml", "manifest.json", "uncommitted.patch", "episodes.csv", "evaluations.csv", "diagnostics.csv",
-           NEW_CHECKPOINT, "staleness.csv", "summary.json")  # fmt: skip
+           "metrics.csv", NEW_CHECKPOINT, "staleness.csv", "summary.json")  # fmt: skip
 """Files that are written to a temporary name first."""
 NAMES = (*WRITTEN, *(f"{name}.tmp" for name in WRITTEN), *CHECKPOINTS, "checkpoint_damaged.npz",
          "manifest_damaged.json", "copies", "lock", "tensorboard")  # fmt: skip
@@ -117,7 +125,7 @@ class RunDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in (self.episodes, self.evaluations, self.diagnostics, self._lock):
+        for file in (*self.tables, self._lock):
             file.close()
 
     def _check_config(self) -> None:
@@ -160,6 +168,8 @@ class RunDirectory:
         self.episodes = Table(self.path / "episodes.csv", EPISODES)
         self.evaluations = Table(self.path / "evaluations.csv", EVALUATIONS)
         self.diagnostics = Table(self.path / "diagnostics.csv", DIAGNOSTICS)
+        self.metrics = Table(self.path / "metrics.csv", METRICS)
+        self.tables = (self.episodes, self.evaluations, self.diagnostics, self.metrics)
 
     def _write_config(self) -> None:
         write_text(self.path / "config.yaml", yaml.safe_dump(self.config.model_dump(), sort_keys=False))
@@ -209,11 +219,13 @@ class RunDirectory:
             with trying("rename", self.path / "checkpoint.npz"):  # else it would replace the whole one before
                 os.replace(self.path / "checkpoint.npz", self.path / "checkpoint_damaged.npz")
         frames = checkpoint.frames if checkpoint else 0
-        counted = (checkpoint.counters.episodes, checkpoint.counters.evaluations) if checkpoint else (0, 0)
-        for table, rows in zip((self.episodes, self.evaluations), counted, strict=True):
+        counters = checkpoint.counters if checkpoint else Counters(0.0, 0.0, 0, 0, 0)
+        counted = {self.episodes: counters.episodes, self.evaluations: counters.evaluations,
+                   self.metrics: counters.metrics}  # fmt: skip
+        for table, rows in counted.items():
             if lost := table.truncate(rows, frames):
                 self.warn(f"{table.path} lacks {lost} of {rows} rows that the checkpoint counts; going on without them")
-        self.diagnostics.truncate(counted[1], frames)  # fewer rows in runs of older versions
+        self.diagnostics.truncate(counters.evaluations, frames)  # fewer rows in runs of older versions
         return checkpoint
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -230,7 +242,7 @@ class RunDirectory:
         write_atomically(path, lambda file: np.savez(file, **arrays))
 
     def _sync(self) -> None:
-        for table in (self.episodes, self.evaluations, self.diagnostics):
+        for table in self.tables:
             table.sync()
 
     def finish(self, summary: Mapping[str, Any], staleness: np.ndarray) -> None:

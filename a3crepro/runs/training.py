@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from a3crepro.common.errors import RunError, UserError
@@ -20,15 +21,17 @@ from a3crepro.config import Config, build, hydra_job, run_name, with_job
 from a3crepro.execution._execution import Execution, ResumePoint, States
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.learner.normalisation import width
-from a3crepro.learner.reports import Copy, Episode, Snapshot
-from a3crepro.learner.shared_state import SNAPSHOT, PolicySnapshot, SharedState
+from a3crepro.learner.reports import Episode, Report, Snapshot
+from a3crepro.learner.shared_state import SNAPSHOT, PolicySnapshot, SharedState, Totals
 from a3crepro.models.fast.model import is_known
 from a3crepro.networks._network import flatten, parameter_count, row_sizes
-from a3crepro.runs.checkpoint import Checkpoint, Counters, PendingEvaluation
+from a3crepro.runs.checkpoint import BestEvaluation, Checkpoint, Counters, PendingEvaluation
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator
+from a3crepro.runs.metrics import Measurement, metrics_row
 from a3crepro.runs.progress import Progress
 from a3crepro.runs.resources import check_resources
 from a3crepro.runs.run_directory import RunDirectory
+from a3crepro.runs.trackers import check_trackers
 
 MAX_PENDING, MAX_PENDING_BYTES = 32, 256 * 2**20
 """Training waits while more evaluations are pending, or their parameters are larger."""
@@ -69,6 +72,7 @@ def train(
         directory = Path("runs") / run_name(config) if job is None else job.runtime.output_dir
     shared = initial_state(config)
     check_resources(config, shared)
+    check_trackers(config)
     with lasting_output(), RunDirectory(Path(directory).absolute(), config) as run:
         if run.summary is not None:
             print(f"{run.path} is finished: {summary_line(run.summary)}", flush=True)
@@ -115,6 +119,8 @@ class Training:
     def __init__(self, config: Config, run: RunDirectory, shared: SharedState) -> None:
         self.config, self.run_directory, self.shared = config, run, shared
         self.resume_point, self.pending = ResumePoint(), dict[int, PendingEvaluation]()
+        self.measured = Measurement(0.0, shared.totals())
+        self.best: BestEvaluation | None = None
         checkpoint = run.restore()
         if checkpoint:
             self._restore(checkpoint)
@@ -130,6 +136,8 @@ class Training:
         counters = checkpoint.counters
         self.resume_point = ResumePoint(counters.attempt + 1, counters.seconds, counters.real_seconds, checkpoint.tree)
         self.pending = dict(checkpoint.pending)
+        self.measured = checkpoint.measured or Measurement(counters.seconds, self.shared.totals())
+        self.best = checkpoint.best
         if checkpoint.tree is None:  # of a run that failed, whose reports in transit are lost
             last = max([self.run_directory.evaluations.last_frames(), *self.pending])
             self.shared.last_triggers[SNAPSHOT] = last // (self.config.evaluation.every or 1)
@@ -150,6 +158,7 @@ class Training:
             try:
                 self._train()
                 self._stop_if_requested()
+                self._record_metrics(self.shared.totals())
                 final = self._evaluate_finally()
                 self._stop_if_requested()
             except BaseException as error:
@@ -192,18 +201,29 @@ class Training:
             self.shared.request_states()
             self._saved, self._states_requested = now, True
 
-    def _record(self, report: Episode | Snapshot | Copy | States) -> None:
+    def _record(self, report: Report | States) -> None:
         if isinstance(report, Episode):
             self.run_directory.episodes.append({**vars(report), **_times(self.seconds, self.real_seconds)})
             self.progress.add_episode(report.frames, report.score)
         elif isinstance(report, Snapshot):
             self._evaluate(report.frames, report.snapshot, report.share_above_epsilon)
             self._hold()
-        elif isinstance(report, Copy):
-            self.run_directory.keep_copy(report.frames, report.snapshot, report.statistics)
-        else:
+        elif isinstance(report, Totals):
+            self._record_metrics(report)
+        elif isinstance(report, States):
             self._save(report)
             self._states_requested = False
+        else:
+            self.run_directory.keep_copy(report.frames, report.snapshot, report.statistics)
+
+    def _record_metrics(self, totals: Totals) -> None:
+        """Adds a row since the last one, unless no frames have been taken since."""
+        now = Measurement(self.seconds, totals)
+        if (totals.frames > self.measured.totals.frames).any():
+            row = {**metrics_row(self.config, self.measured, now), **_times(self.seconds, self.real_seconds)}
+            self.run_directory.metrics.append(row)
+            self.progress.add_metrics(row)
+            self.measured = now
 
     def _evaluate(self, frames: int, snapshot: PolicySnapshot, share: float | None) -> None:
         self.pending[frames] = PendingEvaluation(*snapshot, self.seconds, self.real_seconds, share)
@@ -230,6 +250,9 @@ class Training:
                     "share_above_epsilon": pending.share_above_epsilon,
                 }
             )
+            score = float(np.mean(result.scores))
+            if self.best is None or score > self.best.score:
+                self.best = BestEvaluation(result.frames, score, pending.parameters, pending.sums)
             del self.pending[result.frames]
             self.progress.add_evaluation(result)
             self._hold()
@@ -266,9 +289,10 @@ class Training:
             )
 
     def _save(self, states: States) -> None:
-        rows = self.run_directory.episodes.rows, self.run_directory.evaluations.rows
+        run = self.run_directory
+        rows = run.episodes.rows, run.evaluations.rows, run.metrics.rows
         counters = Counters(self.seconds, self.real_seconds, self.resume_point.attempt, *rows)
-        self.run_directory.save(Checkpoint(states.arrays, states.tree, self.pending, counters))
+        run.save(Checkpoint(states.arrays, states.tree, self.pending, counters, self.measured, self.best))
 
 
 def _times(seconds: float, real_seconds: float) -> dict[str, float]:

@@ -17,7 +17,7 @@ from a3crepro.runs.evaluation import play_episode
 from a3crepro.runs.policies import EvaluationPolicy
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-"""Browsers play `.webm`, which takes longer to write."""
+"""By suffix; browsers play `.webm`, which takes longer to write."""
 MIN_HEIGHT = 300
 
 
@@ -49,6 +49,23 @@ def record_video(config: Config, policy: EvaluationPolicy, rng: np.random.Genera
         env.close()
     print(f"{path}: {video.frames} frames, score {score:g}", flush=True)
     return score
+
+
+def as_webm(path: Path, target: Path) -> None:
+    """Converts a video into one that browsers play; a `UserError` if it is damaged."""
+    source = cv2.VideoCapture(str(path))
+    video = VideoWriter(target, source.get(cv2.CAP_PROP_FPS) or 30.0)
+    try:
+        whole, frame = source.read()
+        if not whole:
+            raise UserError(f"video: {path} is damaged")
+        while whole:
+            video.add(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+            whole, frame = source.read()
+        video.finish()
+    finally:
+        source.release()
+        video.part.unlink(missing_ok=True)
 
 
 class VideoWriter:
