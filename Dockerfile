@@ -14,7 +14,7 @@ COPY conf /source/conf
 COPY hydra_plugins /source/hydra_plugins
 # There is no git here to ask for the version
 ARG VERSION=0.1.dev0
-RUN SETUPTOOLS_SCM_PRETEND_VERSION_FOR_A3CREPRO=$VERSION \
+RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION \
     pip install --no-cache-dir "/source[control,local,search]" \
     && rm -r /source
 

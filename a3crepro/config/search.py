@@ -55,8 +55,7 @@ def search_config(values: Any) -> SearchConfig:
       UserError: one line that names the wrong key, or what must be installed.
     """
     check_optuna()
-    found = OmegaConf.to_container(values, resolve=True) if OmegaConf.is_config(values) else dict(values)
-    assert isinstance(found, dict)
+    found: Any = OmegaConf.to_container(values, resolve=True) if OmegaConf.is_config(values) else dict(values)
     found.pop("_target_", None)
     config: SearchConfig = validated(SearchConfig, found, ("hydra", "sweeper"), {})
     return config
@@ -143,7 +142,7 @@ def search_space(overrides: Sequence[str], params: Mapping[str, Any] | None = No
 
 def _domain(override: Override) -> Domain:
     value: Any = override.value()
-    tags = getattr(value, "tags", set())  # a glob has none
+    tags: set[str] = getattr(value, "tags", set())  # a glob has none
     if unknown := tags - {"log"}:
         raise UserError(f"{override.input_line}: unknown tag {min(unknown)}; allowed: log")
     if tags and not isinstance(value, IntervalSweep):
