@@ -2,7 +2,7 @@
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libegl1 libegl-mesa0 libgl1-mesa-dri \
+    && apt-get install --yes --no-install-recommends libegl1 libegl-mesa0 libgl1-mesa-dri libopengl0 \
     && rm -rf /var/lib/apt/lists/*
 
 # Without the CUDA libraries, which take several GB

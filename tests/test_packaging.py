@@ -19,6 +19,9 @@ from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
 from helpers import SMALL, finished, summary
 
+from a3crepro import compose
+from a3crepro.runs.training import initial_state
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -129,6 +132,21 @@ def test_the_version_can_be_given_where_there_is_no_git(project, monkeypatch):
     monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", "0.4.0")  # as in the Dockerfile
     assert version_of(project) == "0.4.0"
     assert "SETUPTOOLS_SCM_PRETEND_VERSION" in (ROOT / "Dockerfile").read_text()
+
+
+# ---- Shared memory ---------------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_the_shared_memory_that_runs_take():
+    text = (ROOT / "docs" / "install.md").read_text()
+    (start,) = (place for place, line in enumerate(text.splitlines()) if line.startswith("| MiB"))
+    header, _, *rows = [line.split("|")[1:-1] for line in text.splitlines()[start : start + 8]]
+    threads = [int(cell.split()[0]) for cell in header[1:]]
+    assert threads == [1, 4, 16, 64] and len(rows) == 6
+    for name, *cells in rows:
+        override = name.split("`")[1]
+        shared = [initial_state(compose("env=breakout", override, f"threads={count}")).nbytes for count in threads]
+        assert [float(cell) for cell in cells] == [round(size / 2**20, 1) for size in shared], override
 
 
 # ---- Installed -------------------------------------------------------------------------------------------------------
