@@ -17,7 +17,7 @@ from cli_helpers import is_one_line
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
-from helpers import SMALL, finished, summary
+from helpers import SMALL, summary
 
 from a3crepro import compose
 from a3crepro.runs.training import initial_state
@@ -186,11 +186,10 @@ def test_what_only_a_checkout_has_is_told_in_a_line(site, tmp_path):
 @pytest.mark.slow
 def test_the_wheel_s_commands_work_and_write_nothing_but_numba_s_cache(site, tmp_path):
     before = {path for path in site.rglob("*") if path.is_file()}
-    env = {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
     work = tmp_path / "anywhere"
     work.mkdir()
-    training = finished(work, *SMALL, "frames=200", env=env)
-    assert training.wait() == 0, training.stderr
+    training = run(site, work, *SMALL, "frames=200")
+    assert training.returncode == 0, training.stderr
     assert summary(work / "run")["frames"] >= 200
     commands = {
         "evaluate": ("run", "episodes=2", "video=best.mp4"),
