@@ -1,12 +1,15 @@
-"""Hydra sweepers: one that reports every failed job instead of only the first, and one for a list of jobs."""
+"""Hydra sweepers: one that reports every failed job, not only the first; one for a list of jobs; one that searches."""
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -30,6 +33,29 @@ class TellingSweeper(BasicSweeper):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert self.launcher is not None
         self.launcher = _Telling(self.launcher)
+
+
+class OptunaSweeper(Sweeper):
+    """Searches for the overrides with the best final score; see `a3crepro.experiments.search`."""
+
+    def __init__(self, **keys: Any) -> None:
+        self.keys = keys
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Runs the trials that are missing."""
+        from a3crepro.config import search_config, search_space
+        from a3crepro.experiments.search import search
+
+        config = search_config(self.keys)
+        assert self.config is not None and self.launcher is not None
+        directory = Path(str(self.config.hydra.sweep.dir))
+        search(self.launcher.launch, config, search_space(arguments, config.params), directory)
 
 
 class _Telling(Launcher):

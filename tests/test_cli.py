@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cli_helpers import NOTHING, directories, is_one_line
-from helpers import ENDLESS, SMALL, descendants, files, finished, frames, gone_within, running, summary
+from helpers import ENDLESS, SMALL, descendants, files, finished, frames, gone_within, rows, running, summary
 
 import a3crepro
 from a3crepro import benchmark, compose, evaluate, play
@@ -230,6 +230,32 @@ def test_the_runs_of_a_multirun_save_and_end_with_it(tmp_path):
         assert is_one_line(run.stderr, "SIGINT", "save")
         assert gone_within(begun, 30)
     assert len(list(tmp_path.rglob("checkpoint.npz"))) == 2
+
+
+@pytest.mark.slow
+def test_a_multirun_that_is_killed_is_gone_on_with_and_nothing_is_lost_or_doubled(tmp_path):
+    """With all of its processes, in the middle of the first two runs and of the others."""
+    words = ("--multirun", "env=toy/catch", "execution=virtual_time", "threads=2", "frames=20_000", "seed=0,1,2,3",
+             "evaluation.every=5_000", "evaluation.episodes=2", "logging.tensorboard=false",
+             "checkpoint.every_seconds=0.2", "hydra/launcher=local", "hydra.launcher.n_jobs=2")  # fmt: skip
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert finished(whole, *words).wait() == 0
+    for count in (1, 3):
+        with running(broken, *words) as run:
+            run.wait_until(lambda count=count: len(list(broken.rglob("checkpoint.npz"))) >= count, f"{count} runs")
+            begun = run.processes()
+            run.send(signal.SIGKILL, group=True)
+            assert run.wait() == -signal.SIGKILL
+            assert gone_within(begun, 30)
+    assert len(list(broken.rglob("summary.json"))) < 4
+    assert finished(broken, *words).wait() == 0
+    assert directories(broken) == directories(whole) and len(directories(whole)) == 4
+    for name in directories(whole):
+        for table in ("episodes.csv", "evaluations.csv"):
+            found = [[{**row, "real_seconds": ""} for row in rows(root / name, table)] for root in (whole, broken)]
+            assert found[0] == found[1]
+    starts = [len(json.loads(path.read_text())["starts"]) for path in broken.rglob("manifest.json")]
+    assert sum(starts) > 4
 
 
 @pytest.mark.slow  # in this process mistakes have it, too

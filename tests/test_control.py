@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
+from helpers import finished
 from torch.distributions import Independent, Normal
 
 from a3crepro import compose, train
@@ -285,6 +286,19 @@ def test_states_are_learnt_from_whatever_is_to_draw(gl):
     environment = {**os.environ, "MUJOCO_GL": gl}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
+
+
+@pytest.mark.slow
+def test_states_are_learnt_from_where_opengl_is_broken(tmp_path):
+    """As PyOpenGL is without `libopengl0`; the fork server imports the Control Suite, too."""
+    (tmp_path / "OpenGL").mkdir()
+    (tmp_path / "OpenGL" / "__init__.py").write_text("import ctypes\nraise ctypes.ArgumentError('no glGetError')\n")
+    words = ("env=control/cartpole_swingup", "threads=1", "frames=300", "evaluation.episodes=0", "hydra.run.dir=run")
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    run = finished(tmp_path, *words, env={"PYTHONPATH": path})
+    assert run.wait() == 0, run.stderr
+    pixels = finished(tmp_path, "env=control/cartpole_swingup_pixels", *words[1:], env={"PYTHONPATH": path})
+    assert pixels.wait() == 2 and "install Debian's libegl1" in pixels.stderr
 
 
 def test_actions_that_are_neither_numbers_nor_vectors_are_refused():
@@ -628,7 +642,7 @@ def test_where_nothing_can_draw_states_need_none_and_the_command_says_what_to_in
     assert done.returncode == 2 and not list(tmp_path.rglob("*.csv"))
     (line,) = done.stderr.strip().splitlines()
     assert "nothing here can draw pictures" in line
-    assert "unset MUJOCO_GL, which is 'off', and install Debian's libegl1 libegl-mesa0 libgl1-mesa-dri" in line
+    assert "unset MUJOCO_GL, which is 'off', and install Debian's libegl1 libegl-mesa0 libgl1-mesa-dri libop" in line
 
 
 # ---- Scaled observations ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from a3crepro import compose, train
+from a3crepro.config import jobs
 from a3crepro.evaluate import KEYS
 from a3crepro.runs.policies import POLICY_KEYS
 
@@ -78,7 +79,18 @@ OWN_WORDS = {  # of commands that take overrides, too
     "a3crepro.play": tuple(POLICY_KEYS),
     "sweeps": ("scale", "part", "case", "pfrl", "seconds", "minutes", "table"),
 }
-FLAGS = {"--dry-run", "--status", "--collected", "--unfinished", "--collect", "--multirun", "--cfg", "--resolve", "job"}
+FLAGS = {
+    "--dry-run",
+    "--status",
+    "--collected",
+    "--unfinished",
+    "--collect",
+    "--multirun",
+    "--cfg",
+    "--resolve",
+    "--version",
+    "job",
+}
 
 
 def commands() -> Iterator[tuple[Path, str]]:
@@ -160,7 +172,10 @@ def test_a_command_names_what_exists_and_composes(path: Path, command: str) -> N
         files = [Path(word) for word in rest if word.endswith(".py")]
         assert all((ROOT / file).is_file() or file in examples() for file in files), command
     elif module in OWN_WORDS:
-        compose(*overrides_of(rest, OWN_WORDS[module]))
+        overrides = overrides_of(rest, OWN_WORDS[module])
+        sweeper = [word for word in rest if word.startswith("hydra/sweeper=")]
+        for job in jobs([*overrides, *sweeper], multirun="--multirun" in rest):
+            compose(*job)
 
 
 def test_there_are_commands_of_every_kind() -> None:
@@ -337,9 +352,10 @@ def test_the_example_s_own_test_passes() -> None:
 def test_the_files_of_a_project_agree_with_it() -> None:
     project = tomllib.loads(page("pyproject.toml"))["project"]
     citation = yaml.safe_load(page("CITATION.cff"))
-    assert (citation["cff-version"], citation["version"]) == ("1.2.0", project["version"])
+    (released, *_) = re.findall(r"^## \[(\d[^\]]*)\]", page("CHANGELOG.md"), re.M)
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", released)
     assert citation["license"] == project["license"] and citation["references"][0]["type"] == "conference-paper"
-    assert f"## [{project['version']}]" in page("CHANGELOG.md")
+    assert project["dynamic"] == ["version"]  # of git's tags
     (command,) = re.findall(r"^pip install .*\[dev\].*pytest.*$", page("README.md"), re.M)
     if (ROOT / ".pre-commit-config.yaml").exists():  # not in an sdist
         (repository,) = yaml.safe_load(page(".pre-commit-config.yaml"))["repos"]

@@ -2,9 +2,10 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Quote, QuotedString
+from hydra.core.override_parser.types import Glob, IntervalSweep, Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -28,9 +29,13 @@ from a3crepro.common.errors import UserError
 from a3crepro.config.groups import GROUPS, check_launcher, choices, conf_directory
 from a3crepro.config.messages import formatted_choices, one_line
 from a3crepro.config.schema import Config, build
+from a3crepro.config.search import search_config, search_space
 
 DIRECTORY_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 """Keys whose values are paths: always quoted, with `~` expanded."""
+SWEEPER = "hydra.sweeper."
+SEARCHES = "OptunaSweeper"
+"""The sweeper whose jobs depend on the scores of earlier ones."""
 
 
 def compose(*overrides: str, config_dir: str | None = None, config_name: str = "config") -> Config:
@@ -82,9 +87,11 @@ def _composed(config_name: str, overrides: list[str]) -> DictConfig:
 
 
 def _forced(override: str) -> str:
-    """`++key=value` for `key=value`; choices (`env=pong`), deletions and Hydra's own keys are unchanged."""
+    """`++key=value` for `key=value`; choices (`env=pong`), deletions and most of Hydra's own keys are unchanged."""
     match = re.match(r"^([\w.]+)=", override)
-    return override if match is None or match[1] in GROUPS or match[1].startswith("hydra.") else f"++{override}"
+    if match is None or match[1] in GROUPS or (match[1].startswith("hydra.") and not match[1].startswith(SWEEPER)):
+        return override
+    return f"++{override}"
 
 
 class FurtherDirectories(SearchPathPlugin):
@@ -189,31 +196,60 @@ def jobs(
 ) -> list[list[str]]:
     """The overrides of each job of a command line, including those of a sweep in the configuration itself.
 
-    Empty if another sweeper than Hydra's own determines the jobs one after another.
+    For a search, the overrides of jobs that show mistakes in its space. Empty if another sweeper determines the jobs
+    one after another.
     """
     normalized, directories = normalized_overrides(overrides, config_dir), _directories(config_dir)
     if not (multirun or directories or any(override.startswith("hydra.mode=") for override in normalized)):
         return [normalized]
     try:
         with _hydra(directories):
-            swept: Mapping[str, str] = {}
-            with contextlib.suppress(HydraException, OmegaConfBaseException):  # raised when the jobs are composed
-                first = next(iter(_product(normalized)), normalized)
-                own = hydra_compose(config_name, overrides=first, return_hydra_config=True).hydra
-                if not (multirun or own.mode == RunMode.MULTIRUN):
-                    return [normalized]
-                check_launcher([f"hydra/launcher={own.runtime.choices['hydra/launcher']}"])
-                if not own.sweeper._target_.endswith(("BasicSweeper", "TellingSweeper")):
-                    return []
-                swept = own.sweeper.params or {}
-            found = _product([*(f"{key}={value}" for key, value in swept.items()), *normalized])
+            return _jobs(config_name, normalized, multirun)
     except (HydraException, yaml.YAMLError) as error:
         raise UserError(one_line(error, directories)) from error
+
+
+def _jobs(config_name: str, overrides: list[str], multirun: bool) -> list[list[str]]:
+    first = _first_job(overrides)
+    try:
+        composed = _composed(config_name, first)
+        own = composed.hydra
+        if not (multirun or own.mode == RunMode.MULTIRUN):
+            return [overrides]
+        check_launcher([f"hydra/launcher={own.runtime.choices['hydra/launcher']}"])
+        if own.sweeper._target_.endswith(SEARCHES):
+            return _probes(composed, overrides)
+    except (HydraException, OmegaConfBaseException):
+        return [first]  # composing this job says why
+    if not own.sweeper._target_.endswith(("BasicSweeper", "TellingSweeper")):
+        return []
+    found = _product([*(f"{key}={value}" for key, value in (own.sweeper.params or {}).items()), *overrides])
     if not found:
-        raise UserError(
-            f"no runs: nothing is matched in {' '.join(override for override in normalized if 'glob(' in override)}"
-        )
+        globs = " ".join(override for override in overrides if "glob(" in override)
+        raise UserError(f"no runs: nothing is matched in {globs}")
     return found
+
+
+def _first_job(overrides: Sequence[str]) -> list[str]:
+    """The overrides with the first value of each swept key."""
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    found = []
+    for override in parser.parse_overrides(list(overrides)):
+        if not override.is_sweep_override():
+            found.append(str(override.input_line))
+            continue
+        value: Any = override.value()
+        texts = [str(value.start)] if isinstance(value, IntervalSweep) else override.sweep_string_iterator()
+        found.extend(f"{override.get_key_element()}={text}" for text in itertools.islice(texts, 1))
+    return found
+
+
+def _probes(composed: DictConfig, overrides: Sequence[str]) -> list[list[str]]:
+    """Jobs that show mistakes in the space of a search."""
+    settings = search_config(composed.hydra.sweeper)
+    if OmegaConf.select(composed, "evaluation.episodes") == 0:
+        raise UserError("evaluation.episodes: a search compares scores; allowed: at least 1, got 0")
+    return list(search_space(overrides, settings.params).probes())
 
 
 def _product(overrides: Sequence[str]) -> list[list[str]]:
@@ -222,7 +258,7 @@ def _product(overrides: Sequence[str]) -> list[list[str]]:
     parsed = parser.parse_overrides(list(overrides))
     for override in parsed:
         if override.is_sweep_override() and not override.is_discrete_sweep():
-            said = f"{override.input_line}: intervals are not supported; allowed: values, range() or glob()"
+            said = f"{override.input_line}: intervals need hydra/sweeper=optuna; allowed: values, range() or glob()"
             raise HydraException(said)
     (found,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return found

@@ -40,10 +40,16 @@ def check_launcher(overrides: Iterable[str]) -> None:
     for override in overrides:
         key, _, launcher = override.partition("=")
         library = LAUNCHERS.get(launcher) if key == "hydra/launcher" else None
-        if library and not _is_installed(f"hydra_{library}_launcher"):
+        if library and not _is_installed(f"hydra_plugins.hydra_{library}_launcher"):
             extra = {"joblib": "local", "submitit": "slurm"}[library]
             raise UserError(f'{override}: needs hydra-{library}-launcher; pip install "a3crepro[{extra}]"')
 
 
-def _is_installed(plugin: str) -> bool:
-    return importlib.util.find_spec(f"hydra_plugins.{plugin}") is not None
+def check_optuna() -> None:
+    """Raises a `UserError` if Optuna is not installed."""
+    if not _is_installed("optuna"):
+        raise UserError('hydra/sweeper=optuna: needs optuna; pip install "a3crepro[search]"')
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

@@ -19,7 +19,7 @@ from a3crepro.common.serialization import PyTree
 if TYPE_CHECKING:
     import mujoco
 
-PACKAGES = "Debian's libegl1 libegl-mesa0 libgl1-mesa-dri"
+PACKAGES = "Debian's libegl1 libegl-mesa0 libgl1-mesa-dri libopengl0"
 CHOSEN = os.environ.get("MUJOCO_GL") or "egl"
 """The rendering backend."""
 FIXED = ("mesh", "tex", "skin", "bvh", "oct", "flex", "names", "text", "plugin", "key")
@@ -44,7 +44,7 @@ def import_with_mujoco(module: str) -> Any:
     Raises:
       ImportError: the module is not installed.
     """
-    with contextlib.suppress(ImportError, AttributeError, RuntimeError):
+    with contextlib.suppress(Exception):  # PyOpenGL raises what it likes
         return importlib.import_module(module)
     os.environ["MUJOCO_GL"] = "off"
     return importlib.import_module(module)

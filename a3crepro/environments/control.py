@@ -76,7 +76,7 @@ class Control(NormalisableEnvironment):
         return math.ceil(self.max_episode_steps / self.action_repeat)
 
     def modules_to_preload(self) -> list[str]:
-        return [*super().modules_to_preload(), "dm_control.suite"]
+        return [*super().modules_to_preload(), "a3crepro.environments._control_suite"]
 
     def make(self, *, training: bool, render: bool = False) -> gym.Env[np.ndarray, Any]:
         return ControlEnv(self, "rgb_array" if render else None)

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.results import RESULTS, final_scores, overridden, read_table
+from a3crepro.experiments.results import RESULTS, committed, final_scores, overridden, read_table
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.experiments.statistics import LEAST, band
 from a3crepro.runs.arguments import one_of, own_arguments
@@ -56,7 +56,7 @@ MIN_SCORES = {"pong": -21.0}
 
 def paper(name: str) -> pd.DataFrame:
     """Reads one of the tables of the paper's data."""
-    return pd.read_csv(RESULTS / "paper" / f"{name}.csv")
+    return pd.read_csv(committed("paper", f"{name}.csv"))
 
 
 def reference(env: str, policy: str = "random", column: str = "score_mean") -> float:
@@ -74,7 +74,7 @@ def reference(env: str, policy: str = "random", column: str = "score_mean") -> f
 
 def references(env: str) -> pd.DataFrame:
     """All measurements of `sweeps/references.py` in an environment: a row per policy."""
-    table = pd.read_csv(RESULTS / "references" / "references.csv")
+    table = pd.read_csv(committed("references", "references.csv"))
     return table[table["env"] == env]
 
 
@@ -118,7 +118,7 @@ class Results(NamedTuple):
 
 def load_results(sweep: str, scale: str) -> Results | None:
     """Loads the tables of a sweep at a scale; None if there are none."""
-    directory = RESULTS / sweep / scale
+    directory = committed(sweep, scale)
     if not (directory / "runs.csv").exists():
         return None
     runs, scores = (read_table(directory / f"{name}.csv") for name in ("runs", "scores"))

@@ -6,11 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.statistics import final_score
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 """The committed tables of this checkout."""
+
+
+def committed(*parts: str) -> Path:
+    """A path below `RESULTS`; a `UserError` outside of a checkout, where there are no committed tables."""
+    if not RESULTS.is_dir():
+        raise UserError(f"{RESULTS} does not exist: committed tables, sweeps and analysis need a checkout")
+    return RESULTS.joinpath(*parts)
 
 
 def read_table(path: Path) -> pd.DataFrame:

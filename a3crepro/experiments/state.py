@@ -150,6 +150,11 @@ def final_score_of(directory: Path) -> float | None:
     """The final score of a run; None if it is not finished, or was not evaluated."""
     if state_of(directory) is not State.DONE or not summary_of_done(directory)["episodes"]:
         return None
+    return score_of_evaluations(directory)
+
+
+def score_of_evaluations(directory: Path) -> float:
+    """The final score of a finished run that was evaluated; a `DamagedFile` if rows of its table are missing."""
     evaluations = whole_table(directory / "evaluations.csv", EVALUATIONS, 1)
     return final_score(evaluations["score_mean"].to_numpy(float))
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from a3crepro import __version__
+import a3crepro
 from a3crepro.common.errors import RunError, UserError, check_python
 from a3crepro.common.output import UNWRITTEN, lasting_output
 from a3crepro.common.signals import handle
@@ -32,7 +32,7 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_arg
             raise SystemExit(0 if help_requested else 2)
         if "--version" in sys.argv[1:]:
             packages = (f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ale-py", "gymnasium"))
-            print(f"a3crepro {__version__} ({', '.join(packages)})")
+            print(f"a3crepro {a3crepro.__version__} ({', '.join(packages)})")
             raise SystemExit(0)
         try:
             check_python()
@@ -65,6 +65,7 @@ def escape_unencodable_output() -> None:
 def line_of(error: BaseException) -> tuple[str, int] | None:
     """The line for an error and the exit status; None for an unexpected error, whose traceback is printed."""
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     from a3crepro.common.processes import ProcessDied
     from a3crepro.config import one_line
@@ -73,7 +74,7 @@ def line_of(error: BaseException) -> tuple[str, int] | None:
     match error:
         case UserError():
             return str(error), 2
-        case HydraException():
+        case HydraException() | OmegaConfBaseException():
             return one_line(error), 2
         case Stopped():
             return str(error), 130

@@ -15,8 +15,8 @@ from a3crepro.common.machine import usable_cores
 from a3crepro.config import multirun_job
 from a3crepro.runs.files import read_json
 
-PACKAGES = ("torch", "numpy", "numba", "gymnasium", "mujoco", "dm-control", "ale-py", "minatar", "hydra-core",
-            "pydantic", "opencv-python-headless")  # fmt: skip
+PACKAGES = ("a3crepro", "torch", "numpy", "numba", "gymnasium", "mujoco", "dm-control", "ale-py", "minatar",
+            "hydra-core", "pydantic", "opencv-python-headless")  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("a3crepro", "conf", "hydra_plugins", "sweeps")
 """Directories whose untracked files may affect a run."""
