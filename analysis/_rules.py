@@ -150,13 +150,13 @@ def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Ve
     return joined([found[method].verdict(line) for method in methods], effect)
 
 
-speeds_up = with_data("thread_scaling")(partial(with_16, x="seconds", methods=METHODS, line=10.0))
-superlinear = with_data("thread_scaling")(partial(with_16, x="seconds", methods=ONE_STEP, line=16.0))
+speeds_up = with_data("thread_scaling", needs_all=False)(partial(with_16, x="seconds", methods=METHODS, line=10.0))
+superlinear = with_data("thread_scaling", needs_all=False)(partial(with_16, x="seconds", methods=ONE_STEP, line=16.0))
 """In virtual time that is data efficiency above 1."""
-less_data = with_data("thread_scaling")(partial(with_16, x="frames", methods=ONE_STEP, line=1.0))
+less_data = with_data("thread_scaling", needs_all=False)(partial(with_16, x="frames", methods=ONE_STEP, line=1.0))
 
 
-@with_data("thread_scaling")
+@with_data("thread_scaling", needs_all=False)
 def stabilises(results: Results) -> Verdict:
     """Compares the shares of rates at which a run learns, that is, ends above the reference."""
     to = levels(own_curves(results, "frames"), REFERENCE)
@@ -165,8 +165,10 @@ def stabilises(results: Results) -> Verdict:
     parts = []
     for method in VALUE_BASED:
         learnt = grid[grid["method"] == method]
-        both = learnt.pivot_table(index=["env", "learning_rate"], columns="threads", values="learnt").dropna()
-        if both.empty:
+        both = learnt.pivot_table(index=["env", "learning_rate"], columns="threads", values="learnt")
+        whole = both.notna().all(axis=1).groupby("env").transform("all")  # games with all runs
+        both = both[whole]
+        if both.empty or not {1, 16} <= set(both.columns):
             return NOT_RUN
         one, several = both[1].to_numpy(bool), both[16].to_numpy(bool)
         more = interval_of_shares(several, one)

@@ -173,14 +173,24 @@ def of_sweep(sweep: str) -> Callable[[Rule], Rule]:
     return decorate
 
 
-def with_data(sweep: str) -> Callable[[Callable[[Results], Verdict]], Rule]:
-    """A rule on the tables of a sweep; not run without them."""
+def with_data(sweep: str, needs_all: bool = True) -> Callable[[Callable[[Results], Verdict]], Rule]:
+    """A rule on the tables of a sweep; not run without them, and not decided while planned runs are missing.
+
+    Args:
+      sweep: its name.
+      needs_all: whether the rule needs all planned runs; else it looks itself for what it needs.
+    """
 
     def decorate(rule: Callable[[Results], Verdict]) -> Rule:
         @of_sweep(sweep)
         def decide(scale: str) -> Verdict:
             results = load_results(sweep, scale)
-            return NOT_RUN if results is None else rule(results)
+            if results is None:
+                return NOT_RUN
+            missing = results.notes.get("planned", 0) - results.notes.get("runs", 0)
+            if needs_all and missing > 0:
+                return Verdict(Outcome.NOT_DECIDED, reason=f"{missing} of {results.notes['planned']} runs are missing")
+            return rule(results)
 
         return decide
 
