@@ -449,7 +449,9 @@ def test_every_script_draws_the_paper_s_data_and_its_own(drawn, name, capsys):
     assert found.keys() == expected
     text = found[f"{name}.md"].read_text()
     of_threads = ("claims", "data_efficiency", "speedup", "training_speed")
-    assert ("runs, 1 of" in text) == (name in MISSING + of_threads) and "commit fffffff" in text and "core-hours" in text
+    assert (
+        ("runs, 1 of" in text) == (name in MISSING + of_threads) and "commit fffffff" in text and "core-hours" in text
+    )
     printed = capsys.readouterr().out
     assert text.strip() in printed
     assert set(printed.splitlines()[-1].removeprefix("written: ").split(", ")) == set(map(str, found.values()))

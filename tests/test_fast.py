@@ -489,3 +489,22 @@ def copies_of(network):
     cells = [array for top in network.tops for array in (top.cells.weight_x, top.cells.biases)]
     bias = [torso.bias] if torso else []
     return [network.local, *bias, *layers, *cells, *(top.heads.parameters for top in network.tops)]
+
+
+def test_a_copy_has_what_others_had_written_when_the_last_own_update_began(bench):
+    first, second = bench("env=minatar/breakout", "algo=a3c", "threads=2", "optimizer.lr=1e-2").learners
+    theta, network = first.shared.parameters.numpy(), first.model.local.network
+    (large,) = network.large
+
+    def synchronised():
+        first.synchronise(first.shared.moment())
+        return network.parameters[large].copy()
+
+    for _ in range(20):
+        first.iterate()
+        own = network.spec.matrix(theta, large).copy()
+        second.iterate()  # as if during the update of the first
+        assert (network.spec.matrix(theta, large) != own).any()
+        np.testing.assert_array_equal(synchronised(), own)
+        first.iterate()
+        np.testing.assert_array_equal(synchronised(), network.spec.matrix(theta, large))

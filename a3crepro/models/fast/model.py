@@ -56,24 +56,29 @@ class LocalParameters:
         rows = network.spec.row_bounds[-1]
         self.own_writes = theta.writes.counts[theta.writes.thread] if theta.writes else np.zeros(rows, np.int32)
         self._copied_writes: np.ndarray | None = None  # of all actor-learners, when each row was copied
+        self._writes_at_update: np.ndarray | None = None  # the same when the last own update began, with its own
         self._cached: list[tuple[np.ndarray, State]] = []  # the observation and the state before it, for each entry
         self._copied, self._synchronised = -1, False
         if self.version is None:
             self.synchronise()
 
     def synchronise(self) -> None:
-        """θ' ← θ, unless the last update has just done so; empties the cache."""
+        """θ' ← θ, unless the last update has just done so; empties the cache.
+
+        After an own update only rows are missing that others had written when it began: rows that are being written
+        now would have to be fetched from the other core again and again. They follow the next time.
+        """
         if self.version is None:
             if self.writes or not self._synchronised:
-                self._copy()
+                self._copy(self._writes_at_update if self._synchronised else None)
             self._synchronised, self._cached = False, []
 
-    def _copy(self) -> None:
-        """θ' ← θ, without the rows that nobody has written since they were copied."""
+    def _copy(self, writes: np.ndarray | None = None) -> None:
+        """θ' ← θ, without the rows that nobody has written since they were copied; by default until now."""
         if self.writes is None:
             self.network.synchronise(self.theta)
             return
-        writes = self.writes.counts.sum(0)
+        writes = self.writes.counts.sum(0) if writes is None else writes
         changed = None if self._copied_writes is None else writes != self._copied_writes
         if changed is None or changed.any():
             self.network.synchronise(self.theta, changed)
@@ -141,6 +146,7 @@ class LocalParameters:
         if before is not None and self._copied_writes is not None:
             own, writes = before
             written = self.own_writes != own
+            self._writes_at_update = writes + written
             self._copied_writes[written] = writes[written] + 1  # another's write meanwhile makes it more
         self._synchronised, self._cached = True, []
         self._copied = version + 1 if version == self._copied else -1
