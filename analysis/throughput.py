@@ -122,8 +122,7 @@ def main() -> None:
             print_fractions(table)
         if part == "threads":
             draw_threads(calls)
-    versions = DIRECTORY / "versions.jsonl"
-    if versions.exists():
+    for versions in sorted(DIRECTORY.glob("versions*.jsonl")):
         table = compare_versions(pd.read_json(versions, lines=True))
         table.to_csv(versions.with_suffix(".csv"), index=False)
         written(versions.with_suffix(".csv"))

@@ -262,6 +262,11 @@ def test_the_speed_tables_are_printed_by_their_script(capsys: pytest.CaptureFixt
     module["print_table"](pd.read_csv(directory / "table.csv"))
     _, _, *rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 10 and all(row in page("docs/speed.md").splitlines() for row in rows)
+    for name in ("versions", "versions_2"):
+        module["print_versions"](pd.read_csv(directory / f"{name}.csv"))
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    shown = [row for row in rows if row in page("docs/speed.md").splitlines() and "ratio" not in row]
+    assert len([row for row in shown if "---" not in row]) == 14  # the five of `hogwild` that were repeated, once
     for part, name in (("executions", "docs/executions.md"), ("control", "docs/environments.md")):
         shown = [row[1:] for table in tables(page(name)) for row in table]
         for row in pd.read_csv(directory / f"{part}.csv").itertuples():
