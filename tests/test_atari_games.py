@@ -21,6 +21,7 @@ def results(monkeypatch, tmp_path):
     (tmp_path / "atari_games" / "laptop").mkdir(parents=True)
     (tmp_path / "paper").symlink_to(RESULTS / "paper")
     monkeypatch.setattr(figures, "RESULTS", tmp_path)
+    monkeypatch.setattr("a3crepro.experiments.results.RESULTS", tmp_path)
 
 
 def rows(run, env, method, scores, hours_an_epoch=0.25, **others):

@@ -218,7 +218,8 @@ def test_by_the_clock_on_the_wall_rows_add_up_to_the_run(tmp_path, execution):
     assert taken == pytest.approx(summary["frames"], rel=0.02)
     threads = np.array([row["thread_frames_per_second"].split() for row in found], float)
     np.testing.assert_allclose(threads.sum(1), [float(row["frames_per_second"]) for row in found], rtol=0.01)
-    assert {row["staleness"] == "0.0" for row in found} == {execution == "synchronous"}
+    stale = [float(row["staleness"]) > 0 for row in found]  # each process may run in time slices of its own
+    assert any(stale) == (execution != "synchronous")
 
 
 def test_a_checkpoint_of_an_older_version_has_no_metrics_and_is_gone_on_with(tmp_path):

@@ -44,7 +44,7 @@ def site(wheel, tmp_path_factory):
 def tracked(*directories):
     """Files of a checkout, apart from what Python or an editor leaves there."""
     found = (path for name in directories for path in (ROOT / name).rglob("*"))
-    return {path.relative_to(ROOT).as_posix() for path in found if path.suffix in (".py", ".yaml")}
+    return {path.relative_to(ROOT).as_posix() for path in found if path.suffix in (".py", ".yaml", ".css")}
 
 
 def test_the_wheel_has_the_code_the_configuration_and_the_plugins(wheel):
@@ -79,7 +79,7 @@ def test_whatever_the_wheel_imports_is_in_it_or_among_its_dependencies(site):
                 inside = file.with_suffix(".py").is_file() or (file / "__init__.py").is_file()
                 assert inside or module.startswith("hydra_plugins.hydra_joblib"), f"{path.name} imports {module}"
                 continue
-            homes = {canonical(name) for name in installed.get(top, ())}
+            homes = {canonical(name) for name in installed.get(top, ())} or {canonical(top)}  # not installed
             assert homes & declared, f"{path.name} imports {module}, of {homes}"
 
 
