@@ -19,9 +19,9 @@ RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION \
     && rm -r /source
 
 RUN useradd --create-home --uid 1000 a3crepro \
-    && install --directory --owner=a3crepro --group=a3crepro /work
+    && install --directory --owner=a3crepro --group=a3crepro /data
 USER a3crepro
-WORKDIR /work
+WORKDIR /data
 
 # Else every container would compile them: some 15 seconds
 RUN python -c "from a3crepro.common.kernels import compile_all; compile_all()"

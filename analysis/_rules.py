@@ -6,10 +6,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from a3crepro.experiments import figures
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, MIN_SCORES, TITLES, Results, load_results, reference
-from a3crepro.experiments.results import overridden, representative_runs
+from a3crepro.experiments.results import committed, overridden, representative_runs
 from a3crepro.experiments.statistics import bootstrap, interval_of_difference, interval_of_mean, interval_of_shares
 from analysis._threads import compared, levels, own_curves, speedup, times
 from analysis._verdicts import (
@@ -24,6 +23,7 @@ from analysis._verdicts import (
     with_data,
 )
 from analysis.atari_table import normalised, own_normalised
+from analysis.learning_rates import PAPER_EPSILON
 
 VALUE_BASED = ("one_step_q", "one_step_sarsa", "n_step_q")
 ONE_STEP = ("one_step_q", "one_step_sarsa")
@@ -37,8 +37,6 @@ WIDE = 0.5
 """Decades of good rates, median over games: the paper's data have 0.86 (one-step Sarsa) to 1.20 (n-step Q)."""
 FEW_COLLAPSES = 0.1
 """Share of the runs inside: the paper's data have 0.007 (A3C) to 0.062 (n-step Q)."""
-PAPER_EPSILON = 0.1
-"""RMSProp's ε (§8)."""
 AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
 """Network and frames."""
 
@@ -212,7 +210,7 @@ def counterpart_epsilon(results: Results) -> float:
     Compares medians, by their logarithms; shares below 1e-6 count as 1e-6. The paper's ε without runs on Atari.
     """
     shares = results.runs.groupby("epsilon")["share_g_above_epsilon"].median()
-    path = figures.RESULTS / "atari_games" / "laptop" / "diagnostics.csv"
+    path = committed("atari_games", "laptop", "diagnostics.csv")
     if not path.exists():
         return PAPER_EPSILON
     on_atari = pd.read_csv(path)["share_above_epsilon"].dropna().median()

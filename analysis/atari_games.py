@@ -20,13 +20,11 @@ from matplotlib.figure import Figure
 
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, TITLES, markdown, number
-from a3crepro.experiments.results import overridden, read_table, select
-from a3crepro.experiments.statistics import Array, Interval, first_crossing, human_normalised
+from a3crepro.experiments.results import committed, overridden, read_table, select
+from a3crepro.experiments.statistics import LAST, Array, Interval, first_crossing, human_normalised
 from a3crepro.runs.command_line import run_command
 
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
-LAST = 3
-"""Evaluations averaged in a final score."""
 AUTHORS_RATE = 7e-4
 Z = 1.96
 """Half-width of a 95 % interval, in standard errors."""
@@ -81,7 +79,7 @@ class Curve(NamedTuple):
 
 def curves(scale: str) -> list[Curve]:
     """The curves of all evaluated runs of `atari_games`, finished or not."""
-    directory = figures.RESULTS / "atari_games" / scale
+    directory = committed("atari_games", scale)
     return [
         curve
         for name, finished in (("scores", True), ("unfinished", False))

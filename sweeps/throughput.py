@@ -52,17 +52,18 @@ EXECUTIONS = {
     "virtual_time, 16 threads": ["env=breakout", "threads=16", "execution=virtual_time"],
     "synchronous, 16 threads": SYNCHRONOUS,
 }
+VIRTUAL = ["threads=16", "execution=virtual_time"]
 METHODS = {
-    f"{env}, {algo}": [f"env={env}", f"algo={algo}", "threads=16", "execution=virtual_time"]
+    f"{env}, {algo}": [f"env={env}", f"algo={algo}", *VIRTUAL]
     for env in ("breakout", "minatar/breakout")
     for algo in ("one_step_q", "one_step_sarsa", "n_step_q", "a3c")
 } | {
-    f"breakout, a3c, {network}": ["env=breakout", "threads=16", "execution=virtual_time", f"network={network}"]
+    f"breakout, a3c, {network}": ["env=breakout", *VIRTUAL, f"network={network}"]
     for network in ("mnih2015", "mnih2015_lstm")
 }
 ROLLOUTS = ["network=control_mlp", "algo.t_max=20", "env.normalise_observations=true"]
 METHODS |= {
-    name: [*words, "threads=16", "execution=virtual_time"]
+    name: [*words, *VIRTUAL]
     for name, words in {
         "minatar/breakout, a3c, LSTM": ["env=minatar/breakout", "network.lstm_cells=128"],
         "cheetah_run, whole episodes": ["env=control/cheetah_run"],
@@ -81,7 +82,6 @@ CONTROL = {
     for task in ("cheetah_run", "cartpole_swingup")
     for how, words in {"whole episodes": [], "rollouts": ROLLOUTS}.items()
 }
-VIRTUAL = ["threads=16", "execution=virtual_time"]
 MINATAR = ["env=minatar/breakout", *VIRTUAL]
 VERSIONS = {
     **{f"breakout, {name}": words for name, words in TABLE.items() if name not in ("minatar a3c", "n_step_q")},

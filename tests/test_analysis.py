@@ -124,7 +124,6 @@ def test_speed_ups_of_the_paper():
 def test_a_speed_up_is_the_product_of_its_factors(results, monkeypatch):
     """The paper's throughput goes up 10.2 to 14.2 times; in virtual time it is as many times as there are learners."""
     module = script("speedup")
-    monkeypatch.setattr(figures, "RESULTS", results)
     monkeypatch.setattr(results_module, "RESULTS", results)
     rows = module.factors(figures.load_results("thread_scaling", "laptop"))
     theirs, mine = rows[:4], rows[4:]
@@ -413,8 +412,7 @@ def results(tmp_path_factory):
     for name in ("paper", "references"):
         (root / name).symlink_to(ROOT / "results" / name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "RESULTS", root)  # some sweeps depend on the tables of others
-        patch.setattr(results_module, "RESULTS", root)
+        patch.setattr(results_module, "RESULTS", root)  # some sweeps depend on the tables of others
         for name in SWEEPS:
             runs, scores, notes = tables(name)
             directory = root / name / "laptop"
@@ -427,7 +425,6 @@ def results(tmp_path_factory):
 
 @pytest.fixture
 def drawn(results, monkeypatch, tmp_path):
-    monkeypatch.setattr(figures, "RESULTS", results)
     monkeypatch.setattr(results_module, "RESULTS", results)
     monkeypatch.setattr(statistics, "RESAMPLES", 500)
     monkeypatch.setattr(figures, "FIGURES", tmp_path)
@@ -462,7 +459,6 @@ def test_every_script_draws_the_paper_s_data_and_its_own(drawn, name, capsys):
 
 
 def test_curves_are_of_evaluations_of_fresh_seeds(results, monkeypatch):
-    monkeypatch.setattr(figures, "RESULTS", results)
     monkeypatch.setattr(results_module, "RESULTS", results)
     curves = script("_threads").own_curves(figures.load_results("thread_scaling", "laptop"), "epoch")
     assert len(curves) == 3 * 4 * 2 + 4
@@ -837,7 +833,6 @@ def test_the_paper_s_drivers_are_as_good_as_the_text_says():
 
 
 def test_races_are_told_as_shares_of_the_expert_in_the_same_setting(results, monkeypatch):
-    monkeypatch.setattr(figures, "RESULTS", results)
     monkeypatch.setattr(results_module, "RESULTS", results)
     mine, racing = figures.load_results("racing", "laptop"), script("racing")
     evaluations = mine.evaluations().sort_values("frames")
@@ -865,7 +860,6 @@ def test_the_paper_s_races_are_told_by_their_greatest_scores_and_their_last():
 
 
 def test_apples_and_portals_are_told_as_they_were_counted(results, monkeypatch):
-    monkeypatch.setattr(figures, "RESULTS", results)
     monkeypatch.setattr(results_module, "RESULTS", results)
     cells = script("labyrinth").row(figures.load_results("labyrinth", "laptop"), "labyrinth")[2:]
     score, apples, portals = (float(cell.split()[0]) for cell in cells)

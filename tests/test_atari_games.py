@@ -5,7 +5,6 @@ import math
 import pandas as pd
 import pytest
 
-from a3crepro.experiments import figures
 from a3crepro.experiments.figures import paper
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.statistics import interval_of_proportion
@@ -20,7 +19,6 @@ def results(monkeypatch, tmp_path):
     """A directory for the tables of these tests."""
     (tmp_path / "atari_games" / "laptop").mkdir(parents=True)
     (tmp_path / "paper").symlink_to(RESULTS / "paper")
-    monkeypatch.setattr(figures, "RESULTS", tmp_path)
     monkeypatch.setattr("a3crepro.experiments.results.RESULTS", tmp_path)
 
 

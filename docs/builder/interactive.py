@@ -10,7 +10,7 @@ import pandas as pd
 
 from a3crepro.experiments.figures import METHODS, OWN, TITLES, paper
 from a3crepro.experiments.results import stacked
-from a3crepro.experiments.statistics import band
+from a3crepro.experiments.statistics import LEAST, band
 from analysis._threads import CELL, Curves, own_curves
 from builder.claims import best_scale, tables
 from builder.places import raw
@@ -59,7 +59,7 @@ def line(method: str, threads: int, x: np.ndarray, scores: np.ndarray, name: str
     """A curve: the mean of runs [runs, points], with its 95 % interval."""
     found = {"method": NAME[method], "threads": int(threads), "name": name, "by": by, "x": rounded(x)}
     found["y"] = rounded(scores.mean(0))
-    if len(scores) > 1:
+    if len(scores) >= LEAST:
         low, high = band(scores)
         found |= {"low": rounded(low), "high": rounded(high)}
     return found
