@@ -357,9 +357,9 @@ def test_the_recurrent_states_of_both_are_carried(bench):
 
 
 def test_pictures_go_through_two_linear_convolutions(bench):
-    case = bench("env=breakout", "network=control_pixels", "threads=1")
+    case = bench("env=breakout", "network=control_pixels", "network.implementation=module", "threads=1")
     torso = case.learner.model.module.parts[0].torso
-    assert [type(layer).__name__ for layer in torso] == ["Conv2d", "Conv2d", "Flatten"]
+    assert [type(layer).__name__ for layer in torso] == ["Conv2d", "Conv2d", "PositionsFirst"]
     inside = 16 * (4 * 64 + 1) + 32 * (16 * 16 + 1) + 4 * 128 * (9 * 9 * 32 + 128 + 2)
     assert sizes(case.learner.model.module) == [inside + (128 + 1) * 4, inside + 128 + 1]
 

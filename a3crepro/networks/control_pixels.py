@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from a3crepro.networks._network import Network
+from a3crepro.networks._network import Network, PositionsFirst
 
 
 class ControlPixels(Network):
@@ -21,4 +21,4 @@ class ControlPixels(Network):
         return self.name
 
     def torso(self, shape: tuple[int, ...]) -> nn.Sequential:
-        return nn.Sequential(nn.Conv2d(shape[0], 16, 8, stride=4), nn.Conv2d(16, 32, 4, stride=2), nn.Flatten())
+        return nn.Sequential(nn.Conv2d(shape[0], 16, 8, stride=4), nn.Conv2d(16, 32, 4, stride=2), PositionsFirst())

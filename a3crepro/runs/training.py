@@ -23,7 +23,8 @@ from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.learner.normalisation import width
 from a3crepro.learner.reports import Episode, Report, Snapshot
 from a3crepro.learner.shared_state import SNAPSHOT, PolicySnapshot, SharedState, Totals
-from a3crepro.models.fast.model import is_known
+from a3crepro.models.fast.model import why_not_fast
+from a3crepro.models.fast.spec import spec_of
 from a3crepro.networks._network import flatten, parameter_count, row_sizes
 from a3crepro.runs.checkpoint import BestEvaluation, Checkpoint, Counters, PendingEvaluation
 from a3crepro.runs.evaluation import EvaluationResult, Evaluator
@@ -102,9 +103,10 @@ def initial_state(config: Config) -> SharedState:
 def say_if_slow(config: Config) -> None:
     """Prints a line if the network is run by autograd although the fast path is configured."""
     space, _ = config.env.spaces()
-    if config.network.implementation == "fast" and not is_known(config.seeded_network(), space):
+    why = why_not_fast(spec_of(config.seeded_network(), space), config.rollout_steps)
+    if config.network.implementation == "fast" and why:
         what = f"network {config.network.title}, for {space.dtype} observations of shape {space.shape}"
-        print(f"{what}: runs with autograd, which is slower; the fast path does not know it", flush=True)
+        print(f"{what}: runs with autograd, which is slower; {why}", flush=True)
 
 
 def summary_line(summary: Mapping[str, Any]) -> str:

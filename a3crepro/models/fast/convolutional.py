@@ -11,6 +11,7 @@ Arrays end in channels.
 
 import math
 from collections.abc import Sequence
+from itertools import count
 from math import prod
 from typing import NamedTuple
 
@@ -19,11 +20,13 @@ import numpy as np
 from a3crepro.common.serialization import PyTree
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.network import CellsAndHeads, FastNetwork, Gradient, flat, zeros
-from a3crepro.models.fast.spec import Spec
+from a3crepro.models.fast.spec import PartSpec, Spec
 from a3crepro.models.fast.structs import MAX_DEPTH, Convolution, Pixels, Rows, Torso
 from a3crepro.optimizers._optimizer import LargeWeight, Optimizer, OptimizerState, Step, pay_decay
 
 UINT8 = np.dtype(np.uint8)
+LOWEST = float(np.finfo(np.float32).min)
+"""The lowest output of a layer that is not rectified."""
 MIN_OUTER_ROWS = 5
 """Minimum number of rows of the factors that `Optimizer.update_outer` takes."""
 MAX_FACTORED_STATES = 10
@@ -39,8 +42,10 @@ def new_rows(side: int, channels: int, entries: int, lanes: int) -> Rows:
     return Rows(row_of=index, counts=counts, changed=changed, values=values, d_values=d_values)
 
 
-def new_convolution(below: Rows, shape: tuple[int, ...], stride: int, block: int, start: int) -> Convolution:
-    """A rectified convolution over the rows of the layer below.
+def new_convolution(
+    below: Rows, shape: tuple[int, ...], stride: int, block: int, start: int, lowest: float
+) -> Convolution:
+    """A convolution over the rows of the layer below.
 
     Args:
       below: these rows. If they hold blocks of pixels [channels, block, block], size and stride count blocks.
@@ -48,6 +53,7 @@ def new_convolution(below: Rows, shape: tuple[int, ...], stride: int, block: int
       stride: in pixels, or in positions of the layer below.
       block: width of the blocks, or 1.
       start: where the flat parameters have the weight.
+      lowest: the lowest output.
     """
     out, channels = shape[:2]
     size, stride, (entries, positions) = shape[2] // block, stride // block, below.row_of.shape
@@ -60,13 +66,18 @@ def new_convolution(below: Rows, shape: tuple[int, ...], stride: int, block: int
         below=below, rows=rows, weight=zeros(out, width), bias=zeros(out), start=start,
         order=places.transpose(0, 2, 4, 1, 3, 5).ravel(), source=np.zeros((n, size * size), np.int32),
         patches=zeros(n, width), d_patches=zeros(n, width), d_weight=zeros(out, width), size=size, stride=stride,
+        lowest=lowest,
     )  # fmt: skip
 
 
 def large_weights(spec: Spec) -> list[int]:
-    """Numbers of the weights of the hidden layer and of the LSTM cells, whose gradients are factored."""
-    hidden = 2 * len(spec.convolutions)
-    return [hidden, *((hidden + 2, hidden + 3) if spec.lstm else ())]
+    """Numbers of the weights of hidden layers and of LSTM cells, whose gradients are factored."""
+    numbers: list[int] = []
+    for part, first in zip(spec.parts, spec.first_numbers, strict=True):
+        linear = first + 2 * len(part.convolutions)
+        cells = linear + 2 * (len(part.units) - 1)
+        numbers += sorted({linear, *((cells, cells + 1) if part.lstm else ())})
+    return numbers
 
 
 class Factors(NamedTuple):
@@ -145,42 +156,74 @@ class FactoredGradient(Gradient):
             factors.delta[:], factors.inputs[: self.steps] = delta, inputs
 
 
+class Part:
+    """Convolutions, a linear layer, LSTM cells and heads; the linear layer may be that of the cells, W_x x + b_x.
+
+    Args:
+      spec: its layers.
+      network: of which it is a part.
+      first: number of the part's first parameter.
+      pixels: the observations.
+      outputs: where it writes its outputs, [entries, lanes, width].
+    """
+
+    def __init__(self, spec: PartSpec, network: FastNetwork, first: int, pixels: Pixels, outputs: np.ndarray) -> None:
+        bounds, entries, lanes = network.spec.bounds, *outputs.shape[:2]
+        self.linear, self.outputs = first + 2 * len(spec.convolutions), outputs
+        self.convolutions = self._build_convolutions(spec, network, first, pixels)
+        unused = [self.convolutions[-1]] * (MAX_DEPTH - len(self.convolutions))
+        weight, bias = network.parameters[self.linear], self.linear + (2 if spec.cells_on_convolutions else 1)
+        units = len(weight)
+        self.torso = Torso(
+            pixels=pixels, convolutions=(*self.convolutions, *unused), depth=len(self.convolutions),
+            weight=weight, bias=zeros(units), start=bounds[bias], sums=zeros(entries, lanes, units),
+            features=zeros(entries, lanes, units), lowest=LOWEST if spec.cells_on_convolutions else 0.0,
+        )  # fmt: skip
+        self.features = self.torso.features
+        self.top = CellsAndHeads(spec, network.local, bounds, first, entries, lanes)
+
+    def _build_convolutions(
+        self, spec: PartSpec, network: FastNetwork, first: int, pixels: Pixels
+    ) -> list[Convolution]:
+        shapes, bounds, lowest = network.spec.shapes, network.spec.bounds, 0.0 if spec.rectified else LOWEST
+        below, block, convolutions = pixels.rows, pixels.block, list[Convolution]()
+        for number, layer in zip(count(first, 2), spec.convolutions, strict=False):
+            convolutions.append(new_convolution(below, shapes[number], layer.stride, block, bounds[number], lowest))
+            below, block = convolutions[-1].rows, 1
+        return convolutions
+
+    def backward(self, d_outputs: np.ndarray, gradient: FactoredGradient, entry: int) -> None:
+        """Adds the gradient for ∂loss/∂outputs [T, lanes, width] of T entries from `entry` on."""
+        steps, linear = len(d_outputs), gradient.factors[self.linear]
+        delta, inputs = linear.delta[gradient.rows], linear.inputs[gradient.rows]
+        self.top.backward(d_outputs, flat(self.features[entry : entry + steps]), entry, gradient, delta)
+        k.torso_backward(entry, steps, self.torso, delta, inputs, gradient.vector)
+
+
 class ConvolutionalNetwork(FastNetwork):
-    """Convolutions, a hidden layer, LSTM cells and heads; entry 0 is computed as a whole, later ones from changes."""
+    """Parts that begin with convolutions; entry 0 is computed as a whole, later ones from changes."""
 
     def __init__(self, spec: Spec, entries: int, lanes: int = 1, theta: np.ndarray | None = None) -> None:
         super().__init__(spec, entries, lanes, theta)
-        self.hidden = 2 * len(spec.convolutions)
-        """Number of the weight of the hidden layer."""
-        pixels, self.convolutions = self._build_convolutions(entries)
-        units = spec.parts[0].units[-1]
-        unused = [self.convolutions[-1]] * (MAX_DEPTH - len(self.convolutions))
-        self.torso = Torso(
-            pixels=pixels, convolutions=(*self.convolutions, *unused), depth=len(self.convolutions),
-            weight=self.parameters[self.hidden], bias=zeros(units), start=spec.bounds[self.hidden + 1],
-            sums=zeros(entries, lanes, units), features=zeros(entries, lanes, units),
-        )  # fmt: skip
-        self.features = self.torso.features
+        channels, height, _ = spec.observation
+        block = spec.parts[0].convolutions[0].stride
+        below = new_rows(height // block, channels * block * block, entries, lanes)
+        self.pixels = Pixels(rows=below, latest=np.arange(below.row_of.shape[1], dtype=np.int32), block=block)
+        self.previous = [np.zeros(spec.observation, np.uint8) for _ in range(lanes)]
+        self.parts = [
+            Part(part, self, first, self.pixels, self._outputs_of(columns))
+            for part, first, columns in zip(spec.parts, spec.first_numbers, self.columns, strict=True)
+        ]
+        self.tops = [part.top for part in self.parts]
         self.large = large_weights(spec)
         self.small_rows = np.concatenate(
             [np.arange(rows.start, rows.stop) for rows in spec.slices_without(self.large, spec.row_bounds)]
         )
         self._views: dict[int, tuple[OptimizerState, dict[int, LargeWeight]]] = {}
-        self.top = CellsAndHeads(spec.parts[0], self.local, spec.bounds, self.hidden + 2, entries, lanes)
-        self.tops = [self.top]
 
-    def _build_convolutions(self, entries: int) -> tuple[Pixels, list[Convolution]]:
-        spec = self.spec
-        channels, height, _ = spec.observation
-        block = spec.convolutions[0][2]
-        below = new_rows(height // block, channels * block * block, entries, self.lanes)
-        pixels = Pixels(rows=below, latest=np.arange(below.row_of.shape[1], dtype=np.int32), block=block)
-        self.previous = [np.zeros(spec.observation, np.uint8) for _ in range(self.lanes)]
-        convolutions: list[Convolution] = []
-        for i, (_, _, stride) in enumerate(spec.convolutions):
-            convolutions.append(new_convolution(below, spec.shapes[2 * i], stride, block, spec.bounds[2 * i]))
-            below, block = convolutions[-1].rows, 1
-        return pixels, convolutions
+    def _outputs_of(self, columns: slice) -> np.ndarray:
+        """Those of a part: its own, unless there is only one."""
+        return self.outputs if len(self.columns) == 1 else np.zeros_like(self.outputs[..., columns])
 
     def new_gradient(self, steps: int) -> FactoredGradient:
         return FactoredGradient(self.spec, steps)
@@ -191,7 +234,11 @@ class ConvolutionalNetwork(FastNetwork):
         changed = np.ones(self.spec.row_bounds[-1], np.bool_) if changed is None else changed
         for number in () if self.shares_theta else self.large:
             k.copy_rows(self.spec.matrix(theta, number), changed[self.spec.rows(number)], self.parameters[number])
-        k.copy_small(theta, self.torso, self.top.top)
+        self._copy_small(theta)
+
+    def _copy_small(self, theta: np.ndarray) -> None:
+        for part in self.parts:
+            k.copy_small(theta, part.torso, part.top.top)
 
     # ---- Forward -----------------------------------------------------------------------------------------------------
 
@@ -206,21 +253,21 @@ class ConvolutionalNetwork(FastNetwork):
             if now.dtype != previous.dtype:
                 previous = self.previous[lane] = now + 1  # different everywhere
             scale = self.spec.pixel_scale if now.dtype == UINT8 else 1.0
-            k.observe(entry, lane, now, previous, scale, self.torso.pixels)
-        k.forward(entry, self.torso, self.top.top, self.outputs)
+            k.observe(entry, lane, now, previous, scale, self.pixels)
         outputs: np.ndarray = self.outputs[entry]
+        for part, columns in zip(self.parts, self.columns, strict=True):
+            k.forward(entry, part.torso, part.top.top, part.outputs)
+            if len(self.parts) > 1:
+                outputs[:, columns] = part.outputs[entry]
         return outputs
 
     # ---- Backward ----------------------------------------------------------------------------------------------------
 
     def backward(self, d_outputs: np.ndarray, gradient: Gradient, entry: int = 0) -> None:
         assert isinstance(gradient, FactoredGradient)
-        steps = len(d_outputs)
-        gradient.begin(steps * self.lanes)
-        hidden, now = gradient.factors[self.hidden], gradient.rows
-        delta = hidden.delta[now]
-        self.top.backward(d_outputs, flat(self.features[entry : entry + steps]), entry, gradient, delta)
-        k.torso_backward(entry, steps, self.torso, delta, hidden.inputs[now], gradient.vector)
+        gradient.begin(len(d_outputs) * self.lanes)
+        for part, columns in zip(self.parts, self.columns, strict=True):
+            part.backward(np.ascontiguousarray(d_outputs[..., columns]), gradient, entry)
 
     # ---- Update ------------------------------------------------------------------------------------------------------
 
@@ -246,7 +293,7 @@ class ConvolutionalNetwork(FastNetwork):
             writes[self.small_rows] += 1
         for number, large in large_weights.items():
             optimizer.update_outer(large, *gradient.factors[number], step)
-        k.copy_small(theta, self.torso, self.top.top)
+        self._copy_small(theta)
 
     def _large_weights(self, theta: np.ndarray, state: OptimizerState, writes: np.ndarray) -> dict[int, LargeWeight]:
         """By number; kept for each state, because making the views takes as long as a kernel."""

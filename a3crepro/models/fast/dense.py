@@ -5,7 +5,6 @@ gradients of weights are products of large matrices.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class Part:
         self.hidden = [zeros(entries, lanes, units) for units in spec.units[1:]]
         self.numbers = range(first, first + 2 * len(self.hidden), 2)
         self.parameters = [network.parameters[number : number + 2] for number in self.numbers]
-        self.top = CellsAndHeads(spec, network.local, network.spec.bounds, self.numbers.stop, entries, lanes)
+        self.top = CellsAndHeads(spec, network.local, network.spec.bounds, first, entries, lanes)
         self.outputs = zeros(lanes, self.top.width)
 
     def forward(self, entry: int, units: np.ndarray) -> np.ndarray:
@@ -47,7 +46,7 @@ class Part:
         self.top.backward(d_outputs, units[-1], entry, gradient, delta)
         for layer in reversed(range(len(self.hidden))):
             number = self.numbers[layer]
-            k.rectify_gradient(delta, units[layer + 1], gradient.parts[number + 1])
+            k.rectify_gradient(delta, units[layer + 1], 0.0, gradient.parts[number + 1])
             gradient.add_product(number, delta, units[layer])
             if layer:
                 delta = np.dot(delta, self.parameters[layer][0])
@@ -59,11 +58,9 @@ class DenseNetwork(FastNetwork):
     def __init__(self, spec: Spec, entries: int, lanes: int = 1, theta: np.ndarray | None = None) -> None:
         super().__init__(spec, entries, lanes, theta)
         self.inputs = zeros(entries, lanes, spec.parts[0].units[0])
-        numbers = accumulate((len(part.shapes) for part in spec.parts), initial=0)
-        self.parts = [Part(part, self, first, entries, lanes) for part, first in zip(spec.parts, numbers, strict=False)]
+        firsts = spec.first_numbers
+        self.parts = [Part(part, self, first, entries, lanes) for part, first in zip(spec.parts, firsts, strict=True)]
         self.tops = [part.top for part in self.parts]
-        edges = accumulate((part.outputs.shape[1] for part in self.parts), initial=0)
-        self.columns = [slice(*edge) for edge in pairwise(edges)]
 
     def synchronise(self, theta: np.ndarray, changed: np.ndarray | None = None) -> None:
         if not self.shares_theta:

@@ -222,7 +222,7 @@ def assign_rows(t, convolution):
 
 @inner()
 def convolve(t, convolution):
-    """The new rows of state t: patches @ weight + bias, rectified."""
+    """The new rows of state t: patches @ weight + bias, rectified or not."""
     assign_rows(t, convolution)
     row_of_below, values_below = convolution.below.row_of, convolution.below.values
     row_of, counts, values = convolution.rows.row_of, convolution.rows.counts, convolution.rows.values
@@ -244,15 +244,15 @@ def convolve(t, convolution):
     np.dot(patches[first:last], convolution.weight.T, values[first:last])
     for r in range(first, last):
         for c in range(bias.size):
-            values[r, c] = max(values[r, c] + bias[c], np.float32(0))
+            values[r, c] = max(values[r, c] + bias[c], convolution.lowest)
 
 
-@kernel(void(F2, F2, F1))
-def rectify_gradient(d_rows, rows, d_bias):
-    """Sets the gradient to 0 where the rectified rows are, and adds it to that of the bias."""
+@kernel(void(F2, F2, float32, F1))
+def rectify_gradient(d_rows, rows, lowest, d_bias):
+    """Sets the gradient to 0 where the rows are at their lowest value, and adds it to that of the bias."""
     for r in range(d_rows.shape[0]):
         for c in range(d_rows.shape[1]):
-            if rows[r, c] <= 0:
+            if rows[r, c] <= lowest:
                 d_rows[r, c] = 0
             d_bias[c] += d_rows[r, c]
 
@@ -277,7 +277,8 @@ def convolve_backward(first, steps, convolution, is_lowest, d_parameters):
     patches, d_weight = convolution.patches, convolution.d_weight
     begin, end = used_rows(first, steps, convolution.rows)
     d_rows, values = convolution.rows.d_values[begin:end], convolution.rows.values[begin:end]
-    rectify_gradient(d_rows, values, d_parameters[start + order.size : start + order.size + values.shape[1]])
+    d_bias = d_parameters[start + order.size : start + order.size + values.shape[1]]
+    rectify_gradient(d_rows, values, convolution.lowest, d_bias)
     sparse_product(transposed(d_rows), patches[begin:end], d_weight)
     flat = d_weight.reshape(-1)
     for i in range(flat.size):
@@ -355,7 +356,7 @@ def find_differences(t, lane, torso, differences, runs):
 
 @inner()
 def dense(t, torso):
-    """The linear layer: adds the contribution of what has changed to the sums of state t - 1, and rectifies them.
+    """The linear layer: adds the contribution of what has changed to the sums of state t - 1; sets its outputs.
 
     Four rows of the weight at a time, each read once for all lanes.
     """
@@ -382,7 +383,7 @@ def dense(t, torso):
             now[u3], now[u2], now[u1], now[u] = before[u3] + y3, before[u2] + y2, before[u1] + y1, before[u] + y0
     for lane in range(lanes):
         for u in range(units):
-            features[t, lane, u] = max(sums[t, lane, u], np.float32(0))
+            features[t, lane, u] = max(sums[t, lane, u], torso.lowest)
 
 
 @kernel(void(F2, boolean[::1], F2))
@@ -504,7 +505,7 @@ def torso_backward(first, steps, torso, delta, inputs, d_parameters):
     rows = torso.convolutions[torso.depth - 1].rows
     index = rows.row_of[first : first + steps]
     features = torso.features[first : first + steps].reshape(delta.shape)
-    rectify_gradient(delta, features, d_parameters[torso.start : torso.start + torso.bias.size])
+    rectify_gradient(delta, features, torso.lowest, d_parameters[torso.start : torso.start + torso.bias.size])
     gather_states(index, rows.values, inputs)
     begin, end = used_rows(first, steps, rows)
     clear(rows.d_values[begin:end])
@@ -589,18 +590,22 @@ def times(x, weight, y):
 
 @inner()
 def lstm_step(t, cells, x, h_next):
-    """One step of nn.LSTM in each lane, from x [lanes, n]; also sets h_next [lanes, units]."""
+    """One step of nn.LSTM in each lane, from x or W_x x + b_x [lanes, n]; also sets h_next [lanes, units]."""
     lanes, units = h_next.shape
-    h, bias = np.empty((lanes, units), np.float32), cells.biases
+    one, h = np.float32(1), np.empty((lanes, units), np.float32)
     for lane in range(lanes):
         copy(cells.before[t, lane, 0], h[lane])
     from_x, from_h = np.empty((lanes, 4 * units), np.float32), np.empty((lanes, 4 * units), np.float32)
-    times_transposed(x, cells.weight_x, from_x)
+    if cells.weight_x.size:
+        times_transposed(x, cells.weight_x, from_x)
+    else:
+        copy(x.reshape(-1), from_x.reshape(-1))
     times_transposed(h, cells.weight_h, from_h)
     for lane in range(lanes):
         z, gates, after, c = from_x[lane], cells.gates[t, lane], cells.after[t, lane], cells.before[t, lane, 1]
-        for j in range(4 * units):
-            z[j] += from_h[lane, j] + bias[0, j] + bias[1, j]
+        add_multiple(one, from_h[lane], z)
+        for b in range(len(cells.biases)):
+            add_multiple(one, cells.biases[b], z)
         for k in range(4):
             gate, z_k = gates[k], z[k * units : (k + 1) * units]
             for u in range(units):
@@ -621,7 +626,7 @@ def lstm_backward(first, cells, d_h, delta, d_x, d_biases):
       cells: of the network.
       d_h: ∂loss/∂h of each state by its heads, [T, lanes, units]; that by later states is added.
       delta: receives ∂loss/∂ the sums of the gates, [T * lanes, 4 * units].
-      d_x: receives ∂loss/∂x, [T * lanes, n].
+      d_x: receives ∂loss/∂x, [T * lanes, n]; unused if the torso computes W_x x.
       d_biases: ∂loss/∂biases, flat, which is added to.
     """
     steps, lanes, units = d_h.shape
@@ -646,10 +651,11 @@ def lstm_backward(first, cells, d_h, delta, d_x, d_biases):
             times(delta[t * lanes : (t + 1) * lanes], cells.weight_h, from_after)
             for lane in range(lanes):
                 add_multiple(one, from_after[lane], d_h[t - 1, lane])
-    np.dot(delta, cells.weight_x, d_x)
+    if cells.weight_x.size:
+        np.dot(delta, cells.weight_x, d_x)
     for r in range(len(delta)):
-        add_multiple(one, delta[r], d_biases[: 4 * units])
-        add_multiple(one, delta[r], d_biases[4 * units :])
+        for b in range(0, d_biases.size, 4 * units):
+            add_multiple(one, delta[r], d_biases[b : b + 4 * units])
 
 
 @kernel(void(F2, F2, F1, F2))

@@ -14,10 +14,12 @@ from a3crepro.common.serialization import PyTree
 from a3crepro.models.fast.convolutional import ConvolutionalNetwork
 from a3crepro.models.fast.dense import DenseNetwork
 from a3crepro.models.fast.network import FastNetwork, Gradient
-from a3crepro.models.fast.spec import spec_of
+from a3crepro.models.fast.spec import Spec, spec_of
 from a3crepro.models.model import Gradients, OutputsAndState, Theta
 from a3crepro.optimizers._optimizer import Optimizer, OptimizerState, Step
 
+MAX_IMAGES = 128
+"""Maximum length of a rollout with convolutions, whose inputs are stored as patches: five times an image's memory."""
 State = np.ndarray | None
 """A recurrent state, float32 [2, cells]; None without LSTM cells."""
 
@@ -26,15 +28,20 @@ def network_for(
     module: nn.Module, observation_space: gym.spaces.Box, theta: Theta, entries: int, lanes: int
 ) -> FastNetwork | None:
     """The fast implementation of a module; None if there is none."""
-    if (spec := spec_of(module, observation_space)) is None:
+    spec = spec_of(module, observation_space)
+    if spec is None or why_not_fast(spec, entries - 1):
         return None
-    kind = ConvolutionalNetwork if spec.convolutions else DenseNetwork
+    kind = ConvolutionalNetwork if spec.has_convolutions else DenseNetwork
     return kind(spec, entries, lanes, theta.shared.numpy() if theta.writes is None else None)
 
 
-def is_known(module: nn.Module, observation_space: gym.spaces.Box) -> bool:
-    """Whether a module has a fast implementation."""
-    return spec_of(module, observation_space) is not None
+def why_not_fast(spec: Spec | None, steps: int) -> str | None:
+    """Why a network has no fast implementation for rollouts of up to `steps` steps; None if it has one."""
+    if spec is None:
+        return "the fast path does not support it"
+    if spec.has_convolutions and steps > MAX_IMAGES:
+        return f"the fast path takes images in rollouts of up to {MAX_IMAGES} steps"
+    return None
 
 
 def _same(a: State, b: State) -> bool:

@@ -1,7 +1,7 @@
 """What the networks of the fast path share: a copy of the parameters, gradients, LSTM cells and heads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -22,6 +22,11 @@ def zeros(*shape: int) -> np.ndarray:
 def flat(array: np.ndarray) -> np.ndarray:
     """[T, lanes, width] as [T * lanes, width]."""
     return array.reshape(-1, array.shape[-1])
+
+
+def _slices(widths: Iterable[int]) -> list[slice]:
+    """Where each of the concatenated arrays of these widths is."""
+    return [slice(*edge) for edge in pairwise(accumulate(widths, initial=0))]
 
 
 class Gradient:
@@ -62,7 +67,7 @@ class CellsAndHeads:
       spec: the part of the network.
       parameters: where the cells find their weights, flat.
       bounds: where each parameter begins in the flat vector.
-      first: number of the first parameter of cells and heads.
+      first: number of the part's first parameter.
       entries: number of cache entries.
       lanes: number of actor-learners that act together.
     """
@@ -70,12 +75,16 @@ class CellsAndHeads:
     def __init__(
         self, spec: PartSpec, parameters: np.ndarray, bounds: Sequence[int], first: int, entries: int, lanes: int
     ) -> None:
+        first += 2 * (len(spec.convolutions) + len(spec.units) - 1)
         self.first, units, n = first, spec.lstm, spec.units[-1]
-        x, h, biases = bounds[first : first + 3] if units else (0, 0, 0)
+        x, h, b_x, b_h = bounds[first : first + 4] if units else (0, 0, 0, 0)
+        weight_x, biases, start = parameters[x:h].reshape(4 * units, n), zeros(2, 4 * units), b_x
+        if spec.cells_on_convolutions:
+            weight_x, biases, start = zeros(4 * units, 0), zeros(1, 4 * units), b_h
         self.cells = Cells(
-            weight_x=parameters[x:h].reshape(4 * units, n), weight_h=parameters[h:biases].reshape(4 * units, units),
-            biases=zeros(2, 4 * units), start=biases, gates=zeros(entries, lanes, 4, units),
-            before=zeros(entries, lanes, 2, units), after=zeros(entries, lanes, 2, units),
+            weight_x=weight_x, weight_h=parameters[h:b_x].reshape(4 * units, units), biases=biases, start=start,
+            gates=zeros(entries, lanes, 4, units), before=zeros(entries, lanes, 2, units),
+            after=zeros(entries, lanes, 2, units),
         )  # fmt: skip
         if units:
             n, first = units, first + 4
@@ -106,7 +115,7 @@ class CellsAndHeads:
           features: [T * lanes, n].
           entry: the first of the T entries, which are consecutive in time.
           gradient: of the network.
-          d_features: ∂loss/∂features, [T * lanes, n].
+          d_features: receives ∂loss/∂features, [T * lanes, n], or ∂loss/∂(W_x x + b_x) if those are the features.
         """
         delta = flat(d_outputs)
         if not self.top.has_cells:
@@ -114,12 +123,14 @@ class CellsAndHeads:
             return
         cells, steps, first = self.cells, slice(entry, entry + len(d_outputs)), self.first
         h, h_next = cells.before[steps, :, 0], cells.after[steps, :, 0]
-        d_h, d_gates = zeros(*h.shape), zeros(len(features), len(cells.weight_x))
+        torso_has_x = cells.weight_x.size == 0
+        d_h, d_gates = zeros(*h.shape), d_features if torso_has_x else zeros(len(features), len(cells.weight_x))
         units = np.ascontiguousarray(flat(h_next))
         k.heads_backward(self.heads, delta, units, gradient.vector, flat(d_h))
         d_biases = gradient.vector[cells.start : cells.start + cells.biases.size]
         k.lstm_backward(entry, cells, d_h, d_gates, d_features, d_biases)
-        gradient.add_product(first, d_gates, features)
+        if not torso_has_x:
+            gradient.add_product(first, d_gates, features)
         gradient.add_product(first + 1, d_gates, flat(h))
 
 
@@ -144,7 +155,9 @@ class FastNetwork(ABC):
         self.heads = [  # of the first lane, by entry
             {name: outputs[0, columns] for name, columns in spec.columns.items()} for outputs in self.outputs
         ]
-        self.cells = [slice(*edge) for edge in pairwise(accumulate((part.lstm for part in spec.parts), initial=0))]
+        self.cells = _slices(part.lstm for part in spec.parts)
+        self.columns = _slices(sum(width for _, width in part.heads) for part in spec.parts)
+        """Of the outputs, by part."""
 
     def new_gradient(self, steps: int) -> Gradient:
         """A gradient of 0 that can sum those of up to `steps` states."""

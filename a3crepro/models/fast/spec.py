@@ -1,11 +1,11 @@
 """The layers of a network that the fast path supports, read off the `nn.Module` that defines it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import gymnasium as gym
 import numpy as np
@@ -15,21 +15,44 @@ from a3crepro.models.fast.structs import MAX_DEPTH
 from a3crepro.networks._network import PositionsFirst, Separate, TorsoAndHeads
 
 
+class ConvolutionSpec(NamedTuple):
+    """A square convolution without padding."""
+
+    filters: int
+    channels: int
+    """Of its input."""
+    size: int
+    stride: int
+
+
 @dataclass(frozen=True)
 class PartSpec:
-    """Rectified linear layers, optional LSTM cells, then linear heads."""
+    """Optional convolutions, rectified linear layers, optional LSTM cells, then linear heads.
+
+    With convolutions there is one linear layer, or none if there are cells.
+    """
 
     units: tuple[int, ...]
-    """Number of inputs, then of the units of each layer."""
+    """Number of inputs of the first linear layer, or of the cells, then of the units of each layer."""
     lstm: int
     """Number of LSTM cells, or 0."""
     heads: tuple[tuple[str, int], ...]
     """Name and width of each head."""
+    convolutions: tuple[ConvolutionSpec, ...] = ()
+    rectified: bool = True
+    """Whether the convolutions are."""
+
+    @property
+    def cells_on_convolutions(self) -> bool:
+        """Whether the linear layer above the convolutions is that of the cells, W_x x + b_x."""
+        return len(self.convolutions) > 0 and len(self.units) == 1
 
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the parameters, in the order of `module.parameters()`."""
         shapes: list[tuple[int, ...]] = []
+        for filters, channels, size, _ in self.convolutions:
+            shapes += [(filters, channels, size, size), (filters,)]
         for inputs, outputs in pairwise(self.units):
             shapes += [(outputs, inputs), (outputs,)]
         if self.lstm:
@@ -42,24 +65,27 @@ class PartSpec:
 
 @dataclass(frozen=True)
 class Spec:
-    """Either convolutions and one part with one hidden layer, or parts that share only the observation."""
+    """Parts that share only the observation; all of them begin with convolutions, or none."""
 
     parts: tuple[PartSpec, ...]
     observation: tuple[int, ...]
     """Shape; with convolutions: channels, height, width."""
-    convolutions: tuple[tuple[int, int, int], ...] = ()
-    """Filters, size and stride of each rectified convolution."""
     pixel_scale: float = 1.0
     """Factor of uint8 observations."""
 
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the parameters, in the order of `module.parameters()`."""
-        channels, shapes = self.observation[:1], list[tuple[int, ...]]()
-        for filters, size, _ in self.convolutions:
-            shapes += [(filters, *channels, size, size), (filters,)]
-            channels = (filters,)
-        return shapes + [shape for part in self.parts for shape in part.shapes]
+        return [shape for part in self.parts for shape in part.shapes]
+
+    @property
+    def has_convolutions(self) -> bool:
+        return len(self.parts[0].convolutions) > 0
+
+    @cached_property
+    def first_numbers(self) -> list[int]:
+        """Number of the first parameter of each part."""
+        return list(accumulate((len(part.shapes) for part in self.parts[:-1]), initial=0))
 
     @cached_property
     def bounds(self) -> list[int]:
@@ -128,26 +154,40 @@ def _dense(modules: list[TorsoAndHeads], observation_space: gym.spaces.Box) -> S
 
 
 def _convolutional(modules: list[TorsoAndHeads], observation_space: gym.spaces.Box) -> Spec | None:
-    module, shape = modules[0], observation_space.shape
-    if len(modules) > 1 or observation_space.dtype != np.uint8 or len(shape) != 3 or shape[1] != shape[2]:
+    shape = observation_space.shape
+    if observation_space.dtype != np.uint8 or len(shape) != 3 or shape[1] != shape[2]:
         return None
+    parts = []
+    for module in modules:
+        if (part := _convolutional_part(module)) is None:
+            return None
+        _, _, size, stride = part.convolutions[0]
+        if size % stride or shape[1] % stride:
+            return None  # observations are cut into blocks of the size of the first stride
+        parts.append(part)
+    return Spec(tuple(parts), shape, modules[0].pixel_scale)
+
+
+def _convolutional_part(module: TorsoAndHeads) -> PartSpec | None:
     layers: list[Any] = list(module.torso.children())
-    below, above = layers[:-3], layers[-2:]
-    if not (_are_rectified(below, _is_plain_convolution) and _are_rectified(above, _is_linear)):
+    middle = next((i for i, layer in enumerate(layers) if isinstance(layer, PositionsFirst)), 0)
+    below, above = layers[:middle], layers[middle + 1 :]
+    rectified = _are_rectified(below, _is_plain_convolution)
+    convolutions = below[::2] if rectified else below
+    if not convolutions or not all(map(_is_plain_convolution, convolutions)) or len(convolutions) > MAX_DEPTH:
         return None
-    convolutions = tuple((layer.out_channels, layer.kernel_size[0], layer.stride[0]) for layer in below[::2])
-    _, size, stride = convolutions[0]
-    if not isinstance(layers[-3], PositionsFirst) or size % stride or shape[1] % stride:
-        return None  # observations are cut into blocks of the size of the first stride
-    if len(convolutions) > MAX_DEPTH:
+    one_hidden = len(above) == 2 and _are_rectified(above, _is_linear)
+    if not one_hidden and (above or module.lstm is None):
         return None
-    return Spec((_part(module, above[:1]),), shape, convolutions, module.pixel_scale)
+    specs = [ConvolutionSpec(c.out_channels, c.in_channels, c.kernel_size[0], c.stride[0]) for c in convolutions]
+    return replace(_part(module, above[:1]), convolutions=tuple(specs), rectified=rectified)
 
 
 def _part(module: TorsoAndHeads, layers: Sequence[Any]) -> PartSpec:
     heads: list[tuple[str, Any]] = list(module.heads.named_children())
+    inputs = layers[0].in_features if layers else cast("nn.LSTM", module.lstm).input_size
     return PartSpec(
-        (layers[0].in_features, *(layer.out_features for layer in layers)),
+        (inputs, *(layer.out_features for layer in layers)),
         module.lstm.hidden_size if module.lstm is not None else 0,
         tuple((name, head.out_features) for name, head in heads),
     )

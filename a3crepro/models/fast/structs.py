@@ -78,7 +78,7 @@ define(Pixels, rows=Rows.type, latest=I1, block=int64)
 
 
 class Convolution(Struct):
-    """A rectified convolution.
+    """A convolution, rectified or not.
 
     below, rows: of the layer below, and its own.
     weight: [channels, width of a patch].
@@ -89,12 +89,14 @@ class Convolution(Struct):
     patches, d_patches: [rows, width of a patch].
     d_weight: [channels, width of a patch].
     size, stride: of the window, in positions of the layer below.
+    lowest: the lowest output, 0 if it is rectified.
     """
 
 
 define(
     Convolution, below=Rows.type, rows=Rows.type, weight=F2, bias=F1, start=int64, order=I1, source=I2,
     patches=F2, d_patches=F2, d_weight=F2, size=int64, stride=int64,
+    lowest=float32,
 )  # fmt: skip
 
 MAX_DEPTH = 4
@@ -102,7 +104,7 @@ MAX_DEPTH = 4
 
 
 class Torso(Struct):
-    """Convolutions over blocks of pixels, and a rectified linear layer.
+    """Convolutions over blocks of pixels, and a linear layer, which may be that of LSTM cells.
 
     pixels: the observations.
     convolutions: the first `depth` are used.
@@ -111,21 +113,22 @@ class Torso(Struct):
     start: where the flat parameters have its bias.
     sums: its pre-activations, [states, lanes, units].
     features: its outputs, [states, lanes, units].
+    lowest: the lowest output, 0 if it is rectified.
     """
 
 
 define(
     Torso, pixels=Pixels.type, convolutions=types.UniTuple(Convolution.type, MAX_DEPTH), depth=int64,
-    weight=F2, bias=F1, start=int64, sums=F3, features=F3,
+    weight=F2, bias=F1, start=int64, sums=F3, features=F3, lowest=float32,
 )  # fmt: skip
 
 
 class Cells(Struct):
     """LSTM cells, with the recurrent states before and after each state of the environment.
 
-    weight_x: [4 * cells, n].
+    weight_x: [4 * cells, n]; n = 0 if the torso's linear layer is W_x x + b_x.
     weight_h: [4 * cells, cells].
-    biases: [2, 4 * cells].
+    biases: b_x and b_h, or b_h alone, [2 or 1, 4 * cells].
     start: where the flat parameters have the biases.
     gates: i, f, g, o after their nonlinearities, [states, lanes, 4, cells].
     before, after: h and c, [states, lanes, 2, cells].
