@@ -47,7 +47,8 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
       Warnings for readers of the tables: missing runs, more than one version of the code.
 
     Raises:
-      UserError: some runs are not done, or the configuration of one differs from its sweep's.
+      UserError: some runs are not done, the configuration of one differs from its sweep's, or the tables hold runs
+        that would be lost.
     """
     runs = command.runs()
     states = states_of(runs, command.root, command.imported)
@@ -62,6 +63,7 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     begun = [run for run in runs if states[run] in (State.RUNNING, State.STOPPED)]
     if not done and not begun:
         raise UserError(f"{command.title}: no run is done")
+    _check_that_none_is_lost(command, done)
     for run in (*here, *begun):
         _check_protocol(command, run)
     texts = _tables(command, done, begun)
@@ -76,6 +78,17 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
         else:
             (command.tables / name).unlink(missing_ok=True)
     return warnings
+
+
+def _check_that_none_is_lost(command: Command, done: Sequence[Run]) -> None:
+    path = command.tables / "runs.csv"
+    before = list(pd.read_csv(path)["run"]) if path.exists() else []
+    lost = sorted({*before} - {run.name for run in done})
+    if lost:
+        raise UserError(
+            f"{path}: holds {len(lost)} runs that are not done here ({lost[0]}, ...): --collected keeps those of this "
+            "sweep; to do without them, remove the table first"
+        )
 
 
 def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict[str, str]:
