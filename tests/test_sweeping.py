@@ -328,7 +328,7 @@ def test_a_sweep_goes_on_from_its_tables_where_its_runs_are_not(tmp_path, unbrok
         sum(pd.read_csv(whole.tables / "runs.csv")["core_seconds"]) / 3600, abs=1e-4
     )
     before = (there / "runs.csv").read_text()
-    with pytest.raises(UserError, match="holds 2 runs that are not done here .* --collected keeps"):
+    with pytest.raises(UserError, match=r"holds 2 runs that are not done here .* --collected keeps"):
         collect(sweep_in(tmp_path), unfinished=True)
     assert (there / "runs.csv").read_text() == before
     collect(command)
