@@ -193,6 +193,33 @@ def test_a_fork_server_that_imports_for_long_does_not_keep_a_run_from_being_stop
         assert gone_within(processes, LIMIT)
 
 
+MAKES_A_LOCK = """
+from pathlib import Path
+import time
+
+from a3crepro.common.processes import make_lock
+from a3crepro.runs.command_line import run_command
+
+def command():
+    lock = make_lock()
+    Path("lock").touch()
+    time.sleep(1e6)
+
+run_command(command)
+"""
+
+
+def test_a_command_that_is_stopped_says_nothing_of_semaphores(tmp_path):
+    (tmp_path / "script.py").write_text(MAKES_A_LOCK)
+    with running(tmp_path, command=["script.py"]) as run:
+        run.wait_until(lambda: (tmp_path / "lock").exists(), "the lock")
+        processes = run.processes()
+        run.send(signal.SIGTERM, False)
+        assert run.wait(LIMIT) == 130
+        assert gone_within(processes, LIMIT)
+        assert run.stderr == "a3crepro: stopped by SIGTERM\n"
+
+
 def stop_in_process(after) -> None:
     """Waits for something and presses Ctrl-C."""
     wait_until(after)

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -115,6 +116,8 @@ def end_at_once_on_signals(saying: str) -> None:
     def end(number: int, _: object) -> NoReturn:
         with contextlib.suppress(OSError):  # a terminal that was closed
             os.write(2, f"a3crepro: stopped by {signal.Signals(number).name}{saying}\n".encode())
+        with contextlib.suppress(Exception):
+            multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined] # removes semaphores, else it warns
         os._exit(130)
 
     handle(end)
