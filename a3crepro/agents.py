@@ -59,7 +59,7 @@ def export(run: Path, agent: Path, card: Mapping[str, Any], which: str = "last")
         "seed": stored.config.seed,
         **card,
         "command": shlex.join(attempts[-1]["command"]),
-        "commit": attempts[0]["git_commit"],
+        "commit": ", ".join(dict.fromkeys(start["git_commit"] for start in attempts if start["git_commit"])) or None,
         "date": attempts[0]["date"],
         "versions": {name: version for name, version in attempts[0]["packages"].items() if version},
         "licence": "MIT",
@@ -70,13 +70,14 @@ def export(run: Path, agent: Path, card: Mapping[str, Any], which: str = "last")
 def card_text(name: str, facts: Mapping[str, Any]) -> str:
     """The Markdown of a card: the facts as YAML front matter, then a few sentences."""
     front = yaml.safe_dump(dict(facts), sort_keys=False, allow_unicode=True)
+    held_out = ", with held-out seeds" if facts["evaluation_seed"] >= SEED else ""
     return f"""---
 {front}---
 
 # {name}
 
 Trained by `{facts["command"]}` for {facts["frames"]:,} frames. Mean score of {facts["episodes"]} episodes:
-**{facts["score_mean"]:.1f}** (standard deviation {facts["score_std"]:.1f}), with held-out seeds.
+**{facts["score_mean"]:.1f}** (standard deviation {facts["score_std"]:.1f}){held_out}.
 
 ```
 python -m a3crepro.evaluate agents/{name} episodes={facts["episodes"]} seed={facts["evaluation_seed"]}

@@ -31,7 +31,7 @@ def _train_command() -> None:
     if not (arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion):
         runs = check(arguments)
     if arguments.multirun or runs != 1:  # workers of launchers notice the end of their parent, and save
-        end_at_once_on_signals("; runs in progress save, and the same command goes on")
+        end_at_once_on_signals("; runs in progress save; run the same command to resume them")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets exceptions through to `run_command`, which prints one line
     try:
         hydra.main(config_path=str(conf_directory()), config_name="config", version_base="1.3")(_job)()

@@ -41,7 +41,7 @@ def faster_than_dqn(scale: str) -> Verdict:
                 continue
             race = race_with_dqn(curve)
             if race.is_faster is None:
-                effects.append(f"{TITLES[game]}, {name}: {race.end:.1f} h were too few")
+                effects.append(f"{TITLES[game]}, {name}: {race.end:.1f} h are too short to tell")
                 continue
             faster.append(race.is_faster)
             hours = "never" if math.isnan(race.hours) else f"{race.hours:.1f} h"

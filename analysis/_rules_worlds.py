@@ -132,7 +132,9 @@ def explores(results: Results) -> Verdict:
         return NOT_RUN
     blind, expert = reference("labyrinth", "blind"), reference("labyrinth", "expert")
     found = decided_by_seeds(scores, TWICE * blind)
-    return found._replace(effect=f"{found.effect}; {blind:.1f} without observations, the expert's {expert:.1f}")
+    return found._replace(
+        effect=f"{found.effect}; {blind:.1f} for the policy that ignores its observations, the expert's {expert:.1f}"
+    )
 
 
 @with_data("racing")

@@ -95,10 +95,10 @@ def decided_by_seeds(scores: npt.ArrayLike, line: float, name: str = "") -> Verd
     found = decided(interval_of_proportion(above, n), 0.5, effect)
     if found.outcome is not Outcome.NOT_DECIDED:
         return found
-    agree = max(above, n - above)
-    more = next(more for more in itertools.count(1) if interval_of_proportion(agree + more, n + more).low > 0.5)
-    needed = "1 more seed that agrees" if more == 1 else f"{more} more seeds that agree"
-    return found._replace(reason=f"{needed} would decide")
+    most = max(above, n - above)
+    more = next(more for more in itertools.count(1) if interval_of_proportion(most + more, n + more).low > 0.5)
+    side = "on one side of" if 2 * above == n else "above" if most == above else "below"
+    return found._replace(reason=f"{more} more {side} the threshold would decide")
 
 
 def mark_of(greater: int, smaller: int) -> str:
@@ -151,12 +151,14 @@ def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
 
 
 def what_is_open(parts: Sequence[Verdict]) -> str:
-    """The most frequent reason why parts are open, after a semicolon; empty if there is none."""
-    reasons = Counter(part.reason for part in parts if part.outcome is Outcome.NOT_DECIDED and part.reason)
-    if not reasons:
-        return ""
-    (reason, count), others = reasons.most_common(1)[0], len(reasons) > 1
-    return f"; {f'{count} open: ' if others else ''}{reason}"
+    """How many parts are not run or not decided, and the most frequent reason; after semicolons, empty if none is."""
+    open_ = [part for part in parts if part.outcome is Outcome.NOT_DECIDED]
+    not_run = sum(part.outcome is Outcome.NOT_RUN for part in parts)
+    text = f"; {not_run} not run" if not_run else ""
+    if not open_:
+        return text
+    reason, count = Counter(part.reason for part in open_).most_common(1)[0]
+    return f"{text}; {len(open_)} open{'' if count == len(open_) else f', {count} of them'}: {reason}"
 
 
 Rule = Callable[[str], Verdict]

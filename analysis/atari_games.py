@@ -1,5 +1,7 @@
 """Figures 1, 3 and 4 on Atari: curves over the paper's, by epochs and by hours, and a table of the five games.
 
+A second figure, `atari_a3c`, has A3C by epochs alone, in the games that have been run.
+
 python analysis/atari_games.py [scale=laptop]
 
 Rules, fixed before the runs: a final score is the mean of a run's last three evaluations, with the interval of their
@@ -156,6 +158,10 @@ class Race(NamedTuple):
     end: float
     """Total virtual hours of the run."""
 
+    def in_words(self, finished: bool) -> str:
+        """The hours, for a table."""
+        return f"{self.hours:.1f}" if not math.isnan(self.hours) else "never" if finished else "not yet"
+
     @property
     def is_faster(self) -> bool | None:
         """None if undecided: the run ended before DQN's hours without reaching the score."""
@@ -175,8 +181,13 @@ def race_with_dqn(curve: Curve) -> Race:
 # ---- Figure and tables -----------------------------------------------------------------------------------------------
 
 
-def draw(axes: Axes, game: str, methods: Sequence[str], x: str, own: Sequence[Curve], end: float) -> None:
-    """Draws the paper's curves, dashed, up to an end, and the runs: thick for seed 0, thin for others."""
+def draw(
+    axes: Axes, game: str, methods: Sequence[str], x: str, own: Sequence[Curve], end: float, color: str | None = None
+) -> None:
+    """Draws the paper's curves, dashed, up to an end, and the runs: thick for seed 0, thin for others.
+
+    `color` is that of the runs, by default the method's.
+    """
     for method in methods:
         hours = select(figures.paper("fig1_learning_speed"), game=game, method=method)
         theirs = hours if x == "hours" else paper_curve(game, method)
@@ -186,7 +197,9 @@ def draw(axes: Axes, game: str, methods: Sequence[str], x: str, own: Sequence[Cu
         style = {"linewidth": 0.6, "markersize": 2, "label": f"{OWN}, other seeds"}
         if curve.seed == 0:
             style = {"linewidth": 1.4, "markersize": 4, "label": f"{OWN}, {METHODS[curve.method]}"}
-        axes.plot(curve.table[x], curve.table["score"], color=figures.COLORS[curve.method], marker=".", **style)
+        axes.plot(
+            curve.table[x], curve.table["score"], color=color or figures.COLORS[curve.method], marker=".", **style
+        )
 
 
 def figure_of(found: Sequence[Curve]) -> Figure:
@@ -208,6 +221,19 @@ def figure_of(found: Sequence[Curve]) -> Figure:
     return figure
 
 
+def figure_of_a3c(runs: Sequence[Curve]) -> Figure:
+    """By epochs, a panel per game that has been run."""
+    games = [game for game in PAPER_GAMES if any(curve.env == game for curve in runs)]
+    figure, grid = figures.panels(len(games), 1, 3.6, 2.7)
+    for axes, game in zip(grid[0], games, strict=True):
+        here = [curve for curve in runs if curve.env == game]
+        draw(axes, game, ["a3c"], "epoch", here, max([EPOCHS, *(curve.epochs for curve in here)]), "black")
+        figures.draw_level(axes, figures.reference(game), "random", "random policy")
+        axes.set(title=TITLES[game], xlabel="epochs of 4M frames", ylabel="score" if game == games[0] else "")
+    figures.legend_below(figure, grid.flat, columns=3)
+    return figure
+
+
 def table_of(found: Sequence[Curve]) -> str:
     """A row per run: its final score beside the paper's, and its time beside DQN's."""
     header = ["game", "method", "what differs", "seed", "learning rate", "epochs", "final score", "paper's then",
@@ -220,7 +246,7 @@ def table_of(found: Sequence[Curve]) -> str:
             f"{curve.epochs:.1f}{'' if curve.finished else ', unfinished'}", f"{final}", number(beside.paper),
             f"{beside.band[0]:.1f} to {beside.band[1]:.1f}", number(beside.ratio, 2),
             "ahead of its end" if math.isinf(beside.lag) else f"{beside.lag:.1f}",
-            "never" if math.isnan(race.hours) else f"{race.hours:.1f}", f"{race.dqn_hours:.0f}",
+            race.in_words(curve.finished), f"{race.dqn_hours:.0f}",
         ])  # fmt: skip
     return markdown(header, rows)
 
@@ -264,6 +290,8 @@ def main() -> None:
         f"episodes, not of seeds. {OWN}: {len(found)} runs, {unfinished} of them unfinished."
     )
     figures.save(figure_of(found), "atari_games", scale, f"{table_of(found)}\n\n{five_games(found)}", caption)
+    if a3c := [curve for curve in at_paper_rates(found) if curve.method == "a3c"]:
+        figures.save(figure_of_a3c(a3c), "atari_a3c", scale, table_of(a3c), caption)
 
 
 if __name__ == "__main__":

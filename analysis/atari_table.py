@@ -52,7 +52,7 @@ def draw(axes: Axes, values: dict[str, list[np.ndarray]]) -> None:
         kept = np.sort(np.maximum([runs.mean() for runs in scores], LOWEST))[::-1]
         axes.plot(kept, np.arange(1, len(kept) + 1) / len(kept), linewidth=1.2, label=label,
                   linestyle=("-", "--", ":", "-.")[number % 4], color=PALETTE[number % len(PALETTE)])  # fmt: skip
-    axes.set(xscale="log", xlabel="human-normalised score, %", ylabel="share of the games with more")
+    axes.set(xscale="log", xlabel="human-normalised score, %", ylabel="share of games with a higher score")
     axes.axvline(100, color="0.6", linewidth=0.8)
     axes.legend(fontsize=5)
 

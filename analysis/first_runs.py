@@ -22,7 +22,7 @@ def draw(axes: Axes, scores: pd.DataFrame) -> None:
     for color, (rate, table) in zip(figures.PALETTE, scores.groupby("learning_rate"), strict=False):
         is_training = table["score_type"] == "training"
         for part, marker, label in (
-            (table[is_training], "-", f"training games, {rate:g}"),
+            (table[is_training], "-", f"training episodes, learning rate {rate:g}"),
             (table[~is_training], "o", "evaluations"),
         ):
             axes.plot(part["frames"] / 1e6, part["score"], marker, color=color, markersize=3, linewidth=1, label=label)
@@ -32,7 +32,9 @@ def draw_paper(axes: Axes, game: str, frames: int) -> None:
     """Draws the paper's A3C with 16 threads (Figure 3), up to this many frames."""
     curve = select(figures.paper("fig3_s9_data_efficiency"), game=game, method="a3c", threads=16)
     curve = curve[curve["epoch"] <= -(-frames // EPOCH)]
-    axes.plot(curve["epoch"] * EPOCH / 1e6, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
+    millions = curve["epoch"] * EPOCH / 1e6
+    axes.plot(millions, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
+    axes.fill_between(millions, curve["band_low"], curve["band_high"], color="black", alpha=0.12, linewidth=0)
 
 
 def beside_paper(runs: pd.DataFrame) -> str:

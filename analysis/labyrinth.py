@@ -17,7 +17,7 @@ from a3crepro.runs.command_line import run_command
 
 MAZES = {"labyrinth": "labyrinth", "labyrinth_static": "labyrinth, static"}
 """Environments, with the titles of their panels."""
-PLAYERS = {"expert": "expert", "blind": "without observations", "random": "random"}
+PLAYERS = {"expert": "expert", "blind": "ignores observations", "random": "random"}
 """Policies that do not learn, with their labels."""
 PAPER = 50.0
 """§5.4: approximate, and in another environment."""

@@ -14,7 +14,7 @@ from a3crepro.experiments.statistics import BEST, SHARES, good_rates, smoothed, 
 from a3crepro.runs.command_line import run_command
 
 PAPER_EPSILON = 0.1
-"""RMSProp's ε (§8)."""
+"""RMSProp's ε (the authors' e-mail; the paper gives none)."""
 
 
 def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ MAX_SCORE = 1000.0
 """Maximum score of a task."""
 EPISODES = 10
 """Episodes per evaluation (`sweeps/physical_tasks.py`)."""
-PAPERS, OTHERWISE = "the paper's", "whole episodes, else as rollouts"
+PAPERS, OTHERWISE = "the paper's updates", "whole episodes, else as rollouts"
 """Names of two ways to learn; `sweeps/physical_tasks.py` has their settings."""
 SEARCHED = "rollouts of 20, ε 1e-05"
 """The rollouts that were run at all rates."""
@@ -46,7 +46,7 @@ TASKS = {f"control/{task}": task for task in PANELS}
 SCHEMES = {
     PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
     "rollouts of 100, ε 1e-05": ">", SECOND: "D",
-    "rollouts of 20, entropy cost 1": "d", THIRD: "P", "scaled pictures, actions of 4 steps": "*",
+    "rollouts of 20, entropy cost 1": "d", THIRD: "P", "scaled frames, actions of 4 steps": "*",
 }  # fmt: skip
 """Ways to learn, with their markers."""
 COLUMNS = 5
@@ -85,7 +85,7 @@ def control(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
     scheme = np.select(
         [held != "", cost != "", length != "", setting(results.runs, "algo.gaussian.bounded") == "true"],
         [
-            "scaled pictures, actions of " + held + " steps",
+            "scaled frames, actions of " + held + " steps",
             rollouts.mask(separate, "separate networks") + ", entropy cost " + cost,
             rollouts + ", ε " + results.runs["epsilon"].map("{:g}".format),
             OTHERWISE,
@@ -146,7 +146,7 @@ def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
         points = select(runs, task=task, scheme=scheme)
         style = {"color": color, "markersize": 3.5, "markeredgecolor": "0.25", "markeredgewidth": 0.4}
         axes.plot(points["learning_rate"], points["score"], marker, label=scheme, **style)
-    axes.set(xscale="log", xlim=(7e-6, 0.15), title=task, xlabel="learning rate")
+    axes.set(xscale="log", xlim=(7e-6, 0.15), title=task, xlabel="learning rate", ylabel="final score")
 
 
 def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
@@ -157,8 +157,8 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
         figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], each=True, label="mean of the seeds")
         title = f"{task}, {len(values)} seed{'' if len(values) == 1 else 's'}"
     figures.draw_level(axes, suite_score(task), "expert", "the Suite's A3C, 100M steps")
-    figures.draw_level(axes, by_chance(task), "random", "best without observations")
-    axes.set(title=title, xlabel="million steps")
+    figures.draw_level(axes, by_chance(task), "random", "best that ignores observations")
+    axes.set(title=title, xlabel="million steps", ylabel="score")
 
 
 @script("physical_tasks")
@@ -185,18 +185,17 @@ def main(results: Results | None) -> Page:
             legend.legend(*handles, loc="center", title=title, fontsize=6)
     caption = (
         f"Scores of the Control Suite's tasks, at most {MAX_SCORE:,.0f}; final scores, means over seeds (with 95 % "
-        "intervals from five on). The paper's: whole episodes without bootstrapping, separate LSTM networks, one "
-        "variance. "
-        "Rollouts: of 20 or 100 steps with bootstrapping, one network without LSTM, mean and variances within bounds, "
-        "scaled observations (from pixels one network with an LSTM, unscaled; or scaled, actions held for 4 steps); "
-        "whole episodes, else as rollouts: the same but for the updates. Search: the best of so many runs, of "
-        "300,000 steps; the second search: of 1M (100,000 pictures), the rate falling over 100M, entropy costs of 0.03 "
-        "and 1 instead of 1e-4; the third: as the second, but with separate networks, or with scaled pictures "
-        "(400,000 steps). "
+        "intervals from five on). The paper's updates: whole episodes without bootstrapping, separate LSTM networks, "
+        "one variance. Rollouts: of 20 or 100 steps with bootstrapping, one network without LSTM, mean and variances "
+        "within bounds, scaled observations (from pixels one network with an LSTM, unscaled; or scaled, actions held "
+        "for 4 steps); whole episodes, else as rollouts: the same but for the updates. Search: the best of so many "
+        "runs, of 300,000 steps; the second search: of 1M (from pixels 100,000), the rate falling over 100M, entropy "
+        "costs of 0.03 and 1 instead of 1e-4; the third: as the second, but with separate networks, or with scaled "
+        "frames (400,000 steps). "
         f"{chosen(runs)}"
         "Dashed: the Control Suite's own A3C after 100M steps (a second score is that of the PlaNet paper, where it "
         "prints another one); dotted: the best policy that ignores its observations (random, or a constant action, "
-        "also with noise; for pictures also held for 4 steps)."
+        "also with noise; from pixels also held for 4 steps)."
     )
     return figure, table_of(runs), caption
 
@@ -212,7 +211,7 @@ def table_of(runs: pd.DataFrame) -> str:
             for row in readings.itertuples()
         ]  # fmt: skip
         return markdown(header, rows)
-    header = ["task", "paper's domain", "its start, best score and hours (S8)", "without observations",
+    header = ["task", "paper's domain", "its start, best score and hours (S8)", "best that ignores observations",
               "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
               *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
     rows = [

@@ -114,7 +114,11 @@ def own_in(results: Results, env: str) -> list[list[str]]:
     players = f"{figures.reference(env, 'random') / expert:.1%}", f"{expert:.1f}"
     return [
         [f"{SETTINGS[env]}, {OWN}", name, *(cell(select(runs, method=method), column) for method in METHODS), *players]
-        for name, column in (("final", "share"), (f"last {LAST} evaluations", "last"), ("greedily", "greedy"))
+        for name, column in (
+            ("final", "share"),
+            (f"last {LAST} evaluations", "last"),
+            ("most probable actions", "greedy"),
+        )
     ]
 
 

@@ -5,6 +5,7 @@
 With --collect, first makes the table from the runs of `sweeps/staleness.py`.
 """
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -59,13 +60,18 @@ def main() -> None:
     figure, grid = panels(len(METHODS), width=5.0, height=3.8)
     for axes, (method, title) in zip(grid[0], METHODS.items(), strict=True):
         here = table[table["method"] == method]
-        colors = sns.color_palette("viridis", here["threads"].nunique())
+        colors, dashes = (
+            sns.color_palette("viridis", here["threads"].nunique()),
+            itertools.cycle(("-", "--", "-.", ":")),
+        )
         for color, (threads, counts) in zip(colors, here.groupby("threads"), strict=True):
             counts = counts.sort_values("updates")
             share = counts["gradients"] / counts["gradients"].sum()
             expected = EXPECTED[method] * (threads - 1)
             label = f"{threads}: {mean[method, threads]:.2f} ({expected:.1f})"
-            axes.step(counts["updates"] + 1, share.cumsum(), where="post", color=color, linewidth=1, label=label)
+            if threads > 1:  # alone, no gradient is stale
+                style = {"linestyle": next(dashes), "linewidth": 1, "label": label}
+                axes.step(counts["updates"] + 1, share.cumsum(), where="post", color=color, **style)
             rows.append([title, str(threads), f"{mean[method, threads]:.2f}", f"{expected:.1f}"])
         axes.set(title=title, xscale="log", xlabel="updates since θ was read, plus 1")
         axes.set_xticks(2 ** np.arange(8), [str(2**i) for i in range(8)])

@@ -498,14 +498,15 @@ def test_verdicts_of_several_parts():
         "not decided (the interval contains the threshold; about 200 instead of 8 would decide)"
     )
     assert module.joined([yes, yes], "1") == module.Verdict(module.Outcome.REPRODUCED, "1", parts=2)
-    why = "; the interval contains the threshold"
-    assert module.joined([yes, open_]).text == f"reproduced in part (1 of 2 parts reproduced{why})"
-    assert module.joined([open_, open_]).text == f"not decided (0 of 2 parts reproduced{why})"
-    assert module.joined([yes, open_, no]).text == f"not reproduced (1 of 3 parts reproduced{why})"
+    why = "open: the interval contains the threshold"
+    assert module.joined([yes, open_]).text == f"reproduced in part (1 of 2 parts reproduced; 1 {why})"
+    assert module.joined([open_, open_]).text == f"not decided (0 of 2 parts reproduced; 2 {why})"
+    assert module.joined([yes, open_, no]).text == f"not reproduced (1 of 3 parts reproduced; 1 {why})"
     other = open_._replace(reason="a bound only")
-    assert module.joined([open_, other, other]).reason == "0 of 3 parts reproduced; 2 open: a bound only"
+    assert module.joined([open_, other, other]).reason == "0 of 3 parts reproduced; 3 open, 2 of them: a bound only"
     assert module.joined([open_], "1").text == open_.text
-    assert module.joined([module.NOT_RUN, yes]).text == "reproduced in part (1 of 2 parts reproduced)"
+    assert module.joined([module.NOT_RUN, yes]).text == "reproduced in part (1 of 2 parts reproduced; 1 not run)"
+    assert module.joined([module.NOT_RUN, open_]).reason == f"0 of 2 parts reproduced; 1 not run; 1 {why}"
     assert module.joined([]) == module.joined([module.NOT_RUN] * 2) == module.NOT_RUN
 
 
@@ -515,9 +516,11 @@ def test_few_seeds_decide_by_how_many_of_them_are_above_the_line():
     assert by_seeds([3.0, 4, 5, 6], 2.0).text == "reproduced"
     assert by_seeds([1.0, 1, 0, 1], 2.0).text == "not reproduced"
     assert by_seeds([3.0, 4, 5], 2.0, "x: ") == (
-        "not decided", "x: 3 of 3 above 2 (3, 4, 5)", "1 more seed that agrees would decide", 1
+        "not decided", "x: 3 of 3 above 2 (3, 4, 5)", "1 more above the threshold would decide", 1
     )  # fmt: skip
-    assert by_seeds([1.0, 4, 5, 6], 2.0).reason == "4 more seeds that agree would decide"
+    assert by_seeds([1.0, 4, 5, 6], 2.0).reason == "4 more above the threshold would decide"
+    assert by_seeds([1.0, 0, 1], 2.0).reason == "1 more below the threshold would decide"
+    assert by_seeds([1.0, 3.0], 2.0).reason.endswith("more on one side of the threshold would decide")
 
 
 def test_nothing_is_decided_while_runs_are_missing(monkeypatch):

@@ -71,7 +71,11 @@ def test_the_race_with_dqn(tmp_path):
     assert 1.5 < fast.hours <= 2.0  # smoothed over three: reached by the eighth epoch, at the latest
     assert short.is_faster is None and slow.is_faster is False
     verdict = rules.faster_than_dqn("laptop")
-    assert verdict.text.startswith("not decided") and "1 of 2 pairs" in verdict.effect and "too few" in verdict.effect
+    assert (
+        verdict.text.startswith("not decided")
+        and "1 of 2 pairs" in verdict.effect
+        and "too short to tell" in verdict.effect
+    )
 
 
 def test_what_is_not_run_decides_nothing():

@@ -204,7 +204,7 @@ def test_a_run_finishes_and_the_same_command_does_nothing_until_its_budget_grows
 
     status, said, line = command(*words, "frames=2000")
     assert status == 0, line
-    assert f"going on at {summary_frames:,} of 2,000 frames" in said
+    assert f"resuming at {summary_frames:,} of 2,000 frames" in said
     assert 2000 <= summary(directory)["frames"] < 2000 + 2 * 5
     assert (directory / "episodes.csv").read_bytes().startswith(before["run/episodes.csv"])
     assert frames(directory)[-1] > 1500

@@ -82,15 +82,28 @@ class NStepSarsa(NStepQ):
         return float(outputs["q"][next_action])
 
 
+class WithoutTarget(NStepSarsa):
+    """The same, at θ'."""
+
+    bootstraps_from_target: ClassVar[bool] = False
+
+
+@pytest.mark.parametrize("method", [NStepSarsa, WithoutTarget])
 @pytest.mark.parametrize("execution", choices("execution"))
-def test_a_multi_step_method_may_bootstrap_from_the_next_action(execution):
-    config = composed("algo=n_step_q", "env=toy/chain", f"execution={execution}", "threads=3")
-    config = config.model_copy(update={"algo": NStepSarsa(**config.algo.model_dump())})
-    shared = initial_state(config)
-    advance, _ = steps_of(config, shared)
-    while shared.updates() < 30:
-        advance()
-    assert torch.isfinite(shared.parameters).all()
+@pytest.mark.parametrize("network", ["network=mlp", "network=mlp_lstm"])
+def test_a_multi_step_method_may_bootstrap_from_the_next_action(network, execution, method):
+    """On the fast path, whose outputs are those computed for acting, as well as by autograd."""
+    found = []
+    for implementation in ("fast", "module"):
+        config = composed("algo=n_step_q", "env=toy/chain", network, f"execution={execution}", "threads=3",
+                          "optimizer.lr=1e-2", f"network.implementation={implementation}")  # fmt: skip
+        config = config.model_copy(update={"algo": method(**config.algo.model_dump())})
+        shared = initial_state(config)
+        advance, _ = steps_of(config, shared)
+        while shared.updates() < 30:
+            advance()
+        found.append(shared.parameters)
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", TASKS)

@@ -641,7 +641,7 @@ def test_where_nothing_can_draw_states_need_none_and_the_command_says_what_to_in
     assert done.stdout.split() == ["(101,)", "None"], done.stderr
     assert done.returncode == 2 and not list(tmp_path.rglob("*.csv"))
     (line,) = done.stderr.strip().splitlines()
-    assert "nothing here can draw pictures" in line
+    assert "rendering failed" in line
     assert "unset MUJOCO_GL, which is 'off', and install Debian's libegl1 libegl-mesa0 libgl1-mesa-dri libop" in line
 
 

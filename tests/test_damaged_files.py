@@ -206,7 +206,7 @@ def test_a_full_disk_ends_tensorboard_but_not_the_run(tmp_path, monkeypatch, cap
                 progress.add_episode(1, 1.0)
             progress.__exit__()
         (line,) = [line for line in capfd.readouterr().out.splitlines() if "tensorboard" in line]
-        assert line.startswith("logging.trackers: tensorboard failed, and the run goes on without it: ")
+        assert line.startswith("logging.trackers: tensorboard failed, and training continues without it: ")
         assert os.strerror(errno.ENOSPC) in line
 
 

@@ -17,10 +17,11 @@ from a3crepro.execution._worker_group import AllReduce, WorkerGroup
 from a3crepro.execution.virtual_time import Clock
 from a3crepro.models.fast import kernels
 from a3crepro.models.fast.model import FastBatch, FastModel, LocalParameters
+from a3crepro.models.fast.spec import spec_of
 from a3crepro.models.make_model import make_model
 from a3crepro.models.model import Sizes, Theta
 from a3crepro.models.module import ModuleBatch, ModuleModel
-from a3crepro.networks._network import flatten, parameter_count, row_sizes, seeded
+from a3crepro.networks._network import TorsoAndHeads, flatten, parameter_count, row_sizes, seeded
 from a3crepro.optimizers._optimizer import OptimizerState, Step
 from a3crepro.runs import training
 from a3crepro.runs.training import initial_state
@@ -309,6 +310,33 @@ def test_rollouts_longer_than_a_factored_gradient(bench):
 
 
 HEADS_ON_CONVOLUTIONS = ("env=breakout", "network=control_pixels", "network.lstm_cells=0", "threads=1")
+
+
+class Doubled(torch.nn.Linear):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Negated(TorsoAndHeads):
+    def forward(self, observations, state=None):
+        outputs, state = super().forward(observations, state)
+        return {name: -output for name, output in outputs.items()}, state
+
+
+def test_a_network_with_another_forward_pass_is_not_taken_for_a_known_one():
+    *_, (_, module) = pair("n_step_q", "mlp", "toy/catch")
+    network, space = module.module, compose("env=toy/catch").env.spaces()[0]
+    assert spec_of(network, space) is not None
+    torso = list(network.torso)
+    changed = [
+        Negated(network.pixel_scale, network.torso, torso[1].out_features, 0, {"q": 3}),
+        TorsoAndHeads(
+            1.0, torch.nn.Sequential(torso[0], Doubled(torso[1].in_features, 8), torch.nn.ReLU()), 8, 0, {"q": 3}
+        ),
+    ]
+    assert [spec_of(each, space) for each in changed] == [None, None]
+
+
 LONG_ROLLOUTS = ("env=breakout", "algo.t_max=129", "threads=1")
 
 

@@ -90,3 +90,8 @@ def test_the_learning_rate_falls_linearly_to_zero_and_stays_there(anneal_frames)
     budget = 100 if anneal_frames == "null" else 7
     rates = [given.learning_rate(frames, budget) for frames in (0, 25, 100, 150)]
     assert rates == pytest.approx([0.4, 0.3, 0, 0])
+
+
+def test_without_annealing_the_learning_rate_stays():
+    given = optimizer("rmsprop", "optimizer.lr=0.4", "optimizer.anneal_frames=0")
+    assert [given.learning_rate(frames, 100) for frames in (0, 50, 1000)] == [0.4] * 3

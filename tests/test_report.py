@@ -212,7 +212,7 @@ def test_the_report_of_a_run_is_in_its_directory_and_that_of_several_is_here(run
     ("words", "said"),
     [
         ([], "RUN_DIR: missing"),
-        (["nowhere"], "nowhere is no run's directory: it has no config.yaml"),
+        (["nowhere"], "nowhere is not a run directory: it has no config.yaml"),
         (["opne=true"], "opne: unknown key; allowed: output, open, video"),
         (["run", "open=yes"], "open: allowed: true, false; got 'yes'"),
         (["run", "output=page.txt"], "output: should end in .html"),

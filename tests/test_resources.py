@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 
+import hydra
 import pytest
 from helpers import PATIENCE
 from tiny_runs import TINY, refused
@@ -15,6 +16,8 @@ from a3crepro import compose, train
 from a3crepro.common import machine
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import choices, runs_at_once
+from a3crepro.config.groups import conf_directory
+from a3crepro.config.resolvers import cores_wanted
 from a3crepro.experiments import measurements
 from a3crepro.runs.manifest import GitState, this_attempt
 from a3crepro.runs.resources import check_resources
@@ -57,10 +60,31 @@ def cgroups(tmp_path, monkeypatch):
 def test_cores_are_the_least_of_affinity_and_quota_everywhere(cgroups, line, files, cores):
     cgroups(line, **files)
     assert machine.usable_cores() == cores
-    assert runs_at_once("virtual_time", 16) == cores
+    assert runs_at_once(VIRTUAL, 16) == cores
     assert this_attempt(GitState(None, None))["cores"] == measurements.machine()["usable_cores"] == cores
     config = compose("env=toy/catch", "execution=synchronous", "threads=16")
     assert config.processes == cores
+
+
+VIRTUAL = compose("execution=virtual_time").execution.model_dump()
+TWO_PROCESSES = {"name": "synchronous", "processes": 2}
+
+
+@pytest.mark.parametrize(
+    ("execution", "cores"),
+    [(VIRTUAL, 1), (TWO_PROCESSES, 2), ({"name": "hogwild"}, 16), ({"name": "synchronous", "processes": -1}, 16),
+     ({"name": "unknown"}, 16)],
+)  # fmt: skip
+def test_a_run_wants_a_core_for_each_of_its_processes(execution, cores):
+    assert cores_wanted(execution, 16) == cores
+
+
+def test_a_launcher_asks_the_execution_for_its_processes(monkeypatch):
+    monkeypatch.setattr("a3crepro.config.resolvers.usable_cores", lambda: 8)
+    words = ["execution=synchronous", "execution.processes=2", "threads=16", "hydra/launcher=local"]
+    with hydra.initialize_config_dir(str(conf_directory()), version_base="1.3"):
+        composed = hydra.compose("config", words, return_hydra_config=True)
+    assert composed.hydra.launcher.n_jobs == 4
 
 
 def test_without_control_groups_cores_are_those_of_the_affinity(tmp_path, monkeypatch):

@@ -156,7 +156,7 @@ def test_jobs_go_on_without_the_command_that_queued_them(cluster, tmp_path, unbr
     wait_until(lambda: any((tmp_path / "runs").rglob("episodes.csv")) and running_tasks(), patience=180)
     process.send_signal(signal.SIGINT)
     status, out = finish(process)
-    assert status == 130 and "the same command goes on" in out, out
+    assert status == 130 and "run the same command to resume" in out, out
     assert running_tasks()
     wait_until(lambda: len(list((tmp_path / "runs").rglob("sweep.json"))) == SEEDS, patience=300)
     status, out = finish(start(tmp_path, "hydra/launcher=slurm"))

@@ -67,7 +67,7 @@ def test_a_tracker_that_fails_is_told_once_and_ends_no_run(tmp_path, monkeypatch
     monkeypatch.setitem(trackers.TRACKERS, "tensorboard", Failing)
     summary = train(config(), tmp_path)
     told = [line for line in capsys.readouterr().out.splitlines() if "failed" in line]
-    assert told == ["logging.trackers: tensorboard failed, and the run goes on without it: the server is gone"]
+    assert told == ["logging.trackers: tensorboard failed, and training continues without it: the server is gone"]
     assert summary["frames"] >= 600
 
 

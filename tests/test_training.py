@@ -47,6 +47,30 @@ def test_copies_and_diagnostics_are_those_of_their_frames(tmp_path):
     assert float(found[-1]["share_above_epsilon"]) == pytest.approx((last > epsilon).mean())
 
 
+@pytest.mark.parametrize("execution", ["virtual_time", "hogwild", "synchronous"])
+def test_a_larger_budget_makes_up_for_the_evaluation_that_the_old_one_left_out(tmp_path, execution):
+    """At its end a run evaluates θ once, for its summary; a longer run has that evaluation among its others."""
+    words = ("env=toy/catch", "threads=2", f"execution={execution}", "optimizer.anneal_frames=4000",
+             "evaluation.every=500", "evaluation.episodes=2", "logging.tensorboard=false")  # fmt: skip
+    train(compose(*words, "frames=2000"), tmp_path / "whole")
+    for budget in (1000, 2000):
+        train(compose(*words, f"frames={budget}"), tmp_path / "raised")
+    whole, raised = (rows(tmp_path / name, "evaluations.csv") for name in ("whole", "raised"))
+    assert [row["frames"] for row in raised][:3] == [row["frames"] for row in whole][:3] == ["500", "1000", "1500"]
+    if execution != "hogwild":
+        without_times = [{**row, "seconds": "", "real_seconds": ""} for row in whole]
+        assert [{**row, "seconds": "", "real_seconds": ""} for row in raised] == without_times
+
+
+def test_copies_follow_an_interval_that_has_grown(tmp_path):
+    words = ("env=toy/catch", "threads=2", "execution=virtual_time", "optimizer.anneal_frames=9000",
+             "evaluation.every=0", "evaluation.episodes=0", "logging.tensorboard=false")  # fmt: skip
+    train(compose(*words, "frames=1000", "checkpoint.copies_every=100"), tmp_path)
+    train(compose(*words, "frames=3000", "checkpoint.copies_every=1000"), tmp_path)
+    names = {int(path.stem) for path in (tmp_path / "copies").iterdir()}
+    assert names >= {1000, 2000, 3000} and len(names) == 12
+
+
 def test_the_share_above_epsilon_is_of_decayed_statistics(tmp_path):
     """Also in tables: the statistics of units that are off lack a decay, which a checkpoint holds apart."""
     config = compose("env=minatar/breakout", "threads=2", "execution=virtual_time", "frames=3000",

@@ -85,7 +85,7 @@ def compile_all() -> None:
     told = False
     for name in MODULES:
         if not told and any(helper.poll() is None for helper in _helpers):
-            print("compiling for this machine, once: some 15 seconds", flush=True)
+            print("compiling for this machine, once; about 15 seconds", flush=True)
             told = True
         importlib.import_module(name)
     for helper in _helpers:

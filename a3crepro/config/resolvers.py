@@ -4,12 +4,16 @@ import contextlib
 import functools
 import math
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from omegaconf import OmegaConf
 
+from a3crepro.common.config_model import component_class
 from a3crepro.common.machine import usable_cores
+from a3crepro.config.groups import GROUPS
 from a3crepro.environments.gym import make_registered
 
 
@@ -29,12 +33,16 @@ def log_uniform(low: float, high: float, *key: float | str) -> float:
     return float(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
 
 
-def cores_wanted(execution: str, threads: int) -> int:
-    """Cores that a run can keep busy."""
-    return 1 if execution == "virtual_time" else threads
+def cores_wanted(execution: Mapping[str, Any], threads: int) -> int:
+    """Cores that a run with these settings of `execution` can keep busy; `threads` if they are invalid."""
+    try:
+        found: Any = component_class(GROUPS["execution"], execution["name"]).model_validate(dict(execution))
+    except (LookupError, ValueError):
+        return threads  # the run says what is wrong
+    return int(found.process_count(threads))
 
 
-def runs_at_once(execution: str, threads: int) -> int:
+def runs_at_once(execution: Mapping[str, Any], threads: int) -> int:
     """Number of runs that fill the cores of this machine."""
     return max(1, usable_cores() // cores_wanted(execution, threads))
 

@@ -61,7 +61,7 @@ def rendering_errors() -> Iterator[None]:
         yield
     except Exception as error:
         unset = "" if CHOSEN == "egl" else f"unset MUJOCO_GL, which is {CHOSEN!r}, and "
-        raise UserError(f"env: nothing here can draw pictures ({error}); {unset}install {PACKAGES}") from error
+        raise UserError(f"env: rendering failed ({error}); {unset}install {PACKAGES}") from error
 
 
 @contextlib.contextmanager

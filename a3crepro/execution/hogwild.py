@@ -88,6 +88,8 @@ class StateCollection:
 
     def add(self, state: State) -> States | None:
         """Adds a state; returns all states that answer the same request once they are complete."""
+        if LAST != state.request <= self.answered:
+            return None  # too late
         answers = self._of.setdefault(state.request, {})
         answers[state.thread], self._arrays = state.tree, state.arrays
         if len(answers) < self.config.threads or state.request == LAST:

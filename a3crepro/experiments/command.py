@@ -261,7 +261,7 @@ def interruptible() -> Iterator[None]:
     """Raises `Stopped`, a `KeyboardInterrupt`, on Ctrl-C, SIGTERM and SIGHUP, so that launchers end their processes."""
 
     def interrupt(number: int, _: FrameType | None) -> NoReturn:
-        raise Stopped(f"stopped by {signal.Signals(number).name}; the same command goes on")
+        raise Stopped(f"stopped by {signal.Signals(number).name}; run the same command to resume")
 
     with handling(interrupt):
         yield

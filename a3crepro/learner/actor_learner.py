@@ -70,7 +70,8 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
     version = None if algo.uses_thread_copy else shared.updates
     writes_are_counted = config.processes > 1 and not config.execution.makes_one_update
     writes = Writes(shared.writes.numpy(), thread) if writes_are_counted else None
-    online = model(Theta(shared.parameters, version, writes), Sizes(steps + 1, steps * max(1, lanes), lanes))
+    entries = steps + 2  # a method may compute the outputs for its last state twice: to select a', and to bootstrap
+    online = model(Theta(shared.parameters, version, writes), Sizes(entries, steps * max(1, lanes), lanes))
     if algo.target_interval is None:
         return Models(online, None)
     return Models(online, model(Theta(shared.target, shared.target_version), Sizes(8, 0, lanes)))
@@ -186,6 +187,9 @@ class ActorLearner:
     def roll_out(self, steps: int | None) -> Rollout:
         """Acts for `steps` steps or to the end of the episode; None: always to the end."""
         rollout = self.begin_rollout()
+        if self.next_action and self.algo.uses_thread_copy:  # it was selected at the previous θ'
+            _, state = self.forward(self.model)
+            self.next_action = Selected(self.next_action.action, state)
         while not rollout.is_complete(steps):
             if self.can_be_interrupted and self.shared.stopping:
                 raise Interrupted

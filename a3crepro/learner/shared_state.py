@@ -74,9 +74,10 @@ class Totals:
     updates: int
     """Number of updates of θ."""
     gradients: int
-    """Number of gradients that were applied."""
+    """Number of gradients of all updates, including those that were skipped because they were not finite."""
     staleness: int
-    """Sum over these gradients of the number of updates between reading θ and applying the gradient."""
+    """Sum over these gradients of the number of updates between reading θ and applying the gradient; above 511 it
+    counts as 511."""
     sums: np.ndarray
     """Over all actor-learners, float64 [WIDTH]; see `mathematics/metrics.py`."""
 
@@ -96,7 +97,7 @@ class SharedState:
     Attributes:
       parameters: θ, float32 [n].
       target: θ⁻, float32 [n]; empty for a method without a target network.
-      statistics: of the optimizer, float32 [1 or threads, vectors, n], but for the decay that is owed to them.
+      statistics: of the optimizer, float32 [1 or threads, vectors, n], before the pending `decay` is multiplied in.
       decay: float32 [1 or threads, rows]; see `OptimizerState`.
       writes: how often each actor-learner has written each row of θ, int32 [threads, rows]; only where the fast path
         runs in several processes, so that each copies to its θ' what others have written.

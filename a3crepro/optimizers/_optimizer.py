@@ -72,17 +72,18 @@ class Optimizer(ComponentConfig, ABC):
     lr: PositiveFloat
     """The initial learning rate η."""
     anneal_frames: Count | None
-    """Environment frames over which the learning rate falls linearly to 0; null: `frames`, the budget of the run."""
+    """Environment frames over which the learning rate falls linearly to 0; null: `frames`, the budget of the run; 0:
+    it stays as it is."""
 
     def learning_rate(self, frames: int, budget: int) -> float:
-        """The learning rate η, which falls linearly from `lr` to 0 (§8).
+        """The learning rate η, which falls linearly from `lr` to 0 (§8), or stays at `lr` if `anneal_frames` is 0.
 
         Args:
           frames: T, in environment frames.
           budget: frames over which it falls if `anneal_frames` is null.
         """
         over = self.annealed_over(budget)
-        return self.lr * max(0.0, 1.0 - frames / over) if over else 0.0
+        return self.lr * max(0.0, 1.0 - frames / over) if over else self.lr
 
     def annealed_over(self, budget: int) -> int:
         """Frames over which the learning rate falls to 0: `anneal_frames`, or the budget if that is null."""

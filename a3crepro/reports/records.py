@@ -70,10 +70,10 @@ def read_record(directory: Path) -> Record:
     """Reads a run's directory without writing to it or locking it.
 
     Raises:
-      UserError: it is no run's directory.
+      UserError: it is not a run directory.
     """
     if not (directory / "config.yaml").is_file():
-        raise UserError(f"{directory} is no run's directory: it has no config.yaml")
+        raise UserError(f"{directory} is not a run directory: it has no config.yaml")
     if (directory / PARAMETERS).exists():
         raise UserError(f"{directory} is a trained agent's directory; allowed: a run's")
     notes: list[str] = []
@@ -102,7 +102,7 @@ def _read(path: Path, parse: Any, notes: list[str]) -> dict[str, Any]:
     else:
         if isinstance(found, dict):
             return found
-        notes.append(f"{path.name} is damaged: it holds something else")
+        notes.append(f"{path.name} is damaged: unexpected content")
     return {}
 
 

@@ -126,7 +126,7 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
             warn(f"damaged checkpoint {description}; going on with {path}")
         return checkpoint
     if damaged:
-        raise RunError(f"no checkpoint is whole: {'; '.join(damaged)}; to begin anew, remove the directory")
+        raise RunError(f"all checkpoints are damaged: {'; '.join(damaged)}; to begin anew, remove the directory")
     return None
 
 

@@ -63,7 +63,7 @@ def read_json(path: Path, is_valid: Callable[[Any], bool], remedy: str) -> Any:
     try:
         found = json.loads(data)
         if not is_valid(found):
-            raise ValueError("it holds something else")
+            raise ValueError("unexpected content")
     except ValueError as error:
         raise DamagedFile(f"{path} is damaged ({error}); {remedy}") from error
     return found

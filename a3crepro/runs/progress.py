@@ -55,7 +55,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         begun = self.shared.frames()
-        frames = f"{f'going on at {begun:,} of ' if begun else ''}{self.config.frames:,} frames"
+        frames = f"{f'resuming at {begun:,} of ' if begun else ''}{self.config.frames:,} frames"
         self.say(f"training in {self.directory}: {frames}, actor-learners: {self.config.threads}")
         if self._live:
             self._live.start()

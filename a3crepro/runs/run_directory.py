@@ -95,7 +95,7 @@ class RunDirectory:
             held = [name for name in held if name not in ("lock", "config.yaml.tmp")]
         if held:
             raise UserError(
-                f"{self.path} is no run's directory: it has no config.yaml, and it holds {', '.join(held)}; "
+                f"{self.path} is not a run directory: it has no config.yaml, and it holds {', '.join(held)}; "
                 "choose another one with hydra.run.dir=…, or remove these files"
             )
 
@@ -241,6 +241,11 @@ class RunDirectory:
         arrays = {**snapshot._asdict(), "statistics": statistics}
         write_atomically(path, lambda file: np.savez(file, **arrays))
 
+    def last_copy(self) -> int:
+        """The frames of the last file in `copies/`; 0 without any."""
+        numbers = [path.stem for path in (self.path / "copies").glob("*.npz")]
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
     def _sync(self) -> None:
         for table in self.tables:
             table.sync()
@@ -270,7 +275,7 @@ def stored_config(directory: Path) -> Config:
     path = directory / "config.yaml"
     with trying("read", path):
         if not path.is_file():
-            raise UserError(f"{directory} is no run's directory: it has no config.yaml")
+            raise UserError(f"{directory} is not a run directory: it has no config.yaml")
         data = path.read_bytes()
     try:
         return build(yaml.safe_load(data))

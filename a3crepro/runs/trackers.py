@@ -161,7 +161,7 @@ def check_trackers(config: Config) -> None:
 
 
 class Trackers:
-    """All trackers of a run; `say` receives a line for each that fails, and the run goes on without it."""
+    """All trackers of a run; `say` receives a line for each that fails, and training continues without it."""
 
     def __init__(self, config: Config, directory: Path, frames: int, say: Callable[[str], None]) -> None:
         self._say, self._active = say, dict[str, Tracker]()
@@ -189,4 +189,4 @@ class Trackers:
 
     def _failed(self, name: str, error: Exception) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
-        self._say(f"logging.trackers: {name} failed, and the run goes on without it: {reason[:300]}")
+        self._say(f"logging.trackers: {name} failed, and training continues without it: {reason[:300]}")

@@ -22,7 +22,7 @@ from a3crepro.execution._execution import Execution, ResumePoint, States
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.learner.normalisation import width
 from a3crepro.learner.reports import Episode, Report, Snapshot
-from a3crepro.learner.shared_state import SNAPSHOT, PolicySnapshot, SharedState, Totals
+from a3crepro.learner.shared_state import COPY, SNAPSHOT, PolicySnapshot, SharedState, Totals
 from a3crepro.models.fast.model import why_not_fast
 from a3crepro.models.fast.spec import spec_of
 from a3crepro.networks._network import flatten, parameter_count, row_sizes
@@ -63,7 +63,8 @@ def train(
       ScriptError: a script that the processes of a run cannot import.
       RunError: the directory is in use or damaged, or the machine lacks shared memory or open files.
       Stopped: Ctrl-C, SIGTERM or SIGHUP, after saving.
-      ProcessDied: a process of the run raised an exception or was killed; the state was saved.
+      ProcessDied: a process of the run raised an exception or was killed. An exact run resumes from its last
+        checkpoint; any other saves θ and its counters first.
       OSError: e.g. a full disk; the message names the file, and the last checkpoint is whole.
     """
     check_script()
@@ -140,9 +141,26 @@ class Training:
         self.pending = dict(checkpoint.pending)
         self.measured = checkpoint.measured or Measurement(counters.seconds, self.shared.totals())
         self.best = checkpoint.best
-        if checkpoint.tree is None:  # of a run that failed, whose reports in transit are lost
-            last = max([self.run_directory.evaluations.last_frames(), *self.pending])
-            self.shared.last_triggers[SNAPSHOT] = last // (self.config.evaluation.every or 1)
+        self._restore_triggers(checkpoint)
+
+    def _restore_triggers(self, checkpoint: Checkpoint) -> None:
+        """Makes up for evaluations and copies that were lost, or that a smaller budget has left out."""
+        config, shared, run = self.config, self.shared, self.run_directory
+        last = {
+            SNAPSHOT: (config.evaluation.every, max([run.evaluations.last_frames(), *self.pending])),
+            COPY: (config.checkpoint.copies_every, run.last_copy()),
+        }
+        for trigger, (every, frames) in last.items():
+            if not every:
+                continue
+            crossed, handled = shared.frames() // every, int(shared.last_triggers[trigger])
+            if not config.is_exact or checkpoint.tree is None:  # reports in transit are lost
+                handled = frames // every
+            elif trigger == SNAPSHOT and config.evaluation.episodes and handled == crossed > frames // every:
+                times = self.resume_point.seconds, self.resume_point.real_seconds
+                share = share_above_epsilon(config, shared)
+                self.pending[crossed * every] = PendingEvaluation(*shared.policy_snapshot(), *times, share)
+            shared.last_triggers[trigger] = min(handled, crossed)  # fewer if the interval has grown
 
     def run(self, stop_on: Sequence[signal.Signals] = SIGNALS) -> dict[str, Any]:
         """Trains, evaluates, and writes the summary."""
@@ -287,7 +305,7 @@ class Training:
     def _stop_if_requested(self) -> None:
         if self.stop:
             raise Stopped(
-                f"stopped by {self.stop[0].name} at {self.shared.frames():,} frames; the same command goes on"
+                f"stopped by {self.stop[0].name} at {self.shared.frames():,} frames; run the same command to resume"
             )
 
     def _save(self, states: States) -> None:

@@ -29,7 +29,7 @@ def network_for(
 ) -> FastNetwork | None:
     """The fast implementation of a module; None if there is none."""
     spec = spec_of(module, observation_space)
-    if spec is None or why_not_fast(spec, entries - 1):
+    if spec is None or why_not_fast(spec, entries - 2):
         return None
     kind = ConvolutionalNetwork if spec.has_convolutions else DenseNetwork
     return kind(spec, entries, lanes, theta.shared.numpy() if theta.writes is None else None)
@@ -118,7 +118,8 @@ class LocalParameters:
         Computes them again if θ has changed since, or if other actor-learners have overwritten them.
         """
         if self.version is None:
-            return 0  # a rollout begins at the first entry
+            assert _same(self._cached[0][0], observations[0])  # a rollout begins at the first entry
+            return 0
         self.refresh()
         for first in reversed(range(len(self._cached) - len(observations) + 1)):
             if self._cache_holds(first, observations, state):

@@ -134,12 +134,13 @@ class Spec:
 
 def spec_of(module: nn.Module, observation_space: gym.spaces.Box) -> Spec | None:
     """The spec of a module for these observations; None if the fast path does not support them."""
-    parts = list(module.parts) if isinstance(module, Separate) else [module]
-    known = [part for part in parts if isinstance(part, TorsoAndHeads)]
+    parts = list(module.parts) if type(module) is Separate else [module]
+    known = [part for part in parts if type(part) is TorsoAndHeads]  # a subclass may have a `forward` of its own
     if len(known) < len(parts):
         return None
     spec = (_dense if observation_space.dtype == np.float32 else _convolutional)(known, observation_space)
-    assert spec is None or spec.shapes == [tuple(parameter.shape) for parameter in module.parameters()]
+    if spec is None or spec.shapes != [tuple(parameter.shape) for parameter in module.parameters()]:
+        return None
     return spec
 
 
@@ -147,7 +148,7 @@ def _dense(modules: list[TorsoAndHeads], observation_space: gym.spaces.Box) -> S
     parts = []
     for module in modules:
         layers = list(module.torso.children())
-        if not layers or not isinstance(layers[0], nn.Flatten) or not _are_rectified(layers[1:], _is_linear):
+        if not layers or type(layers[0]) is not nn.Flatten or not _are_rectified(layers[1:], _is_linear):
             return None
         parts.append(_part(module, layers[1::2]))
     return Spec(tuple(parts), observation_space.shape)
@@ -170,7 +171,7 @@ def _convolutional(modules: list[TorsoAndHeads], observation_space: gym.spaces.B
 
 def _convolutional_part(module: TorsoAndHeads) -> PartSpec | None:
     layers: list[Any] = list(module.torso.children())
-    middle = next((i for i, layer in enumerate(layers) if isinstance(layer, PositionsFirst)), 0)
+    middle = next((i for i, layer in enumerate(layers) if type(layer) is PositionsFirst), 0)
     below, above = layers[:middle], layers[middle + 1 :]
     rectified = _are_rectified(below, _is_plain_convolution)
     convolutions = below[::2] if rectified else below
@@ -195,18 +196,18 @@ def _part(module: TorsoAndHeads, layers: Sequence[Any]) -> PartSpec:
 
 def _are_rectified(layers: Sequence[nn.Module], is_known: Callable[[nn.Module], bool]) -> bool:
     """Whether these are one or more known layers, each followed by a ReLU."""
-    rectified = len(layers) % 2 == 0 and all(isinstance(layer, nn.ReLU) for layer in layers[1::2])
+    rectified = len(layers) % 2 == 0 and all(type(layer) is nn.ReLU for layer in layers[1::2])
     return len(layers) > 0 and rectified and all(map(is_known, layers[::2]))
 
 
 def _is_linear(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear) and isinstance(layer.bias, nn.Parameter)
+    return type(layer) is nn.Linear and isinstance(layer.bias, nn.Parameter)
 
 
 def _is_plain_convolution(layer: nn.Module) -> bool:
     """Square, without padding, dilation or groups, with a bias."""
     return (
-        isinstance(layer, nn.Conv2d)
+        type(layer) is nn.Conv2d
         and layer.kernel_size[0] == layer.kernel_size[1]
         and layer.stride[0] == layer.stride[1]
         and layer.padding == (0, 0)
