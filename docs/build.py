@@ -13,7 +13,7 @@ from a3crepro.common.errors import RunError, UserError
 from a3crepro.runs.arguments import Key, own_arguments
 from a3crepro.runs.command_line import run_command
 
-NEEDED = ("sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton", "plotly")
+NEEDED = ("sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton", "plotly", "optuna")
 
 
 def out_directory(text: str) -> Path:

@@ -4,7 +4,9 @@ import csv
 import json
 import re
 import runpy
+import subprocess
 import sys
+import tomllib
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -146,6 +148,24 @@ def test_the_reference_has_every_module() -> None:
     for file in (ROOT / "a3crepro").rglob("*.py"):
         name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         assert name in {*listed, *reference.FOR_CHILDREN, "a3crepro", "a3crepro.__main__"}, name
+
+
+@pytest.mark.parametrize("blocked", [["dm_control", "mujoco"], ["pygame", "joblib", "submitit", "wandb", "mlflow"]])
+def test_the_reference_needs_no_extra_but_docs(blocked: list[str]) -> None:
+    program = (
+        "import importlib, sys\n"
+        f"sys.path.insert(0, {str(ROOT / 'docs')!r})\n"
+        f"sys.modules.update(dict.fromkeys({blocked!r}))\n"
+        "from builder.reference import pages_by_layer\n"
+        "for name in sum(pages_by_layer().values(), []): importlib.import_module(name)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_extra_docs_has_what_the_reference_imports() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "a3crepro[search]" in extras["docs"]  # Optuna
 
 
 def test_how_to_cite_names_the_paper_and_its_authors() -> None:

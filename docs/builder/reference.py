@@ -14,7 +14,7 @@ from builder.places import ROOT
 from builder.tables import toctree
 
 PACKAGE = "a3crepro"
-FOR_CHILDREN = ("a3crepro.common._imports_begin", "a3crepro.runs._preload")
+FOR_CHILDREN = ("a3crepro.common._imports_begin", "a3crepro.environments._control_suite", "a3crepro.runs._preload")
 """Modules that only child processes import, because of what importing them does."""
 COMMANDS = "commands"
 """The page of the modules that are commands, which are no packages."""
