@@ -8,6 +8,8 @@ it is RUN_DIR/report.html, or report.html here for several runs. It can be made 
 it in a browser; `video=true` plays an episode with the last checkpoint of each run, and shows its video.
 """
 
+import contextlib
+import io
 import sys
 import tempfile
 import webbrowser
@@ -98,7 +100,8 @@ def _record(record: Record, path: Path) -> str:
     config, snapshot, frames = stored_policy(record.directory)
     limit = min(config.evaluation.max_frames, MAX_VIDEO_FRAMES)
     shown = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"max_frames": limit})})
-    score = record_video(shown, NetworkPolicy(config, snapshot), episode_rng(config.seed, frames, 0), path)
+    with contextlib.redirect_stdout(io.StringIO()):  # the file is temporary
+        score = record_video(shown, NetworkPolicy(config, snapshot), episode_rng(config.seed, frames, 0), path)
     return f"an episode after {frames:,} frames of training, score {score:g}"
 
 

@@ -168,6 +168,26 @@ def test_damaged_rows_are_left_out_and_counted(run):
     assert lines[3].split(",")[1] in page.cells and lines[1].split(";")[1] not in page.cells
 
 
+def test_a_finished_run_s_last_row_that_is_cut_off_is_damage(run):
+    rows = len(table(run, "metrics"))
+    (run / "metrics.csv").write_bytes((run / "metrics.csv").read_bytes()[:-10])
+    text, _ = page_on(run)
+    assert f"metrics.csv is damaged: 1 of {rows} rows are left out" in text
+
+
+def test_a_run_that_has_written_nothing_but_its_configuration(run, tmp_path):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    shutil.copyfile(run / "config.yaml", begun / "config.yaml")
+    _, page = page_on(begun)
+    assert "not finished (0% of the frames), last written 0 seconds ago" in page.cells
+
+
+def test_an_atari_game_is_known_without_the_manifest():
+    assert reading._env({"env.name": "atari", "env.game": "pong"}, {}) == "pong"
+    assert reading._env({"env.name": "minatar", "env.game": "breakout"}, {}) == "minatar/breakout"
+
+
 def test_an_empty_run_has_a_report(tmp_path):
     train(
         compose("env=toy/catch", "frames=0", "threads=2", "evaluation.episodes=0", "logging.tensorboard=false"),
@@ -238,10 +258,12 @@ def videos(directory):
     return [image for image in Page(text).images if "src" in image]
 
 
-def test_an_episode_is_recorded_and_a_video_of_the_run_is_embedded(run):
+def test_an_episode_is_recorded_and_a_video_of_the_run_is_embedded(run, capsys):
     report_command([str(run)])
     assert videos(run) == []
+    capsys.readouterr()
     report_command([str(run), "video=true"])
+    assert capsys.readouterr().out.splitlines() == [str(run / "report.html")]
     (recorded,) = videos(run)
     assert recorded["src"].startswith("data:video/webm;base64,") and "after 2,0" in recorded["aria-label"]
     from a3crepro.evaluate import evaluate_command

@@ -79,14 +79,15 @@ def read_record(directory: Path) -> Record:
     notes: list[str] = []
     config = dict(dotted_items(_read(directory / "config.yaml", yaml.safe_load, notes)))
     tables, raw = {}, {}
+    is_finished = (directory / "summary.json").exists()
     for name, columns in TABLES.items():
-        raw[name] = _rows(directory / f"{name}.csv", columns, notes)
+        raw[name] = _rows(directory / f"{name}.csv", columns, notes, is_finished)
         tables[name] = _numbers(raw[name], columns)
     attempts = _read(directory / "manifest.json", json.loads, notes).get("starts")
     last = attempts[-1] if isinstance(attempts, list) and attempts and isinstance(attempts[-1], dict) else {}
-    exists = (directory / "summary.json").exists()
-    summary = _read(directory / "summary.json", json.loads, notes) if exists else {}
-    written = time.time() - max(_modified(directory / f"{name}.csv") for name in TABLES)
+    summary = _read(directory / "summary.json", json.loads, notes) if is_finished else {}
+    files = [directory / "config.yaml", *(directory / f"{name}.csv" for name in TABLES)]
+    written = time.time() - max(map(_modified, files))
     env, commit = _env(config, last), str(last.get("git_commit") or "unknown")
     return Record(directory, config, env, tables, raw, summary, commit, written, notes)
 
@@ -106,8 +107,11 @@ def _read(path: Path, parse: Any, notes: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _rows(path: Path, columns: Sequence[str], notes: list[str]) -> list[list[str]]:
-    """The cells of the whole rows of a table; a last row that is being written is left out."""
+def _rows(path: Path, columns: Sequence[str], notes: list[str], is_finished: bool) -> list[list[str]]:
+    """The cells of the whole rows of a table; a last row that is being written is left out.
+
+    If the run is finished, nothing is being written, and a last row that is cut off is damage.
+    """
     try:
         header, *lines = path.read_bytes().decode(errors="replace").split("\n")
     except FileNotFoundError:
@@ -119,10 +123,10 @@ def _rows(path: Path, columns: Sequence[str], notes: list[str]) -> list[list[str
     if header.split(",") != list(columns):
         notes.append(f"{path.name} is damaged: its first line does not name its columns")
         lines = []
-    rows = [line.split(",") for line in lines[:-1]]
-    whole = [row for row in rows if _is_whole(row, columns)]
-    if len(whole) < len(rows):
-        notes.append(f"{path.name} is damaged: {len(rows) - len(whole)} of {len(rows)} rows are left out")
+    whole = [row for row in (line.split(",") for line in lines[:-1]) if _is_whole(row, columns)]
+    rows = len(lines[:-1]) + (is_finished and any(lines[-1:]))
+    if len(whole) < rows:
+        notes.append(f"{path.name} is damaged: {rows - len(whole)} of {rows} rows are left out")
     return whole
 
 
@@ -159,6 +163,7 @@ def _env(config: Mapping[str, Any], attempt: Mapping[str, Any]) -> str:
     if chosen and chosen != "gym":
         return str(chosen)
     parts = [config.get(f"env.{key}") for key in ("name", "game", "id", "task")]
+    parts = parts[1:] if parts[0] == "atari" else parts
     return "/".join(str(part) for part in parts if part) or "unknown"
 
 
