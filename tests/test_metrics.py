@@ -2,12 +2,14 @@
 
 import csv
 import math
+import time
 
 import numpy as np
 import pytest
 import torch
 
 from a3crepro import compose, train
+from a3crepro.execution import hogwild
 from a3crepro.learner.shared_state import Totals
 from a3crepro.mathematics import losses
 from a3crepro.mathematics import metrics as m
@@ -233,3 +235,15 @@ def test_a_checkpoint_of_an_older_version_has_no_metrics_and_is_gone_on_with(tmp
     first, *others = rows(tmp_path)
     assert 1000 < int(first["frames"]) < 1200 and others
     assert 0 < float(first["value_loss"]) < 10 and float(first["staleness"]) < 5
+
+
+def test_frames_taken_while_other_processes_start_take_time(tmp_path, monkeypatch):
+    class Child(hogwild.Child):
+        def __init__(self, name, *args):
+            if name != "actor-learner 0":
+                time.sleep(1.0)
+            super().__init__(name, *args)
+
+    monkeypatch.setattr(hogwild, "Child", Child)
+    words = "env=toy/catch", "threads=2", "frames=1000", "evaluation.episodes=0", "logging.tensorboard=false"
+    assert train(compose(*words), tmp_path)["seconds"] >= 1.0

@@ -14,7 +14,7 @@ from a3crepro.common.errors import UserError
 from a3crepro.report import report_command
 from a3crepro.reports import records as reading
 from a3crepro.reports.charts import MAX_POINTS, Curve, line_chart, short
-from a3crepro.reports.page import page_of
+from a3crepro.reports.page import Scale, _training, page_of
 from a3crepro.reports.records import labels_of, read_record
 
 WORDS = ("env=toy/catch", "threads=2", "execution=virtual_time", "frames=2000", "logging.tensorboard=false",
@@ -116,6 +116,13 @@ def test_several_runs_side_by_side_with_the_keys_that_differ(runs):
         shown = [image for image in page.images if image.get("aria-label", "").startswith(f"{title} over ")]
         assert len(shown) == 2, f"{title}: over frames and over time"
     assert "Frames per second by actor-learner" not in text
+
+
+def test_training_scores_are_in_the_order_of_the_axis(run):
+    header, *lines = (run / "episodes.csv").read_text().splitlines()
+    (run / "episodes.csv").write_text("\n".join([header, *lines[::-1]]) + "\n")
+    (curve,) = _training(read_record(run), "run", 0, Scale("frames", "frames", 1))
+    assert (np.diff(curve.x) >= 0).all() and len(curve.x) > 2
 
 
 def test_a_method_without_policy_has_no_empty_charts(runs):
@@ -293,6 +300,13 @@ def test_a_curve_is_drawn_to_scale():
     assert across[1] - across[0] == pytest.approx(across[2] - across[1])
     rise = points[0, 1] - points[:, 1]  # upwards
     assert rise[1] == pytest.approx(2 * rise[2], abs=0.2) and rise[1] > 100
+
+
+@pytest.mark.parametrize(("low", "high"), [(6.989e-4, 6.999e-4), (1.3830, 1.3831), (12_345, 12_346), (-1e-3, 1e-3)])
+def test_no_two_ticks_have_the_same_label(low, high):
+    shown = line_chart("Learning rate", "frames", [Curve("run", np.array([0.0, 1000]), np.array([low, high]))])
+    labels = re.findall(r'text-anchor="end">([^<]+)<', shown)
+    assert len(labels) > 2 and len(set(labels)) == len(labels)
 
 
 def test_long_curves_are_means_and_missing_values_are_left_out():

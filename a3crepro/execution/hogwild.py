@@ -43,9 +43,10 @@ class Hogwild(Execution):
             for thread, tree in enumerate(resume_point.tree or [None] * config.threads):
                 name = f"actor-learner {thread}"
                 children.append(Child(name, work, config, shared, thread, resume_point.attempt, tree, states.answered))
-                yield Event(resume_point.seconds, resume_point.real_seconds)
-            now = time.monotonic()  # processes have started: imports do not count as training
-            began = now - resume_point.real_seconds
+                now = time.monotonic()
+                if thread == 0:  # it trains while the others start; the imports before it do not count as training
+                    began = now - resume_point.real_seconds
+                yield Event(now - began, now - began)
             for now, _, reports in receive_messages(children, shared, config):
                 for report in reports or ():
                     then = max(resume_point.seconds, report.moment - began)

@@ -15,6 +15,8 @@ MAX_POINTS = 300
 """Longer curves are drawn as means of as many parts."""
 MAX_MARKERS = 40
 """Curves with at most as many points have markers that show their values."""
+MIN_RANGE = 0.05
+"""Of an axis, as a share of its greatest value: less is noise, whose ticks would all be the same short number."""
 COLORS = 8
 DASHES = ("", "6 3", "2 2", "8 2 2 2")
 
@@ -70,6 +72,9 @@ def _axis(values: np.ndarray, begin: float, end: float, ticks: int, tight: bool)
     low, high = float(values.min()), float(values.max())
     if low == high:
         low, high = low - max(1.0, abs(low)) / 2, high + max(1.0, abs(high)) / 2
+    missing = MIN_RANGE * max(abs(low), abs(high)) - (high - low)
+    if missing > 0:
+        low, high = low - missing / 2, high + missing / 2
     found = MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     if not tight:
         low, high = float(found[0]), float(found[-1])

@@ -91,7 +91,7 @@ def _evaluations(record: Record, label: str, number: int, scale: Scale) -> list[
 
 
 def _training(record: Record, label: str, number: int, scale: Scale) -> list[Curve]:
-    table = record.tables["episodes"]
+    table = record.tables["episodes"].sort_values(scale.column, kind="stable")  # actor-learners report in batches
     parts = min(EPISODE_PARTS, len(table))
     if not parts:
         return []
