@@ -86,8 +86,13 @@ def test_every_page_is_in_a_table_of_contents() -> None:
     contents = staging.contents()
     for page in (ROOT / "docs").glob("*.*"):
         if page.suffix in (".md", ".ipynb") and page.name not in ("README.md", "index.md"):
-            assert len(re.findall(rf"^{page.stem}$", contents, re.M)) == 1, page.name
+            name = place_of(PurePosixPath("docs", page.name)).stem
+            assert len(re.findall(rf"^{name}$", contents, re.M)) == 1, page.name
     assert staging.page_of(PurePosixPath("README.md")).startswith("# Getting started\n")
+
+
+def test_no_page_has_the_place_of_one_that_sphinx_makes() -> None:
+    assert not {str(place.with_suffix("")) for place, _ in staging.written_pages()} & {"search", "genindex", "modindex"}
 
 
 # ---- Claims ----------------------------------------------------------------------------------------------------------
@@ -103,19 +108,31 @@ def test_every_claim_is_on_the_page_with_its_verdict_and_a_page_about_it() -> No
     assert text.count("\nDecided by\n") == len(claims.CLAIMS)
 
 
+def test_verdicts_are_those_of_the_committed_table_and_earlier_runs_decide_nothing() -> None:
+    committed = (ROOT / "figures" / "claims.md").read_text()
+    counted = re.findall(r"^\| \[.*?\]\{\.verdict \.([\w-]+)\} \| (\d+) \|$", claims.counts(), re.M)
+    assert len(counted) == 5
+    for outcome, number in counted:
+        assert f"\n| {outcome.replace('-', ' ')} | {number} | " in committed
+    for found in claims.decided():
+        text = claims.section(found)
+        assert ("Earlier runs, which decide nothing\n: by the same rule, " in text) == (found.earlier is not None)
+
+
 def test_costs_are_those_of_the_tables() -> None:
     checked = 0
     for found in claims.decided():
-        file = ROOT / "results" / found.sweep / found.scale / "runs.csv"
-        assert file.exists() == (found.results is not None)
-        if found.results is None:
+        file = ROOT / "results" / found.sweep / claims.best_scale(found.sweep) / "runs.csv"
+        results = claims.tables(found.sweep)
+        assert file.exists() == (results is not None)
+        if results is None:
             assert claims.cost(None) == "not run yet"
             continue
         with open(file, newline="") as opened:
             rows = list(csv.DictReader(opened))
         hours = sum(float(row["core_seconds"]) for row in rows) / 3600
         if hours >= 1:
-            assert claims.cost(found.results).startswith(f"{hours:,.1f} core-hours for {len(rows)} runs"), found.sweep
+            assert claims.cost(results).startswith(f"{hours:,.1f} core-hours for {len(rows)} runs"), found.sweep
             checked += 1
     assert checked > 3
 

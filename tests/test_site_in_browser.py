@@ -23,6 +23,7 @@ NEEDED = ("sphinx", "myst_nb", "furo", "plotly", "playwright")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 CHROMIUM = shutil.which("chromium")
 PHONE = {"width": 390, "height": 844}
+WINDOWS = ({"width": 1024, "height": 768}, {"width": 1280, "height": 900}, {"width": 1440, "height": 900})
 LEGIBLE = 4.5
 """Ratio of the luminances of text and ground (WCAG AA)."""
 
@@ -127,15 +128,24 @@ def test_all_pages_load_without_errors_or_requests_to_elsewhere(tab: Any, addres
     assert tab.complaints == []
 
 
-def test_no_page_is_wider_than_a_phone(tab: Any, address: str, pages: list[str]) -> None:
-    tab.set_viewport_size(PHONE)
+def test_no_page_is_wider_than_its_window(tab: Any, address: str, pages: list[str]) -> None:
     wide = {}
     for page in pages:
         tab.goto(address + page)
-        width = tab.evaluate("document.documentElement.scrollWidth")
-        if width > PHONE["width"]:
-            wide[page] = width
+        for window in (PHONE, *WINDOWS):
+            tab.set_viewport_size(window)
+            width = tab.evaluate("document.documentElement.scrollWidth")
+            if width > window["width"]:
+                wide[page, window["width"]] = width
     assert not wide
+
+
+def test_figures_are_dark_in_the_dark(browser: Any, address: str) -> None:
+    for scheme, wanted in (("light", "none"), ("dark", "invert(0.92) hue-rotate(180deg)")):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(address + "index.html")
+        assert page.locator("a.figure img").first.evaluate("(element) => getComputedStyle(element).filter") == wanted
+        page.close()
 
 
 def test_all_links_lead_somewhere(site: Path, pages: list[str]) -> None:
@@ -174,16 +184,16 @@ def test_videos_play(tab: Any, address: str) -> None:
 
 
 def test_verdicts_and_effects_are_those_of_the_rules(tab: Any, address: str) -> None:
-    from builder.claims import anchor, best_scale, sweep_of
+    from builder.claims import DECIDING, anchor, best_scale, sweep_of
 
     from analysis.claims import CLAIMS
 
     tab.goto(address + "claims.html")
     for claim in CLAIMS:
-        verdict = claim.decide(best_scale(sweep_of(claim)))
+        verdict, shown = claim.decide(DECIDING), claim.decide(best_scale(sweep_of(claim)))
         text = tab.locator(f"section:has(> span#{anchor(claim)}), section#{anchor(claim)}").first.inner_text()
         assert f" {verdict.outcome}" in text, claim.text
-        for part in verdict.effect.split("; "):
+        for part in shown.effect.split("; "):
             assert " ".join(part.split()) in " ".join(text.split()), claim.text
 
 

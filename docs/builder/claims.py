@@ -15,8 +15,10 @@ from analysis._verdicts import DEFINITIONS, Outcome, Verdict
 from analysis.claims import CLAIMS, HISTORY, Claim, comparisons
 from builder.places import ROOT, title_of
 
-SCALES = ("laptop", "earlier")
-"""The scales that decide, the best first: `earlier` has the runs that stand for an experiment until it is run anew."""
+DECIDING = "laptop"
+"""The scale that decides, here as in `figures/claims.md`."""
+SCALES = (DECIDING, "earlier")
+"""The scales that are shown, the best first: `earlier` has the runs from before an experiment was last changed."""
 SYMBOLS = {
     Outcome.REPRODUCED: "✓",
     Outcome.IN_PART: "◐",
@@ -34,8 +36,13 @@ class Decided(NamedTuple):
     claim: Claim
     verdict: Verdict
     sweep: str
-    scale: str
-    results: Results | None
+    earlier: Verdict | None
+    """What earlier runs say, if the experiment was not run since it was changed; it decides nothing."""
+
+    @property
+    def shown(self) -> Verdict:
+        """The verdict whose effect is shown."""
+        return self.earlier or self.verdict
 
 
 def best_scale(sweep: str) -> str:
@@ -68,7 +75,8 @@ def decided() -> tuple[Decided, ...]:
     for claim in CLAIMS:
         sweep = sweep_of(claim)
         scale = best_scale(sweep)
-        found.append(Decided(claim, claim.decide(scale), sweep, scale, tables(sweep)))
+        earlier = None if scale == DECIDING else claim.decide(scale)
+        found.append(Decided(claim, claim.decide(DECIDING), sweep, earlier))
     return tuple(found)
 
 
@@ -155,18 +163,24 @@ def effects(verdict: Verdict) -> str:
     return parts[0] if len(parts) == 1 else "\n\n".join(f"- {part}" for part in parts).replace("\n\n", "\n  ")
 
 
+def in_words(verdict: Verdict) -> str:
+    """An outcome and its reason, without the badge of a decision."""
+    reason = f" ({escaped(verdict.reason)})" if verdict.reason else ""
+    return f"by the same rule, {verdict.outcome}{reason}"
+
+
 def section(found: Decided) -> str:
     """Everything about one claim."""
-    claim, verdict, sweep, scale, results = found
+    claim, verdict, sweep, earlier = found
     files = PurePosixPath("results", sweep)
     data = f"[tables of `{sweep}`]({files}.md)" if (ROOT / files).is_dir() else "none yet"
-    if scale != SCALES[0]:
-        data += f" (scale `{scale}`: runs from before the experiment was last changed)"
     reason = f" ({escaped(verdict.reason)})" if verdict.reason else ""
+    of_what = ", of the earlier runs" if earlier else ""
+    before = f"\n\nEarlier runs, which decide nothing\n: {in_words(earlier)}" if earlier else ""
     return f"""({anchor(claim)})=
 ## {escaped(sentence(claim.text))}
 
-{badge(verdict.outcome)}{reason}
+{badge(verdict.outcome)}{reason}{before}
 
 Where
 : {claim.where} of the paper; here: {", ".join(link(page) for page in pages_of(claim, sweep))}
@@ -174,14 +188,14 @@ Where
 Decided by
 : {escaped(claim.rule)}
 
-Effect, with 95 % intervals
-: {effects(verdict)}
+Effect{of_what}, with 95 % intervals
+: {effects(found.shown)}
 
 Data
 : {data}
 
-Cost
-: {cost(results)}
+Cost{of_what}
+: {cost(tables(sweep))}
 
 ```bash
 python sweeps/{sweep}.py scale=laptop hydra/launcher=local

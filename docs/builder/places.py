@@ -21,13 +21,14 @@ PLACES = {
     "CITATION.cff": "cite.md",
     "LICENSE": "LICENSE.txt",
     "docs/README.md": "index.md",
+    "docs/search.md": "hyperparameter_search.md",
     "figures": "figures/index.md",
     "figures/claims.md": "claims.md",
     "results": "results/index.md",
     "results/README.md": "results/index.md",
     "agents": "gallery.md",
 }
-"""Files and directories that have another place than `place_of` derives."""
+"""Files and directories that have another place than `place_of` derives; Sphinx has a `search` of its own."""
 PICTURES = (".svg", ".png")
 CODE = ("a3crepro", "conf")
 """Directories of code that pages include."""

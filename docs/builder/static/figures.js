@@ -80,7 +80,7 @@ function learningRates(root, panels, plot, form) {
   const command = root.querySelector(".command");
   const draw = () => {
     const panel = panels[game.value], style = appearance();
-    const x = { ...axis("learning rate", style), type: "log" };
+    const x = { ...axis("learning rate", style), type: "log", dtick: 1, tickformat: ".0e" };
     command.hidden = true;
     Plotly.react(plot, ratesTraces(panel), { ...layout(style), xaxis: x, yaxis: axis("final score", style) }, CONFIG);
   };
