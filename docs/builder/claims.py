@@ -175,7 +175,7 @@ def section(found: Decided) -> str:
     files = PurePosixPath("results", sweep)
     data = f"[tables of `{sweep}`]({files}.md)" if (ROOT / files).is_dir() else "none yet"
     reason = f" ({escaped(verdict.reason)})" if verdict.reason else ""
-    of_what = ", of the earlier runs" if earlier else ""
+    effect, price = ("Effect in the earlier runs", "Cost of the earlier runs") if earlier else ("Effect", "Cost")
     before = f"\n\nEarlier runs, which decide nothing\n: {in_words(earlier)}" if earlier else ""
     return f"""({anchor(claim)})=
 ## {escaped(sentence(claim.text))}
@@ -188,13 +188,13 @@ Where
 Decided by
 : {escaped(claim.rule)}
 
-Effect{of_what}, with 95 % intervals
+{effect}, with 95 % intervals
 : {effects(found.shown)}
 
 Data
 : {data}
 
-Cost{of_what}
+{price}
 : {cost(tables(sweep))}
 
 ```bash
