@@ -369,3 +369,12 @@ def test_the_files_of_a_project_agree_with_it() -> None:
         versions = [line.rpartition(" ")[2] for line in project["classifiers"] if "Python :: 3." in line]
         assert job["strategy"]["matrix"]["python"] == versions
         assert {"run": "bash .ci/run"} in job["steps"]
+
+
+def test_every_extra_and_command_is_on_the_page_on_installing() -> None:
+    text = page("docs/install.md")
+    extras = tomllib.loads(page("pyproject.toml"))["project"]["optional-dependencies"]
+    table = " ".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    assert {extra for extra in extras if f"`{extra}`" not in table} == set()
+    for command in ("evaluate", "report", "play", "agents", "benchmark"):
+        assert f".{command}`" in text
