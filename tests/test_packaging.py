@@ -90,7 +90,7 @@ def canonical(name):
 def test_extras_and_versions_have_upper_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [word for name, words in project["optional-dependencies"].items() if name != "dev" for word in words]
-    words = [word.partition(";")[0] for word in (*project["dependencies"], *extras)]
+    words = [word.partition(";")[0] for word in (*project["dependencies"], *extras) if not word.startswith("a3crepro[")]
     assert len(words) > 20
     assert all(re.search(r">=[\d.]+,<\d|==[\d.]+\*", word) for word in words), words
 
