@@ -34,7 +34,11 @@ class Gym(NormalisableEnvironment):
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of `gymnasium.make`, e.g. `is_slippery` of `FrozenLake-v1`."""
     wrappers: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list)
-    """Classes of `gymnasium.wrappers`, innermost first: names, or mappings from a name to keyword arguments."""
+    """Classes of `gymnasium.wrappers`, innermost first: names, or mappings from a name to keyword arguments.
+
+    They are there in evaluations, too, so that one that changes rewards changes scores; to clip only what the agent
+    learns from, set `reward_clip`.
+    """
 
     @field_validator("wrappers")
     @classmethod
