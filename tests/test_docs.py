@@ -266,7 +266,8 @@ def test_the_speed_tables_are_printed_by_their_script(capsys: pytest.CaptureFixt
         module["print_versions"](pd.read_csv(directory / f"{name}.csv"))
     _, _, *rows = capsys.readouterr().out.splitlines()
     shown = [row for row in rows if row in page("docs/speed.md").splitlines() and "ratio" not in row]
-    assert len([row for row in shown if "---" not in row]) == 14 + 5  # those that were repeated, by the last calls; the five of `hogwild` on two machines
+    # those that were repeated, by the last calls; the five of `hogwild` on two machines
+    assert len([row for row in shown if "---" not in row]) == 14 + 5
     for part, name in (("executions", "docs/executions.md"), ("control", "docs/environments.md")):
         shown = [row[1:] for table in tables(page(name)) for row in table]
         for row in pd.read_csv(directory / f"{part}.csv").itertuples():
