@@ -157,7 +157,7 @@ class ActorLearner:
             raise
 
     def compute_gradient_at(self, moment: Moment) -> Rollout:
-        """The same, given T and the normaliser of this moment."""
+        """Synchronises, rolls out and adds to dθ, from this T, number of updates and normaliser on."""
         self.synchronise(moment)  # θ' ← θ
         rollout = self.roll_out(self.algo.rollout_steps)
         returns = n_step_returns(rollout.rewards, rollout.discounts, self.bootstrap(rollout))
