@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import time
 from pathlib import Path
 
 import optuna
@@ -425,8 +426,13 @@ def test_a_search_that_is_stopped_loses_and_doubles_nothing(tmp_path, launcher, 
     assert run.wait() == 0, run.stderr
     broken = tmp_path / "broken"
     for count in (1, 2):
+        began = time.time()
+
+        def checkpoints(began: float = began) -> list[Path]:
+            return [path for path in broken.rglob("checkpoint.npz") if path.stat().st_mtime > began]
+
         with running(broken, *words) as run:
-            run.wait_until(lambda count=count: len(list(broken.rglob("checkpoint.npz"))) >= count, f"{count} runs")
+            run.wait_until(lambda count=count: len(checkpoints()) >= count, f"{count} runs of this attempt")
             begun = run.processes()
             run.send(how, group=how == signal.SIGKILL)
             assert run.wait() == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
