@@ -222,12 +222,12 @@ def figure_of(found: Sequence[Curve]) -> Figure:
 
 
 def figure_of_a3c(runs: Sequence[Curve]) -> Figure:
-    """By epochs, a panel per game that has been run."""
+    """By epochs, to half as many again as were run; a panel per game that has been run."""
     games = [game for game in PAPER_GAMES if any(curve.env == game for curve in runs)]
     figure, grid = figures.panels(len(games), 1, 3.6, 2.7)
     for axes, game in zip(grid[0], games, strict=True):
         here = [curve for curve in runs if curve.env == game]
-        draw(axes, game, ["a3c"], "epoch", here, max([EPOCHS, *(curve.epochs for curve in here)]), "black")
+        draw(axes, game, ["a3c"], "epoch", here, 1.5 * max(curve.epochs for curve in here), "black")
         figures.draw_level(axes, figures.reference(game), "random", "random policy")
         axes.set(title=TITLES[game], xlabel="epochs of 4M frames", ylabel="score" if game == games[0] else "")
     figures.legend_below(figure, grid.flat, columns=3)

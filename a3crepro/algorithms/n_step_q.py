@@ -16,6 +16,6 @@ class NStepQ(ValueBased):
         return None if self.t_max == "episode" else self.t_max
 
     def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:
-        """max_a Q(s_n, a; θ⁻), as a float32, so that returns are computed in float32."""
+        """max_a Q(s_n, a; θ⁻), kept as a float32, so that runs repeat those of earlier versions bit for bit."""
         value: float = outputs["q"].max()
         return value
