@@ -41,11 +41,11 @@ class Hogwild(Execution):
         states = StateCollection(config, shared)
         try:
             for thread, tree in enumerate(resume_point.tree or [None] * config.threads):
+                if thread == 0:  # it trains while the others start; the imports before it do not count as training
+                    began = time.monotonic() - resume_point.real_seconds
                 name = f"actor-learner {thread}"
                 children.append(Child(name, work, config, shared, thread, resume_point.attempt, tree, states.answered))
                 now = time.monotonic()
-                if thread == 0:  # it trains while the others start; the imports before it do not count as training
-                    began = now - resume_point.real_seconds
                 yield Event(now - began, now - began)
             for now, _, reports in receive_messages(children, shared, config):
                 for report in reports or ():
