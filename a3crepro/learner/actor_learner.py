@@ -70,7 +70,9 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
     version = None if algo.uses_thread_copy else shared.updates
     writes_are_counted = config.processes > 1 and not config.execution.makes_one_update
     writes = Writes(shared.writes.numpy(), thread) if writes_are_counted else None
-    entries = steps + 2  # a method may compute the outputs for its last state twice: to select a', and to bootstrap
+    entries = steps + 1
+    if algo.uses_thread_copy and algo.bootstraps_from_next_action:
+        entries += 1  # it computes the outputs for its last state twice: to select a', and to bootstrap
     online = model(Theta(shared.parameters, version, writes), Sizes(entries, steps * max(1, lanes), lanes))
     if algo.target_interval is None:
         return Models(online, None)

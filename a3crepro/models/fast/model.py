@@ -29,7 +29,7 @@ def network_for(
 ) -> FastNetwork | None:
     """The fast implementation of a module; None if there is none."""
     spec = spec_of(module, observation_space)
-    if spec is None or why_not_fast(spec, entries - 2):
+    if spec is None or why_not_fast(spec, entries - 1):
         return None
     kind = ConvolutionalNetwork if spec.has_convolutions else DenseNetwork
     return kind(spec, entries, lanes, theta.shared.numpy() if theta.writes is None else None)
