@@ -24,7 +24,7 @@ from a3crepro.runs.arguments import one_of, own_arguments, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
 from a3crepro.runs.files import write_atomically, write_text
-from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.manifest import attempts_of, commits_of
 from a3crepro.runs.policies import PARAMETERS, WHICH, NetworkPolicy, stored_policy
 from a3crepro.runs.video import record_video
 
@@ -59,7 +59,7 @@ def export(run: Path, agent: Path, card: Mapping[str, Any], which: str = "last")
         "seed": stored.config.seed,
         **card,
         "command": shlex.join(attempts[-1]["command"]),
-        "commit": ", ".join(dict.fromkeys(start["git_commit"] for start in attempts if start["git_commit"])) or None,
+        "commit": commits_of(attempts),
         "date": attempts[0]["date"],
         "versions": {name: version for name, version in attempts[0]["packages"].items() if version},
         "licence": "MIT",

@@ -19,7 +19,7 @@ from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, 
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.files import read_json, write_text
-from a3crepro.runs.manifest import attempts_of
+from a3crepro.runs.manifest import attempts_of, commits_of
 from a3crepro.runs.run_directory import EPISODES, EVALUATIONS, stored_config
 from a3crepro.runs.training import initial_state
 
@@ -218,7 +218,7 @@ def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
         "share_g_above_epsilon": _share_above_epsilon(directory, config),
         "starts": len(starts),
         "date": starts[0]["date"],
-        "commit": _commits(starts),
+        "commit": commits_of(starts),
         "clean": None if starts[0]["git_clean"] is None else all(start["git_clean"] for start in starts),
         "python": starts[0]["python"],
         "versions": _versions(starts[0]),
@@ -235,11 +235,6 @@ def _choices(directory: Path, starts: Sequence[Mapping[str, Any]]) -> Mapping[st
         if found := start.get("choices"):
             return found  # type: ignore[no-any-return]
     raise UserError(f"{directory}: its manifest has no choices: made by an older version; run it again")
-
-
-def _commits(starts: list[dict[str, Any]]) -> str | None:
-    """The commits of all starts, in order; usually one."""
-    return " ".join(dict.fromkeys(start["git_commit"] for start in starts if start["git_commit"])) or None
 
 
 def _versions(start: dict[str, Any]) -> str:
@@ -267,7 +262,7 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
     if table.empty:
         return table
     table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
-    return table.assign(run=run.name, commit=_commits(starts), versions=_versions(starts[0]))
+    return table.assign(run=run.name, commit=commits_of(starts), versions=_versions(starts[0]))
 
 
 def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,3 +116,8 @@ def _git(root: Path, *words: str, status: int = 0) -> bytes | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.returncode == status else None
+
+
+def commits_of(attempts: Sequence[Mapping[str, Any]]) -> str | None:
+    """The commits of all attempts, in order; usually one."""
+    return " ".join(dict.fromkeys(start["git_commit"] for start in attempts if start["git_commit"])) or None
