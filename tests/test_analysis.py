@@ -286,6 +286,7 @@ def test_a_range_that_ends_where_the_rates_do_has_an_interval_without_an_upper_e
     assert str(found) == f"{found.value:.2f} (at least {found.low:.2f})"
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_width_covers_the_width_of_the_curve_without_noise():
     """Scores of a peak two decades wide, with errors of a tenth of it."""
     rates, rng = np.geomspace(1e-5, 1e-1, 20), np.random.default_rng(4)
@@ -742,6 +743,7 @@ def control_runs(tasks, rates, score, overrides=None, epsilon=0.1):
     return figures.Results(pd.DataFrame(rows), pd.DataFrame({"run": [], "score_type": []}), {"best": 5})
 
 
+@pytest.mark.slow
 def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
     """Without fresh seeds a task's best five runs count, and without pixels nothing is decided of them."""
     module = script("_rules_worlds")

@@ -218,6 +218,7 @@ def test_a_multirun_takes_the_launchers_of_the_sweeps(tmp_path):
     assert len(list((tmp_path / "runs").rglob("summary.json"))) == 2
 
 
+@pytest.mark.slow  # of sweeps and searches, too
 def test_the_runs_of_a_multirun_save_and_end_with_it(tmp_path):
     words = ("--multirun", *SMALL[:-1], ENDLESS, "seed=0,1", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
     with running(tmp_path, *words) as run:

@@ -248,7 +248,7 @@ def test_another_seed_differs(env, network):
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "momentum_sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", pytest.param("momentum_sgd", marks=pytest.mark.slow)])
 def test_so_it_is_with_other_optimizers_and_by_autograd(optimizer):
     how = f"optimizer={optimizer}", "network.implementation=module"
     config = virtual("a3c", "minatar/breakout", "minatar", *how)
@@ -493,10 +493,9 @@ def frames_of(words):
 
 
 def synchronous(algo, env, network, processes, *overrides):
-    frames = FRAMES.get(env.partition("/")[0], 1200)
     return compose(
         "execution=synchronous", f"execution.processes={processes}", f"algo={algo}", f"env={env}", f"network={network}",
-        "threads=5", f"frames={frames}", "evaluation.every=500", *overrides,
+        "threads=5", "frames=600", "evaluation.every=200", *overrides,
     )  # fmt: skip
 
 
@@ -518,10 +517,16 @@ def end(config, asked_after=None):
         resume_point = ResumePoint(1, 0.0, 0.0, stored(states.tree))
 
 
-SOME = [(algo, "minatar/breakout", "minatar") for algo in METHODS] + [
+SOME = [
+    ("a3c", "minatar/breakout", "minatar"),
+    ("one_step_q", "minatar/breakout", "minatar"),
+    *(
+        pytest.param(algo, "minatar/breakout", "minatar", marks=pytest.mark.slow)
+        for algo in ("n_step_q", "one_step_sarsa")
+    ),
     pytest.param("a3c", "pong", "mnih2013_lstm", marks=pytest.mark.slow),
     ("a3c", "toy/catch", "mlp"),
-    ("n_step_q", "toy/catch", "mlp_lstm"),
+    pytest.param("n_step_q", "toy/catch", "mlp_lstm", marks=pytest.mark.slow),
 ]
 
 
@@ -531,10 +536,13 @@ def test_a_synchronous_run_is_repeated_and_gone_on_with_to_the_bit(algo, env, ne
     once = end(config)
     assert_equal(once, end(config))
     if env != "pong":
-        assert_equal(once, end(config, asked_after=20))
+        assert_equal(once, end(config, asked_after=10))
 
 
-@pytest.mark.parametrize("algo", METHODS)
+@pytest.mark.parametrize(
+    "algo",
+    ["a3c", "one_step_sarsa", *(pytest.param(algo, marks=pytest.mark.slow) for algo in ("n_step_q", "one_step_q"))],
+)
 @pytest.mark.parametrize("network", ["minatar", pytest.param("mlp_lstm", marks=pytest.mark.slow)])
 def test_one_synchronous_actor_learner_is_one_in_virtual_time(algo, network):
     words = f"algo={algo}", "env=minatar/breakout", f"network={network}", "threads=1", "frames=1500", "seed=4"
@@ -549,7 +557,9 @@ def test_one_synchronous_actor_learner_is_one_in_virtual_time(algo, network):
 @pytest.mark.parametrize(
     ("algo", "network"),
     [
-        *((algo, "minatar") for algo in METHODS),
+        ("a3c", "minatar"),
+        ("one_step_sarsa", "minatar"),
+        *(pytest.param(algo, "minatar", marks=pytest.mark.slow) for algo in ("n_step_q", "one_step_q")),
         *(pytest.param(algo, "mlp_lstm", marks=pytest.mark.slow) for algo in METHODS),
     ],
 )

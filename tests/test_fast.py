@@ -491,7 +491,10 @@ def gradients(config, implementation, rollouts):
 
 
 @pytest.mark.parametrize("execution", ["hogwild", "virtual_time", "synchronous"])
-@pytest.mark.parametrize("network", ["minatar", "minatar_lstm", "mlp", "mlp_lstm"])
+@pytest.mark.parametrize(
+    "network",
+    ["minatar_lstm", "mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("minatar", "mlp_lstm"))],
+)
 @pytest.mark.parametrize("algo", METHODS)
 def test_actor_learners_that_take_turns_get_the_gradients_of_the_module(algo, network, execution):
     config = composed(f"algo={algo}", *NETWORKS[network], "optimizer.lr=1e-3", "threads=3")

@@ -208,8 +208,8 @@ def test_in_virtual_time_a_run_that_is_gone_on_with_has_the_rows_of_the_unbroken
 
 @pytest.mark.parametrize("execution", ["hogwild", "synchronous"])
 def test_by_the_clock_on_the_wall_rows_add_up_to_the_run(tmp_path, execution):
-    words = "env=toy/catch", "threads=2", f"execution={execution}", "frames=60_000", "evaluation.episodes=0"
-    summary = train(compose(*words, "logging.metrics_seconds=0.2", "logging.tensorboard=false"), tmp_path)
+    words = "env=toy/catch", "threads=2", f"execution={execution}", "frames=30_000", "evaluation.episodes=0"
+    summary = train(compose(*words, "logging.metrics_seconds=0.1", "logging.tensorboard=false"), tmp_path)
     found = rows(tmp_path)
     frames, seconds = ([float(row[name]) for row in found] for name in ("frames", "seconds"))
     assert len(found) > 2 and frames == sorted(set(frames)) and frames[-1] == summary["frames"]

@@ -6,7 +6,7 @@ from a3crepro.config import compose
 from sweeps.step_time import PARTS, measure
 
 
-@pytest.mark.parametrize("algo", ["a3c", "one_step_q"])
+@pytest.mark.parametrize("algo", ["a3c", pytest.param("one_step_q", marks=pytest.mark.slow)])
 def test_the_parts_of_a_step_make_up_its_time(algo):
     parts = measure(compose(f"algo={algo}", "env=toy/catch", "threads=2", "evaluation.every=0"), 0.2, 0.2)
     whole = parts.pop("whole step")

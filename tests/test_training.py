@@ -47,7 +47,9 @@ def test_copies_and_diagnostics_are_those_of_their_frames(tmp_path):
     assert float(found[-1]["share_above_epsilon"]) == pytest.approx((last > epsilon).mean())
 
 
-@pytest.mark.parametrize("execution", ["virtual_time", "hogwild", "synchronous"])
+@pytest.mark.parametrize(
+    "execution", ["virtual_time", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hogwild", "synchronous"))]
+)
 def test_a_larger_budget_makes_up_for_the_evaluation_that_the_old_one_left_out(tmp_path, execution):
     """At its end a run evaluates θ once, for its summary; a longer run has that evaluation among its others."""
     words = ("env=toy/catch", "threads=2", f"execution={execution}", "optimizer.anneal_frames=4000",
