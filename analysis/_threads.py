@@ -106,7 +106,7 @@ BANDS = f"Bands: 95 % intervals of the mean of {OWN}'s runs."
 def draw(from_paper: Curves, own: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
     """Draws a row per method, a column per game and source, and a line per number of actor-learners.
 
-    Columns of the same game share their axes. `logarithmic`: log scale for x in all panels.
+    Columns of the same game share their axes. `logarithmic`: log scale for x in all panels, without x = 0.
     """
     sources = {"": from_paper, f", {OWN}": own}
     games = {source: list(dict.fromkeys(game for game, _, _ in curves)) for source, curves in sources.items()}
@@ -115,7 +115,9 @@ def draw(from_paper: Curves, own: Curves, xlabel: str, logarithmic: bool = False
         for threads in THREADS:
             if curve := sources[source].get((game, method, threads)):
                 marker = {"marker": MARKERS[threads], "markersize": 2.5, "markevery": max(1, len(curve.x) // 6)}
-                draw_runs(axes, *curve, COLORS[threads], interval=True, linewidth=1, label=str(threads), **marker)
+                shown = curve.x > 0 if logarithmic else curve.x >= 0
+                x, scores = curve.x[shown], curve.scores[:, shown]
+                draw_runs(axes, x, scores, COLORS[threads], interval=True, linewidth=1, label=str(threads), **marker)
         axes.set_xscale("log") if logarithmic else axes.set_xlim(left=0)
     legend_below(figure, figure.axes, "actor-learners")
     return figure
