@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import io
 import json
 import math
 import os
@@ -343,6 +344,36 @@ def test_a_sweep_goes_on_from_its_tables_where_its_runs_are_not(tmp_path, unbrok
     shutil.rmtree(there)
     with pytest.raises(UserError, match="nothing was collected there"):
         sweep_in(tmp_path, "--collected")
+
+
+def test_a_run_that_stopped_on_another_machine_keeps_its_rows(tmp_path, unbroken, monkeypatch):
+    """Until it is done, or went at least as far here."""
+    shutil.copytree(unbroken[2] / "runs" / "smoke", tmp_path / "runs" / "smoke")
+    monkeypatch.chdir(tmp_path)
+    command = sweep_in(tmp_path)
+    name = command.runs()[1].name
+    directory, tables = command.root / name, tmp_path / "tables"
+    mark = (directory / "sweep.json").read_text()
+    (directory / "sweep.json").unlink()
+
+    def collected():
+        collect(sweep_in(tmp_path), unfinished=True)
+        found = {table: (tables / f"{table}.csv").read_text() for table in ("unfinished", "diagnostics")}
+        assert pd.read_csv(io.StringIO(found["diagnostics"])).groupby("run").size().nunique() == 1
+        return found
+
+    before = collected()
+    directory.rename(tmp_path / "elsewhere")
+    assert collected() == before
+    further = before["unfinished"].replace(",sampled,", ",greedy,")
+    for text, kept in ((further, False), (re.sub(r",(\d{4}),", r",9\1,", further), True)):
+        (tables / "unfinished.csv").write_text(text)
+        shutil.copytree(tmp_path / "elsewhere", directory, dirs_exist_ok=True)
+        assert collected()["unfinished"] == (text if kept else before["unfinished"])
+    (directory / "sweep.json").write_text(mark)
+    collect(sweep_in(tmp_path))
+    assert not (tables / "unfinished.csv").exists()
+    assert sorted((tables / "diagnostics.csv").read_text().split()) == sorted(before["diagnostics"].split())
 
 
 @pytest.mark.parametrize(

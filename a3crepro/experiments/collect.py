@@ -14,7 +14,7 @@ from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose, effective_values
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
-from a3crepro.experiments.imported_runs import DIAGNOSTICS
+from a3crepro.experiments.imported_runs import DIAGNOSTICS, read_cells
 from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done, whole_table
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.runs.checkpoint import load_checkpoint
@@ -23,6 +23,7 @@ from a3crepro.runs.manifest import attempts_of, commits_of
 from a3crepro.runs.run_directory import EPISODES, EVALUATIONS, stored_config
 from a3crepro.runs.training import initial_state
 
+UNFINISHED = "unfinished.csv"
 BINS = 20
 """Rows per run in the training scores: means over this many equal parts of the budget."""
 EPOCH = 1_000_000
@@ -37,7 +38,8 @@ OWN_COLUMNS = {
 def collect(command: Command, unfinished: bool = False) -> list[str]:
     """Writes `runs.csv`, a row per run, and `scores.csv`, a row per evaluation or part of training.
 
-    `unfinished.csv` holds the rows so far of runs that are not done; it is removed once all are.
+    `unfinished.csv` holds the rows so far of runs that are not done; it is removed once all are. A run that is missing
+    here, or that went further on another machine, keeps its rows there.
 
     Args:
       command: the sweep with its scale, overrides and table directory; imported runs keep their rows.
@@ -64,9 +66,11 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     if not done and not begun:
         raise UserError(f"{command.title}: no run is done")
     _check_that_none_is_lost(command, done)
+    elsewhere = _unfinished_elsewhere(command, done, begun)
+    begun = [run for run in begun if run.name not in set(elsewhere[UNFINISHED]["run"])]
     for run in (*here, *begun):
         _check_protocol(command, run)
-    texts = _tables(command, done, begun)
+    texts = _tables(command, done, begun, elsewhere)
     warnings += remarks(pd.read_csv(io.StringIO(texts["runs.csv"]))) if done else []
     planned = len(runs) + command.runs_to_follow()
     notes = {"experiment": command.experiment.name, "figure": command.experiment.figure, "best": command.scale.best,
@@ -91,13 +95,27 @@ def _check_that_none_is_lost(command: Command, done: Sequence[Run]) -> None:
         )
 
 
-def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict[str, str]:
+def _unfinished_elsewhere(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict[str, pd.DataFrame]:
+    """The committed rows of runs that stopped on another machine and went further there than here, by table."""
+    before = {name: read_cells(command.tables / name) for name in (UNFINISHED, DIAGNOSTICS)}
+    reached = before[UNFINISHED].astype({"frames": float}).groupby("run")["frames"].max()
+    here = {run.name: _scores(command, run).get("frames", pd.Series([0])).max() for run in begun}
+    settled = {run.name for run in done} | {run for run, frames in here.items() if frames >= reached.get(run, 0)}
+    kept = set(reached.index) - settled
+    return {name: table[table["run"].isin(kept)] for name, table in before.items()}
+
+
+def _tables(
+    command: Command, done: Sequence[Run], begun: Sequence[Run], elsewhere: Mapping[str, pd.DataFrame]
+) -> dict[str, str]:
     """All tables as CSV text, by file name; an empty table has an empty text and no file."""
-    names, all_names = [run.name for run in done], [run.name for run in (*done, *begun)]
+    names, unfinished = [run.name for run in done], [run.name for run in begun]
+    unfinished += list(dict.fromkeys(elsewhere[UNFINISHED]["run"]))
     here = [run for run in done if run.name not in command.imported]
 
     def table(name: str, own: pd.DataFrame, runs: Sequence[str]) -> str:
-        return joined(own, command.imported.rows(name, runs), runs)
+        committed = [command.imported.rows(name, runs), elsewhere.get(name, pd.DataFrame())]
+        return joined(own, pd.concat([rows for rows in committed if not rows.empty] or [pd.DataFrame()]), runs)
 
     def rows(make: Callable[[Command, Run], pd.DataFrame], runs: Sequence[Run]) -> pd.DataFrame:
         tables = (make(command, run) for run in runs)
@@ -106,8 +124,8 @@ def _tables(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> dict
     return {
         "runs.csv": table("runs.csv", runs_table(command, here), names),
         "scores.csv": table("scores.csv", rows(_scores, here), names),
-        DIAGNOSTICS: table(DIAGNOSTICS, rows(_diagnostics, [*here, *begun]), all_names),
-        "unfinished.csv": _text(rows(_scores, begun)),
+        DIAGNOSTICS: table(DIAGNOSTICS, rows(_diagnostics, [*here, *begun]), [*names, *unfinished]),
+        UNFINISHED: table(UNFINISHED, rows(_scores, begun), unfinished),
     }
 
 

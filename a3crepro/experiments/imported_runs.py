@@ -18,6 +18,13 @@ DIAGNOSTICS = "diagnostics.csv"
 """A further table, in experiments run since diagnostics are recorded."""
 
 
+def read_cells(path: Path) -> pd.DataFrame:
+    """A table whose cells are text, exactly as written; an empty one of runs and frames if the file is missing."""
+    if not path.exists():
+        return pd.DataFrame({"run": [], "frames": []}, dtype=str)
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
 @dataclass(frozen=True)
 class ImportedRuns:
     """The imported runs of one table directory, by name; empty if there are no tables."""
@@ -42,9 +49,7 @@ class ImportedRuns:
             tables = {name: pd.read_csv(directory / name, dtype=str, keep_default_na=False) for name in TABLES}
         except OSError as error:
             raise UserError(f"--collected: {directory}: nothing was collected there") from error
-        if (directory / DIAGNOSTICS).exists():
-            tables[DIAGNOSTICS] = pd.read_csv(directory / DIAGNOSTICS, dtype=str, keep_default_na=False)
-        return ImportedRuns(directory, tables)
+        return ImportedRuns(directory, {**tables, DIAGNOSTICS: read_cells(directory / DIAGNOSTICS)})
 
     def __contains__(self, run: str) -> bool:
         return run in self._rows
