@@ -55,8 +55,7 @@ def play_command(arguments: Sequence[str]) -> None:
         if any(value is not None for value in vars(own).values()):
             policy = reference_policy(config, own)
         elif not config.env.has_keyboard_controls:
-            allowed = "Atari, MinAtar, labyrinth, racing"
-            raise UserError(f"env: {config.env.title} cannot be played by keys; allowed: {allowed}")
+            raise UserError(f"env: {config.env.title} has no keyboard controls; to watch it, add policy=random")
     env = config.env.make(training=False, render=True)
     try:
         with Window(config.env.title) as window:

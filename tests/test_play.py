@@ -20,7 +20,7 @@ HIDDEN = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     ("word", "line"),
     [
         ("env=labyrinth", "play: there is no display to open a window on"),
-        ("env=toy/catch", "env: toy/catch cannot be played by keys; allowed: Atari, MinAtar, labyrinth, racing"),
+        ("env=toy/catch", "env: toy/catch has no keyboard controls; to watch it, add policy=random"),
     ],
 )
 def test_what_cannot_be_played_is_said_in_one_line(monkeypatch, capsys, word, line):

@@ -58,6 +58,8 @@ class Algorithm(ComponentConfig, ABC):
     """Whether a rollout bootstraps from the target network θ⁻, or from θ'."""
     bootstraps_from_next_action: ClassVar[bool] = False
     """Whether the bootstrap value depends on the next action (Sarsa)."""
+    rollout_key: ClassVar[str] = "t_max"
+    """The setting that bounds the length of a rollout."""
     updates_target_first: ClassVar[bool] = False
     """Whether θ⁻ is updated before θ (Algorithm 1) or after it (Algorithm S2)."""
 
@@ -159,6 +161,15 @@ class Algorithm(ComponentConfig, ABC):
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> Action:
         """The action of the policy that evaluations score, from the outputs for one state."""
 
+    @property
+    @abstractmethod
+    def score_type(self) -> str:
+        """How evaluations act, as the tables of experiments name it: `sampled`, `greedy`, `epsilon_greedy 0.05`."""
+
+    def greedy(self) -> Algorithm | None:
+        """This method with evaluations of the most probable actions; None unless evaluations sample from a policy."""
+        return None
+
 
 class Exploration(ConfigModel):
     """ε-greedy exploration; each actor-learner draws its own final ε (§4, §8)."""
@@ -224,6 +235,10 @@ class ValueBased(Algorithm):
 
     def output_gradient(self, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> Outputs:
         return {"q": q_gradient(outputs["q"], actions, returns)}
+
+    @property
+    def score_type(self) -> str:
+        return f"epsilon_greedy {self.evaluation_epsilon}"
 
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> int:
         return epsilon_greedy(outputs["q"], self.evaluation_epsilon, rng)

@@ -12,6 +12,7 @@ class OneStep(ValueBased):
 
     uses_thread_copy: ClassVar[bool] = False
     updates_target_first: ClassVar[bool] = True
+    rollout_key: ClassVar[str] = "update_steps"
 
     update_steps: PositiveCount
     """I_AsyncUpdate: θ is updated where t mod I_AsyncUpdate = 0, and at the end of an episode."""

@@ -90,3 +90,10 @@ class A3C(Algorithm):
     def act_in_evaluation(self, outputs: Outputs, rng: np.random.Generator) -> Action:
         policy = self.policy(outputs)
         return policy.mode(outputs) if self.evaluation_policy == "greedy" else policy.sample(outputs, rng)
+
+    @property
+    def score_type(self) -> str:
+        return "greedy" if self.evaluation_policy == "greedy" else "sampled"
+
+    def greedy(self) -> Algorithm | None:
+        return None if self.evaluation_policy == "greedy" else self.model_copy(update={"evaluation_policy": "greedy"})

@@ -203,14 +203,6 @@ def describe(run: Run, config: Config, choices: Mapping[str, str], keys: Iterabl
     }
 
 
-def policy_of(config: Config) -> str:
-    """How evaluations act: by sampling from the policy, greedily, or ε-greedily."""
-    policy = getattr(config.algo, "evaluation_policy", None)
-    if policy is not None:
-        return {"sample": "sampled", "greedy": "greedy"}[policy]
-    return f"epsilon_greedy {getattr(config.algo, 'evaluation_epsilon', 0)}"
-
-
 def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
     directory = command.root / run.name
     config = stored_config(directory)
@@ -229,7 +221,7 @@ def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
         "core_seconds": round(real_seconds_of(directory) * min(config.processes, cores), 1),
         "score": summary["score_mean"],
         "score_median": summary["score_median"],
-        "score_type": policy_of(config),
+        "score_type": config.algo.score_type,
         "greedy_score": None if greedy is None else float(np.mean(greedy)),
         "episodes": summary["episodes"],
         **found["counts"],
@@ -289,8 +281,9 @@ def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
     games = whole_table(directory / "episodes.csv", EPISODES, counted[0])
     evaluations = whole_table(directory / "evaluations.csv", EVALUATIONS, counted[1])
     for row in evaluations.itertuples():
-        yield {"frames": row.frames, "seconds": row.seconds, "score": row.score_mean, "score_type": policy_of(config),
-               "score_std": row.score_std, "episodes": row.episodes}  # fmt: skip
+        yield {"frames": row.frames, "seconds": row.seconds, "score": row.score_mean,
+               "score_type": config.algo.score_type, "score_std": row.score_std,
+               "episodes": row.episodes}  # fmt: skip
     part = np.minimum(games["frames"] * BINS // max(1, config.frames), BINS - 1)
     for row in games.groupby(part).agg({"frames": "max", "seconds": "max", "score": "mean"}).round(4).itertuples():
         yield {"frames": row.frames, "seconds": row.seconds, "score": row.score, "score_type": "training"}

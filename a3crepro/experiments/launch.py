@@ -107,8 +107,7 @@ def final_games(config: Config, directory: Path) -> dict[str, Any]:
         return list(evaluate(config, policy, config.seed, checkpoint.frames, episodes, tell))
 
     greedy = None
-    if getattr(config.algo, "evaluation_policy", None) == "sample":
-        algo = config.algo.model_copy(update={"evaluation_policy": "greedy"})
+    if algo := config.algo.greedy():
         greedy = play(config.model_copy(update={"algo": algo}))
     if config.env.counted_info:
         play(config, counts)

@@ -39,7 +39,7 @@ def check_resources(config: Config, shared: SharedState) -> None:
 
 
 def _check_memory(config: Config, shared: SharedState) -> None:
-    steps_key = "algo.t_max" if hasattr(config.algo, "t_max") else "algo.update_steps"
+    steps_key = f"algo.{config.algo.rollout_key}"
     steps, step_bytes = config.rollout_steps, 0
     if steps > SHORT_ROLLOUT:
         step_bytes = _bytes_per_step(config)
