@@ -62,7 +62,7 @@ class Curve(NamedTuple):
         return float(self.table["epoch"].iloc[-1])
 
     @property
-    def is_serializable(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether the run is feed-forward, in virtual time, and with all the paper's values."""
         return self.network == "mnih2013" and self.execution == "virtual_time" and not self.overrides
 
@@ -104,7 +104,7 @@ def _curves(table: pd.DataFrame, finished: bool) -> Iterator[Curve]:
 
 def at_paper_rates(found: Sequence[Curve]) -> list[Curve]:
     """The plain runs, except those at the authors' single rate for all games."""
-    return [curve for curve in found if curve.is_serializable and not math.isclose(curve.learning_rate, AUTHORS_RATE)]
+    return [curve for curve in found if curve.is_plain and not math.isclose(curve.learning_rate, AUTHORS_RATE)]
 
 
 def plain_run(found: Sequence[Curve], game: str, method: str) -> Curve | None:
