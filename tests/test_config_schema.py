@@ -153,6 +153,7 @@ OUT_OF_RANGE = [
     *((("algo=one_step_sarsa", "env=toy/catch"), *case) for case in [*OF_SARSA, ("network.hidden", [[0], [-1]])]),
     (("algo=n_step_q", "env=minatar/breakout"), "algo.t_max", [0]),
     (("algo=n_step_q", "env=minatar/breakout"), "env.sticky_action_probability", [-0.1, 1.1]),
+    *((("optimizer=adam", "env=toy/catch"), key, [-0.1, 1]) for key in ("optimizer.beta1", "optimizer.beta2")),
 ]
 
 

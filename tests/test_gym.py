@@ -33,6 +33,27 @@ def test_a_registered_time_limit_truncates() -> None:
     assert ends == [(False, False)] * 199 + [(False, True)]
 
 
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        ((), 500),
+        (("+env.kwargs.max_episode_steps=40",), 40),
+        (("+env.kwargs.max_episode_steps=null",), 500),
+        (("+env.kwargs.max_episode_steps=-1",), None),
+        (("env.wrappers=[{TimeLimit: {max_episode_steps: 30}}]",), 30),
+        (("+env.kwargs.max_episode_steps=-1", "env.wrappers=[{TimeLimit: {max_episode_steps: 30}}]"), 30),
+    ],
+)
+def test_the_longest_episode_is_that_of_all_time_limits(words: tuple[str, ...], steps: int | None) -> None:
+    env = composed("env=gym", "env.id=CartPole-v1", *words)
+    assert env.episode_steps == steps
+    layer, limits = env.make(training=True), []
+    while isinstance(layer, gymnasium.Wrapper):
+        limits += [layer._max_episode_steps] if isinstance(layer, gymnasium.wrappers.TimeLimit) else []
+        layer = layer.env
+    assert min(limits, default=None) == steps
+
+
 def test_a_discrete_observation_becomes_one_hot() -> None:
     env = composed("env=gym", "env.id=FrozenLake-v1").make(training=True)
     observation, _ = env.reset(seed=0)

@@ -49,6 +49,7 @@ PositiveCount = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+ProperFraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 def own_names(package: str) -> list[str]:

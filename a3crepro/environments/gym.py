@@ -89,9 +89,12 @@ class Gym(NormalisableEnvironment):
 
     @property
     def episode_steps(self) -> int | None:
-        registered = gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
-        steps: int | None = self.kwargs.get("max_episode_steps", registered)
-        return steps
+        limit = self.kwargs.get("max_episode_steps")
+        if limit is None:
+            limit = gymnasium.spec(self.id.rpartition(":")[2]).max_episode_steps
+        limits: list[int] = [] if limit in (None, -1) else [limit]  # -1 is Gymnasium's word for no limit
+        limits += [given["max_episode_steps"] for name, given in _named(self.wrappers) if name == "TimeLimit"]
+        return min(limits, default=None)
 
     def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[Any, Any]:
         options: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # some take no render_mode at all

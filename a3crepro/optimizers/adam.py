@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from a3crepro.common.config_model import Fraction, PositiveFloat
+from a3crepro.common.config_model import PositiveFloat, ProperFraction
 from a3crepro.common.kernels import kernel
 from a3crepro.optimizers._optimizer import Optimizer, Statistics
 
@@ -25,9 +25,9 @@ class Adam(Optimizer):
     statistics: ClassVar[tuple[str, ...]] = ("m", "v")
     shares_statistics: ClassVar[bool] = True
 
-    beta1: Fraction
+    beta1: ProperFraction
     """β₁, decay of the running mean of gradients."""
-    beta2: Fraction
+    beta2: ProperFraction
     """β₂, decay of the running mean of squared gradients."""
     epsilon: PositiveFloat
     """ε, added to the root of v."""
