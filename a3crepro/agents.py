@@ -99,16 +99,23 @@ def export_command(arguments: list[str]) -> None:
     if len(paths) != 2:
         raise UserError(f"expected a run's directory and an agent's, got {len(paths)} words; see --help")
     run, agent = map(Path, paths)
+    if (agent / "manifest.json").exists():
+        raise UserError(f"{agent} is the directory of a run; give another one for the agent")
+    if (run / PARAMETERS).exists():
+        raise UserError(f"{run} is an agent already; give the directory of a run")
     episodes, seed = own.episodes, own.seed
     set_up_arithmetic()
     config, snapshot, frames = stored_policy(run, own.which)
     policy = NetworkPolicy(config, snapshot)
     scores = list(evaluate(config, policy, seed, frames, episodes))
     summary = EvaluationResult(frames, scores).summary()
-    export(run, agent, {**summary, "evaluation_seed": seed}, own.which)
+    agent.mkdir(parents=True, exist_ok=True)
+    for name in (CARD, VIDEO):  # of an earlier export
+        (agent / name).unlink(missing_ok=True)
     if own.video == "true":
         typical = int(np.argsort(scores, kind="stable")[(episodes - 1) // 2])
         record_video(config, policy, episode_rng(seed, frames, typical), agent / VIDEO)
+    export(run, agent, {**summary, "evaluation_seed": seed}, own.which)
     print(json.dumps({"agent": str(agent), **summary}))
 
 

@@ -3,7 +3,7 @@
 import math
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference
-from a3crepro.experiments.statistics import first_crossing, interval_of_proportion
+from a3crepro.experiments.statistics import LAST, first_crossing, interval_of_proportion
 from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, of_sweep
 from analysis.atari_games import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 
@@ -24,7 +24,10 @@ def trains(scale: str) -> Verdict:
             if (curve := plain_run(found, game, method)) is None:
                 verdicts.append(NOT_RUN)
                 continue
-            verdicts.append(decided(curve.final, reference(game)))
+            verdict = decided(curve.final, reference(game))
+            if (not curve.finished and verdict.outcome is Outcome.NOT_REPRODUCED) or len(curve.table) < LAST:
+                verdict = Verdict(Outcome.NOT_DECIDED, verdict.effect, "the run has not ended")
+            verdicts.append(verdict)
             if verdicts[-1].outcome is not Outcome.REPRODUCED:
                 effects.append(f"{TITLES[game]}, {name}: {curve.final} against {reference(game):.1f}")
     run = sum(verdict is not NOT_RUN for verdict in verdicts)
@@ -49,7 +52,7 @@ def faster_than_dqn(scale: str) -> Verdict:
     if not found:
         return NOT_RUN
     if not faster:
-        return Verdict(Outcome.NOT_DECIDED, "; ".join(effects) or "–", "no run is long enough")
+        return Verdict(Outcome.NOT_DECIDED, "; ".join(effects) or "–", "no run is long enough", 0)
     share = interval_of_proportion(sum(faster), len(faster))
     return decided(share, 0.5, "; ".join([f"{sum(faster)} of {len(faster)} pairs, {share}", *effects]))
 
@@ -60,7 +63,7 @@ def n_step_is_faster(scale: str) -> Verdict:
     found, effects, holds = curves(scale), [], False
     for game in PAPER_GAMES:
         runs = {method: plain_run(found, game, method) for method in METHODS}
-        known = {method: curve for method, curve in runs.items() if curve is not None}
+        known = {method: curve for method, curve in runs.items() if curve is not None and curve.finished}
         if len(known) < len(METHODS):
             continue
         if any(curve.final.low <= reference(game) for curve in known.values()):

@@ -52,7 +52,7 @@ def solves_control(results: Results) -> Verdict:
     runs, _ = control(results)
     shown = over_time(results, runs)
     if not shown["task"].isin(list(PIXELS)).any():
-        return Verdict(Outcome.NOT_DECIDED, reason="no runs from pixels")
+        return Verdict(Outcome.NOT_DECIDED, reason="no runs from pixels", parts=0)
     verdicts, finals = [], {}
     for task, runs in shown.groupby("task"):
         finals[str(task)] = runs["score"].to_numpy(float)
@@ -74,7 +74,7 @@ def beside_the_suite(finals: Mapping[str, np.ndarray], printed: str) -> Verdict:
         f"on at least {as_good.count(Outcome.REPRODUCED)} of {len(as_good)}, worse on at least "
         f"{as_good.count(Outcome.NOT_REPRODUCED)}, by the mean as good on {by_mean}"
     )
-    return most_of(as_good)._replace(effect=effect)
+    return most_of(as_good)._replace(effect=effect, parts=len(as_good))
 
 
 def most_of(outcomes: Sequence[Outcome]) -> Verdict:
@@ -98,7 +98,7 @@ def wide_in_control(results: Results) -> Verdict:
     schemes = {scheme: learnt_tasks(search, scheme) for scheme in (PAPERS, SEARCHED, SECOND)}
     scheme, (learnt, _) = max(schemes.items(), key=lambda found: len(found[1][0]) / max(1, found[1][1]))
     if not learnt:
-        return Verdict(Outcome.NOT_DECIDED, reason="no task was learnt")
+        return Verdict(Outcome.NOT_DECIDED, reason="no task was learnt", parts=0)
     found = range_of_rates(list(learnt.values()), of_best=1)
     effect = "; ".join(
         f"{task}: {part.decades:.2f}{'+' if part.cut_off else ''}"
@@ -163,7 +163,7 @@ def multi_step_drives_sooner(results: Results) -> Verdict:
     ratios, missed = times_as_long(own_shares(results), "frames")
     from_paper, _ = times_as_long(paper_shares(), "hours")
     if len(ratios) < 2:
-        return Verdict(Outcome.NOT_DECIDED, reason="fewer than two settings")
+        return Verdict(Outcome.NOT_DECIDED, reason="fewer than two settings", parts=0)
     counts = "".join(f"; {count} {kind} curves never got there" for kind, count in missed.items() if count)
     found = decided_by_seeds(np.exp(ratios), MUCH)
     effect = (

@@ -145,13 +145,15 @@ def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float
 def levels(curves: Curves, share: float, threads: int = 1) -> dict[str, float]:
     """Levels for games in which all methods have runs with this many actor-learners.
 
-    A level is this share of the anchor, which is the mean over methods of their mean final scores.
+    A level is this share of the anchor, the mean over methods of their mean final scores, above the game's least score.
     """
     found = {}
     for game in sorted({game for game, _, _ in curves}):
         single = [curves[game, method, threads] for method in METHODS if (game, method, threads) in curves]
         if len(single) == len(METHODS):
-            found[game] = share * float(np.mean([np.mean([*map(final_score, curve.scores)]) for curve in single]))
+            anchor = float(np.mean([np.mean([*map(final_score, curve.scores)]) for curve in single]))
+            least = MIN_SCORES.get(game, 0.0)
+            found[game] = least + share * (anchor - least)
     return found
 
 

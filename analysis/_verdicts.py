@@ -74,6 +74,8 @@ def decided(
       n: the size of the sample, from which an open verdict computes the one that it needs.
     """
     outcome, reason = Outcome.NOT_DECIDED, "the interval contains the threshold"
+    if not math.isfinite(interval.high) and interval.low in (0.0, -math.inf):
+        reason = "too few runs for an interval"
     if n and interval.low <= line <= interval.high and math.isfinite(interval.high - interval.low):
         reason += f"; about {sample_size(interval, line, n):,.0f} instead of {n} would decide"
     if interval.low > line:
@@ -138,7 +140,8 @@ def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
     """The verdict on a claim from those on its parts, as `DEFINITIONS` says; its effect is by default all of theirs."""
     if effect is None:
         effect = "; ".join(part.effect for part in parts if part is not NOT_RUN) or "–"
-    outcomes, comparisons = {part.outcome for part in parts}, sum(part.parts for part in parts)
+    outcomes = {part.outcome for part in parts}
+    comparisons = sum(part.parts for part in parts if part.outcome is not Outcome.NOT_RUN)
     if len(parts) == 1 or outcomes == {Outcome.REPRODUCED}:
         return parts[0]._replace(effect=effect, parts=comparisons)
     if outcomes <= {Outcome.NOT_RUN}:
@@ -191,7 +194,9 @@ def with_data(sweep: str, needs_all: bool = True) -> Callable[[Callable[[Results
                 return NOT_RUN
             missing = results.notes.get("planned", 0) - results.notes.get("runs", 0)
             if needs_all and missing > 0:
-                return Verdict(Outcome.NOT_DECIDED, reason=f"{missing} of {results.notes['planned']} runs are missing")
+                return Verdict(
+                    Outcome.NOT_DECIDED, reason=f"{missing} of {results.notes['planned']} runs are missing", parts=0
+                )
             return rule(results)
 
         return decide

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import t as student_t
 
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, TITLES, markdown, number
@@ -28,8 +29,6 @@ from a3crepro.runs.command_line import run_command
 
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
 AUTHORS_RATE = 7e-4
-Z = 1.96
-"""Half-width of a 95 % interval, in standard errors."""
 ROWS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods in each row of panels by epochs."""
 EPOCHS = 20.0
@@ -68,11 +67,14 @@ class Curve(NamedTuple):
 
     @property
     def final(self) -> Interval:
-        """The mean of the last three evaluations; the interval is over their episodes, not over seeds."""
+        """The mean of the last three evaluations; the interval (Student's) is over their episodes, not over seeds."""
         last = self.table.tail(LAST)
-        error = math.sqrt((last["score_std"] ** 2 / last["episodes"]).sum()) / len(last)
+        error = math.sqrt((last["score_std"] ** 2 / (last["episodes"] - 1)).sum()) / len(
+            last
+        )  # n in the table's, not n - 1
+        half = float(student_t.ppf(0.975, last["episodes"].sum() - len(last))) * error
         value = float(last["score"].mean())
-        return Interval(value, value - Z * error, value + Z * error)
+        return Interval(value, value - half, value + half)
 
     def smoothed(self) -> Array:
         """Running means of each evaluation and up to two before it, [evaluations]."""

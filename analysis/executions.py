@@ -34,7 +34,9 @@ def draw(axes: Axes, training: pd.DataFrame) -> dict[str, np.ndarray]:
     """Draws all training curves; returns their scores [seeds, parts] by label."""
     found = {}
     for color, dashes, (case, label) in zip(PALETTE, STYLES, CASES.items(), strict=False):
-        frames, values = stacked(of_case(training, *case), "frames")
+        if (rows := of_case(training, *case)).empty:
+            continue
+        frames, values = stacked(rows, "frames")
         style = {"dashes": dashes, "label": f"{label}, {len(values)} seeds"}
         draw_runs(axes, frames / 1e3, values, color, interval=True, **style)
         found[label] = values
@@ -60,8 +62,12 @@ def main(results: Results | None) -> Page:
     if results:
         found = draw(grid[0][0], select(results.scores, score_type="training"))
         legend_below(figure, grid[0], columns=2)
-        difference = compared(*list(found.values())[:2])
+        hogwild, virtual = list(CASES.values())[:2]
+        if {hogwild, virtual} <= found.keys():
+            difference = compared(found[hogwild], found[virtual])
         for case, label in CASES.items():
+            if label not in found:
+                continue
             values, final = found[label], of_case(results.runs, *case)["last_score"].mean()
             last = values[:, -max(1, values.shape[1] // 10) :].mean(1)
             rows.append([label, str(len(last)), str(interval_of_mean(last)), f"{final:.2f}"])

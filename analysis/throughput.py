@@ -9,8 +9,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
+from a3crepro.common.errors import UserError
 from a3crepro.experiments.figures import written
 from a3crepro.experiments.results import RESULTS
+from a3crepro.runs.command_line import run_command
 
 DIRECTORY = RESULTS / "throughput"
 FIGURES = ["steps_per_second", "emulator_steps_per_second", "fraction_of_emulator", "peak_pss_bytes"]
@@ -57,7 +59,11 @@ def print_fractions(table: pd.DataFrame) -> None:
 
 def compare_versions(calls: pd.DataFrame) -> pd.DataFrame:
     """Each case of two commits, and the medians and ranges of their ratios, call by call."""
-    before, now = calls["commit"].unique()[::-1]
+    commits = list(dict.fromkeys(calls["commit"][::-1]))[:2]  # the last call is one of the earlier commit
+    if len(commits) < 2:
+        raise UserError("versions: calls of two commits are needed")
+    before, now = commits
+    calls = calls[calls["commit"].isin(commits)]
     pairs = calls.pivot(index=["case", "call"], columns="commit", values=["steps_per_second", "fraction_of_emulator"])
     ratios = (pairs["steps_per_second"][now] / pairs["steps_per_second"][before]).groupby("case", sort=False)
     table = pairs.groupby("case", sort=False).median()
@@ -130,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, __doc__)

@@ -72,6 +72,22 @@ def test_damaged_parameters_are_one_line(agent, tmp_path, content):
     assert "\n" not in str(raised.value)
 
 
+def test_an_export_into_a_run_is_refused_and_one_of_an_agent_too(agent):
+    run, exported = agent
+    before = {path: path.read_bytes() for directory in agent for path in directory.iterdir() if path.is_file()}
+    with pytest.raises(UserError, match="is the directory of a run"):
+        export_command([str(run), str(run), "episodes=1"])
+    with pytest.raises(UserError, match="is an agent already"):
+        export_command([str(exported), str(run.parent / "other"), "episodes=1"])
+    assert {path: path.read_bytes() for path in before} == before and not (run.parent / "other").exists()
+
+
+def test_an_export_without_a_video_leaves_none_of_an_earlier_one(agent, tmp_path):
+    (tmp_path / VIDEO).write_bytes(b"of another policy")
+    export_command([str(agent[0]), str(tmp_path), "episodes=1", "video=false"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([CARD, PARAMETERS, "config.yaml"])
+
+
 @pytest.mark.parametrize("words", [[], ["one"], ["one", "two", "three"]])
 def test_an_export_needs_two_directories(words):
     with pytest.raises(UserError, match="expected a run's directory and an agent's"):

@@ -583,15 +583,21 @@ def test_a_range_that_ends_where_the_rates_do_refutes_nothing(rules):
 
 
 def scaled(*games, frames_of):
-    """Runs of five fresh seeds a cell, whose scores rise evenly to 10 within these frames, of 100."""
+    """Runs of five fresh seeds a cell, whose scores rise evenly by 10 within these frames, of 100."""
     runs, scores = [], []
     for game, method, threads, seed in itertools.product(games, METHODS, (1, 16), range(1000, 1005)):
         name = f"{game},{method},{threads},{seed}"
         common = {"run": name, "env": game, "method": method, "threads": threads, "seed": seed}
-        rise = frames_of(game, method, threads) + 0.1 * (seed - 1000)
-        runs.append({**common, "learning_rate": 1e-3, "score": min(10.0, 1000 / rise)})
+        rise, least = frames_of(game, method, threads) + 0.1 * (seed - 1000), figures.MIN_SCORES.get(game, 0.0)
+        runs.append({**common, "learning_rate": 1e-3, "score": least + min(10.0, 1000 / rise)})
         scores += [
-            {**common, "frames": x, "seconds": x / threads, "score": min(10.0, 10 * x / rise), "score_type": "sampled"}
+            {
+                **common,
+                "frames": x,
+                "seconds": x / threads,
+                "score": least + min(10.0, 10 * x / rise),
+                "score_type": "sampled",
+            }
             for x in range(1, 101)
         ]
     return pd.DataFrame(runs), pd.DataFrame(scores)

@@ -28,7 +28,7 @@ def rows(run, env, method, scores, hours_an_epoch=0.25, **others):
               "algo.t_max": "", "seed": 0, "learning_rate": 1e-3, "score_type": "sampled", **others}  # fmt: skip
     return [
         {**common, "frames": number * EPOCH, "epoch": float(number), "seconds": number * hours_an_epoch * 3600,
-         "score": score, "score_std": 1.0, "episodes": 10}
+         "score": score, "score_std": 1.0, "episodes": 10, **others}
         for number, score in enumerate(scores, 1)
     ]  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_a_run_on_the_papers_curve_lags_by_nothing(tmp_path):
     on, late = atari_games.curves("laptop")
     assert (on.finished, late.finished) == (True, False) and on.epochs == 10
     assert on.final.value == pytest.approx((theirs[8] + theirs[9] + theirs[10]) / 3)
-    assert on.final.high - on.final.value == pytest.approx(1.96 * math.sqrt(3 * 1.0 / 10) / 3)
+    assert on.final.high - on.final.value == pytest.approx(2.0518 * math.sqrt(3 * 1.0 / 9) / 3, rel=1e-4)  # t of 27
     beside = atari_games.beside_paper(on)
     assert beside.paper == pytest.approx(theirs[9])  # the middle of the three
     assert beside.lag == pytest.approx(0, abs=0.2) and beside.ratio == pytest.approx(on.final.value / theirs[9])
@@ -76,6 +76,15 @@ def test_the_race_with_dqn(tmp_path):
         and "1 of 2 pairs" in verdict.effect
         and "too short to tell" in verdict.effect
     )
+
+
+@pytest.mark.parametrize(("table", "expected"), [("unfinished", "not decided"), ("scores", "not reproduced")])
+def test_a_run_that_has_only_begun_refutes_nothing(tmp_path, table, expected):
+    write(tmp_path, table, rows("begun", "pong", "a3c", [-21.0] * 3, score_std=0.0))
+    assert rules.trains("laptop").text.startswith(expected)
+    write(tmp_path, "unfinished", rows("two", "pong", "a3c", [21.0] * 2))
+    (tmp_path / "atari_games" / "laptop" / "scores.csv").unlink(missing_ok=True)
+    assert rules.trains("laptop").text.startswith("not decided")
 
 
 def test_what_is_not_run_decides_nothing():

@@ -2,6 +2,7 @@
 from elsewhere."""
 
 import csv
+import dataclasses
 import re
 import shutil
 from html.parser import HTMLParser
@@ -215,6 +216,9 @@ def test_the_paper_s_curve_is_shown_where_there_is_one(runs, monkeypatch, tmp_pa
     notes = []
     curve = reading.paper_curve(record, "frames", notes)
     assert (curve["frames"].diff().dropna() == 4_000_000).all() and set(curve["threads"]) == {2} and notes == []
+    other = dataclasses.replace(record, env="breakout")
+    text = page_of([record, other], ["run", "other"])
+    assert all(f"the paper&#x27;s a3c in {game}, 2 threads" in text for game in ("pong", "breakout"))
     monkeypatch.setattr(reading, "RESULTS", tmp_path)
     text = page_of([record], ["run"])
     assert text.count("The paper&#x27;s curves are not shown") == 1

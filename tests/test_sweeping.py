@@ -158,9 +158,14 @@ def test_the_best_rates_of_a_complete_game_are_run_again_with_fresh_seeds_before
         for one in found
         if int(one.settings["seed"]) >= 2000
     )
+    command = Command(experiment("thread_scaling"), ["scale=laptop"])
+    command.score = scores
+    assert command.runs_to_follow() == 1044 - len(found)
     assert {place for threads, place in fresh if threads == "4"} == {6}
     assert fresh == {("1", 4): 80, ("1", 6): 80, ("16", 8): 80, ("16", 6): 80, ("4", 6): 20}
     assert len(found) == 128 + 340 + 128
+    command.score = lambda one: 1.0 + float(one.settings["optimizer.lr"])  # equally good rates are run once
+    assert len(command.runs()) < 1044 and command.runs_to_follow() == 0
 
 
 def test_long_runs_take_the_rate_that_is_best_in_all_games_of_the_collected_table(monkeypatch):
@@ -298,6 +303,12 @@ def test_tables_are_of_whole_runs_of_one_protocol(tmp_path, unbroken, monkeypatc
     assert set(unfinished["run"]).isdisjoint(scores["run"]) and diagnostics["run"].nunique() == 3
     (directory / "sweep.json").write_text((directory.parent / "threads=2,seed=0" / "sweep.json").read_text())
     collect(command)
+    mark = (directory / "sweep.json").read_text()
+    (directory / "sweep.json").unlink()  # as with a larger budget
+    collect(command, unfinished=True)
+    assert len(pd.read_csv(tmp_path / "tables" / "runs.csv")) == 2
+    (directory / "sweep.json").write_text(mark)
+    collect(command)
     assert not (tmp_path / "tables" / "unfinished.csv").exists()
     config = directory.parent / "threads=2,seed=0" / "config.yaml"
     config.write_text(config.read_text().replace("gamma: 0.99", "gamma: 0.5"))
@@ -365,6 +376,7 @@ def test_a_run_that_stopped_on_another_machine_keeps_its_rows(tmp_path, unbroken
     before = collected()
     directory.rename(tmp_path / "elsewhere")
     assert collected() == before
+    assert f"stopped on another machine: {name}" in json.loads((tables / "notes.json").read_text())["notes"]
     further = before["unfinished"].replace(",sampled,", ",greedy,")
     for text, kept in ((further, False), (re.sub(r",(\d{4}),", r",9\1,", further), True)):
         (tables / "unfinished.csv").write_text(text)

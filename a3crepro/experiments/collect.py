@@ -65,8 +65,12 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     begun = [run for run in runs if states[run] in (State.RUNNING, State.STOPPED)]
     if not done and not begun:
         raise UserError(f"{command.title}: no run is done")
-    _check_that_none_is_lost(command, done)
+    _check_that_none_is_lost(command, done, begun)
     elsewhere = _unfinished_elsewhere(command, done, begun)
+    kept = {
+        f"{State.MISSING.value}: {run}": f"stopped on another machine: {run}" for run in elsewhere[UNFINISHED]["run"]
+    }
+    warnings = [kept.get(warning, warning) for warning in warnings]
     begun = [run for run in begun if run.name not in set(elsewhere[UNFINISHED]["run"])]
     for run in (*here, *begun):
         _check_protocol(command, run)
@@ -84,10 +88,14 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     return warnings
 
 
-def _check_that_none_is_lost(command: Command, done: Sequence[Run]) -> None:
+def _check_that_none_is_lost(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> None:
+    """Runs that go on here with a larger budget are not lost: their rows so far are those of unfinished runs."""
     path = command.tables / "runs.csv"
-    before = list(pd.read_csv(path)["run"]) if path.exists() else []
-    lost = sorted({*before} - {run.name for run in done})
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame({"run": [], "frames": []})
+    before: dict[str, int] = dict(zip(table["run"], table["frames"], strict=True))
+    known = {run.name: load_checkpoint(command.root / run.name, print) for run in begun if run.name in before}
+    larger = {name for name, checkpoint in known.items() if checkpoint and checkpoint.frames >= before[name]}
+    lost = sorted({*before} - {run.name for run in done} - larger)
     if lost:
         raise UserError(
             f"{path}: holds {len(lost)} runs that are not done here ({lost[0]}, ...): --collected keeps those of this "

@@ -102,8 +102,11 @@ class Command:
 
     def runs_to_follow(self) -> int:
         """Maximum number of runs still to come that depend on others' results."""
+        runs = self.runs()
+        if len(dict.fromkeys(self.scale.runs(lambda run: self.score(run) or 0.0))) == len(runs):
+            return 0  # whatever the runs under way will score
         known = dict.fromkeys(self.scale.runs(lambda run: None))
-        return self.scale.later - (len(self.runs()) - len(known))
+        return self.scale.later - (len(runs) - len(known))
 
     @property
     def queues(self) -> bool:

@@ -177,13 +177,15 @@ def _time_scale(records: Sequence[Record]) -> Scale:
 def _paper(records: Sequence[Record], scale: Scale, notes: list[str]) -> list[Curve]:
     """The paper's curves of the games and methods of these runs, each once, as far as the runs have come."""
     found: dict[str, Curve] = {}
+    tables = [table for record in records for table in record.tables.values() if len(table)]
+    furthest = max((float(table[scale.column].max()) for table in tables), default=0)
+    several = len({record.env for record in records}) > 1
     for record in records:
         curve = paper_curve(record, scale.column, notes)
         if curve is None:
             continue
         threads = f", {curve['threads'].iloc[0]} threads" if "threads" in curve else ", 16 threads"
-        label = f"the paper's {record.config.get('algo.name')}{threads}"
-        furthest = max((float(table[scale.column].max()) for table in record.tables.values() if len(table)), default=0)
+        label = f"the paper's {record.config.get('algo.name')}{f' in {record.env}' if several else ''}{threads}"
         shown = curve[curve[scale.column].shift(fill_value=0.0) <= furthest]
         x, y, low, high = (shown[column].to_numpy(float) for column in (scale.column, "score", "band_low", "band_high"))
         found.setdefault(label, Curve(label, x / scale.size, y, low, high, is_reference=True))
