@@ -144,9 +144,9 @@ Rules that were changed after runs they decide on had been made:
   sought, steps aside and backward half as fast.
 - faster than DQN: there was no rule that the data of a3crepro could decide; this one was written, with the two others
   on the five Atari games, before any of their runs had been evaluated.
-- the five Atari games: Student's interval of the episodes instead of the normal one, which was too narrow; a run that has
-  not ended cannot refute that a method trains, and is not compared with other methods. When seven and eight epochs of the
-  first two runs were known; no verdict was changed by it.
+- the five Atari games: Student's interval of the episodes instead of the normal one, which was too narrow; a run that
+  has not ended cannot refute that a method trains, and is not compared with other methods. When seven and eight epochs
+  of the first two runs were known; no verdict was changed by it.
 - optimizers: shares of the game's best instead of scores, when half of the runs had been made; with one game the
   verdict is the same.
 """
