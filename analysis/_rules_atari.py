@@ -4,7 +4,7 @@ import math
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import LAST, first_crossing, interval_of_proportion
-from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, of_sweep
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, more_that_agree, of_sweep
 from analysis.atari_games import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
@@ -53,8 +53,12 @@ def faster_than_dqn(scale: str) -> Verdict:
         return NOT_RUN
     if not faster:
         return Verdict(Outcome.NOT_DECIDED, "; ".join(effects) or "–", "no run is long enough", 0)
-    share = interval_of_proportion(sum(faster), len(faster))
-    return decided(share, 0.5, "; ".join([f"{sum(faster)} of {len(faster)} pairs, {share}", *effects]))
+    yes, n = sum(faster), len(faster)
+    share = interval_of_proportion(yes, n)
+    found = decided(share, 0.5, "; ".join([f"{yes} of {n} pairs, {share}", *effects]))
+    if found.outcome is not Outcome.NOT_DECIDED:
+        return found
+    return found._replace(reason=f"{more_that_agree(yes, n)} more pairs that agree with most would decide")
 
 
 @of_sweep("atari_games")

@@ -97,10 +97,15 @@ def decided_by_seeds(scores: npt.ArrayLike, line: float, name: str = "") -> Verd
     found = decided(interval_of_proportion(above, n), 0.5, effect)
     if found.outcome is not Outcome.NOT_DECIDED:
         return found
-    most = max(above, n - above)
-    more = next(more for more in itertools.count(1) if interval_of_proportion(most + more, n + more).low > 0.5)
-    side = "on one side of" if 2 * above == n else "above" if most == above else "below"
+    more = more_that_agree(above, n)
+    side = "on one side of" if 2 * above == n else "above" if 2 * above > n else "below"
     return found._replace(reason=f"{more} more {side} the threshold would decide")
+
+
+def more_that_agree(one: int, n: int) -> int:
+    """How many more, all on the side of most of these n, would decide by Wilson's interval; `one` are on one side."""
+    most = max(one, n - one)
+    return next(more for more in itertools.count(1) if interval_of_proportion(most + more, n + more).low > 0.5)
 
 
 def mark_of(greater: int, smaller: int) -> str:
