@@ -145,10 +145,8 @@ def test_the_page_has_the_shared_memory_that_runs_take():
     assert threads == [1, 4, 16, 64] and len(rows) == 6
     for name, *cells in rows:
         override = name.split("`")[1]
-        cell_of = dict(zip(threads, cells, strict=True))
-        for count in (1, 16):
-            shared = initial_state(compose("env=breakout", override, f"threads={count}")).nbytes
-            assert float(cell_of[count]) == round(shared / 2**20, 1), override
+        shared = [initial_state(compose("env=breakout", override, f"threads={count}")).nbytes for count in threads]
+        assert [float(cell) for cell in cells] == [round(size / 2**20, 1) for size in shared], override
 
 
 # ---- Installed -------------------------------------------------------------------------------------------------------

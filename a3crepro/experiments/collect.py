@@ -56,21 +56,17 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     states = states_of(runs, command.root, command.imported)
     done = [run for run in runs if states[run] is State.DONE]
     here = [run for run in done if run.name not in command.imported]
-    warnings = [f"{states[run].value}: {run.name}" for run in runs if states[run] is not State.DONE]
+    begun = [run for run in runs if states[run] in (State.RUNNING, State.STOPPED)]
+    elsewhere = _unfinished_elsewhere(command, done, begun)
+    warnings = _not_done(states, set(elsewhere[UNFINISHED]["run"]))
     if warnings and not unfinished:
         raise UserError(
             f"{command.title}: {len(warnings)} of {len(runs)} runs are not done ({warnings[0]}, ...); "
             "use --unfinished to collect the others"
         )
-    begun = [run for run in runs if states[run] in (State.RUNNING, State.STOPPED)]
     if not done and not begun:
         raise UserError(f"{command.title}: no run is done")
     _check_that_none_is_lost(command, done, begun)
-    elsewhere = _unfinished_elsewhere(command, done, begun)
-    kept = {
-        f"{State.MISSING.value}: {run}": f"stopped on another machine: {run}" for run in elsewhere[UNFINISHED]["run"]
-    }
-    warnings = [kept.get(warning, warning) for warning in warnings]
     begun = [run for run in begun if run.name not in set(elsewhere[UNFINISHED]["run"])]
     for run in (*here, *begun):
         _check_protocol(command, run)
@@ -86,6 +82,14 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
         else:
             (command.tables / name).unlink(missing_ok=True)
     return warnings
+
+
+def _not_done(states: Mapping[Run, State], elsewhere: set[str]) -> list[str]:
+    """A line for each run that is not done; `elsewhere`: those whose rows are of another machine."""
+    words = {
+        run: "stopped on another machine" if run.name in elsewhere else state.value for run, state in states.items()
+    }
+    return [f"{words[run]}: {run.name}" for run, state in states.items() if state is not State.DONE]
 
 
 def _check_that_none_is_lost(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> None:
