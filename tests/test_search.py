@@ -193,7 +193,7 @@ def overrides_of(trials):
     return [(f"x={x:.6g}", f"y={y}", f"z={z}") for x, y, z in trials[["x", "y", "z"]].itertuples(index=False)]
 
 
-@pytest.mark.parametrize("first", [1, 9])
+@pytest.mark.parametrize("first", [1, 9, *(pytest.param(first, marks=pytest.mark.slow) for first in (4, 15))])
 def test_a_search_that_is_interrupted_goes_on_as_if_it_were_not(tmp_path, unbroken, first):
     config, trials = unbroken
     launcher = Launcher(tmp_path, interrupt=[first, first + 1, first + 3])
@@ -210,7 +210,7 @@ def test_a_search_that_is_interrupted_goes_on_as_if_it_were_not(tmp_path, unbrok
     assert launcher.begun == 15 + interruptions  # a run that was interrupted goes on in its directory
 
 
-@pytest.mark.parametrize("call", [2, 17])
+@pytest.mark.parametrize("call", [2, 17, *(pytest.param(call, marks=pytest.mark.slow) for call in (1, 3))])
 def test_a_trial_without_all_of_its_values_is_made_anew(tmp_path, unbroken, monkeypatch, call):
     """Of two keys of three, or none; the process was killed while Optuna chose them."""
     config, trials = unbroken

@@ -79,9 +79,9 @@ def test_a_sweep_plans_the_runs_that_its_file_says(name, monkeypatch):
         runs = list(found.scales[scale].runs(lambda _: None))
         assert len({one.name for one in runs}) == len(set(runs)) == len(runs) == count
         command = Command(found, [f"scale={scale}"])
-        config = compose(*command.words(runs[-1]))
-        assert config.algo.name == runs[-1].settings["algo"]
-        assert config.composition.choices["env"] == runs[-1].settings["env"]
+        for one in (runs[0], runs[-1]):
+            config = compose(*command.words(one))
+            assert config.algo.name == one.settings["algo"] and one.settings["env"] == config.composition.choices["env"]
 
 
 def test_the_rates_of_atari_games_are_means_of_the_best_five_of_the_papers():

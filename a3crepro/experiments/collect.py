@@ -111,8 +111,9 @@ def _unfinished_elsewhere(command: Command, done: Sequence[Run], begun: Sequence
     """The committed rows of runs that stopped on another machine and went further there than here, by table."""
     before = {name: read_cells(command.tables / name) for name in (UNFINISHED, DIAGNOSTICS)}
     reached = before[UNFINISHED].astype({"frames": float}).groupby("run")["frames"].max()
-    here = {run.name: _scores(command, run).get("frames", pd.Series([0])).max() for run in begun}
-    settled = {run.name for run in done} | {run for run, frames in here.items() if frames >= reached.get(run, 0)}
+    both = [run for run in begun if run.name in reached]
+    here = {run.name: _scores(command, run).get("frames", pd.Series([0])).max() for run in both}
+    settled = {run.name for run in done} | {run for run, frames in here.items() if frames >= reached[run]}
     kept = set(reached.index) - settled
     return {name: table[table["run"].isin(kept)] for name, table in before.items()}
 
