@@ -104,9 +104,9 @@ BANDS = f"Bands: 95 % intervals of the mean of {OWN}'s runs."
 
 
 def draw(from_paper: Curves, own: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
-    """Draws a row per method, a column per game and source, and a line per number of actor-learners.
+    """Draws a column per method, a row per game and source, and a line per number of actor-learners.
 
-    Columns of the same game share their axes. `logarithmic`: log scale for x in all panels, without x = 0.
+    Panels of the same game and method share their axes. `logarithmic`: log scale for x in all panels, without x = 0.
     """
     sources = {"": from_paper, f", {OWN}": own}
     games = {source: list(dict.fromkeys(game for game, _, _ in curves)) for source, curves in sources.items()}

@@ -29,8 +29,8 @@ from a3crepro.runs.command_line import run_command
 
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
 AUTHORS_RATE = 7e-4
-ROWS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
-"""Methods in each row of panels by epochs."""
+COLUMNS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
+"""Methods in each column of panels by epochs."""
 EPOCHS = 20.0
 """Minimum extent of the panels: 80M frames."""
 OTHERS = {
@@ -205,21 +205,23 @@ def draw(
 
 
 def figure_of(found: Sequence[Curve]) -> Figure:
-    """Three rows by epochs, one by hours; a column per game."""
-    figure, grid = figures.panels(len(PAPER_GAMES), len(ROWS) + 1, 2.6, 2.1)
+    """Three columns by epochs, one by hours; a row per game."""
+    figure, grid = figures.panels(len(COLUMNS) + 1, len(PAPER_GAMES), figures.WIDTH / (len(COLUMNS) + 1), 1.9)
     plain = at_paper_rates(found)
-    for column, game in enumerate(PAPER_GAMES):
+    for row, game in zip(grid, PAPER_GAMES, strict=True):
         own = [curve for curve in plain if curve.env == game]
-        for axes, methods in zip(grid[:, column], ROWS, strict=False):
+        for axes, methods in zip(row, COLUMNS, strict=False):
             here = [curve for curve in own if curve.method in methods]
             draw(axes, game, methods, "epoch", here, max([EPOCHS, *(curve.epochs for curve in here)]))
-            axes.set(xlabel="epochs of 4M frames")
-        draw(grid[-1][column], game, list(figures.NAMES), "hours", own, math.inf)
-        grid[-1][column].set(xlabel=f"hours ({OWN}: virtual)")
-        grid[0][column].set(title=TITLES[game])
-    for row in grid:
-        row[0].set_ylabel("score")
-    figures.legend_below(figure, grid.flat, columns=6)
+        draw(row[-1], game, list(figures.NAMES), "hours", own, math.inf)
+        row[0].set_ylabel(f"{TITLES[game]}\nscore")
+    for axes, methods in zip(grid[0], COLUMNS, strict=False):
+        axes.set_title(", ".join(METHODS[method] for method in methods))
+    grid[0][-1].set_title("all, and DQN")
+    for axes in grid[-1]:
+        axes.set_xlabel("epochs of 4M frames")
+    grid[-1][-1].set_xlabel(f"hours ({OWN}: virtual)")
+    figures.legend_below(figure, grid.flat, columns=4)
     return figure
 
 

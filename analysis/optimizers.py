@@ -61,8 +61,8 @@ def main(results: Results | None) -> Page:
     figure, found = figures.method_panels(games, METHODS_COMPARED, "rank among the runs")
     rows = []
     for axes, method, game, source in found:
-        if title := axes.get_title():
-            axes.set_title(f"{title}\n{range_of(tables[source]) if source else PAPER_RANGE}")
+        if label := axes.get_ylabel():
+            axes.set_ylabel(f"{label}\n({range_of(tables[source]) if source else PAPER_RANGE})")
         for label in DASHES:
             runs = select(tables[source], env=game, method=method, label=label)
             if runs.empty:

@@ -47,6 +47,8 @@ LEVELS: dict[str, dict[str, Any]] = {
     "random": {"color": "0.5", "linestyle": ":"},
 }  # fmt: skip
 """Styles of the scores of policies that do not learn."""
+WIDTH = 9.2
+"""Of figures with a column per method, in inches: nearly that of a page, so that their text is read at its size."""
 THREADS = (1, 2, 4, 8, 16)
 SETTING = ["env", "method", "network", "optimizer", "epsilon", "execution", "threads", "learning_rate", "budget"]
 """Columns that are equal for runs that differ only in seed, besides those of overridden keys."""
@@ -164,30 +166,29 @@ class Panel(NamedTuple):
 def method_panels(
     sources: Mapping[str, Iterable[str]], methods: Sequence[str], xlabel: str, share_x: bool = False
 ) -> tuple[Figure, list[Panel]]:
-    """A row of panels per method, with a column per source and game.
+    """A column of panels per method, with a row per source and game.
 
     Args:
-      sources: for each source, its games; the name is appended to the titles, so that the paper's is empty.
+      sources: for each source, its games; the name is appended to the game's, so that the paper's is empty.
       methods: by `algo`.
       xlabel: the label of all horizontal axes.
-      share_x: a game's panels share both axes, not only that of the score.
+      share_x: a game's and method's panels share both axes, not only that of the score.
     """
-    columns = [(game, source) for source, games in sources.items() for game in games]
-    figure, grid = panels(len(columns), len(methods))
+    rows = [(game, source) for source, games in sources.items() for game in games]
+    figure, grid = panels(len(methods), len(rows), WIDTH / len(methods), 1.8)
     found = []
-    for line, method in zip(grid, methods, strict=True):
-        first: dict[str, Axes] = {}
-        for axes, (game, source) in zip(line, columns, strict=True):
+    first: dict[tuple[str, str], Axes] = {}
+    for line, (game, source) in zip(grid, rows, strict=True):
+        for axes, method in zip(line, methods, strict=True):
             found.append(Panel(axes, method, game, source))
-            if game not in first:
-                first[game] = axes
-                continue
-            axes.sharey(first[game])
-            if share_x:
-                axes.sharex(first[game])
-        line[0].set_ylabel(f"{METHODS[method]}\nscore")
-    for axes, (game, source) in zip(grid[0], columns, strict=True):
-        axes.set_title(TITLES[game] + source)
+            earlier = first.setdefault((game, method), axes)
+            if axes is not earlier:
+                axes.sharey(earlier)
+                if share_x:
+                    axes.sharex(earlier)
+        line[0].set_ylabel(f"{TITLES[game]}{source}".replace(", ", ",\n") + "\nscore")
+    for axes, method in zip(grid[0], methods, strict=True):
+        axes.set_title(METHODS[method])
     for axes in grid[-1]:
         axes.set_xlabel(xlabel)
     return figure, found
