@@ -92,3 +92,25 @@ def test_an_export_without_a_video_leaves_none_of_an_earlier_one(agent, tmp_path
 def test_an_export_needs_two_directories(words):
     with pytest.raises(UserError, match="expected a run's directory and an agent's"):
         export_command(words)
+
+
+def test_loading_imports_no_module_that_only_the_configuration_names(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "beside_an_agent.py").write_text("print('executed')")
+    words = ("env=gym", "env.id=CartPole-v1", "threads=1", "execution=virtual_time", "frames=200")
+    train(compose(*words, "evaluation.episodes=0", "logging.tensorboard=false"), tmp_path / "run")
+    stored = tmp_path / "run" / "config.yaml"
+    stored.write_text(stored.read_text().replace("CartPole-v1", "beside_an_agent:CartPole-v1"))
+    with pytest.raises(UserError, match=r"env\.id: a stored configuration does not import 'beside_an_agent'") as raised:
+        load_policy(tmp_path / "run")
+    assert "\n" not in str(raised.value)
+    assert "executed" not in capsys.readouterr().out
+    evaluate_command([str(tmp_path / "run"), "env.id=beside_an_agent:CartPole-v1", "episodes=1"])  # named by the user
+    assert "executed" in capsys.readouterr().out
+    load_policy(tmp_path / "run")  # imported by now
+
+
+def test_loading_imports_modules_of_installed_distributions(tmp_path):
+    words = ("env=gym", "env.id=ale_py.env:CartPole-v1", "threads=1", "execution=virtual_time", "frames=200")
+    train(compose(*words, "evaluation.episodes=0", "logging.tensorboard=false"), tmp_path)
+    load_policy(tmp_path)

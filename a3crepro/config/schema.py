@@ -189,12 +189,13 @@ def effective_values(config: Config) -> dict[str, Any]:
     return {**values, "optimizer.anneal_frames": config.anneal_frames}
 
 
-def build(values: Any, check_fit: bool = True) -> Config:
+def build(values: Any, check_fit: bool = True, stored: bool = False) -> Config:
     """Validates a configuration.
 
     Args:
       values: a mapping, or what Hydra composed.
       check_fit: also make an environment, to check that its spaces fit the network and the algorithm.
+      stored: the values are from the directory of a run or an agent, so that they must not decide what is imported.
 
     Raises:
       UserError: one line that names the first wrong key and what is allowed.
@@ -206,14 +207,14 @@ def build(values: Any, check_fit: bool = True) -> Config:
             raise UserError(one_line(error)) from error
     if not isinstance(values, Mapping):
         raise UserError(f"configuration: expected a mapping, got {values!r}")
-    components = {group: _build_component(group, values) for group in GROUPS if group in values}
+    components = {group: _build_component(group, values, stored) for group in GROUPS if group in values}
     config: Config = validated(Config, {**values, **components}, (), values)
     if check_fit:
         _check_fit(config)
     return config
 
 
-def _build_component(group: str, whole: Mapping[str, Any]) -> ConfigModel:
+def _build_component(group: str, whole: Mapping[str, Any], stored: bool) -> ConfigModel:
     values = whole[group]
     if not isinstance(values, Mapping) or "name" not in values:
         raise UserError(f"{group}: expected a choice of this group with a name, got {values!r}")
@@ -221,17 +222,19 @@ def _build_component(group: str, whole: Mapping[str, Any]) -> ConfigModel:
         found = component_class(GROUPS[group], values["name"])
     except LookupError as error:
         raise UserError(f"{group}.name: {error}") from None
-    component: ConfigModel = validated(found, dict(values), (group,), whole)
+    component: ConfigModel = validated(found, dict(values), (group,), whole, stored)
     return component
 
 
-def validated(model: type[Any], values: Mapping[str, Any], prefix: tuple[str, ...], whole: Mapping[str, Any]) -> Any:
+def validated(
+    model: type[Any], values: Mapping[str, Any], prefix: tuple[str, ...], whole: Mapping[str, Any], stored: bool = False
+) -> Any:
     """Validates values; a `UserError` names the first wrong key, which begins with `prefix`.
 
-    `whole` has the keys that an unknown one may stand for.
+    `whole` has the keys that an unknown one may stand for. Validators find `stored` in pydantic's context.
     """
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context={"stored": stored})
     except ValidationError as error:
         # A misspelt key also leaves the right one missing, and a value deeper in the tree follows from those above.
         first = min(error.errors(), key=lambda detail: (detail["type"] == "missing", len(detail["loc"])))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from typing import Any
 
 import gymnasium
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from a3crepro.common.env_state import get_attributes, set_attributes
 from a3crepro.common.errors import EnvironmentFault
@@ -30,7 +32,11 @@ class Gym(NormalisableEnvironment):
     rescale_actions: bool
     """Scale vector actions from [-1, 1] to their bounds, if these are finite."""
     id: str
-    """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first."""
+    """The registered id, e.g. `CartPole-v1`; `module:Name-v0` imports the module first.
+
+    In the configuration of a stored run or agent, the module must be of an installed distribution, already imported, or
+    named on the command line.
+    """
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of `gymnasium.make`, e.g. `is_slippery` of `FrozenLake-v1`."""
     wrappers: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list)
@@ -49,8 +55,10 @@ class Gym(NormalisableEnvironment):
         return wrappers
 
     @model_validator(mode="after")
-    def _can_be_learned(self) -> Gym:
+    def _can_be_learned(self, info: ValidationInfo) -> Gym:
         """Makes the environment once, and refuses it under the key that is to blame."""
+        if info.context and info.context.get("stored"):
+            _check_stored_module(self.id.rpartition(":")[0])
         with contextlib.closing(self._make_registered()) as made:
             try:
                 env = self._wrapped(made)
@@ -130,6 +138,16 @@ class Gym(NormalisableEnvironment):
         env.unwrapped.np_random.bit_generator.state = state["random"]
         if state["simulation"] is not None:
             _simulation(env.unwrapped).set_state(state["simulation"])
+
+
+def _check_stored_module(module: str) -> None:
+    """Refuses a stored module that nobody chose: it could lie beside the configuration, and importing executes it."""
+    if not module or module in sys.modules or module.split(".")[0] in packages_distributions():
+        return
+    raise ValueError(
+        f"id: a stored configuration does not import {module!r}, which is not of an installed distribution; "
+        "name it on the command line (env.id=MODULE:NAME), or import it first"
+    )
 
 
 def _named(wrappers: list[str | dict[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:

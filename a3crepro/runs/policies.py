@@ -2,9 +2,11 @@
 
 import contextlib
 import csv
+import importlib
 import math
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
@@ -255,12 +257,29 @@ def policy_with_overrides(
     directory: Path, overrides: list[str], which: str = "last"
 ) -> tuple[Config, NetworkPolicy, int]:
     """The configuration with a few keys changed, the policy, and the frames it was trained for."""
+    _import_named_module(overrides)
     stored = stored_policy(directory, which)
     config = with_overrides(stored.config, overrides)
     try:
         return config, NetworkPolicy(config, stored.snapshot), stored.frames
     except ValueError as error:
         raise UserError(f"network: {error}") from error
+
+
+def _import_named_module(overrides: Iterable[str]) -> None:
+    """Imports the module that `env.id=module:Name` names on a command line, which a stored configuration may then use.
+
+    Raises:
+      UserError: it cannot be imported.
+    """
+    for override in overrides:
+        key, _, value = override.partition("=")
+        module = value.rpartition(":")[0]
+        if key == "env.id" and module:
+            try:
+                importlib.import_module(module)
+            except (ImportError, TypeError, ValueError) as error:
+                raise UserError(f"env.id: cannot import {module!r} ({error})") from error
 
 
 def with_overrides(config: Config, overrides: list[str]) -> Config:

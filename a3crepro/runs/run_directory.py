@@ -278,7 +278,7 @@ def stored_config(directory: Path) -> Config:
             raise UserError(f"{directory} is not a run directory: it has no config.yaml")
         data = path.read_bytes()
     try:
-        return build(yaml.safe_load(data))
+        return build(yaml.safe_load(data), stored=True)
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     except UserError as error:
