@@ -99,13 +99,13 @@ def wide_in_control(results: Results) -> Verdict:
     scheme, (learnt, _) = max(schemes.items(), key=lambda found: len(found[1][0]) / max(1, found[1][1]))
     if not learnt:
         return Verdict(Outcome.NOT_DECIDED, reason="no task was learnt", parts=0)
-    found = range_of_rates(list(learnt.values()), of_best=1)
+    found = range_of_rates(list(learnt.values()))
     effect = "; ".join(
         f"{task}: {part.decades:.2f}{'+' if part.cut_off else ''}"
         for task, part in zip(learnt, found.parts, strict=True)
     )
     collapsed, inside = found.collapses
-    text = f"{scheme}: {found.decades} decades ({effect}), {collapsed} of {inside} collapsed"
+    text = f"{scheme}: {found.mark}{found.decades} decades ({effect}), {collapsed} of {inside} collapsed"
     return found.verdict(WIDE, text)
 
 

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import (
     METHODS,
-    MIN_SCORES,
     OWN,
     THREADS,
     Results,
+    chance,
     draw_runs,
     legend_below,
     method_panels,
@@ -82,7 +82,7 @@ def best_rates(runs: pd.DataFrame) -> tuple[dict[tuple[str, str, int], float], d
         scores = table.pivot_table(index="threads", columns="learning_rate", values="score").dropna(axis=1)
         if scores.empty:
             continue
-        above = scores.to_numpy() - MIN_SCORES.get(str(env), 0.0)
+        above = scores.to_numpy() - chance(str(env))
         shared[str(env), str(method)] = scores.columns[best_rate(above)]
         for threads, row in zip(scores.index, above, strict=True):
             own[str(env), str(method), threads] = scores.columns[best_rate(row)]
@@ -145,15 +145,14 @@ def mean_ratio(curves: Curves, method: str, threads: int, share: float) -> float
 def levels(curves: Curves, share: float, threads: int = 1) -> dict[str, float]:
     """Levels for games in which all methods have runs with this many actor-learners.
 
-    A level is this share of the anchor, the mean over methods of their mean final scores, above the game's least score.
+    A level is this share of the anchor, the mean over methods of their mean final scores, above a random policy's.
     """
     found = {}
     for game in sorted({game for game, _, _ in curves}):
         single = [curves[game, method, threads] for method in METHODS if (game, method, threads) in curves]
         if len(single) == len(METHODS):
             anchor = float(np.mean([np.mean([*map(final_score, curve.scores)]) for curve in single]))
-            least = MIN_SCORES.get(game, 0.0)
-            found[game] = least + share * (anchor - least)
+            found[game] = chance(game) + share * (anchor - chance(game))
     return found
 
 

@@ -12,14 +12,13 @@ import numpy.typing as npt
 
 from a3crepro.experiments.figures import Results, load_results
 from a3crepro.experiments.statistics import (
-    BEST,
     Array,
     GoodRates,
     Interval,
-    decades_of_good_rates,
     good_rates,
     interval_of_proportion,
     sample_size,
+    width_of_good_rates,
 )
 
 
@@ -118,12 +117,12 @@ class RangeOfRates(NamedTuple):
 
     decades: Interval
     parts: list[GoodRates]
-    """One range per game, above half of its best."""
+    """One per game, above half of its best."""
 
     @property
-    def cut_off(self) -> bool:
-        """Whether some range ends at the last rate tried, so that it may be wider."""
-        return not math.isfinite(self.decades.high)
+    def mark(self) -> str:
+        """≥ if the lowest or highest rate tried is good somewhere, so that the width is a lower bound."""
+        return "≥" if any(part.cut_off for part in self.parts) else ""
 
     @property
     def collapses(self) -> tuple[int, int]:
@@ -132,13 +131,12 @@ class RangeOfRates(NamedTuple):
 
     def verdict(self, line: float, effect: str) -> Verdict:
         """Whether the range is wider than the line; one that may be wider does not refute a claim."""
-        return decided(self.decades, line, effect, "≥" if self.cut_off else "")
+        return decided(self.decades, line, effect, self.mark)
 
 
-def range_of_rates(games: Sequence[tuple[Array, Array]], of_best: int = BEST) -> RangeOfRates:
-    """The range from each game's rates and scores; `of_best` as in `good_rates`."""
-    parts = [good_rates(*game, of_best=of_best) for game in games]
-    return RangeOfRates(decades_of_good_rates(games, of_best), parts)
+def range_of_rates(games: Sequence[tuple[Array, Array]]) -> RangeOfRates:
+    """The range from each game's rates and scores, as in `good_rates`."""
+    return RangeOfRates(width_of_good_rates(*games), [good_rates(*game) for game in games])
 
 
 def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.results import select
-from a3crepro.experiments.statistics import BEST, SHARES, good_rates, smoothed, width_of_good_rates
+from a3crepro.experiments.statistics import SHARES, edges, good_rates, number_of_best, width_of_good_rates
 from a3crepro.runs.command_line import run_command
 
 PAPER_EPSILON = 0.1
@@ -23,22 +23,22 @@ def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.
     return here["learning_rate"].to_numpy(), here["score"].to_numpy(dtype=float)
 
 
-def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, least: float) -> None:
-    """Draws a point per run and the smoothed curve, and shades the range above half of the best."""
-    found = good_rates(rates, scores - least)
-    if found.inside:
-        axes.axvspan(found.low, found.high, color=figures.COLORS[method], alpha=0.12, linewidth=0)
+def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, by_chance: float) -> None:
+    """Draws a point per run and shades what the good rates stand for, darker where they are for higher shares."""
+    bounds = edges(rates)
+    for share in SHARES:
+        for at in np.flatnonzero(good_rates(rates, scores - by_chance, share).good):
+            axes.axvspan(*bounds[at : at + 2], color=figures.COLORS[method], alpha=0.08, linewidth=0)
     axes.plot(rates, scores, "o", color=figures.COLORS[method], markersize=2.5)
-    axes.plot(rates, smoothed(scores), color=figures.COLORS[method], linewidth=0.8)
     axes.set_xscale("log")
 
 
 def greedy_of_best(game: str, method: str, table: pd.DataFrame) -> str:
-    """The greedy scores of the five best policies, if measured."""
+    """The mean greedy score of the best runs' policies, if measured."""
     if "greedy_score" not in table:
         return "–"
-    best = select(table, game=game, method=method).nlargest(BEST, "score")["greedy_score"]
-    return number(float(best.mean()))
+    runs = select(table, game=game, method=method)
+    return number(float(runs.nlargest(number_of_best(len(runs)), "score")["greedy_score"].mean()))
 
 
 def above(runs: pd.DataFrame) -> str:
@@ -49,12 +49,12 @@ def above(runs: pd.DataFrame) -> str:
     return f"{share.median():.2%}, {share.max():.2%}"
 
 
-def row(method: str, rates: np.ndarray, scores: np.ndarray, least: float) -> list[str]:
+def row(method: str, rates: np.ndarray, scores: np.ndarray, by_chance: float) -> list[str]:
     """A table row for the points."""
-    found = good_rates(rates, scores - least)
-    decades = [good_rates(rates, scores - least, share).in_words()[1] for share in SHARES]
-    mean = f"{width_of_good_rates(rates, scores - least):.2f}"
-    best = f"{np.sort(scores)[-BEST:].mean():,.1f}"
+    found = good_rates(rates, scores - by_chance)
+    decades = [good_rates(rates, scores - by_chance, share).in_words()[1] for share in SHARES]
+    mean = str(width_of_good_rates((rates, scores - by_chance)))
+    best = f"{np.sort(scores)[-number_of_best(len(scores)) :].mean():,.1f}"
     collapsed = f"{found.collapsed} of {found.inside}"
     return [METHODS[method], str(len(rates)), best, found.in_words()[0], *decades, mean, collapsed]
 
@@ -70,20 +70,21 @@ def main(results: Results | None) -> Page:
     figure, found = figures.method_panels(games, list(METHODS), "learning rate")
     rows = []
     for axes, method, game, source in found:
-        table, least = tables[source], figures.MIN_SCORES.get(game, 0.0)
+        table, by_chance = tables[source], figures.chance(game)
         rates, scores = points(game, method, table)
         if len(rates):
-            draw(axes, rates, scores, method, least)
-            cells = row(method, rates, scores, least)
+            draw(axes, rates, scores, method, by_chance)
+            cells = row(method, rates, scores, by_chance)
             here = select(table, game=game, method=method)
             rows.append([TITLES[game] + source, *cells, greedy_of_best(game, method, table), above(here)])
-    header = ["game", "method", "runs", f"mean of the best {BEST}", "good rates (half)",
-              *(f"decades, {share:.0%}" for share in SHARES), "mean", "collapsed inside", f"the best {BEST}, greedily",
-              "g > ε, median and greatest of the runs"]  # fmt: skip
+    header = ["game", "method", "runs", "mean of the best tenth", "good rates (half)",
+              *(f"decades, {share:.0%}" for share in SHARES), "mean, 95 % interval", "collapsed inside",
+              "the best tenth, greedily", "g > ε, median and greatest of the runs"]  # fmt: skip
     caption = (
-        "Points: runs; lines: scores smoothed over three neighbouring rates. Good rates: where the line is above a "
-        "share (40, 50, 60 %) of the mean of the best five runs, above the game's least score; ≥: they end where the "
-        "rates do. Collapsed: below 5 % of the best run. RMSProp's ε is 0.1 unless stated."
+        "Points: runs. A rate is good if its run reaches a share (40, 50, 60 %; shaded, darker where higher) of the "
+        "mean of the best tenth of the runs, above a random policy's score; it stands for the range up to the middle "
+        "between it and its neighbours. ≥: the lowest or highest rate tried is good. Collapsed: from the lowest to the "
+        "highest good rate, below 5 % of the best run. RMSProp's ε is 0.1 unless stated."
     )
     return figure, markdown(header, rows), caption
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -72,6 +73,12 @@ def reference(env: str, policy: str = "random", column: str = "score_mean") -> f
     table = references(env)
     found = table.loc[(table["policy"] == policy) & table["env.action_repeat"].isna(), column]
     return float(found.iloc[0]) if len(found) else float("nan")
+
+
+def chance(env: str) -> float:
+    """The mean score of a random policy, from which learning is counted; 0 where it was not measured."""
+    score = reference(env)
+    return 0.0 if math.isnan(score) else score
 
 
 def references(env: str) -> pd.DataFrame:
