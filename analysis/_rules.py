@@ -7,16 +7,26 @@ import numpy as np
 import pandas as pd
 
 from a3crepro.experiments.experiment import HELD_OUT
-from a3crepro.experiments.figures import METHODS, MIN_SCORES, TITLES, Results, chance, load_results, reference
+from a3crepro.experiments.figures import (
+    METHODS,
+    MIN_SCORES,
+    TITLES,
+    Results,
+    chance,
+    load_results,
+    reference,
+    references,
+)
 from a3crepro.experiments.results import committed, overridden, representative_runs
 from a3crepro.experiments.statistics import (
+    LEAST,
     bootstrap,
     interval_of_difference,
     interval_of_mean,
     interval_of_proportion,
     interval_of_shares,
 )
-from analysis._threads import compared, levels, own_curves, speedup, times
+from analysis._threads import Curves, compared, levels, own_curves, speedup, times
 from analysis._verdicts import (
     NOT_RUN,
     Outcome,
@@ -25,6 +35,7 @@ from analysis._verdicts import (
     decided_by_seeds,
     joined,
     of_sweep,
+    on_some,
     range_of_rates,
     with_data,
 )
@@ -39,6 +50,8 @@ REFERENCE = 0.5
 """Share of the anchor used as the level for times and frames."""
 MOST_GAMES = 5
 """Games without a difference needed to reject a claim about "some games"; the paper's figures have as many."""
+ONE_SIDE = 0.025
+"""Probability that a 95 % interval lies above the line without an effect."""
 WIDE = 0.5
 """Decades of good rates, mean over games: the paper's data have 0.87 (one-step Sarsa) to 1.16 (n-step Q)."""
 FEW_COLLAPSES = 0.15
@@ -59,18 +72,23 @@ def by_pair(results: Results) -> dict[tuple[str, str], np.ndarray]:
     }
 
 
+def without_observations(env: str) -> float:
+    """What a run has to exceed: `TWICE` a random policy's score, and that of the best constant action."""
+    least = MIN_SCORES.get(env, 0.0)
+    constants = references(env).query("policy == 'constant'")["score_mean"]
+    return float(max([least + TWICE * (reference(env) - least), *constants]))
+
+
 @with_data("learning_speed")
 def trains(results: Results) -> Verdict:
-    """Counts the runs of each game and method that end above `TWICE` what a random policy scores."""
+    """Counts the runs of each game and method that end above what policies that ignore their observations score."""
     found, parts = by_pair(results), []
     for env in sorted(results.runs["env"].unique()):
-        least = MIN_SCORES.get(env, 0.0)
-        line = least + TWICE * (reference(env) - least)
         for method, name in METHODS.items():
             pair = f"{TITLES[env]}, {name}: "
             runs = found.get((env, method))
             missing = Verdict(Outcome.NOT_RUN, f"{pair}missing")
-            parts.append(missing if runs is None else decided_by_seeds(runs, line, pair))
+            parts.append(missing if runs is None else decided_by_seeds(runs, without_observations(env), pair))
     others = [part.effect for part in parts if part.outcome is not Outcome.REPRODUCED]
     return joined(parts, "; ".join(others) or f"all {len(parts)} pairs of game and method")
 
@@ -91,7 +109,7 @@ def a3c_is_best(results: Results) -> Verdict:
     for method in VALUE_BASED:
         less = interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
         runs = min(len(shares[env, method]) for env in games)
-        parts.append(decided(less, 0.0, f"less {METHODS[method]} {less}", n=runs))
+        parts.append(decided(less, 0.0, f"less {METHODS[method]} {less}", n=runs, unit="seeds"))
     return joined(parts)
 
 
@@ -104,19 +122,10 @@ def n_step_is_faster(results: Results) -> Verdict:
         found = compared((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
         assert found is not None
         games.append(found.verdict(1.0, f"{TITLES[game]}: {found} times as many frames"))
-    return on_some_games(games)
-
-
-def on_some_games(games: list[Verdict]) -> Verdict:
-    """Decides a claim about "some games": one game reproduces it; without any, rejecting it takes `MOST_GAMES`."""
-    outcomes, effect = {game.outcome for game in games}, "; ".join(game.effect for game in games)
-    if not games:
-        return NOT_RUN
-    if Outcome.REPRODUCED in outcomes:
-        return Verdict(Outcome.REPRODUCED, effect, parts=len(games))
-    if len(games) >= MOST_GAMES and outcomes == {Outcome.NOT_REPRODUCED}:
-        return Verdict(Outcome.NOT_REPRODUCED, effect, parts=len(games))
-    return Verdict(Outcome.NOT_DECIDED, effect, f"on none of {len(games)}", len(games))
+    if len(games) >= MOST_GAMES and {game.outcome for game in games} == {Outcome.NOT_REPRODUCED}:
+        return joined(games)
+    holds = sum(game.outcome is Outcome.REPRODUCED for game in games)
+    return on_some(holds, len(games), ONE_SIDE, "; ".join(game.effect for game in games))
 
 
 @of_sweep("atari_table")
@@ -140,10 +149,11 @@ def half_the_time(scale: str) -> Verdict:
 def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Verdict:
     """Speed-ups of 16, as geometric means over games, of these methods, each cell at its best rate.
 
-    The effect is of all methods, also at the best rate of 1 and 16 together, where only their number differs.
+    The effect is of all methods, also at the best rate of 1 and 16 together, where only their number differs. Games
+    count when all their cells have enough runs.
     """
     curves, at_common = own_curves(results, x), own_curves(results, x, common=True)
-    to = levels(curves, REFERENCE)
+    to = {game: level for game, level in levels(curves, REFERENCE).items() if has_all_cells(curves, game)}
     found = {method: one for method in METHODS if (one := speedup(curves, to, method, 16))}
     if len(found) < len(METHODS):
         return NOT_RUN
@@ -151,7 +161,15 @@ def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Ve
         f"{METHODS[method]} {one}, at a common rate {speedup(at_common, to, method, 16) or '–'}"
         for method, one in found.items()
     )
-    return joined([found[method].verdict(line) for method in methods], effect)
+    return joined(
+        [found[method].verdict(line) for method in methods], f"{', '.join(TITLES[game] for game in to)}: {effect}"
+    )
+
+
+def has_all_cells(curves: Curves, game: str) -> bool:
+    """Whether each method has at least `LEAST` runs with 1 and with 16 actor-learners."""
+    cells = [curves.get((game, method, threads)) for method in METHODS for threads in (1, 16)]
+    return all(cell is not None and len(cell.scores) >= LEAST for cell in cells)
 
 
 speeds_up = with_data("thread_scaling", needs_all=False)(partial(with_16, x="seconds", methods=METHODS, line=10.0))
@@ -170,8 +188,8 @@ def stabilises(results: Results) -> Verdict:
     for method in VALUE_BASED:
         learnt = grid[grid["method"] == method]
         both = learnt.pivot_table(index=["env", "learning_rate"], columns="threads", values="learnt")
-        whole = both.notna().all(axis=1).groupby("env").transform("all")  # games with all runs
-        both = both[whole]
+        by_game = both.notna().all(axis=1).groupby("env")
+        both = both[by_game.transform("all") & (by_game.transform("size") == grid["learning_rate"].nunique())]
         if both.empty or not {1, 16} <= set(both.columns):
             return NOT_RUN
         one, several = both[1].to_numpy(bool), both[16].to_numpy(bool)
@@ -179,7 +197,7 @@ def stabilises(results: Results) -> Verdict:
         effect = (
             f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}, of {len(both)} rates"
         )
-        parts.append(decided(more, 0.0, effect, n=len(both)))
+        parts.append(decided(more, 0.0, effect, n=len(both), unit="rates"))
     return joined(parts)
 
 
@@ -244,7 +262,7 @@ def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdi
     if not {one, other} <= set(table.columns):
         return NOT_RUN
     differences = (table[one] - table[other]).dropna()
-    return decided(interval_of_mean(differences), 0.0, n=len(differences))
+    return decided(interval_of_mean(differences), 0.0, n=len(differences), unit="rates")
 
 
 def all_of(parts: dict[str, Verdict]) -> Verdict:

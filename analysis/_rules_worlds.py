@@ -8,7 +8,7 @@ import pandas as pd
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, Results, reference
 from a3crepro.experiments.results import stacked
-from a3crepro.experiments.statistics import first_crossing, interval_of_difference
+from a3crepro.experiments.statistics import first_crossing, interval_of_difference, smoothed
 from analysis._rules import ONE_STEP
 from analysis._verdicts import (
     NOT_RUN,
@@ -173,18 +173,19 @@ def multi_step_drives_sooner(results: Results) -> Verdict:
     misleading = {Outcome.REPRODUCED: "multi-step", Outcome.NOT_REPRODUCED: "one-step"}.get(found.outcome)
     if misleading and missed[misleading]:
         return Verdict(Outcome.NOT_DECIDED, effect, "a bound only")
-    return found._replace(effect=effect, reason=found.reason.replace("seed", "setting"))
+    return found._replace(effect=effect)
 
 
 def times_as_long(table: pd.DataFrame, x: str) -> tuple[np.ndarray, dict[str, int]]:
     """Logarithms of the ratios [settings], and how many curves of each kind never reached half of A3C's best."""
     ratios, missed = [], {"one-step": 0, "multi-step": 0}
     for _, of_setting in table.groupby("setting"):
-        curves = {str(method): stacked(runs, x, "share") for method, runs in of_setting.groupby("method")}
+        each = {str(method): stacked(runs, x, "share") for method, runs in of_setting.groupby("method")}
+        curves = {method: (along, smoothed(shares.mean(0))) for method, (along, shares) in each.items()}
         if "a3c" not in curves:
             continue
-        level = 0.5 * curves["a3c"][1].mean(0).max()
-        found = {method: _reached(along, shares.mean(0), level) for method, (along, shares) in curves.items()}
+        level = 0.5 * curves["a3c"][1].max()
+        found = {method: _reached(*curve, level) for method, curve in curves.items()}
         for method, (_, reached) in found.items():
             missed["one-step" if method in ONE_STEP else "multi-step"] += not reached
         pairs = [

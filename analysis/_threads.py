@@ -210,7 +210,7 @@ class SpeedUp(NamedTuple):
 
     def verdict(self, line: float, effect: str = "–") -> Verdict:
         """Whether the ratio is above the line, as far as bounds permit."""
-        return decided(self.ratio, line, effect, self.mark, len(self.several.x))
+        return decided(self.ratio, line, effect, self.mark, len(self.several.x), "runs")
 
     def __str__(self) -> str:
         return f"{self.mark}{self.ratio} [{self.one}, {self.several}]"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 from a3crepro.experiments.figures import Results, load_results
 from a3crepro.experiments.statistics import (
@@ -58,10 +59,12 @@ class Verdict(NamedTuple):
 
 
 NOT_RUN = Verdict(Outcome.NOT_RUN)
+LIKELY = 0.05
+"""The probability by chance above which a number of games decides nothing."""
 
 
 def decided(
-    interval: Interval, line: float, effect: str | None = None, mark: str = "", n: int | None = None
+    interval: Interval, line: float, effect: str | None = None, mark: str = "", n: int | None = None, unit: str = "runs"
 ) -> Verdict:
     """Decides by the side of the line on which the interval lies; greater agrees with the paper.
 
@@ -70,13 +73,14 @@ def decided(
       line: the threshold.
       effect: the effect in words, by default the interval.
       mark: ≥ or ≤ if the effect is a lower or an upper bound, ? if both; a bound decides on one side at most.
-      n: the size of the sample, from which an open verdict computes the one that it needs.
+      n: the size of the sample, from which an open verdict computes the one that it needs, if the effect stays.
+      unit: what the sample consists of.
     """
     outcome, reason = Outcome.NOT_DECIDED, "the interval contains the threshold"
     if not math.isfinite(interval.high) and interval.low in (0.0, -math.inf):
         reason = "too few runs for an interval"
-    if n and interval.low <= line <= interval.high and math.isfinite(interval.high - interval.low):
-        reason += f"; about {sample_size(interval, line, n):,.0f} instead of {n} would decide"
+    if n and interval.low <= line <= interval.high and math.isfinite(needed := sample_size(interval, line, n)):
+        reason += f"; about {needed:,.0f} {unit} instead of {n} would decide, if the effect stays as it is"
     if interval.low > line:
         outcome, reason = (Outcome.REPRODUCED, "") if mark in ("", "≥") else (outcome, "a bound only")
     elif interval.high < line:
@@ -105,6 +109,21 @@ def more_that_agree(one: int, n: int) -> int:
     """How many more, all on the side of most of these n, would decide by Wilson's interval; `one` are on one side."""
     most = max(one, n - one)
     return next(more for more in itertools.count(1) if interval_of_proportion(most + more, n + more).low > 0.5)
+
+
+def on_some(holds: int, games: int, by_chance: float, effect: str) -> Verdict:
+    """Decides a claim about "some games": it holds in more of them than chance makes likely (binomial test, 5 %).
+
+    Args:
+      holds: in how many games it does.
+      games: of how many.
+      by_chance: the probability that it holds in a game without any effect.
+      effect: in words.
+    """
+    if games and (chance := float(binomtest(holds, games, by_chance, alternative="greater").pvalue)) > LIKELY:
+        reason = f"on {holds} of {games} games, as many or more by chance with a probability of {chance:.0%}"
+        return Verdict(Outcome.NOT_DECIDED, effect, reason, games)
+    return Verdict(Outcome.REPRODUCED, effect, parts=games) if games else NOT_RUN
 
 
 def mark_of(greater: int, smaller: int) -> str:

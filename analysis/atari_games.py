@@ -149,35 +149,32 @@ def beside_paper(curve: Curve) -> Beside:
 
 
 class Race(NamedTuple):
-    """A run compared with the paper's DQN in reaching DQN's best score."""
+    """A run compared with the paper's DQN, by hours: virtual ones, which model the paper's machine, and DQN's own."""
 
     best: float
     """DQN's best score."""
     dqn_hours: float
     """Hours DQN took to reach it, on its GPU."""
     hours: float
-    """Virtual hours until the run's smoothed curve reached it; NaN if it never did."""
+    """Hours until the run's smoothed curve reached it; NaN if it never did."""
     end: float
-    """Total virtual hours of the run."""
+    """Total hours of the run."""
+    dqn_score: float
+    """DQN's score after as many hours, interpolated."""
 
-    def in_words(self, finished: bool) -> str:
+    def in_words(self) -> str:
         """The hours, for a table."""
-        return f"{self.hours:.1f}" if not math.isnan(self.hours) else "never" if finished else "not yet"
-
-    @property
-    def is_faster(self) -> bool | None:
-        """None if undecided: the run ended before DQN's hours without reaching the score."""
-        if not math.isnan(self.hours):
-            return self.hours < self.dqn_hours
-        return None if self.end < self.dqn_hours else False
+        return f"{self.hours:.1f}" if not math.isnan(self.hours) else f"more than {self.end:.1f}"
 
 
 def race_with_dqn(curve: Curve) -> Race:
-    """Compares virtual hours, which model the paper's machine, with the paper's hours."""
+    """Compares a run in virtual time with DQN."""
     dqn = select(figures.paper("fig1_learning_speed"), game=curve.env, method="dqn").sort_values("hours")
     best = dqn.loc[dqn["score"].idxmax()]
     hours = first_crossing(curve.table["hours"].to_numpy(float), curve.smoothed(), float(best["score"]))
-    return Race(float(best["score"]), float(best["hours"]), hours, float(curve.table["hours"].iloc[-1]))
+    end = float(curve.table["hours"].iloc[-1])
+    dqn_score = float(np.interp(end, dqn["hours"], dqn["score"]))
+    return Race(float(best["score"]), float(best["hours"]), hours, end, dqn_score)
 
 
 # ---- Figure and tables -----------------------------------------------------------------------------------------------

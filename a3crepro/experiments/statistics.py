@@ -88,10 +88,8 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        if 0 < self.low < math.inf and not math.isfinite(self.high):
-            return f"{self.value:.2f} (at least {self.low:.2f})"
-        bounds = f"{self.low:.2f} to {self.high:.2f}" if math.isfinite(self.high - self.low) else "no interval"
-        return f"{self.value:.2f} ({bounds})"
+        value, low, high = (f"{round(number, 2) + 0.0:.2f}" for number in self)  # no -0.00
+        return f"{value} ({low} to {high})" if math.isfinite(self.high - self.low) else f"{value} (no interval)"
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, (int, float)) and self.low <= value <= self.high
