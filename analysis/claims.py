@@ -37,14 +37,14 @@ CLAIMS = (
           "the best constant action's",
           games.trains),
     Claim("they tend to learn faster than DQN", "§5.1, Fig 1",
-          "five Atari games: a final score above that of the paper's DQN after as many hours (virtual ones here), in more "
-          "than half of the pairs of game and method, with pairs of all four methods",
+          "five Atari games: a final score above that of the paper's DQN after as many hours (virtual ones here), in "
+          "more than half of the pairs of game and method, with pairs of all four methods",
           atari.faster_than_dqn),
     Claim("all four methods train on the five Atari games", "§5.1",
           "the last three evaluations of one run, interval of their episodes: above a random policy", atari.trains),
     Claim("n-step methods learn faster on some Atari game", "§5.1, Fig 3",
-          "both multi-step methods take fewer epochs, one seed, than both one-step ones to half of what the worst of the "
-          "four learnt, on more games than chance (1 of 6) makes likely", atari.n_step_is_faster),
+          "both multi-step methods take fewer epochs, one seed, than both one-step ones to half of what the worst of "
+          "the four learnt, on more games than chance (1 of 6) makes likely", atari.n_step_is_faster),
     Claim("n-step methods learn faster than one-step ones on some games", "§5.1",
           f"frames of the one-step methods to {games.REFERENCE:.0%} of the four methods' mean final score over those "
           "of n-step Q and A3C: above 1 on more games than chance makes likely",
@@ -124,13 +124,13 @@ been made, without a look at their scores, and none of those on learning speed:
 
 - the range of good rates counts the rates that are good, each for the range up to the middle of the next ones, instead
   of smoothing over three and taking everything between the outermost: at sixteen rates one good run made 0.63 decades,
-  and a failure on a plateau made it wider. The best tenth of the runs instead of the best five, which are a tenth of the
-  paper's fifty. The interval is that of a proportion (Jeffreys); the wild bootstrap's was too narrow. Means over games
-  instead of medians. The paper's data have 0.87 to 1.16 decades, and at our spacing 0.84 to 1.09.
+  and a failure on a plateau made it wider. The best tenth of the runs instead of the best five, which are a tenth of
+  the paper's fifty. The interval is that of a proportion (Jeffreys); the wild bootstrap's was too narrow. Means over
+  games instead of medians. The paper's data have 0.87 to 1.16 decades, and at our spacing 0.84 to 1.09.
 - collapses: Wilson's interval of their share against 15 % instead of the share itself against 10 %; the paper's data
   have 1 to 6 %.
-- scores count from a random policy's instead of from the least possible one: Space Invaders' random policy was above the
-  line below which a run had collapsed.
+- scores count from a random policy's instead of from the least possible one: Space Invaders' random policy was above
+  the line below which a run had collapsed.
 - all methods train on every game: also above the best constant action. In MinAtar Freeway, always going up scores 20
   where a random policy has 0.4.
 - "on some games": on more than chance makes likely, by a binomial test. One of five games passed by chance in 12 % of
@@ -142,8 +142,8 @@ The same review changed rules whose runs were known:
 
 - Student's t up to 30 values instead of 15: *Shared RMSProp is more robust* was reproduced in one part of four by the
   bootstrap, and is not decided now.
-- the range of good rates on physical tasks, as above: it was *reproduced*, with 1.59 decades (at least 1.16), and is not
-  decided now.
+- the range of good rates on physical tasks, as above: it was *reproduced*, with 1.59 decades (at least 1.16), and is
+  not decided now.
 - faster than DQN: scores after as many hours instead of hours to DQN's best score. The runs end after 3 to 5 virtual
   hours and DQN has its best after 11 to 14, so that a run could only win or drop out. Two runs were known; both count
   as faster either way.

@@ -36,12 +36,16 @@ NUMBERS = ("action", "noise", "env.action_repeat")
 """Parameters of some policies."""
 NOISY = [{"action": action, "noise": noise} for action in (0, 0.5, 1) for noise in (0.5, 1.4)]
 """Gaussian policies that ignore observations; within the bounds the variance is at most 2.01."""
-ACTIONS = 6
-"""Of each MinAtar game."""
+ACTIONS = {"asterix": 5, "breakout": 3, "freeway": 3, "seaquest": 6, "space_invaders": 4}
+"""Number of actions of each MinAtar game."""
 HELD = {"env.action_repeat": 4}
 CASES: list[tuple[str, str, dict[str, float]]] = [
     *((env, "random", {}) for env in (*MINATAR_GAMES, *CONTROL, *WORLDS)),
-    *((env, "constant", {"action": action}) for env in MINATAR_GAMES for action in range(ACTIONS)),
+    *(
+        (env, "constant", {"action": action})
+        for env in MINATAR_GAMES
+        for action in range(ACTIONS[env.removeprefix("minatar/")])
+    ),
     *((env, "constant", numbers) for env in CONTROL for numbers in ({"action": 0}, {"action": 1}, *NOISY)),
     ("control/cheetah_run", "random", HELD),
     *(("control/cheetah_run", "constant", numbers | HELD) for numbers in NOISY),

@@ -32,7 +32,8 @@ from a3crepro.experiments.experiment import Experiment, Scale, run
 from a3crepro.experiments.figures import Results
 from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.experiments.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
-from sweeps._protocol import LAPTOP_GAMES, LAPTOP_RATES
+from sweeps import references
+from sweeps._protocol import LAPTOP_GAMES, LAPTOP_RATES, MINATAR_GAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
@@ -738,3 +739,11 @@ def test_damaged_files_are_not_collected(tmp_path, unbroken, monkeypatch, name, 
     if name == "summary.json":
         with pytest.raises(RunError, match=r"remove .*sweep\.json"):
             command.score(command.runs()[1])
+
+
+def test_the_constant_policies_of_minatar_have_all_its_actions():
+    for env in MINATAR_GAMES:
+        actions = compose(f"env={env}").env.spaces()[1]
+        assert [case[2]["action"] for case in references.CASES if case[:2] == (env, "constant")] == list(
+            range(actions.n)
+        )
