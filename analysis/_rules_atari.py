@@ -2,8 +2,8 @@
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import LAST, first_crossing, interval_of_proportion
+from analysis._atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, more_that_agree, of_sweep, on_some
-from analysis.atari_games import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 MULTI_STEP = ("n_step_q", "a3c")

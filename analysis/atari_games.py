@@ -1,183 +1,32 @@
-"""Figures 1, 3 and 4 on Atari: curves over the paper's, by epochs and by hours, and a table of the five games.
+"""Figures 1, 3 and 4 on Atari: curves over the paper's, by epochs and by hours, and tables of the five games.
 
 A second figure, `atari_a3c`, has A3C by epochs alone, in the games that have been run.
 
 python analysis/atari_games.py [scale=laptop]
-
-Rules, fixed before the runs: a final score is the mean of a run's last three evaluations, with the interval of their
-episodes. It is compared with the paper's curve after as many epochs (the middle of the three), its band, the ratio of
-the two and the lag, the epochs needed beyond the paper's to reach the same score. "Faster than DQN" compares virtual
-hours to the best score of the paper's DQN, from a curve smoothed over three evaluations, with the paper's own hours.
 """
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import t as student_t
 
 from a3crepro.experiments import figures
-from a3crepro.experiments.figures import METHODS, OWN, TITLES, markdown, number
-from a3crepro.experiments.results import committed, overridden, read_table, select
-from a3crepro.experiments.statistics import LAST, Array, Interval, first_crossing, human_normalised
+from a3crepro.experiments.figures import METHODS, OWN, TITLES
+from a3crepro.experiments.results import select
+from a3crepro.experiments.state import in_frames
+from a3crepro.experiments.statistics import LAST
 from a3crepro.runs.command_line import run_command
+from analysis import _atari_tables as tables
+from analysis._atari import PAPER_GAMES, Curve, at_paper_rates, curves, paper_curve
 
-PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
-AUTHORS_RATE = 7e-4
 COLUMNS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods in each column of panels by epochs."""
 EPOCHS = 20.0
 """Minimum extent of the panels: 80M frames."""
-OTHERS = {
-    "noisynet_paper_a3c_noop_320Mframes": "NoisyNet's A3C, 320M, no-op",
-    "pfrl_a3c_noop_best_3seeds": "PFRL's A3C, 320M, no-op, best of 3 seeds",
-}
-
-
-class Curve(NamedTuple):
-    """The evaluations of one run."""
-
-    run: str
-    env: str
-    method: str
-    network: str
-    execution: str
-    overrides: dict[str, str]
-    """Keys that the sweep overrides for only some of its runs."""
-    seed: int
-    learning_rate: float
-    finished: bool
-    table: pd.DataFrame
-    """A row per evaluation: `epoch` (4M frames), `hours` (of the execution), `score`, `score_std`, `episodes`."""
-
-    @property
-    def epochs(self) -> float:
-        """Epochs of training."""
-        return float(self.table["epoch"].iloc[-1])
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the run is feed-forward, in virtual time, and with all the paper's values."""
-        return self.network == "mnih2013" and self.execution == "virtual_time" and not self.overrides
-
-    @property
-    def final(self) -> Interval:
-        """The mean of the last three evaluations; the interval (Student's) is over their episodes, not over seeds."""
-        last = self.table.tail(LAST)
-        error = math.sqrt((last["score_std"] ** 2 / (last["episodes"] - 1)).sum()) / len(
-            last
-        )  # n in the table's, not n - 1
-        half = float(student_t.ppf(0.975, last["episodes"].sum() - len(last))) * error
-        value = float(last["score"].mean())
-        return Interval(value, value - half, value + half)
-
-    def smoothed(self) -> Array:
-        """Running means of each evaluation and up to two before it, [evaluations]."""
-        return self.table["score"].rolling(LAST, min_periods=1).mean().to_numpy(float)
-
-
-def curves(scale: str) -> list[Curve]:
-    """The curves of all evaluated runs of `atari_games`, finished or not."""
-    directory = committed("atari_games", scale)
-    return [
-        curve
-        for name, finished in (("scores", True), ("unfinished", False))
-        if (directory / f"{name}.csv").exists()
-        for curve in _curves(read_table(directory / f"{name}.csv"), finished)
-    ]
-
-
-def _curves(table: pd.DataFrame, finished: bool) -> Iterator[Curve]:
-    table = table[table["score_type"] != "training"]
-    table, keys = table.assign(hours=table["seconds"] / 3600), overridden(table)
-    for run, rows in table.groupby("run", sort=False):
-        first = rows.iloc[0]
-        yield Curve(
-            str(run), first["env"], first["method"], first["network"], first["execution"],
-            {key: first[key] for key in keys if first[key]},
-            int(first["seed"]), float(first["learning_rate"]), finished, rows.sort_values("frames"),
-        )  # fmt: skip
-
-
-def at_paper_rates(found: Sequence[Curve]) -> list[Curve]:
-    """The plain runs, except those at the authors' single rate for all games."""
-    return [curve for curve in found if curve.is_plain and not math.isclose(curve.learning_rate, AUTHORS_RATE)]
-
-
-def plain_run(found: Sequence[Curve], game: str, method: str) -> Curve | None:
-    """The plain run of seed 0 for a game and method, or None if it has not started."""
-    own = [curve for curve in at_paper_rates(found) if (curve.env, curve.method, curve.seed) == (game, method, 0)]
-    return own[0] if own else None
-
-
-def paper_curve(game: str, method: str) -> pd.DataFrame:
-    """The paper's curve for 16 threads, by epochs (Figures 3 and S9): the mean of its best three of fifty rates."""
-    return select(figures.paper("fig3_s9_data_efficiency"), game=game, method=method, threads=16).sort_values("epoch")
-
-
-class Beside(NamedTuple):
-    """A final score compared with the paper's curve."""
-
-    paper: float
-    """The paper's score after the same number of epochs."""
-    band: tuple[float, float]
-    ratio: float
-    """The final score divided by the paper's; NaN unless the paper's is positive."""
-    lag: float
-    """Epochs needed beyond the paper's to reach the same final score; infinite if the paper never reached it."""
-
-
-def beside_paper(curve: Curve) -> Beside:
-    """Compares a final score with the paper's, at the middle of the evaluations it averages."""
-    from_paper = paper_curve(curve.env, curve.method)
-    epoch = float(curve.table["epoch"].tail(LAST).mean())
-
-    def at(column: str) -> float:
-        return float(np.interp(epoch, from_paper["epoch"], from_paper[column]))
-
-    score = at("score")
-    reached = first_crossing(
-        from_paper["epoch"].to_numpy(float), from_paper["score"].to_numpy(float), curve.final.value
-    )
-    lag = -math.inf if math.isnan(reached) else epoch - reached
-    return Beside(score, (at("band_low"), at("band_high")), curve.final.value / score if score > 0 else math.nan, lag)
-
-
-class Race(NamedTuple):
-    """A run compared with the paper's DQN, by hours: virtual ones, which model the paper's machine, and DQN's own."""
-
-    best: float
-    """DQN's best score."""
-    dqn_hours: float
-    """Hours DQN took to reach it, on its GPU."""
-    hours: float
-    """Hours until the run's smoothed curve reached it; NaN if it never did."""
-    end: float
-    """Total hours of the run."""
-    dqn_score: float
-    """DQN's score after as many hours, interpolated."""
-
-    def in_words(self) -> str:
-        """The hours, for a table."""
-        return f"{self.hours:.1f}" if not math.isnan(self.hours) else f"more than {self.end:.1f}"
-
-
-def race_with_dqn(curve: Curve) -> Race:
-    """Compares a run in virtual time with DQN."""
-    dqn = select(figures.paper("fig1_learning_speed"), game=curve.env, method="dqn").sort_values("hours")
-    best = dqn.loc[dqn["score"].idxmax()]
-    hours = first_crossing(curve.table["hours"].to_numpy(float), curve.smoothed(), float(best["score"]))
-    end = float(curve.table["hours"].iloc[-1])
-    dqn_score = float(np.interp(end, dqn["hours"], dqn["score"]))
-    return Race(float(best["score"]), float(best["hours"]), hours, end, dqn_score)
-
-
-# ---- Figure and tables -----------------------------------------------------------------------------------------------
+MOST_COLUMNS = 3
+"""Of the figure of A3C alone, so that its text is readable at a page's width."""
 
 
 def draw(
@@ -225,74 +74,49 @@ def figure_of(found: Sequence[Curve]) -> Figure:
 def figure_of_a3c(runs: Sequence[Curve]) -> Figure:
     """By epochs, to half as many again as were run; a panel per game that has been run."""
     games = [game for game in PAPER_GAMES if any(curve.env == game for curve in runs)]
-    figure, grid = figures.panels(len(games), 1, 3.6, 2.7)
-    for axes, game in zip(grid[0], games, strict=True):
+    columns = min(len(games), MOST_COLUMNS)
+    figure, grid = figures.panels(columns, math.ceil(len(games) / columns), 7.2 / min(columns, 2), 2.7)
+    for axes, game in zip(grid.flat, games, strict=False):
         here = [curve for curve in runs if curve.env == game]
-        draw(axes, game, ["a3c"], "epoch", here, 1.5 * max(curve.epochs for curve in here), "black")
+        draw(axes, game, ["a3c"], "epoch", here, 1.5 * max([EPOCHS, *(curve.epochs for curve in here)]), "black")
         figures.draw_level(axes, figures.reference(game), "random", "random policy")
-        axes.set(title=TITLES[game], xlabel="epochs of 4M frames", ylabel="score" if game == games[0] else "")
+        axes.set(title=TITLES[game], xlabel="epochs of 4M frames", ylabel="score" if axes in grid[:, 0] else "")
+    for axes in grid.flat[len(games) :]:
+        axes.set_visible(False)
     figures.legend_below(figure, grid.flat, columns=3)
     return figure
 
 
-def table_of(found: Sequence[Curve]) -> str:
-    """A row per run: its final score beside the paper's, and its time beside DQN's."""
-    header = ["game", "method", "what differs", "seed", "learning rate", "epochs", "final score", "paper's then",
-              "its band", "ratio", "lag, epochs", "hours to DQN's best", "DQN's hours"]  # fmt: skip
-    rows = []
-    for curve in sorted(found, key=lambda curve: (curve.env, list(METHODS).index(curve.method), curve.seed)):
-        beside, race, final = beside_paper(curve), race_with_dqn(curve), curve.final
-        rows.append([
-            TITLES[curve.env], METHODS[curve.method], differs(curve), curve.seed, f"{curve.learning_rate:.4g}",
-            f"{curve.epochs:.1f}{'' if curve.finished else ', unfinished'}", f"{final}", number(beside.paper),
-            f"{beside.band[0]:.1f} to {beside.band[1]:.1f}", number(beside.ratio, 2),
-            "ahead of its end" if math.isinf(beside.lag) else f"{beside.lag:.1f}",
-            race.in_words(curve.finished), f"{race.dqn_hours:.0f}",
-        ])  # fmt: skip
-    return markdown(header, rows)
+def caption(found: Sequence[Curve]) -> str:
+    """How to read the figure and the table of these runs, and what was run."""
+    unfinished = sum(not curve.finished for curve in found)
+    return (
+        "Dashed: the paper's curves, means of its best three rates of fifty with 16 threads (by epochs) and of its "
+        "best five (by hours); it does not say what its band is. Points: evaluations of a3crepro, ten games each, "
+        "sampled policies (value-based: ε 0.05), 16 actor-learners. Final scores: means of the last three evaluations, "
+        "beside the paper's curve at the middle one; intervals are of their episodes, not of seeds. Above random: "
+        "(final score - random policy's) / (the paper's - random policy's). Lag: epochs needed beyond the paper's to "
+        "reach the final score; on a plateau it says nothing. Hours are virtual, a model of the paper's machine; DQN's "
+        "are its own. Runs with LSTM cells stand beside the paper's feed-forward curve. "
+        f"{OWN}: {len(found)} runs, {unfinished} of them unfinished; {provenance(found)}."
+    )
 
 
-def differs(curve: Curve) -> str:
-    """How a run differs from the plain one."""
-    overrides = " ".join(f"{key}={value}" for key, value in curve.overrides.items())
-    plain = ("", "mnih2013", "virtual_time")
-    return ", ".join(part for part in (overrides, curve.network, curve.execution) if part not in plain) or "–"
-
-
-def five_games(found: Sequence[Curve]) -> str:
-    """A3C's scores in the format of Table S3, raw and human-normalised, beside published ones."""
-    scores = figures.paper("human_random_scores").set_index("game")
-    others = figures.paper("other_reproductions_a3c").set_index("game")
-    header = ["game", "random (no-op)", "human (no-op)", f"{OWN}, no-op", "epochs", "% of human",
-              "paper's A3C FF, 320M, human starts", *OTHERS.values()]  # fmt: skip
-    rows = []
-    for game in PAPER_GAMES:
-        curve = plain_run(found, game, "a3c")
-        random, human = (float(scores.loc[game, f"noop_{who}"]) for who in ("random", "human"))
-        own = ["–"] * 3
-        if curve:
-            share = human_normalised(curve.final.value, random, human)
-            own = [f"{curve.final.value:,.1f}", f"{curve.epochs:.0f}", f"{share:.0f}"]
-        published = [f"{others.loc[game, column]:,.1f}" for column in ("paper_a3c_ff_1day_humanstart", *OTHERS)]
-        rows.append([TITLES[game], f"{random:,.1f}", f"{human:,.1f}", *own, *published])
-    return markdown(header, rows)
+def provenance(found: Sequence[Curve]) -> str:
+    """Frames, and the commits of the code."""
+    frames = sum(int(curve.table["frames"].iloc[-1]) for curve in found)
+    commits = sorted({str(commit)[:7] for curve in found for commit in curve.table["commit"].unique()})
+    return f"{in_frames(frames)} frames, commit {', '.join(commits)}"
 
 
 def main() -> None:
-    """Draws the figure and writes both tables."""
+    """Draws the figures and writes their tables."""
     scale = figures.scale_of(sys.argv[1:])
     found = curves(scale)
-    unfinished = sum(not curve.finished for curve in found)
-    caption = (
-        "The paper's curves are means of its best three rates of fifty with 16 threads (by epochs) and of its best "
-        "five (by hours), and it does not say what its band is; those of a3crepro have one rate and one seed each, 16 "
-        "actor-learners in virtual time, sampled policies (value-based: ε 0.05), ten games an evaluation. Virtual "
-        "hours are a model of the paper's machine. Final scores: the last three evaluations; intervals are of their "
-        f"episodes, not of seeds. {OWN}: {len(found)} runs, {unfinished} of them unfinished."
-    )
-    figures.save(figure_of(found), "atari_games", scale, f"{table_of(found)}\n\n{five_games(found)}", caption)
-    if a3c := [curve for curve in at_paper_rates(found) if curve.method == "a3c"]:
-        figures.save(figure_of_a3c(a3c), "atari_a3c", scale, table_of(a3c), caption)
+    parts = [tables.runs(found), tables.equal_frames(found), tables.five_games(found), tables.diagnostics(found, scale)]
+    figures.save(figure_of(found), "atari_games", scale, "\n\n".join(filter(None, parts)), caption(found))
+    if a3c := [curve for curve in at_paper_rates(found) if curve.method == "a3c" and len(curve.table) >= LAST]:
+        figures.save(figure_of_a3c(a3c), "atari_a3c", scale, tables.runs(a3c), caption(a3c))
 
 
 if __name__ == "__main__":

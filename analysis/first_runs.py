@@ -45,7 +45,7 @@ def beside_paper(runs: pd.DataFrame) -> str:
         here = select(curves, game=run.env, method="a3c", threads=16, epoch=round(run.frames / EPOCH)).iloc[0]
         rows.append([f"`{run.env}`", f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M", number(run.last_score),
                      f"{here.score:.1f} ({here.band_low:.1f} to {here.band_high:.1f})"])  # fmt: skip
-    return markdown(["environment", "learning rate", "frames", "final score", "the paper's curve there (band)"], rows)
+    return markdown(["environment", "learning rate", "frames", "last score", "the paper's curve there (band)"], rows)
 
 
 def papers_rates(game: str, rate: float) -> str:
@@ -59,7 +59,7 @@ def papers_rates(game: str, rate: float) -> str:
 
 def table_of(runs: pd.DataFrame) -> str:
     """The final evaluations."""
-    header = ["environment", "method", "threads", "learning rate", "frames", "final score, mean of games"]
+    header = ["environment", "method", "threads", "learning rate", "frames", "last score, mean of games"]
     rows = [
         [f"`{run.env}`", METHODS[run.method], str(run.threads), f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M",
          number(run.last_score)]

@@ -8,8 +8,8 @@ import pytest
 from a3crepro.experiments.figures import paper
 from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.statistics import interval_of_proportion
+from analysis import _atari, _atari_tables, atari_games
 from analysis import _rules_atari as rules
-from analysis import atari_games
 
 EPOCH = 4_000_000
 
@@ -38,44 +38,73 @@ def write(directory, name, table):
 
 
 def test_a_run_on_the_papers_curve_lags_by_nothing(tmp_path):
-    theirs = atari_games.paper_curve("breakout", "a3c").set_index("epoch")["score"]
+    theirs = _atari.paper_curve("breakout", "a3c").set_index("epoch")["score"]
     write(tmp_path, "scores", rows("on", "breakout", "a3c", [theirs[epoch] for epoch in range(1, 11)]))
     write(tmp_path, "unfinished", rows("late", "breakout", "a3c", [theirs[epoch] for epoch in range(9)], seed=1))
-    on, late = atari_games.curves("laptop")
+    on, late = _atari.curves("laptop")
     assert (on.finished, late.finished) == (True, False) and on.epochs == 10
     assert on.final.value == pytest.approx((theirs[8] + theirs[9] + theirs[10]) / 3)
     assert on.final.high - on.final.value == pytest.approx(2.0518 * math.sqrt(3 * 1.0 / 9) / 3, rel=1e-4)  # t of 27
-    beside = atari_games.beside_paper(on)
+    beside = _atari.beside_paper(on)
     assert beside.paper == pytest.approx(theirs[9])  # the middle of the three
     assert beside.lag == pytest.approx(0, abs=0.2) and beside.ratio == pytest.approx(on.final.value / theirs[9])
-    assert atari_games.beside_paper(late).lag == pytest.approx(1, abs=0.2)
-    assert "unfinished" in atari_games.table_of([late]) and "53.2" in atari_games.five_games([on])
+    assert _atari.beside_paper(late).lag == pytest.approx(1, abs=0.2)
+    assert "unfinished" in _atari_tables.runs([late]) and "53.2" in _atari_tables.five_games([on])
 
 
 def test_a_score_that_the_paper_never_had_is_ahead_of_its_end(tmp_path):
     write(tmp_path, "scores", rows("far", "pong", "a3c", [21.0] * 5))
-    (far,) = atari_games.curves("laptop")
-    assert atari_games.beside_paper(far).lag == -math.inf and "ahead of its end" in atari_games.table_of([far])
+    (far,) = _atari.curves("laptop")
+    assert _atari.beside_paper(far).lag == -math.inf and "ahead of its end" in _atari_tables.runs([far])
 
 
 def test_the_race_with_dqn(tmp_path):
-    dqn = paper("fig1_learning_speed").query("game == 'breakout' and method == 'dqn'")
-    best = dqn["score"].max()  # after 14 hours
+    dqn = paper("fig1_learning_speed").query("game == 'breakout' and method == 'dqn'").set_index("hours")["score"]
     write(tmp_path, "scores", [
-        *rows("fast", "breakout", "a3c", [2.0] * 5 + [best + 1] * 5),
-        *rows("short", "breakout", "n_step_q", [2.0] * 5),
-        *rows("slow", "breakout", "one_step_q", [2.0] * 5, hours_an_epoch=3.0),
+        *rows("fast", "breakout", "a3c", [2.0] * 5 + [dqn.max() + 1] * 5),
+        *rows("short", "breakout", "n_step_q", [dqn[2.0] + 1] * 8),
+        *rows("slow", "breakout", "one_step_q", [dqn[14.0] - 1] * 5, hours_an_epoch=2.8),
     ])  # fmt: skip
-    fast, short, slow = map(atari_games.race_with_dqn, atari_games.curves("laptop"))
-    assert fast.dqn_hours == 14 and fast.is_faster is True
+    fast, short, _ = map(_atari.race_with_dqn, _atari.curves("laptop"))
+    assert fast.dqn_hours == 14 and dqn.max() == dqn[14.0]
     assert 1.5 < fast.hours <= 2.0  # smoothed over three: reached by the eighth epoch, at the latest
-    assert short.is_faster is None and slow.is_faster is False
+    assert (short.end, short.dqn_score) == pytest.approx((2.0, dqn[2.0])) and short.in_words() == "more than 2.0"
     verdict = rules.faster_than_dqn("laptop")
-    assert (
-        verdict.text.startswith("not decided")
-        and "1 of 2 pairs" in verdict.effect
-        and "too short to tell" in verdict.effect
-    )
+    assert verdict.text == "not decided (no finished run of one-step Sarsa)" and "2 of 3 pairs" in verdict.effect
+    write(tmp_path, "scores", [
+        row for game in ("breakout", "pong", "qbert") for method in ("a3c", "n_step_q", "one_step_q", "one_step_sarsa")
+        for row in rows(f"{game} {method}", game, method, [1e4] * 8)
+    ])  # fmt: skip
+    assert rules.faster_than_dqn("laptop").text == "reproduced"
+    write(tmp_path, "unfinished", rows("begun", "beam_rider", "a3c", [0.0] * 8))
+    assert "12 of 12 pairs" in rules.faster_than_dqn("laptop").effect
+
+
+def test_runs_are_compared_at_equal_frames_whatever_differs(tmp_path):
+    write(tmp_path, "scores", [
+        *rows("plain", "pong", "a3c", [float(epoch) for epoch in range(1, 11)]),
+        *rows("hogwild", "pong", "a3c", [-15.0] * 5, execution="hogwild", seed=1),
+    ])  # fmt: skip
+    lines = _atari_tables.equal_frames(_atari.curves("laptop")).splitlines()[2:]
+    assert [line.split(" | ")[5:9] for line in lines] == [
+        ["5.0", "-6.2", "10.0", "11.9"],
+        ["-15.0", "-6.2", "–", "11.9"],
+    ]
+    assert "| – | – |" in _atari_tables.runs([_atari.curves("laptop")[1]])  # real hours stand in no race
+
+
+def test_a_run_that_has_not_three_evaluations_has_no_final_score(tmp_path):
+    write(tmp_path, "unfinished", rows("begun", "pong", "a3c", [5.0] * 2))
+    (begun,) = _atari.curves("laptop")
+    assert "5.0" not in _atari_tables.runs([begun]) and "a3crepro" not in _atari_tables.five_games([begun])
+
+
+def test_the_figure_of_a3c_has_at_most_three_columns(tmp_path):
+    games = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
+    write(tmp_path, "scores", [row for game in games for row in rows(game, game, "a3c", [100.0] * 4)])
+    figure = atari_games.figure_of_a3c(_atari.curves("laptop"))
+    assert figure.get_figwidth() < 12 and sum(axes.get_visible() for axes in figure.axes) == 5
+    assert all(axes.get_xlim()[1] > 20 for axes in figure.axes[:5])
 
 
 @pytest.mark.parametrize(("table", "expected"), [("unfinished", "not decided"), ("scores", "not reproduced")])
@@ -92,14 +121,19 @@ def test_what_is_not_run_decides_nothing():
         assert rule("laptop").text == "not run yet"
 
 
-def test_multi_step_methods_that_are_first_on_one_game_are_faster(tmp_path):
+def test_multi_step_methods_are_faster_if_they_are_first_on_more_games_than_by_chance(tmp_path):
     early, late = [2.0, 20.0, 40.0, 60.0, 60.0, 60.0], [2.0, 2.0, 2.0, 20.0, 50.0, 60.0]
     speeds = {"one_step_q": late, "one_step_sarsa": late, "n_step_q": early, "a3c": early}
-    for fast, expected in ((early, "reproduced"), (late, "not decided (on none of 1)")):
-        table = {**speeds, "n_step_q": fast}
-        write(tmp_path, "scores", [row for method in table for row in rows(method, "breakout", method, table[method])])
-        assert rules.n_step_is_faster("laptop").text == expected
-    assert rules.trains("laptop").effect.startswith("4 of 20 pairs run")
+    slow = {**speeds, "n_step_q": late}
+    for tables, expected in (
+        ({"breakout": speeds, "pong": speeds}, "reproduced"),
+        ({"breakout": speeds}, "not decided (on 1 of 1 games, as many or more by chance with a probability of 17%)"),
+        ({"breakout": speeds, "pong": slow}, "not decided (on 1 of 2 games, as many or more by chance"),
+    ):
+        write(tmp_path, "scores", [row for game, table in tables.items() for method in table
+                                   for row in rows(game + method, game, method, table[method])])  # fmt: skip
+        assert rules.n_step_is_faster("laptop").text.startswith(expected)
+    assert rules.trains("laptop").effect.startswith("8 of 20 pairs run")
 
 
 def test_the_share_of_trials_has_wilsons_interval():
