@@ -100,7 +100,7 @@ def own_curves(results: Results | None, x: str, unit: float = 1.0, common: bool 
     return found
 
 
-BANDS = f"Bands: 95 % intervals of the mean of {OWN}'s runs."
+BANDS = f"Bands: 95 % intervals of the mean of {OWN}'s runs or, of fewer than five, their range."
 
 
 def draw(from_paper: Curves, own: Curves, xlabel: str, logarithmic: bool = False) -> Figure:

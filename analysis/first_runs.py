@@ -11,7 +11,10 @@ from a3crepro.experiments.figures import METHODS, TITLES, Page, Results, markdow
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
 
-GAMES = {"breakout": (0, 10), "pong": (-21.5, -5)}
+GAMES = ("breakout", "pong")
+STYLES = (("-", "o"), ("--", "^"))
+"""Lines of training episodes and markers of evaluations, by learning rate."""
+KINDS = ("training episodes", "evaluations")
 EPOCH = 4_000_000
 AROUND = 3
 """Number of the paper's rates to show on each side of this reproduction's."""
@@ -19,19 +22,17 @@ AROUND = 3
 
 def draw(axes: Axes, scores: pd.DataFrame) -> None:
     """Draws each rate's training scores as lines and its evaluations as points."""
-    for color, (rate, table) in zip(figures.PALETTE, scores.groupby("learning_rate"), strict=False):
+    for color, styles, (rate, table) in zip(figures.PALETTE, STYLES, scores.groupby("learning_rate"), strict=False):
         is_training = table["score_type"] == "training"
-        for part, marker, label in (
-            (table[is_training], "-", f"training episodes, learning rate {rate:g}"),
-            (table[~is_training], "o", "evaluations"),
-        ):
-            axes.plot(part["frames"] / 1e6, part["score"], marker, color=color, markersize=3, linewidth=1, label=label)
+        for style, part, kind in zip(styles, (table[is_training], table[~is_training]), KINDS, strict=True):
+            axes.plot(part["frames"] / 1e6, part["score"], style, color=color, markersize=3, linewidth=1,
+                      label=f"{kind}, learning rate {rate:g}")  # fmt: skip
 
 
 def draw_paper(axes: Axes, game: str, frames: int) -> None:
     """Draws the paper's A3C with 16 threads (Figure 3), up to this many frames."""
     curve = select(figures.paper("fig3_s9_data_efficiency"), game=game, method="a3c", threads=16)
-    curve = curve[curve["epoch"] <= -(-frames // EPOCH)]
+    curve = curve[curve["epoch"] <= frames / EPOCH + 0.01]  # runs end with the rollout in which they reach their frames
     millions = curve["epoch"] * EPOCH / 1e6
     axes.plot(millions, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
     axes.fill_between(millions, curve["band_low"], curve["band_high"], color="black", alpha=0.12, linewidth=0)
@@ -41,7 +42,7 @@ def beside_paper(runs: pd.DataFrame) -> str:
     """Final scores on Atari beside the paper's curve and its band after the same number of frames (Figure 3)."""
     curves = figures.paper("fig3_s9_data_efficiency")
     rows = []
-    for run in runs[runs["env"].isin(list(GAMES))].sort_values(["env", "learning_rate"]).itertuples():
+    for run in runs[runs["env"].isin(GAMES)].sort_values(["env", "learning_rate"]).itertuples():
         here = select(curves, game=run.env, method="a3c", threads=16, epoch=round(run.frames / EPOCH)).iloc[0]
         rows.append([f"`{run.env}`", f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M", number(run.last_score),
                      f"{here.score:.1f} ({here.band_low:.1f} to {here.band_high:.1f})"])  # fmt: skip
@@ -78,23 +79,23 @@ def tables(results: Results) -> str:
 @script("first_runs")
 def main(results: Results | None) -> Page:
     """Draws the figure and writes the table."""
-    figure, grid = figures.panels(3, 2, 3.6, 3.0)
+    figure, grid = figures.panels(3, 2, 3.2, 2.6)
     places = list(grid.flat)
     for axes, (method, title) in zip(places, METHODS.items(), strict=False):
         if results:
             draw(axes, select(results.scores, env="minatar/breakout", method=method))
         axes.set(title=f"MinAtar Breakout, {title}, 8 threads", ylim=(0, 14))
-    for axes, (game, limits) in zip(places[len(METHODS) :], GAMES.items(), strict=True):
+    for axes, game in zip(places[len(METHODS) :], GAMES, strict=True):
         scores = select(results.scores, env=game) if results else pd.DataFrame({"frames": [20_000_000]})
         if results:
             draw(axes, scores)
         draw_paper(axes, game, scores["frames"].max())
-        axes.set(title=f"Atari {TITLES[game]}, A3C, 16 threads", ylim=limits)
+        axes.set(title=f"Atari {TITLES[game]}, A3C, 16 threads")
     for axes in places:
         axes.set_xlabel("million frames")
-        axes.legend(fontsize=6, loc="upper left")
     for axes in grid[:, 0]:
         axes.set_ylabel("score")
+    figures.legend_below(figure, places, columns=3)
     return figure, tables(results) if results else "", ""
 
 

@@ -33,7 +33,6 @@ def draw(axes: Axes, results: Results, env: str) -> None:
     for policy, label in PLAYERS.items():
         figures.draw_level(axes, figures.reference(env, policy), policy, label)
     axes.set(xlabel="million frames", ylim=(0, None))
-    axes.legend(fontsize=6)
 
 
 @script("labyrinth")
@@ -46,6 +45,7 @@ def main(results: Results | None) -> Page:
         seeds = len(chosen(results, env)) if results else 0
         axes.set_title(f"{name}, {seeds} seed{'' if seeds == 1 else 's'}")
     grid[0][0].set_ylabel("score")
+    figures.legend_below(figure, grid.flat)
     rows = [["paper, Labyrinth", "A3C, LSTM", f"around {PAPER:g}", "–", "–"]]
     for env in MAZES:
         rows += [

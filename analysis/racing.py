@@ -52,13 +52,13 @@ def chosen_runs(results: Results) -> pd.DataFrame:
 
 
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
-    """Draws a line per method, the mean of its runs, and a thin one per run where there are several."""
+    """Draws a line per method, the mean of its runs, over their range or its interval."""
     for method, name in METHODS.items():
         curves = select(table, setting=setting, method=method)
         if len(curves):
             along, shares = stacked(curves, x, "share")
             style = {"dashes": figures.DASHES[method], "label": name}
-            figures.draw_runs(axes, along, shares, figures.COLORS[method], interval=len(shares) > 1, **style)
+            figures.draw_runs(axes, along, shares, figures.COLORS[method], interval=True, **style)
     figures.draw_level(axes, 1.0, "expert")
     axes.set(ylim=(-0.1, 1.15))
 
@@ -67,9 +67,9 @@ def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
 def main(results: Results | None) -> Page:
     """Draws the figure and writes the table of last shares."""
     from_paper, own = paper_shares(), own_shares(results)
-    own = own.assign(virtual_hours=own["seconds"].astype(float) / 3600)
+    own = own.assign(million_frames=own["frames"].astype(float) / 1e6)
     sources = [("", from_paper, "hours", "human tester")]
-    sources += [(f", {OWN}", own, "virtual_hours", "expert")] if results else []
+    sources += [(f", {OWN}", own, "million_frames", "expert")] if results else []
     figure, grid = figures.panels(len(HUMAN), len(sources), 2.6, 2.2)
     for line, (source, table, x, player) in zip(grid, sources, strict=True):
         for axes, setting in zip(line, HUMAN, strict=True):
@@ -86,7 +86,7 @@ def main(results: Results | None) -> Page:
         f"reproduction. The paper's: the greatest on the way of its curves, and the mean of their last {LAST} hours. "
         f"{OWN}'s, with fresh seeds or else of the best rate, after so many frames: the final score; the mean of the "
         f"last {LAST} evaluations, which of 2.5M frames are all; and, of A3C, whose actions are drawn, the last score "
-        "of its most probable ones. Means over seeds, with 95 % intervals from five on; thin lines are single seeds."
+        "of its most probable ones. Means over seeds, with 95 % intervals from five on; shaded: the range of three."
     )
     header = ["setting", "score", *METHODS.values(), "random player", "reference's score"]
     return figure, markdown(header, rows), caption

@@ -30,6 +30,8 @@ FIGURES = RESULTS.parent / "figures"
 OWN = "a3crepro"
 """The name of this reproduction's data, beside the paper's."""
 NOTHING = f"{OWN}: nothing has been run at this scale"
+PAPER_ONLY = "the paper's data only"
+"""Title of a figure without runs."""
 METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
 TITLES = {
     "beam_rider": "Beamrider", "breakout": "Breakout", "enduro": "Enduro", "pong": "Pong", "qbert": "Q*bert",
@@ -219,15 +221,15 @@ def draw_runs(
       scores: [runs, points].
       color: of all lines.
       each: draw every run, too, as a thin line.
-      interval: shade the 95 % interval of the mean, or draw every run where there are too few for one.
+      interval: shade the 95 % interval of the mean or, of fewer than `LEAST` runs, which have none, their range.
       style: of the mean's line.
     """
-    few = len(scores) < LEAST
-    if each or (interval and few):
+    if each:
         axes.plot(x, scores.T, color=color, linewidth=0.5, alpha=0.6)
     axes.plot(x, scores.mean(0), color=color, **{"linewidth": 1.2, **style})
-    if interval and not few:
-        axes.fill_between(x, *band(scores), color=color, alpha=0.2, linewidth=0)
+    if interval:
+        bounds = (scores.min(0), scores.max(0)) if len(scores) < LEAST else band(scores)
+        axes.fill_between(x, *bounds, color=color, alpha=0.15, linewidth=0)
 
 
 def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, **style: Any) -> None:
@@ -275,6 +277,8 @@ def script(name: str, sweep: str | None = None) -> Callable[[Draw], Callable[[],
             scale = scale_of(sys.argv[1:])
             results = load_results(sweep or name, scale)
             figure, table, caption = draw(results)
+            if results is None:
+                figure.suptitle(PAPER_ONLY, fontsize="medium")
             save(figure, name, scale, table, f"{caption} {results.caption() if results else NOTHING}".strip())
 
         return main
