@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 import torch
 
+from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
@@ -56,6 +57,16 @@ class AllReduce:
 
 STOP, SAVE, FLUSH = range(3)
 """Entries of `commands`: stop; send the state; send the reports."""
+
+
+def shares_gradient(algo: Algorithm) -> bool:
+    """Whether the actor-learners of a process add to one gradient and can act as a batch; else each has its own.
+
+    That takes an update after each rollout of each of them. A method that bootstraps from the next action selects it
+    by itself, outside of the batch.
+    """
+    always_due = type(algo).update_is_due is Algorithm.update_is_due
+    return algo.uses_thread_copy and always_due and not algo.bootstraps_from_next_action
 
 
 class BatchedLearners:
@@ -122,9 +133,7 @@ class WorkerGroup:
         self.interval = Interval(config.logging.metrics_seconds)
         self.begin_round()
         self.arrays: dict[str, np.ndarray] | None = None
-        # If each rollout is followed by an update, all share one gradient; else each keeps its own until it is due. A
-        # method that bootstraps from the next action selects it by itself, outside of the batch.
-        self.shares_gradient = config.algo.uses_thread_copy and not config.algo.bootstraps_from_next_action
+        self.shares_gradient = shares_gradient(config.algo)
         self._make_learners(range(config.threads)[part :: all_reduce.processes], attempt)
         self.slice = slice(*all_reduce.edges[part : part + 2])
         self.update = Update(config, shared, shared.optimizer_state(0))
