@@ -169,6 +169,32 @@ def test_what_no_memory_can_hold_is_refused_with_the_key(tmp_path, monkeypatch, 
     assert re.search(said, refused(UserError, tmp_path / "run", *words))
 
 
+ONE_PROCESS = "execution.processes=1"
+
+
+@pytest.mark.parametrize(
+    ("words", "fits"),
+    [
+        (("execution=virtual_time",), True),
+        (("execution=virtual_time", "network.implementation=module"), False),
+        (("execution=virtual_time", "algo.t_max=129"), False),  # the fast path does not take such long rollouts
+        (("execution=synchronous", ONE_PROCESS, "network.implementation=module"), True),
+        (("execution=synchronous", ONE_PROCESS, "network.implementation=module", "algo=one_step_q"), False),
+    ],
+)
+def test_gradients_are_counted_for_each_actor_learner_that_keeps_its_own(monkeypatch, words, fits):
+    """1024 of them take 2.6 GiB, but for factors and for gradients that all actor-learners of a process share."""
+    config = compose(
+        "env=breakout", "threads=1024", "execution.processes=1" if "sync" in words[0] else "seed=0", *words
+    )
+    monkeypatch.setattr("a3crepro.runs.resources.memory_bytes", lambda: 2 * 2**30)
+    if fits:
+        check_resources(config, initial_state(config))
+        return
+    with pytest.raises(UserError, match=r"^network: 1024 actor-learners take at least [23]\.\d GiB of memory"):
+        check_resources(config, initial_state(config))
+
+
 def test_memory_is_that_of_the_container(cgroups):
     cgroups("0::/a", memory_DOT_max="max\n", a__memory_DOT_max=f"{2**30}\n")
     assert machine.memory_bytes() == 2**30

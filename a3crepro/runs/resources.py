@@ -10,7 +10,10 @@ from a3crepro.common import machine
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.machine import allow_open_files, free_shared_memory, memory_bytes
 from a3crepro.config import Config
+from a3crepro.execution._worker_group import shares_gradient
 from a3crepro.learner.shared_state import SharedState
+from a3crepro.models.fast.model import why_not_fast
+from a3crepro.models.fast.spec import spec_of
 
 GIB = 2**30
 MAX_ROLLOUT_BYTES = 4 * GIB
@@ -20,8 +23,6 @@ MIN_PROCESS_BYTES = 16 * 2**20
 FLOAT_BYTES = 4
 SHORT_ROLLOUT = 200
 """Agent steps; the memory of shorter rollouts is negligible."""
-VECTORS = 2
-"""Vectors of the length of θ in each actor-learner: θ' and its gradient."""
 FILES, FILES_PER_PROCESS = 40, 3
 """Open files of the main process: at least, and for each child process."""
 
@@ -51,7 +52,7 @@ def _check_memory(config: Config, shared: SharedState) -> None:
             )
     processes = config.processes
     needs = {
-        "network": shared.nbytes + processes * VECTORS * shared.parameters.nbytes,
+        "network": shared.nbytes + (processes + _gradients(config)) * shared.parameters.nbytes,
         steps_key: config.threads * steps * step_bytes,
         "threads": processes * MIN_PROCESS_BYTES,
     }
@@ -62,6 +63,25 @@ def _check_memory(config: Config, shared: SharedState) -> None:
             f"{key}: {config.threads} actor-learners take at least {_size(needed)} of memory, and this machine has "
             f"{_size(available)}"
         )
+
+
+def _gradients(config: Config) -> int:
+    """Number of gradients as long as θ: one for each actor-learner, or for each process if its actor-learners share it.
+
+    The fast path keeps the gradients of the large weights of convolutional networks as factors, which are small.
+    """
+    one_each = not (config.execution.makes_one_update and shares_gradient(config.algo))
+    return (
+        config.threads if config.threads > config.processes and one_each and not _factors(config) else config.processes
+    )
+
+
+def _factors(config: Config) -> bool:
+    """Whether the fast path runs the network and keeps the gradients of its large weights as factors."""
+    if config.network.implementation != "fast":
+        return False
+    spec = spec_of(config.seeded_network(), config.env.spaces()[0])
+    return spec is not None and spec.has_convolutions and why_not_fast(spec, config.rollout_steps) is None
 
 
 def _bytes_per_step(config: Config) -> int:
