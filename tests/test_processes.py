@@ -16,7 +16,7 @@ from helpers import PATIENCE, wait_until
 from tiny_runs import TINY
 
 from a3crepro import compose, train
-from a3crepro.common.processes import Launcher, ScriptError, start_server
+from a3crepro.common.processes import Child, Launcher, ProcessDied, ScriptError, start_server
 from a3crepro.common.signals import SIGNALS
 from a3crepro.runs.training import stop_signals
 
@@ -53,6 +53,17 @@ def test_a_long_path_of_temporary_files_is_none_of_the_servers_socket(tmp_path, 
     monkeypatch.setattr("multiprocessing.forkserver.ensure_running", bind)
     start_server()
     assert len(bound) == 1 and tempfile.gettempdir() == str(long)
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN + 2, "signal 36")])
+def test_a_killed_process_is_told_with_its_signal(number, name):
+    child = Child.__new__(Child)
+    child.name, child.finished = "actor-learner 0", False
+    child.connection, theirs = multiprocessing.Pipe()
+    theirs.close()
+    child.process = types.SimpleNamespace(join=lambda timeout: None, exitcode=-number)
+    with pytest.raises(ProcessDied, match=f"^actor-learner 0 was killed by {name}$"):
+        list(child.receive())
 
 
 SCRIPT = f"""

@@ -180,7 +180,7 @@ class Child:
                 raise ScriptError(said) from None
             how = f"ended with exit code {code}"
             if code is not None and code < 0:
-                how = f"was killed by {signal.Signals(-code).name}"
+                how = f"was killed by {_signal_name(-code)}"
             raise ProcessDied(f"{self.name} {how}") from None
         # The fork server closes the sentinel when this process ends; without an end, the server died.
         if not self.finished and wait([self.process.sentinel], 0) and not any_is_gone([self], 0):
@@ -195,6 +195,13 @@ class Child:
             any_is_gone([self], 5)
         self.process.join(timeout=1)
         self.connection.close()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
 
 
 def wait_for_messages(children: Sequence[Child], timeout: float) -> None:
