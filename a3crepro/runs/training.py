@@ -103,9 +103,11 @@ def initial_state(config: Config) -> SharedState:
 
 def say_if_slow(config: Config) -> None:
     """Prints a line if the network is run by autograd although the fast path is configured."""
+    if config.network.implementation != "fast":
+        return
     space, _ = config.env.spaces()
     why = why_not_fast(spec_of(config.seeded_network(), space), config.rollout_steps)
-    if config.network.implementation == "fast" and why:
+    if why:
         what = f"network {config.network.title}, for {space.dtype} observations of shape {space.shape}"
         print(f"{what}: runs with autograd, which is slower; {why}", flush=True)
 
