@@ -15,7 +15,7 @@ def epsilon(frames: int, anneal_frames: int, final: float) -> float:
     return 1.0 + share * (final - 1.0)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2048)  # a process may have 1024 actor-learners, which change their draws one by one
 def final_epsilon(
     seed: int, thread: int, draw: int, values: tuple[float, ...], probabilities: tuple[float, ...]
 ) -> float:
