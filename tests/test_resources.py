@@ -184,9 +184,7 @@ ONE_PROCESS = "execution.processes=1"
 )
 def test_gradients_are_counted_for_each_actor_learner_that_keeps_its_own(monkeypatch, words, fits):
     """1024 of them take 2.6 GiB, but for factors and for gradients that all actor-learners of a process share."""
-    config = compose(
-        "env=breakout", "threads=1024", "execution.processes=1" if "sync" in words[0] else "seed=0", *words
-    )
+    config = compose("env=breakout", "threads=1024", *words)
     monkeypatch.setattr("a3crepro.runs.resources.memory_bytes", lambda: 2 * 2**30)
     if fits:
         check_resources(config, initial_state(config))
