@@ -165,9 +165,7 @@ class WorkerGroup:
         due = self._compute_gradients()
         models = [self.models.model] if self.shares_gradient else [learner.model for learner in due]
         if self.all_reduce.processes == 1 and len(models) == 1:  # as in the asynchronous executions, in one pass
-            for learner in due[1:]:
-                learner.count_staleness()
-            self.update.in_order(due[0].update_parameters, self.update.update_target)
+            self._update_alone(due)
         else:
             self._update_with_others(due, models)
 
@@ -183,6 +181,16 @@ class WorkerGroup:
             if self.config.algo.update_is_due(learner.own_steps, rollout):
                 due.append(learner)
         return due
+
+    def _update_alone(self, due: list[ActorLearner]) -> None:
+        """Updates θ with the only gradient, and θ⁻, in the order of the pseudocode."""
+        for learner in due[1:]:
+            learner.count_staleness()
+        if self.config.algo.updates_target_first:
+            self.update.update_target()
+        due[0].update_parameters()
+        if not self.config.algo.updates_target_first:
+            self.update.update_target()
 
     def _update_with_others(self, due: list[ActorLearner], models: list[Model]) -> None:
         """Sums all gradients over the processes; each process updates its slice of θ."""
@@ -201,10 +209,14 @@ class WorkerGroup:
             gradient = all_reduce.gradients[:, self.slice].numpy().sum(0)
             all_reduce.squares[part] = float(np.dot(gradient, gradient))
         all_reduce.wait()
-        target = self._update_target_slice if self.update.target_is_due else lambda: None
-        self.update.in_order(lambda: self._update_slice(gradient), target)
+        if self.config.algo.updates_target_first:
+            self._update_target_slice()
+        self._update_slice(gradient)
+        if not self.config.algo.updates_target_first:
+            self._update_target_slice()
 
     def _update_slice(self, gradient: np.ndarray) -> None:
+        """Updates this process's slice of θ with its gradient, if any actor-learner's update is due."""
         if self.all_reduce.due.any():
             norm = math.sqrt(float(self.all_reduce.squares.sum()))
             self.update.apply_slice(self.slice, gradient, norm, self.moment)
@@ -212,7 +224,9 @@ class WorkerGroup:
                 self.learners[0].count_update(norm)
 
     def _update_target_slice(self) -> None:
-        self.shared.target[self.slice] = self.shared.parameters[self.slice]
+        """Updates this process's slice of θ⁻ if it is due; `command` counts the update."""
+        if self.update.target_is_due:
+            self.shared.target[self.slice] = self.shared.parameters[self.slice]
 
     def command(self) -> None:
         """Run by the first process between two rounds: triggers, snapshots, totals, and the commands to all."""

@@ -167,10 +167,14 @@ class ActorLearner:
         return rollout
 
     def apply_gradient(self, rollout: Rollout) -> None:
-        """Counts the frames of a rollout, and updates θ and θ⁻ if the method does so after it."""
-        self.count(rollout.frames)
-        due = self.algo.update_is_due(self.own_steps, rollout)
-        self.update.in_order(self.update_parameters if due else lambda: None, self.update.update_target)
+        """Counts the frames of a rollout, and updates θ and θ⁻ if they are due, in the order of the pseudocode."""
+        self.count(rollout.frames)  # T ← T + frames
+        if self.algo.updates_target_first:
+            self.update.update_target()  # θ⁻ ← θ
+        if self.algo.update_is_due(self.own_steps, rollout):
+            self.update_parameters()  # update θ with dθ; dθ ← 0
+        if not self.algo.updates_target_first:
+            self.update.update_target()
 
     def iterate(self) -> None:
         """Runs the body of the loop once."""
