@@ -111,7 +111,7 @@ class RareA3C(A3C):
     """Updates after every 20 steps and at the end of an episode, with gradients at several θ'."""
 
     @property
-    def max_steps(self):
+    def max_update_steps(self):
         return 20
 
     @property

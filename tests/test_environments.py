@@ -111,7 +111,7 @@ def test_an_environment_needs_a_name_and_its_clipping_alone(tmp_path: Path) -> N
     (tmp_path / "algo" / "bare.yaml").write_text("defaults: [_value_based]\nname: n_step_q\nt_max: 5\n")
     words = ("env=bare", "network=mlp", "execution=virtual_time")
     config = compose(*words, config_dir=str(tmp_path))
-    assert (config.algo.max_steps, config.frames, config.evaluation.every) == (5, 1_000_000, 50_000)
+    assert (config.algo.max_update_steps, config.frames, config.evaluation.every) == (5, 1_000_000, 50_000)
     config = compose(*words, "algo=bare", config_dir=str(tmp_path))
     assert config.algo.target_interval == 40_000 and config.model_dump()["execution"]["step_seconds"] == 0.0179
 

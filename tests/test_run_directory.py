@@ -107,7 +107,7 @@ def test_frames_are_the_schedule_where_anneal_frames_is_not_set(tmp_path):
         with pytest.raises(UserError, match="frames"):
             RunDirectory(tmp_path, config(f"frames={budget}"))
     RunDirectory(tmp_path, config("frames=200", "optimizer.anneal_frames=100")).__exit__()
-    assert stored_config(tmp_path).anneal_frames == 100
+    assert stored_config(tmp_path).lr_anneal_frames == 100
 
 
 def test_a_run_goes_on_with_another_way_of_showing_and_saving_it(tmp_path):

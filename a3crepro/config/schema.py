@@ -150,7 +150,7 @@ class Config(ConfigModel):
         return [*self.env.modules_to_preload(), type(self.optimizer).__module__]
 
     @property
-    def anneal_frames(self) -> int:
+    def lr_anneal_frames(self) -> int:
         """Frames over which the learning rate is annealed to 0."""
         return self.optimizer.annealed_over(self.frames)
 
@@ -160,9 +160,12 @@ class Config(ConfigModel):
         return -(-self.evaluation.max_frames // self.env.frames_per_step)
 
     @property
-    def rollout_steps(self) -> int:
-        """Maximal length of a rollout in agent steps."""
-        steps = self.algo.max_steps or self.env.episode_steps
+    def max_update_steps(self) -> int:
+        """Maximum number of agent steps whose gradients an actor-learner sums into an update; a rollout is no longer.
+
+        Those of an episode are bounded by `Environment.episode_steps`.
+        """
+        steps = self.algo.max_update_steps or self.env.episode_steps
         assert steps is not None
         return steps
 
@@ -186,7 +189,7 @@ def effective_values(config: Config) -> dict[str, Any]:
     Runs that differ in `frames` alone are one run with different budgets.
     """
     values = {key: value for key, value in dotted_items(config.model_dump()) if not key.startswith(NO_EFFECT)}
-    return {**values, "optimizer.anneal_frames": config.anneal_frames}
+    return {**values, "optimizer.anneal_frames": config.lr_anneal_frames}
 
 
 def build(values: Any, check_fit: bool = True) -> Config:
@@ -249,7 +252,7 @@ def _check_fit(config: Config) -> None:
         config.algo.heads(actions)
     except ValueError as error:
         raise UserError(f"{group}: {error}") from error
-    if config.algo.max_steps is not None:
+    if config.algo.max_update_steps is not None:
         return
     steps = config.env.episode_steps
     if steps is None or steps > MAX_ROLLOUT_STEPS:

@@ -133,7 +133,7 @@ Message = tuple[float, int | None, Any]
 
 def stop_timeout(config: Config) -> float:
     """Seconds that processes have to stop by themselves."""
-    return TIMEOUT + TIMEOUT_PER_STEP * (config.algo.max_steps or config.env.episode_steps or 0)
+    return TIMEOUT + TIMEOUT_PER_STEP * (config.algo.max_update_steps or config.env.episode_steps or 0)
 
 
 def receive_messages(children: Sequence[Child], shared: SharedState, config: Config) -> Generator[Message, None, None]:

@@ -61,7 +61,7 @@ class Models(NamedTuple):
 def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int = 0, thread: int = 0) -> Models:
     """The networks of one actor-learner, or, with `lanes`, of as many that act as a batch."""
     network, algo, (observation_space, actions) = config.network, config.algo, spaces
-    heads, steps = algo.heads(actions), config.rollout_steps
+    heads, steps = algo.heads(actions), config.max_update_steps
 
     def model(theta: Theta, sizes: Sizes) -> Model:
         module = seeded(network, observation_space, heads, config.seed)

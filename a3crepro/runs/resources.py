@@ -41,7 +41,7 @@ def check_resources(config: Config, shared: SharedState) -> None:
 
 def _check_memory(config: Config, shared: SharedState) -> None:
     steps_key = f"algo.{config.algo.rollout_key}"
-    steps, step_bytes = config.rollout_steps, 0
+    steps, step_bytes = config.max_update_steps, 0
     if steps > SHORT_ROLLOUT:
         step_bytes = _bytes_per_step(config)
         if steps * step_bytes > MAX_ROLLOUT_BYTES:
@@ -81,7 +81,7 @@ def _factors(config: Config) -> bool:
     if config.network.implementation != "fast":
         return False
     spec = spec_of(config.seeded_network(), config.env.spaces()[0])
-    return spec is not None and spec.has_convolutions and why_not_fast(spec, config.rollout_steps) is None
+    return spec is not None and spec.has_convolutions and why_not_fast(spec, config.max_update_steps) is None
 
 
 def _bytes_per_step(config: Config) -> int:

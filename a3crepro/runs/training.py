@@ -106,7 +106,7 @@ def say_if_slow(config: Config) -> None:
     if config.network.implementation != "fast":
         return
     space, _ = config.env.spaces()
-    why = why_not_fast(spec_of(config.seeded_network(), space), config.rollout_steps)
+    why = why_not_fast(spec_of(config.seeded_network(), space), config.max_update_steps)
     if why:
         what = f"network {config.network.title}, for {space.dtype} observations of shape {space.shape}"
         print(f"{what}: runs with autograd, which is slower; {why}", flush=True)
