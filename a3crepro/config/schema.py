@@ -30,6 +30,8 @@ from a3crepro.environments._environment import Environment
 from a3crepro.networks._network import Network, seeded
 from a3crepro.optimizers._optimizer import Optimizer
 
+TrackerName = Literal["tensorboard", "wandb", "mlflow"]
+"""The experiment trackers, which `a3crepro.runs.trackers` implements: names of packages, and of extras."""
 MAX_ROLLOUT_STEPS = 10_000
 """All observations and activations of a rollout are kept in memory."""
 
@@ -61,7 +63,7 @@ class LoggingConfig(ConfigModel):
     """Seconds between log lines, if the output is not a terminal."""
     metrics_seconds: PositiveFloat = 10.0
     """Seconds between rows of `metrics.csv`; in virtual time, virtual seconds, so that rows repeat to the bit."""
-    trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default=["tensorboard"])
+    trackers: list[TrackerName] = Field(default=["tensorboard"])
     """Where to show scores and metrics; []: only in the run's own tables."""
     tensorboard: bool
     """False leaves TensorBoard out of `trackers`."""
