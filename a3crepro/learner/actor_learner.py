@@ -81,6 +81,8 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
 
 def share_above_epsilon(config: Config, shared: SharedState) -> float | None:
     """Share of the entries of g that exceed ε; None for an optimizer without g."""
+    if "g" not in config.optimizer.statistics:
+        return None  # without a copy of all statistics
     return config.optimizer.share_above_epsilon(shared.decayed_statistics())
 
 

@@ -131,5 +131,8 @@ class Optimizer(ComponentConfig, ABC):
         raise NotImplementedError
 
     def share_above_epsilon(self, statistics: np.ndarray) -> float | None:
-        """Share of the entries of g that exceed ε, given all statistics [rows, vectors, n]; None without g."""
+        """Share of the entries of g that exceed ε, given all statistics [rows, vectors, n]; None without g.
+
+        It is asked for only if `statistics` names `g`.
+        """
         return None
