@@ -85,7 +85,7 @@ class TimedReport(NamedTuple):
     what: Any
 
 
-class Interval:
+class Timer:
     """Says when an interval of this many seconds has passed, by a clock on the wall."""
 
     def __init__(self, seconds: float) -> None:

@@ -14,7 +14,7 @@ from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import FLUSH_SECONDS, Interval, TimedReport
+from a3crepro.execution._execution import FLUSH_SECONDS, TimedReport, Timer
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
 from a3crepro.learner.reports import Episode, Report
 from a3crepro.learner.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
@@ -130,7 +130,7 @@ class WorkerGroup:
         self.config, self.shared, self.all_reduce, self.part = config, shared, all_reduce, part
         self.reports: list[TimedReport] = []
         self.rounds, self.answered, self.flushed = 0, all_reduce.answered, time.monotonic()
-        self.interval = Interval(config.logging.metrics_seconds)
+        self.timer = Timer(config.logging.metrics_seconds)
         self.begin_round()
         self.arrays: dict[str, np.ndarray] | None = None
         self.shares_gradient = shares_gradient(config.algo)
@@ -235,7 +235,7 @@ class WorkerGroup:
         if interval is not None and shared.crossed_multiple(TARGET, interval) is not None:
             shared.last_triggers[TARGET_VERSION] += 1
         self.learners[0].snapshot()
-        if self.interval.has_passed():
+        if self.timer.has_passed():
             self._report(shared.totals())
         commands[STOP] = shared.stopping or shared.frames() >= config.frames
         requested = shared.states_requested

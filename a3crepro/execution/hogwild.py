@@ -15,10 +15,10 @@ from a3crepro.config import Config
 from a3crepro.execution._execution import (
     Event,
     Execution,
-    Interval,
     ReportBuffer,
     ResumePoint,
     States,
+    Timer,
     receive_messages,
     stop_timeout,
 )
@@ -127,7 +127,7 @@ def work(
     ask_for_long_time_slices()
     buffer = ReportBuffer(connection)
     learner = ActorLearner(config, shared, thread, attempt, buffer.add)
-    alone, interval = config.threads == 1, Interval(config.logging.metrics_seconds)
+    alone, timer = config.threads == 1, Timer(config.logging.metrics_seconds)
     if tree is not None:
         learner.models.set_state(tree["models"])
         learner.set_state(tree["learner"])
@@ -141,7 +141,7 @@ def work(
             with suppress(Interrupted):
                 learner.iterate()
             buffer.send_if_due()
-            if thread == 0 and interval.has_passed():
+            if thread == 0 and timer.has_passed():
                 buffer.add(shared.totals())
             if shared.states_requested != answered:
                 answered = shared.states_requested
