@@ -212,7 +212,7 @@ def build(values: Any, check_fit: bool = True) -> Config:
     if not isinstance(values, Mapping):
         raise UserError(f"configuration: expected a mapping, got {values!r}")
     components = {group: _build_component(group, values) for group in GROUPS if group in values}
-    config: Config = validated(Config, {**values, **components}, (), values)
+    config: Config = validate(Config, {**values, **components}, (), values)
     if check_fit:
         _check_fit(config)
     return config
@@ -226,11 +226,11 @@ def _build_component(group: str, whole: Mapping[str, Any]) -> ConfigModel:
         found = component_class(GROUPS[group], values["name"])
     except LookupError as error:
         raise UserError(f"{group}.name: {error}") from None
-    component: ConfigModel = validated(found, dict(values), (group,), whole)
+    component: ConfigModel = validate(found, dict(values), (group,), whole)
     return component
 
 
-def validated(model: type[Any], values: Mapping[str, Any], prefix: tuple[str, ...], whole: Mapping[str, Any]) -> Any:
+def validate(model: type[Any], values: Mapping[str, Any], prefix: tuple[str, ...], whole: Mapping[str, Any]) -> Any:
     """Validates values; a `UserError` names the first wrong key, which begins with `prefix`.
 
     `whole` has the keys that an unknown one may stand for.

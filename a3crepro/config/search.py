@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from a3crepro.common.config_model import ConfigModel, Count, PositiveCount
 from a3crepro.common.errors import UserError
 from a3crepro.config.groups import check_optuna
-from a3crepro.config.schema import validated
+from a3crepro.config.schema import validate
 
 DIGITS = 6
 """Significant digits of a number that a search chooses; they are part of the run's name."""
@@ -57,7 +57,7 @@ def search_config(values: Any) -> SearchConfig:
     check_optuna()
     found: Any = OmegaConf.to_container(values, resolve=True) if OmegaConf.is_config(values) else dict(values)
     found.pop("_target_", None)
-    config: SearchConfig = validated(SearchConfig, found, ("hydra", "sweeper"), {})
+    config: SearchConfig = validate(SearchConfig, found, ("hydra", "sweeper"), {})
     return config
 
 

@@ -52,7 +52,7 @@ def search(launch: Launch, config: SearchConfig, space: SearchSpace, directory: 
       RunError: the search, or the directory of a run, is in use; or no trial has a score.
       OSError: a file cannot be written; the trial is not counted as failed.
     """
-    with locked(directory / FOLDER / f"{name_of(config, space)}.lock"):
+    with exclusive_lock(directory / FOLDER / f"{name_of(config, space)}.lock"):
         record = Record(config, space, directory / FOLDER)
         print(record.summary_line(), flush=True)
         while trials := record.next_trials():
@@ -68,7 +68,7 @@ def name_of(config: SearchConfig, space: SearchSpace) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Iterator[None]:
     """Holds a lock; a `RunError` if another process does."""
     with trying("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
