@@ -258,7 +258,7 @@ def test_an_environment_without_a_limit_is_none_for_whole_episodes():
 
 @pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa", "n_step_q"])
 def test_value_based_methods_say_that_they_need_discrete_actions(algo):
-    with pytest.raises(UserError, match=rf"^algo: {algo} chooses among discrete actions"):
+    with pytest.raises(UserError, match=rf"^algo: {algo} needs discrete actions, but"):
         compose("env=control/cheetah_run", f"algo={algo}")
 
 

@@ -85,17 +85,17 @@ def test_a_script_that_is_no_file_is_refused(tmp_path, monkeypatch):
     script = types.ModuleType("__main__")
     script.__file__ = "<stdin>"
     monkeypatch.setitem(sys.modules, "__main__", script)
-    with pytest.raises(ScriptError, match="put it into a file"):
+    with pytest.raises(ScriptError, match="Save the script, and start training under"):
         train(compose(*TINY), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
 def test_a_script_on_standard_input_is_told_what_to_do(tmp_path):
-    is_refused(tmp_path, ["-"], "put it into a file", input=SCRIPT)
+    is_refused(tmp_path, ["-"], "Save the script", input=SCRIPT)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_script_that_trains_as_it_is_imported_is_told_what_to_do(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    is_refused(tmp_path, ["script.py"], "which trains then")
+    is_refused(tmp_path, ["script.py"], "must not train on import: start training under")

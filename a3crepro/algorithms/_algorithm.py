@@ -214,7 +214,7 @@ class ValueBased(Algorithm):
     def heads(self, actions: ActionSpace) -> dict[str, int]:
         if not isinstance(actions, gym.spaces.Discrete):
             raise ValueError(
-                f"{self.name} chooses among discrete actions, this environment's are vectors; a3c takes them"
+                f"{self.name} needs discrete actions, but this environment's actions are vectors; use algo=a3c"
             )
         return {"q": int(actions.n)}
 

@@ -44,7 +44,7 @@ class ScriptError(UserError, SystemExit):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.code = f'a3crepro: {text} below `if __name__ == "__main__":`'
+        self.code = f'a3crepro: {text} start training under `if __name__ == "__main__":`'
 
     def __str__(self) -> str:
         return str(self.code)
@@ -61,7 +61,7 @@ def check_script() -> None:
     main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
     if path is not None and getattr(main, "__spec__", None) is None and not Path(path).exists():
-        raise ScriptError("the processes of a run import the script: put it into a file, and what trains")
+        raise ScriptError("training from a script needs a file: worker processes import it. Save the script, and")
 
 
 class _Failure(str):
@@ -176,7 +176,7 @@ class Child:
             self.process.join(timeout=2)
             code = self.process.exitcode
             if code == UNGUARDED:
-                said = "the processes of a run import the script, which trains then: put what trains"
+                said = "worker processes import this script, so it must not train on import:"
                 raise ScriptError(said) from None
             how = f"ended with exit code {code}"
             if code is not None and code < 0:

@@ -37,12 +37,12 @@ class States:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was reported, or nothing for a while (`report` is None)."""
+    """A timed event of a run; `report` is None if nothing was reported."""
 
     seconds: float
-    """Since the start of training, over all attempts; virtual where the execution's time is."""
+    """Seconds since the start of training, over all attempts; virtual if the execution's time is."""
     real_seconds: float
-    """The same, by a clock on the wall."""
+    """Wall-clock seconds since the start of training, over all attempts."""
     report: Report | States | None = None
 
 
@@ -86,13 +86,13 @@ class TimedReport(NamedTuple):
 
 
 class Timer:
-    """Says when an interval of this many seconds has passed, by a clock on the wall."""
+    """A timer that fires at most once per `seconds` of wall-clock time."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self._began = seconds, time.monotonic()
 
     def has_passed(self) -> bool:
-        """Whether it has passed; if so, the next one begins."""
+        """Returns whether the interval has passed, and if so restarts it."""
         now = time.monotonic()
         if now - self._began < self.seconds:
             return False

@@ -100,7 +100,10 @@ class StateCollection:
         return self._states(answers)
 
     def overdue(self) -> States | None:
-        """The answers to the last request but one: an actor-learner that has not answered hangs, and starts anew."""
+        """The states for the last request but one.
+
+        An actor-learner that has not answered is treated as hung and restarts from scratch.
+        """
         request = self.shared.states_requested - 1
         if request <= self.answered or self.config.is_exact:  # which needs all states
             return None

@@ -123,7 +123,7 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
             damaged.append(f"{path} ({error})")
             continue
         for description in damaged:
-            warn(f"damaged checkpoint {description}; going on with {path}")
+            warn(f"damaged checkpoint {description}; using {path} instead")
         return checkpoint
     if damaged:
         raise RunError(f"all checkpoints are damaged: {'; '.join(damaged)}; to begin anew, remove the directory")

@@ -120,7 +120,8 @@ def _check_open_files(config: Config) -> None:
     allowed = allow_open_files(needed)
     if allowed < needed:
         raise RunError(
-            f"{needed} files are to be open at once, and at most {allowed} may be: ulimit -n {needed}, or fewer threads"
+            f"threads: the run opens up to {needed} files, but the limit is {allowed}; "
+            f"raise it (ulimit -n {needed}) or use fewer threads"
         )
 
 

@@ -257,7 +257,7 @@ class Training:
         if self.shared.holding and not self._said_to_wait:
             self._said_to_wait = True
             key = f"evaluation.every={self.config.evaluation.every}"
-            self.progress.say(f"{key}: training waits, because evaluations are slower ({limit} are pending)")
+            self.progress.say(f"{key}: training pauses while {limit} evaluations are pending, because they are slower")
 
     def _record_evaluations(self) -> None:
         for result in self.evaluator.poll(self.pending):
