@@ -276,6 +276,6 @@ def with_job(config: Config) -> Config:
 
 
 def multirun_job() -> Any:
-    """The same, if the job is part of a multirun; else None."""
+    """The Hydra job in this process if it is part of a multirun; else None."""
     job = hydra_job()
     return job if job is not None and job.mode == RunMode.MULTIRUN else None

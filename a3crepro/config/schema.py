@@ -93,9 +93,9 @@ class Composition(NamedTuple):
     """How a configuration was composed; empty if it was not."""
 
     choices: Mapping[str, str] = {}
-    """Of each configuration group."""
+    """The choice of each configuration group."""
     overrides: Sequence[str] = ()
-    """Of the command line, in order, without Hydra's own keys."""
+    """Overrides of the command line, in order, without Hydra's own keys."""
 
 
 class Config(ConfigModel):
@@ -126,7 +126,7 @@ class Config(ConfigModel):
         return self._composition
 
     def composed_of(self, choices: Mapping[str, str], overrides: Sequence[str]) -> Config:
-        """The same configuration, with a record of its choices and overrides."""
+        """Returns this configuration with a record of its choices and overrides."""
         config = self.model_copy()
         config._composition = Composition({group: choices[group] for group in GROUPS}, tuple(overrides))
         return config

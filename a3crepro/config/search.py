@@ -65,13 +65,13 @@ class Domain(NamedTuple):
     """The values that a search may give to a key."""
 
     choices: tuple[str, ...] = ()
-    """As in an override; empty for numbers."""
+    """The values as written in an override; empty for numbers."""
     low: float = 0
     """An `int` for whole numbers, like `high` and `step`."""
     high: float = 0
-    """Included."""
+    """The greatest value, which is included."""
     step: float | None = None
-    """Between neighbouring numbers; None: any number."""
+    """Distance between neighbouring numbers; None: any number."""
     log: bool = False
     """Whether the logarithm is uniformly distributed, instead of the number."""
 

@@ -30,9 +30,9 @@ class States:
     """The full state needed to resume, at one moment."""
 
     arrays: Mapping[str, np.ndarray]
-    """Of the shared state."""
+    """Arrays of the shared state."""
     tree: PyTree
-    """Of the actor-learners and of the execution itself."""
+    """State of the actor-learners and of the execution itself."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class TimedReport(NamedTuple):
     """A report and its time."""
 
     moment: float
-    """On the monotonic clock, which all processes share."""
+    """Time on the monotonic clock, which all processes share."""
     now: float
-    """In the execution's own time: virtual seconds, or rounds."""
+    """Time on the execution's own clock: virtual seconds, or rounds."""
     what: Any
 
 

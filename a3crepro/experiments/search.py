@@ -94,9 +94,9 @@ class Trial(NamedTuple):
     """A trial that has not ended."""
 
     number: int
-    """In Optuna's record."""
+    """Number in Optuna's record."""
     overrides: tuple[str, ...]
-    """Of its job."""
+    """Overrides of its job."""
 
 
 class Result(NamedTuple):

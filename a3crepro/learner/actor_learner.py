@@ -44,7 +44,7 @@ class Models(NamedTuple):
     """At θ⁻."""
 
     def replicas(self) -> Models:
-        """The same networks with a gradient of their own, for another actor-learner of this process."""
+        """Models at the same parameters with a gradient of their own, for another actor-learner of this process."""
         return Models(self.model.replica(), self.target)
 
     def get_state(self) -> PyTree:

@@ -53,7 +53,7 @@ class Moment(NamedTuple):
     updates: int
     """Number of updates of θ."""
     normaliser: Normaliser
-    """Of observations, by what all actor-learners have seen."""
+    """Normaliser of observations, from those of all actor-learners."""
 
 
 class PolicySnapshot(NamedTuple):

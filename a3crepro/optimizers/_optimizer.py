@@ -42,9 +42,9 @@ class LargeWeight(NamedTuple):
     weight: np.ndarray
     """float32 [units, n]."""
     statistics: Sequence[np.ndarray]
-    """Of the weight, each float32 [units, n]."""
+    """Statistics of the weight, each float32 [units, n]."""
     decay: np.ndarray
-    """Owed to the statistics, float32 [units]; see `OptimizerState`."""
+    """Decay owed to the statistics, float32 [units]; see `OptimizerState`."""
     copy: np.ndarray | None
     """A copy of the weight, or None."""
     writes: np.ndarray

@@ -34,11 +34,11 @@ class Record:
     """Values of the configuration, by dotted key."""
     env: str
     tables: Mapping[str, pd.DataFrame]
-    """By name, see `TABLES`; without rows where there is no such table."""
+    """Tables by name, see `TABLES`; without rows where there is no such table."""
     raw: Mapping[str, list[list[str]]]
     """The cells of their rows, as written."""
     summary: Mapping[str, Any]
-    """Of a finished run; else empty."""
+    """Summary of a finished run; else empty."""
     commit: str
     written: float
     """When the run last wrote something: seconds since then."""

@@ -17,7 +17,7 @@ from a3crepro.models.fast.spec import spec_of
 
 GIB = 2**30
 MAX_ROLLOUT_BYTES = 4 * GIB
-"""Of an actor-learner; far more than any included environment needs."""
+"""Largest rollout of an actor-learner; far more than any included environment needs."""
 MIN_PROCESS_BYTES = 16 * 2**20
 """Memory of a process, apart from its network."""
 FLOAT_BYTES = 4

@@ -113,5 +113,5 @@ class FirstPersonEnv(SerializableEnv):
 
 
 def signed(angle: float) -> float:
-    """The same direction in [-π, π)."""
+    """Maps an angle, in radians, to the same direction in [-π, π)."""
     return (angle + math.pi) % (2 * math.pi) - math.pi

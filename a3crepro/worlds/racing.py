@@ -58,7 +58,7 @@ class Car(Parameters):
     top_speed: Speed = 22
     """Where drag equals the acceleration of the engine."""
     acceleration: Acceleration = 7
-    """Of the engine, at rest."""
+    """Acceleration by the engine at rest."""
     braking: Acceleration = 9
     grip: Annotated[float, Field(gt=0, le=10)] = 1.1
     """Coefficient of friction."""
@@ -127,7 +127,7 @@ class RacingParameters(WorldParameters):
     car: Car = Car()
     opponents: Opponents = Opponents()
     reward_per_metre: PositiveFloat = 0.1
-    """Of progress in the direction of the centre line at the car's position; driving backwards loses it."""
+    """Reward for a metre in the direction of the centre line at the car's position; driving backwards loses it."""
     off_road_seconds: PositiveFloat = 2
     """Time off the road that ends the episode."""
     standing_seconds: PositiveFloat = 5
@@ -216,7 +216,7 @@ class RacingEnv(FirstPersonEnv):
         self.y += dt * (self.along * sin + self.aside * cos)
 
     def _side_acceleration(self, slip: float) -> float:
-        """Of an axle: linear for small slips, limited by the grip."""
+        """Side acceleration of an axle: linear for small slips, limited by the grip."""
         car, limit = self.parameters.car, self.parameters.car.grip * GRAVITY
         return -limit * math.tanh(car.stiffness * slip / limit)
 
