@@ -53,7 +53,7 @@ def search(launch: Launch, config: SearchConfig, space: SearchSpace, directory: 
       OSError: a file cannot be written; the trial is not counted as failed.
     """
     with exclusive_lock(directory / FOLDER / f"{name_of(config, space)}.lock"):
-        record = Record(config, space, directory / FOLDER)
+        record = SearchRecord(config, space, directory / FOLDER)
         print(record.summary_line(), flush=True)
         while trials := record.next_trials():
             for trial, result in zip(trials, _results(launch, trials), strict=True):
@@ -150,7 +150,7 @@ def _result(job: JobReturn) -> Result:
 # ---- The record ------------------------------------------------------------------------------------------------------
 
 
-class Record:
+class SearchRecord:
     """The trials of a search, in a file that survives an interruption at any moment. Only one process may use it."""
 
     def __init__(self, config: SearchConfig, space: SearchSpace, folder: Path) -> None:

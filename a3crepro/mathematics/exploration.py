@@ -25,7 +25,13 @@ def final_epsilon(
 
 
 def epsilon_greedy(q: np.ndarray, epsilon: float, rng: np.random.Generator) -> int:
-    """A random action with probability ε, else the first of those with the highest value."""
+    """A random action with probability ε, else the first of those with the highest value.
+
+    Args:
+      q: action values of one state, float32 [actions].
+      epsilon: ε, from 0 to 1.
+      rng: draws whether to explore, then the action.
+    """
     if rng.random() < epsilon:
         return int(rng.integers(len(q)))
     return int(q.argmax())
