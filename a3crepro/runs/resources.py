@@ -70,10 +70,9 @@ def _gradients(config: Config) -> int:
 
     The fast path keeps the gradients of the large weights of convolutional networks as factors, which are small.
     """
-    one_each = not (config.execution.makes_one_update and shares_gradient(config.algo))
-    return (
-        config.threads if config.threads > config.processes and one_each and not _factors(config) else config.processes
-    )
+    shared = config.execution.makes_one_update and shares_gradient(config.algo)
+    one_each = config.threads > config.processes and not shared and not _factors(config)
+    return config.threads if one_each else config.processes
 
 
 def _factors(config: Config) -> bool:
