@@ -1,6 +1,7 @@
 """Asynchronous advantage actor-critic: Algorithm S3 of the paper."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, Self
 
 import gymnasium as gym
@@ -28,6 +29,9 @@ class GaussianPolicy(ConfigModel):
     """Weight of −½ (log 2πσ² + 1) in the loss: the mean over components, not their sum."""
 
 
+_softmax, _gaussian = lru_cache(Softmax), lru_cache(Gaussian)
+
+
 class A3C(NStep):
     """Learns a policy π(a|s; θ) and a value V(s; θ_v) from n-step returns."""
 
@@ -48,8 +52,8 @@ class A3C(NStep):
     def policy(self, heads: Iterable[str]) -> Policy:
         """The policy distribution of a network with these heads."""
         if "logits" in heads:
-            return Softmax(self.entropy_beta)
-        return Gaussian(self.gaussian.entropy_cost, self.gaussian.bounded)
+            return _softmax(self.entropy_beta)
+        return _gaussian(self.gaussian.entropy_cost, self.gaussian.bounded)
 
     def select_action(self, outputs: Outputs, actor: Actor) -> Action:
         """a drawn from π(·|s; θ')."""
