@@ -86,10 +86,10 @@ def _selected_policy(
     if directory is not None:
         for key in POLICY_KEYS:
             if getattr(own, key) is not None:
-                raise UserError(f"{key}: goes with env=…, not with a run's directory; {USAGE}")
+                raise UserError(f"{key}: only valid with env=…, not with a run directory; {USAGE}")
         return policy_with_overrides(directory, overrides, own.which)
     if own.which != "last":
-        raise UserError(f"which: goes with a run's directory, not with env=…; {USAGE}")
+        raise UserError(f"which: only valid with a run directory; {USAGE}")
     if not any(override.startswith("env=") for override in overrides):
         raise UserError(f"env: missing; {USAGE}")
     config = compose(*overrides)

@@ -34,7 +34,7 @@ DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 INVISIBLE = ("dummy", "offscreen")
 """Drivers without a visible window, which SDL falls back to without a display."""
 MIN_HEIGHT = 480
-"""Of the window, in pixels."""
+"""Least height of the window, in pixels."""
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def rows(from_paper: Curves, own: Curves) -> list[list[str]]:
 
 
 def own_efficiency(curves: Curves, game: str, method: str, threads: int) -> SpeedUp | None:
-    """The same for one game, from all runs instead of their mean; None if it was not run."""
+    """Data efficiency on one game, from all runs instead of their mean; None if it was not run."""
     if (game, method, 1) not in curves:
         return None
     level = part_of_rise(curves[game, method, 1].scores.mean(0), SHARE)

@@ -58,7 +58,7 @@ OTHERWISE: Choice = {"network": "control_mlp", **POLICY, "env__normalise_observa
 """All settings of rollouts except their length."""
 ROLLOUTS_OF_20: Choice = {**OTHERWISE, "algo__t_max": 20, **EPSILON}
 SEPARATE: Choice = {**ROLLOUTS_OF_20, "network__separate": "true"}
-"""As in the paper (§9); the Control Suite's network is shared."""
+"""Separate networks, as in the paper (§9); the Control Suite's network is shared."""
 EPISODES_OTHERWISE = {**OTHERWISE, **EPSILON}
 """Whole episodes with the other settings of rollouts, to separate the effect of the updates."""
 ROLLOUTS_OF_PIXELS: Choice = {"network__separate": "false", "algo__t_max": 20, **POLICY, **EPSILON}
@@ -90,7 +90,7 @@ KEPT, MOST = ({"optimizer__anneal_frames": 100_000_000, "algo__gaussian__entropy
 to its minimum within 100,000 steps, which ends exploration; with the second of these it stays near its maximum."""
 PATIENT = [*at_rates(KEPT, (2e-4, 5e-4)), *at_rates(MOST, (2e-4, 5e-4))]
 FURTHER = at_rates(KEPT, (1e-5, 5e-5, 1e-4, 1e-3, 2e-3, 1e-2))
-"""With the two rates above eight in total, to find the range of good ones."""
+"""Six rates more than the two above, to find the range of good ones."""
 
 COMMON = (*QUIET, "evaluation.episodes=10")
 LAPTOP = (*COMMON, "execution=virtual_time", "evaluation.every=100_000")
@@ -134,7 +134,7 @@ def smoke(scores: Scores) -> list[Run]:
 
 
 def paper(scores: Scores) -> list[Run]:
-    """As in S7 and S8, where the curves over time show the best five rates of a task."""
+    """The runs of Figures S7 and S8, whose curves over time show the best five rates of a task."""
     return of_choices((*DESCENDANTS, *DESCENDANTS_PIXELS), at_rates(WHOLE_EPISODES, log_uniform(1e-5, 1e-1, 250)), None)
 
 

@@ -31,7 +31,7 @@ CONTROL = [
 LABYRINTHS = [*MAZES, "labyrinth_medium", "labyrinth_large"]
 WORLDS = [*LABYRINTHS, *SETTINGS]
 EPISODES = {"blind": 200}
-"""By policy: a claim rests on this one. Others: 300 in MinAtar (short episodes), 60 in control (varied starts), 30."""
+"""Episodes by policy: a claim rests on this one. Else 300 in MinAtar (short), 60 in control (varied starts), 30."""
 NUMBERS = ("action", "noise", "env.action_repeat")
 """Parameters of some policies."""
 NOISY = [{"action": action, "noise": noise} for action in (0, 0.5, 1) for noise in (0.5, 1.4)]

@@ -46,7 +46,7 @@ def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) 
 def with_fresh_seeds(
     scores: Scores, seeds: Mapping[str, int], threads: Sequence[int], rates: Sequence[float]
 ) -> list[Run]:
-    """The same, game by game, each with this many fresh seeds. A game's seeds follow its rates, and precede the next's.
+    """All cells, game by game, with as many fresh seeds as given. A game's seeds come after its rates.
 
     The first game also has fresh seeds with `SOME` actor-learners.
     """

@@ -124,7 +124,7 @@ def test_what_is_not_there_is_told(run, tmp_path, capsys):
     assert "parameters of its best evaluation are not stored" in capsys.readouterr().err
     with pytest.raises(UserError, match="which: allowed: last, best; got 'worst'"):
         load_policy(run, "worst")
-    with pytest.raises(UserError, match="which: goes with a run's directory"):
+    with pytest.raises(UserError, match="which: only valid with a run directory"):
         evaluate_command(["env=toy/catch", "policy=random", "which=best"])
     export_command([str(run), str(tmp_path / "agent"), "which=best", "episodes=2", "video=false"])
     assert np.array_equal(stored_policy(tmp_path / "agent").snapshot.parameters, stored_policy(run, "best").snapshot[0])

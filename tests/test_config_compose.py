@@ -107,7 +107,7 @@ def test_small_tasks_of_gymnasium_s_have_a_rate_and_an_epsilon_of_their_own(opti
     assert (papers.optimizer.lr, papers.optimizer.epsilon) == (7e-4, 0.1)
     assert own.optimizer.epsilon < 1e-3
     given = composed("env=gym", f"optimizer={optimizer}", "optimizer.lr=0.25", "optimizer.epsilon=0.5", "algo.t_max=7")
-    assert (given.optimizer.lr, given.optimizer.epsilon, given.algo.max_steps) == (0.25, 0.5, 7)
+    assert (given.optimizer.lr, given.optimizer.epsilon, given.algo.max_update_steps) == (0.25, 0.5, 7)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_the_defaults_are_the_paper_s() -> None:
     assert values(config, "algo.value_gradient", "algo.max_gradient_norm") == [0.5, 40.0]
     assert values(config, "optimizer.name", "optimizer.lr") == ["shared_rmsprop", 7e-4]
     assert values(config, "optimizer.alpha", "optimizer.epsilon") == [0.99, 0.1]
-    assert config.anneal_frames == 320_000_000
+    assert config.lr_anneal_frames == 320_000_000
     assert values(config, "env.name", "execution.name") == ["atari", "hogwild"]
     assert values(config, "env.action_repeat", "env.no_op_max", "env.max_episode_frames") == [4, 30, 108_000]
     assert values(config, "env.repeat_action_probability", "env.full_action_space") == [0.0, False]
@@ -232,14 +232,14 @@ def test_minatar_has_shorter_schedules() -> None:
 @pytest.mark.parametrize("optimizer", ["shared_rmsprop", "rmsprop", "momentum_sgd", "adam"])
 def test_fewer_frames_on_atari_are_the_beginning_of_the_paper_s_day(optimizer: str) -> None:
     config = composed("env=pong", f"optimizer={optimizer}", "frames=20_000_000")
-    assert (config.frames, config.anneal_frames) == (20_000_000, 320_000_000)
+    assert (config.frames, config.lr_anneal_frames) == (20_000_000, 320_000_000)
     told = composed("env=pong", f"optimizer={optimizer}", "frames=20_000_000", "optimizer.anneal_frames=null")
-    assert told.anneal_frames == 20_000_000
+    assert told.lr_anneal_frames == 20_000_000
 
 
 def test_the_learning_rate_falls_over_all_frames_unless_told_otherwise() -> None:
-    assert composed("env=toy/catch", "frames=2e3").anneal_frames == 2000
-    assert composed("env=toy/catch", "frames=2e3", "optimizer.anneal_frames=9e3").anneal_frames == 9000
+    assert composed("env=toy/catch", "frames=2e3").lr_anneal_frames == 2000
+    assert composed("env=toy/catch", "frames=2e3", "optimizer.anneal_frames=9e3").lr_anneal_frames == 9000
 
 
 NUMBERS = [*conf_directory().glob("algo/*.yaml"), *conf_directory().glob("optimizer/*.yaml")]

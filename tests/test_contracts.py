@@ -9,6 +9,7 @@ import torch
 import yaml
 from turns import Turns
 
+from a3crepro.algorithms.a3c import A3C
 from a3crepro.algorithms.n_step_q import NStepQ
 from a3crepro.common.errors import UserError
 from a3crepro.config import choices, compose, conf_directory
@@ -104,6 +105,41 @@ def test_a_multi_step_method_may_bootstrap_from_the_next_action(network, executi
             advance()
         found.append(shared.parameters)
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-5)
+
+
+class RareA3C(A3C):
+    """Updates after every 20 steps and at the end of an episode, with gradients at several θ'."""
+
+    @property
+    def max_update_steps(self):
+        return 20
+
+    @property
+    def rollout_steps(self):
+        return self.t_max
+
+    def update_is_due(self, own_steps, rollout):
+        return own_steps % 20 == 0 or rollout.episode_ended
+
+
+def learn_rarely(execution, threads, implementation="fast"):
+    """The parameters after ten updates with RareA3C."""
+    config = composed("algo=a3c", "env=toy/chain", f"execution={execution}", f"threads={threads}", "optimizer.lr=1e-2",
+                      f"network.implementation={implementation}")  # fmt: skip
+    config = config.model_copy(update={"algo": RareA3C(**config.algo.model_dump())})
+    shared = initial_state(config)
+    advance, _ = steps_of(config, shared)
+    while shared.updates() < 10:
+        advance()
+    return shared.parameters
+
+
+@pytest.mark.parametrize("execution", choices("execution"))
+def test_a_method_with_a_thread_copy_need_not_update_after_each_rollout(execution):
+    fast, module = (learn_rarely(execution, 3, implementation) for implementation in ("fast", "module"))
+    torch.testing.assert_close(fast, module, rtol=1e-3, atol=1e-5)
+    alone = learn_rarely(execution, 1)
+    torch.testing.assert_close(alone, learn_rarely("hogwild", 1), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", TASKS)

@@ -238,7 +238,7 @@ def test_whole_episodes_have_no_bootstrapping_not_even_at_a_time_limit(bench, en
 @pytest.mark.parametrize("network", ["control_mlp", "control_lstm"])
 def test_one_update_an_episode(bench, network):
     case = bench("env=control/pendulum_swingup", f"network={network}", "threads=1", "env.max_episode_steps=60")
-    assert case.config.algo.t_max == "episode" and case.config.rollout_steps == 60
+    assert case.config.algo.t_max == "episode" and case.config.max_update_steps == 60
     for episodes in (1, 2):
         case.learner.iterate()
         assert case.shared.updates() == episodes and case.shared.frames() == 60 * episodes
@@ -258,7 +258,7 @@ def test_an_environment_without_a_limit_is_none_for_whole_episodes():
 
 @pytest.mark.parametrize("algo", ["one_step_q", "one_step_sarsa", "n_step_q"])
 def test_value_based_methods_say_that_they_need_discrete_actions(algo):
-    with pytest.raises(UserError, match=rf"^algo: {algo} chooses among discrete actions"):
+    with pytest.raises(UserError, match=rf"^algo: {algo} needs discrete actions, but"):
         compose("env=control/cheetah_run", f"algo={algo}")
 
 

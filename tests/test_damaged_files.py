@@ -56,7 +56,7 @@ def test_rows_that_are_lost_are_told_and_the_table_is_whole_again(tmp_path, harm
     assert frames(tmp_path) == frames(tmp_path, "evaluations.csv") == left
     assert len(said) == 2
     for path, line in zip(paths, said, strict=True):
-        assert str(path) in line and f" {2 - len(left)} of 2 rows" in line
+        assert str(path) in line and f" {2 - len(left)} of the 2 rows" in line
 
 
 def test_what_a_checkpoint_does_not_count_is_dropped_without_a_word(tmp_path):

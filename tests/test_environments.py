@@ -5,12 +5,16 @@ import math
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from gymnasium.utils.env_checker import check_env
 from helpers import differ, play_randomly
 
+from a3crepro.common.errors import UserError
 from a3crepro.config import compose
 from a3crepro.environments._environment import Environment
 from a3crepro.environments.toy import TASKS
@@ -107,7 +111,7 @@ def test_an_environment_needs_a_name_and_its_clipping_alone(tmp_path: Path) -> N
     (tmp_path / "algo" / "bare.yaml").write_text("defaults: [_value_based]\nname: n_step_q\nt_max: 5\n")
     words = ("env=bare", "network=mlp", "execution=virtual_time")
     config = compose(*words, config_dir=str(tmp_path))
-    assert (config.algo.max_steps, config.frames, config.evaluation.every) == (5, 1_000_000, 50_000)
+    assert (config.algo.max_update_steps, config.frames, config.evaluation.every) == (5, 1_000_000, 50_000)
     config = compose(*words, "algo=bare", config_dir=str(tmp_path))
     assert config.algo.target_interval == 40_000 and config.model_dump()["execution"]["step_seconds"] == 0.0179
 
@@ -246,3 +250,48 @@ def test_cue_is_shown_at_first_only_and_asked_for_two_steps_later() -> None:
             assert (reward, terminated, truncated) == (1.0 if answers_right else -1.0, True, False)
     assert cues == {0, 1}
     assert len(later) == 1, "nothing after the first observation tells the cue"
+
+
+# ---- Spaces that nothing can be learnt with --------------------------------------------------------------------------
+
+
+class Spacious(Environment):
+    """A configuration whose environment only has spaces."""
+
+    observed: Any
+    acted: Any
+
+    def make(self, *, training: bool, render: bool = False) -> gymnasium.Env[np.ndarray, Any]:
+        env = gymnasium.Env[np.ndarray, Any]()
+        env.observation_space, env.action_space = self.observed, self.acted
+        return env
+
+
+def spacious(observed: gymnasium.Space[Any], acted: gymnasium.Space[Any]) -> Environment:
+    return Spacious(name="spacious", reward_clip=None, observed=observed, acted=acted)
+
+
+VECTOR = Box(-1, 1, (2,), np.float32)
+
+
+@pytest.mark.parametrize("observed", [VECTOR, Box(0, 255, (4, 84, 84), np.uint8)])
+@pytest.mark.parametrize("acted", [Discrete(2), VECTOR, Box(-1, 1, (2,), np.float64)])
+def test_spaces_that_can_be_learnt_with(observed: gymnasium.Space[Any], acted: gymnasium.Space[Any]) -> None:
+    assert spacious(observed, acted).spaces() == (observed, acted)
+
+
+@pytest.mark.parametrize(
+    ("observed", "acted", "message"),
+    [
+        (Box(0, 1, (2,), np.float64), VECTOR, r"observation space .*float64.*; allowed: a Box of uint8 or float32"),
+        (Box(0, 1, (9, 9), np.int64), VECTOR, r"observation space .*int64.*; allowed: a Box of uint8 or float32"),
+        (Discrete(3), VECTOR, r"observation space Discrete\(3\); allowed: a Box of uint8 or float32"),
+        (VECTOR, MultiDiscrete([2, 2]), r"action space MultiDiscrete\(.*; allowed: Discrete with start=0, or a Box"),
+        (VECTOR, Discrete(2, start=1), r"action space Discrete\(2, start=1\); allowed: Discrete with start=0, or"),
+        (VECTOR, Box(-1, 1, (2, 2), np.float32), r"action space Box\(.*; allowed: .* a Box of shape \[n\]"),
+    ],
+)
+def test_other_spaces_are_refused(observed: gymnasium.Space[Any], acted: gymnasium.Space[Any], message: str) -> None:
+    with pytest.raises(UserError, match=rf"^env: Env has the {message}") as refusal:
+        spacious(observed, acted).spaces()
+    assert "\n" not in str(refusal.value)

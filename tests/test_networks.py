@@ -328,7 +328,7 @@ class SumOfFirst(ValueBased):
     name: str = "sum_of_first"
 
     @property
-    def max_steps(self) -> int:
+    def max_update_steps(self) -> int:
         return 2
 
     def bootstrap_value(self, outputs: Outputs, next_action: Action | None, actor: Actor) -> float:

@@ -16,7 +16,7 @@ from helpers import PATIENCE, wait_until
 from tiny_runs import TINY
 
 from a3crepro import compose, train
-from a3crepro.common.processes import Launcher, ScriptError, start_server
+from a3crepro.common.processes import Child, Launcher, ProcessDied, ScriptError, start_server
 from a3crepro.common.signals import SIGNALS
 from a3crepro.runs.training import stop_signals
 
@@ -55,6 +55,17 @@ def test_a_long_path_of_temporary_files_is_none_of_the_servers_socket(tmp_path, 
     assert len(bound) == 1 and tempfile.gettempdir() == str(long)
 
 
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN + 2, "signal 36")])
+def test_a_killed_process_is_told_with_its_signal(number, name):
+    child = Child.__new__(Child)
+    child.name, child.finished = "actor-learner 0", False
+    child.connection, theirs = multiprocessing.Pipe()
+    theirs.close()
+    child.process = types.SimpleNamespace(join=lambda timeout: None, exitcode=-number)
+    with pytest.raises(ProcessDied, match=f"^actor-learner 0 was killed by {name}$"):
+        list(child.receive())
+
+
 SCRIPT = f"""
 import a3crepro
 a3crepro.train(a3crepro.compose(*{TINY!r}), "run")
@@ -74,17 +85,17 @@ def test_a_script_that_is_no_file_is_refused(tmp_path, monkeypatch):
     script = types.ModuleType("__main__")
     script.__file__ = "<stdin>"
     monkeypatch.setitem(sys.modules, "__main__", script)
-    with pytest.raises(ScriptError, match="put it into a file"):
+    with pytest.raises(ScriptError, match="Save the script, and start training under"):
         train(compose(*TINY), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
 def test_a_script_on_standard_input_is_told_what_to_do(tmp_path):
-    is_refused(tmp_path, ["-"], "put it into a file", input=SCRIPT)
+    is_refused(tmp_path, ["-"], "Save the script", input=SCRIPT)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_script_that_trains_as_it_is_imported_is_told_what_to_do(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    is_refused(tmp_path, ["script.py"], "which trains then")
+    is_refused(tmp_path, ["script.py"], "must not train on import: start training under")

@@ -81,7 +81,9 @@ def test_where_anneal_frames_is_set_frames_may_be_more_or_less_but_not_less_than
     for budget in (200, 60, 50):
         RunDirectory(tmp_path, config("optimizer.anneal_frames=100", f"frames={budget}")).__exit__()
         assert stored_config(tmp_path).frames == budget
-    with pytest.raises(UserError, match=r"^frames: .* has trained for 50, got 40; allowed: at least as many"):
+    with pytest.raises(
+        UserError, match=r"^frames: .* has already trained for 50 frames, got 40; allowed: at least 50,"
+    ):
         RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=40"))
     with pytest.raises(UserError, match=r"optimizer\.anneal_frames"):
         RunDirectory(tmp_path, config("optimizer.anneal_frames=200", "frames=300"))
@@ -93,7 +95,7 @@ def test_a_finished_run_with_a_smaller_budget_stays_finished(tmp_path):
         run.save(checkpoint(30))
         summary = {**dict.fromkeys(a3crepro.runs.run_directory.SUMMARY), "frames": 60}
         run.finish(summary, np.zeros(1, np.int64))
-    with pytest.raises(UserError, match="has trained for 60, got 50"):
+    with pytest.raises(UserError, match="has already trained for 60 frames, got 50"):
         RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=50"))
     with RunDirectory(tmp_path, config("optimizer.anneal_frames=100", "frames=60")) as run:
         assert run.summary == summary
@@ -107,7 +109,7 @@ def test_frames_are_the_schedule_where_anneal_frames_is_not_set(tmp_path):
         with pytest.raises(UserError, match="frames"):
             RunDirectory(tmp_path, config(f"frames={budget}"))
     RunDirectory(tmp_path, config("frames=200", "optimizer.anneal_frames=100")).__exit__()
-    assert stored_config(tmp_path).anneal_frames == 100
+    assert stored_config(tmp_path).lr_anneal_frames == 100
 
 
 def test_a_run_goes_on_with_another_way_of_showing_and_saving_it(tmp_path):

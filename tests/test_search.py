@@ -18,7 +18,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.config import SearchConfig, groups, search_space
-from a3crepro.experiments.search import Record, distribution, name_of, search
+from a3crepro.experiments.search import SearchRecord, distribution, name_of, search
 from a3crepro.experiments.statistics import LAST
 from a3crepro.runs.run_directory import EVALUATIONS, DirectoryInUse
 
@@ -366,7 +366,7 @@ def test_a_record_that_cannot_be_used_is_told_in_a_line(tmp_path, storage):
     (tmp_path / "searches").mkdir()
     (tmp_path / "searches" / f"{name_of(config, SPACE)}.db").write_bytes(b"no database" * 100)
     with pytest.raises(RunError, match=r"^cannot use the search's record [^\n]*$"):
-        Record(config, SPACE, tmp_path / "searches")
+        SearchRecord(config, SPACE, tmp_path / "searches")
 
 
 # ---- With training ---------------------------------------------------------------------------------------------------

@@ -539,7 +539,7 @@ def test_at_the_paper_s_scale_the_learning_rate_falls_over_a_run_s_own_frames(na
     command = Command(experiment(name), ["scale=paper"])
     one = command.runs()[-1]
     config = compose(*command.words(one))
-    assert config.env.name == "atari" and config.anneal_frames == config.frames in (200_000_000, 1_000_000_000)
+    assert config.env.name == "atari" and config.lr_anneal_frames == config.frames in (200_000_000, 1_000_000_000)
 
 
 def test_a_dry_run_tells_the_commands_and_starts_nothing(tmp_path, monkeypatch, capsys):

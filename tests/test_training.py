@@ -102,7 +102,7 @@ def test_training_waits_for_evaluations_and_makes_all_of_them(tmp_path, capsys, 
     train(compose(*words, "frames=400", "evaluation.every=20", "evaluation.episodes=5"), tmp_path)
     at = frames(tmp_path, "evaluations.csv")
     assert len(at) == len(set(at)) >= 15 and at == sorted(at)
-    assert capsys.readouterr().out.count("evaluation.every=20: training waits") == 1
+    assert capsys.readouterr().out.count("evaluation.every=20: training pauses") == 1
 
 
 def test_a_run_that_waits_for_its_evaluations_saves_and_stops_at_once(tmp_path, monkeypatch):

@@ -58,8 +58,8 @@ class Algorithm(ComponentConfig, ABC):
     """Whether a rollout bootstraps from the target network θ⁻, or from θ'."""
     bootstraps_from_next_action: ClassVar[bool] = False
     """Whether the bootstrap value depends on the next action (Sarsa)."""
-    rollout_key: ClassVar[str] = "t_max"
-    """The setting that bounds the length of a rollout."""
+    rollout_key: ClassVar[str]
+    """The setting that `max_update_steps` is read from, which errors name."""
     updates_target_first: ClassVar[bool] = False
     """Whether θ⁻ is updated before θ (Algorithm 1) or after it (Algorithm S2)."""
 
@@ -78,13 +78,13 @@ class Algorithm(ComponentConfig, ABC):
 
     @property
     @abstractmethod
-    def max_steps(self) -> int | None:
+    def max_update_steps(self) -> int | None:
         """Maximum number of agent steps whose gradients are summed into an update; None: those of an episode."""
 
     @property
     def rollout_steps(self) -> int | None:
         """Maximum length of a rollout, in agent steps; None: a whole episode, without bootstrapping."""
-        return self.max_steps
+        return self.max_update_steps
 
     @abstractmethod
     def heads(self, actions: ActionSpace) -> dict[str, int]:
@@ -214,7 +214,7 @@ class ValueBased(Algorithm):
     def heads(self, actions: ActionSpace) -> dict[str, int]:
         if not isinstance(actions, gym.spaces.Discrete):
             raise ValueError(
-                f"{self.name} chooses among discrete actions, this environment's are vectors; a3c takes them"
+                f"{self.name} needs discrete actions, but this environment's actions are vectors; use algo=a3c"
             )
         return {"q": int(actions.n)}
 

@@ -18,7 +18,7 @@ class OneStep(ValueBased):
     """I_AsyncUpdate: θ is updated where t mod I_AsyncUpdate = 0, and at the end of an episode."""
 
     @property
-    def max_steps(self) -> int:
+    def max_update_steps(self) -> int:
         return self.update_steps
 
     @property

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 import gymnasium as gym
 import numpy as np
 from torch import Tensor
 
-from a3crepro.algorithms._algorithm import Actor, Algorithm, Outputs
+from a3crepro.algorithms._algorithm import Actor, Outputs
+from a3crepro.algorithms._n_step import NStep
 from a3crepro.algorithms._policy import Gaussian, Policy, Softmax
-from a3crepro.common.config_model import ConfigModel, NonNegativeFloat, PositiveFloat, RolloutLength
+from a3crepro.common.config_model import ConfigModel, NonNegativeFloat, PositiveFloat
 from a3crepro.common.rollout import Action
 from a3crepro.environments._environment import ActionSpace
 from a3crepro.mathematics.losses import value_loss
@@ -31,12 +32,9 @@ class GaussianPolicy(ConfigModel):
 _softmax, _gaussian = lru_cache(Softmax), lru_cache(Gaussian)
 
 
-class A3C(Algorithm):
+class A3C(NStep):
     """Learns a policy π(a|s; θ) and a value V(s; θ_v) from n-step returns."""
 
-    t_max: RolloutLength
-    """Maximum length of a rollout, in agent steps. `episode`: one update per episode, without bootstrapping, even at a
-    time limit (§9)."""
     entropy_beta: NonNegativeFloat
     """Weight β of the entropy of a policy over discrete actions."""
     gaussian: GaussianPolicy
@@ -44,10 +42,6 @@ class A3C(Algorithm):
     """Factor of the gradient (V − R)∇V of the value."""
     evaluation_policy: Literal["sample", "greedy"]
     """Whether an evaluation samples actions from π, or takes the most probable one."""
-
-    @property
-    def max_steps(self) -> int | None:
-        return None if self.t_max == "episode" else self.t_max
 
     def heads(self, actions: ActionSpace) -> dict[str, int]:
         if isinstance(actions, gym.spaces.Discrete):
@@ -95,5 +89,5 @@ class A3C(Algorithm):
     def score_type(self) -> str:
         return "greedy" if self.evaluation_policy == "greedy" else "sampled"
 
-    def greedy(self) -> Algorithm | None:
+    def greedy(self) -> Self | None:
         return None if self.evaluation_policy == "greedy" else self.model_copy(update={"evaluation_policy": "greedy"})

@@ -42,7 +42,7 @@ def _rollout_length(value: Any) -> Any:
 
 
 RolloutLength = Annotated[int | Literal["episode"], BeforeValidator(_rollout_length)]
-"""In agent steps; `episode`: until the episode ends."""
+"""Length of a rollout in agent steps; `episode`: until the episode ends."""
 
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
 PositiveCount = Annotated[int, BeforeValidator(_whole), Field(ge=1)]

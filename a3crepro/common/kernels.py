@@ -30,7 +30,7 @@ MODULES = (
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 _deferred: list[tuple[Any, Any]] | None = None
-"""In a helper, the kernels and signatures to compile."""
+"""Kernels and signatures that a helper is to compile; None in any other process."""
 _helpers: list[subprocess.Popen[bytes]] = []
 
 

@@ -44,7 +44,7 @@ class ScriptError(UserError, SystemExit):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.code = f'a3crepro: {text} below `if __name__ == "__main__":`'
+        self.code = f'a3crepro: {text} start training under `if __name__ == "__main__":`'
 
     def __str__(self) -> str:
         return str(self.code)
@@ -61,7 +61,7 @@ def check_script() -> None:
     main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
     if path is not None and getattr(main, "__spec__", None) is None and not Path(path).exists():
-        raise ScriptError("the processes of a run import the script: put it into a file, and what trains")
+        raise ScriptError("training from a script needs a file: worker processes import it. Save the script, and")
 
 
 class _Failure(str):
@@ -176,11 +176,11 @@ class Child:
             self.process.join(timeout=2)
             code = self.process.exitcode
             if code == UNGUARDED:
-                said = "the processes of a run import the script, which trains then: put what trains"
+                said = "worker processes import this script, so it must not train on import:"
                 raise ScriptError(said) from None
             how = f"ended with exit code {code}"
             if code is not None and code < 0:
-                how = f"was killed by {signal.Signals(-code).name}"
+                how = f"was killed by {_signal_name(-code)}"
             raise ProcessDied(f"{self.name} {how}") from None
         # The fork server closes the sentinel when this process ends; without an end, the server died.
         if not self.finished and wait([self.process.sentinel], 0) and not any_is_gone([self], 0):
@@ -195,6 +195,13 @@ class Child:
             any_is_gone([self], 5)
         self.process.join(timeout=1)
         self.connection.close()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
 
 
 def wait_for_messages(children: Sequence[Child], timeout: float) -> None:

@@ -19,7 +19,7 @@ class Rollout:
     observations: list[np.ndarray] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
-    """As the learner sees them: clipped if `env.reward_clip` is set."""
+    """Rewards as the learner sees them: clipped if `env.reward_clip` is set."""
     discounts: list[float] = field(default_factory=list)
     """γ, or 0 if the state that was reached is terminal."""
     terminal: bool = False

@@ -20,7 +20,7 @@ def handle(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> dic
 
 @contextlib.contextmanager
 def handling(handler: Handler, numbers: Iterable[signal.Signals] = SIGNALS) -> Iterator[None]:
-    """The same for a while; restores the previous handlers."""
+    """Installs a signal handler within a `with` block, then restores the previous ones."""
     before = handle(handler, numbers)
     try:
         yield

@@ -50,7 +50,7 @@ def compose(*overrides: str, config_dir: str | None = None, config_name: str = "
       UserError: one line that names the wrong key and what is allowed.
     """
     directories = _directories(config_dir)
-    quoted_overrides = [quoted(override) for override in overrides]
+    quoted_overrides = [quote(override) for override in overrides]
     for override in quoted_overrides:
         _check_choice(override, directories)
     try:
@@ -130,7 +130,7 @@ def _directories(config_dir: str | None) -> list[Path]:
 def normalized_overrides(overrides: Iterable[str], config_dir: str | None = None) -> list[str]:
     """Quotes values that Hydra's grammar would refuse, and expands `glob()` over a group's folders."""
     directories = _directories(config_dir)
-    return [_expanded(quoted(override), directories) for override in overrides]
+    return [_expanded(quote(override), directories) for override in overrides]
 
 
 def _expanded(override: str, directories: Iterable[Path]) -> str:
@@ -154,7 +154,7 @@ OPEN_KEYS = ("env.kwargs.",)
 
 
 @functools.cache
-def quoted(override: str) -> str:
+def quote(override: str) -> str:
     """Quotes the value where Hydra's grammar would refuse or misread it; adds `++` to a key below `OPEN_KEYS`."""
     override = f"++{override}" if override.startswith(OPEN_KEYS) else override
     key, equals, value = override.partition("=")
@@ -276,6 +276,6 @@ def with_job(config: Config) -> Config:
 
 
 def multirun_job() -> Any:
-    """The same, if the job is part of a multirun; else None."""
+    """The Hydra job in this process if it is part of a multirun; else None."""
     job = hydra_job()
     return job if job is not None and job.mode == RunMode.MULTIRUN else None

@@ -30,6 +30,8 @@ from a3crepro.environments._environment import Environment
 from a3crepro.networks._network import Network, seeded
 from a3crepro.optimizers._optimizer import Optimizer
 
+TrackerName = Literal["tensorboard", "wandb", "mlflow"]
+"""The experiment trackers, which `a3crepro.runs.trackers` implements: names of packages, and of extras."""
 MAX_ROLLOUT_STEPS = 10_000
 """All observations and activations of a rollout are kept in memory."""
 
@@ -61,7 +63,7 @@ class LoggingConfig(ConfigModel):
     """Seconds between log lines, if the output is not a terminal."""
     metrics_seconds: PositiveFloat = 10.0
     """Seconds between rows of `metrics.csv`; in virtual time, virtual seconds, so that rows repeat to the bit."""
-    trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default=["tensorboard"])
+    trackers: list[TrackerName] = Field(default=["tensorboard"])
     """Where to show scores and metrics; []: only in the run's own tables."""
     tensorboard: bool
     """False leaves TensorBoard out of `trackers`."""
@@ -91,9 +93,9 @@ class Composition(NamedTuple):
     """How a configuration was composed; empty if it was not."""
 
     choices: Mapping[str, str] = {}
-    """Of each configuration group."""
+    """The choice of each configuration group."""
     overrides: Sequence[str] = ()
-    """Of the command line, in order, without Hydra's own keys."""
+    """Overrides of the command line, in order, without Hydra's own keys."""
 
 
 class Config(ConfigModel):
@@ -124,7 +126,7 @@ class Config(ConfigModel):
         return self._composition
 
     def composed_of(self, choices: Mapping[str, str], overrides: Sequence[str]) -> Config:
-        """The same configuration, with a record of its choices and overrides."""
+        """Returns this configuration with a record of its choices and overrides."""
         config = self.model_copy()
         config._composition = Composition({group: choices[group] for group in GROUPS}, tuple(overrides))
         return config
@@ -150,7 +152,7 @@ class Config(ConfigModel):
         return [*self.env.modules_to_preload(), type(self.optimizer).__module__]
 
     @property
-    def anneal_frames(self) -> int:
+    def lr_anneal_frames(self) -> int:
         """Frames over which the learning rate is annealed to 0."""
         return self.optimizer.annealed_over(self.frames)
 
@@ -160,9 +162,12 @@ class Config(ConfigModel):
         return -(-self.evaluation.max_frames // self.env.frames_per_step)
 
     @property
-    def rollout_steps(self) -> int:
-        """Maximal length of a rollout in agent steps."""
-        steps = self.algo.max_steps or self.env.episode_steps
+    def max_update_steps(self) -> int:
+        """Maximum number of agent steps whose gradients an actor-learner sums into an update; a rollout is no longer.
+
+        Those of an episode are bounded by `Environment.episode_steps`.
+        """
+        steps = self.algo.max_update_steps or self.env.episode_steps
         assert steps is not None
         return steps
 
@@ -186,7 +191,7 @@ def effective_values(config: Config) -> dict[str, Any]:
     Runs that differ in `frames` alone are one run with different budgets.
     """
     values = {key: value for key, value in dotted_items(config.model_dump()) if not key.startswith(NO_EFFECT)}
-    return {**values, "optimizer.anneal_frames": config.anneal_frames}
+    return {**values, "optimizer.anneal_frames": config.lr_anneal_frames}
 
 
 def build(values: Any, check_fit: bool = True, stored: bool = False) -> Config:
@@ -208,7 +213,7 @@ def build(values: Any, check_fit: bool = True, stored: bool = False) -> Config:
     if not isinstance(values, Mapping):
         raise UserError(f"configuration: expected a mapping, got {values!r}")
     components = {group: _build_component(group, values, stored) for group in GROUPS if group in values}
-    config: Config = validated(Config, {**values, **components}, (), values)
+    config: Config = validate(Config, {**values, **components}, (), values)
     if check_fit:
         _check_fit(config)
     return config
@@ -222,11 +227,11 @@ def _build_component(group: str, whole: Mapping[str, Any], stored: bool) -> Conf
         found = component_class(GROUPS[group], values["name"])
     except LookupError as error:
         raise UserError(f"{group}.name: {error}") from None
-    component: ConfigModel = validated(found, dict(values), (group,), whole, stored)
+    component: ConfigModel = validate(found, dict(values), (group,), whole, stored)
     return component
 
 
-def validated(
+def validate(
     model: type[Any], values: Mapping[str, Any], prefix: tuple[str, ...], whole: Mapping[str, Any], stored: bool = False
 ) -> Any:
     """Validates values; a `UserError` names the first wrong key, which begins with `prefix`.
@@ -252,7 +257,7 @@ def _check_fit(config: Config) -> None:
         config.algo.heads(actions)
     except ValueError as error:
         raise UserError(f"{group}: {error}") from error
-    if config.algo.max_steps is not None:
+    if config.algo.max_update_steps is not None:
         return
     steps = config.env.episode_steps
     if steps is None or steps > MAX_ROLLOUT_STEPS:

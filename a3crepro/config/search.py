@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from a3crepro.common.config_model import ConfigModel, Count, PositiveCount
 from a3crepro.common.errors import UserError
 from a3crepro.config.groups import check_optuna
-from a3crepro.config.schema import validated
+from a3crepro.config.schema import validate
 
 DIGITS = 6
 """Significant digits of a number that a search chooses; they are part of the run's name."""
@@ -57,7 +57,7 @@ def search_config(values: Any) -> SearchConfig:
     check_optuna()
     found: Any = OmegaConf.to_container(values, resolve=True) if OmegaConf.is_config(values) else dict(values)
     found.pop("_target_", None)
-    config: SearchConfig = validated(SearchConfig, found, ("hydra", "sweeper"), {})
+    config: SearchConfig = validate(SearchConfig, found, ("hydra", "sweeper"), {})
     return config
 
 
@@ -65,13 +65,13 @@ class Domain(NamedTuple):
     """The values that a search may give to a key."""
 
     choices: tuple[str, ...] = ()
-    """As in an override; empty for numbers."""
+    """The values as written in an override; empty for numbers."""
     low: float = 0
     """An `int` for whole numbers, like `high` and `step`."""
     high: float = 0
-    """Included."""
+    """The greatest value, which is included."""
     step: float | None = None
-    """Between neighbouring numbers; None: any number."""
+    """Distance between neighbouring numbers; None: any number."""
     log: bool = False
     """Whether the logarithm is uniformly distributed, instead of the number."""
 

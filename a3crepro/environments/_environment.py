@@ -18,7 +18,7 @@ from a3crepro.common.config_model import (
     PositiveFloat,
     RolloutLength,
 )
-from a3crepro.common.errors import EnvironmentFault
+from a3crepro.common.errors import EnvironmentFault, UserError
 from a3crepro.common.rollout import Action as Action
 from a3crepro.common.serialization import PyTree
 
@@ -75,8 +75,9 @@ class Schedule(ConfigModel):
 class Environment(ComponentConfig, ABC):
     """Configuration of an environment, and its factory.
 
-    Observations are arrays of a `Box` space. `info["game_over"]` is optional: it tells the end of a game from the end
-    of the learner's episode (a lost life).
+    Observations are arrays of a `Box` space, uint8 or float32. Actions are numbers from 0, of a `Discrete` space, or
+    float32 vectors, of a `Box` space of shape [n]; vectors may exceed the bounds. `info["game_over"]` is optional: it
+    tells the end of a game from the end of the learner's episode (a lost life).
     """
 
     has_keyboard_controls: ClassVar[bool] = False
@@ -143,7 +144,7 @@ class Environment(ComponentConfig, ABC):
         env.set_state(state)  # type: ignore[attr-defined]
 
     def spaces(self) -> Spaces:
-        """Makes an environment for its spaces."""
+        """Makes an environment for its spaces; raises what `spaces_of` raises."""
         with contextlib.closing(self.make(training=False)) as env:
             return spaces_of(env)
 
@@ -181,10 +182,29 @@ class NormalisableEnvironment(Environment):
 
 
 def spaces_of(env: gym.Env[np.ndarray, Any]) -> Spaces:
-    """Observation and action space, checked."""
-    assert isinstance(env.observation_space, gym.spaces.Box)
-    assert isinstance(env.action_space, gym.spaces.Discrete | gym.spaces.Box)
-    return env.observation_space, env.action_space
+    """Observation and action space of an environment that an `Environment` has made.
+
+    Raises:
+      UserError: spaces that nothing can be learnt with; the line says which are allowed.
+    """
+    observations, actions = env.observation_space, env.action_space
+    if not (isinstance(observations, gym.spaces.Box) and observations.dtype in (np.uint8, np.float32)):
+        raise UserError(
+            f"env: {env_name(env)} has the observation space {_in_one_line(observations)}; "
+            "allowed: a Box of uint8 or float32"
+        )
+    if isinstance(actions, gym.spaces.Discrete) and actions.start == 0:
+        return observations, actions
+    if isinstance(actions, gym.spaces.Box) and len(actions.shape) == 1:
+        return observations, actions
+    raise UserError(
+        f"env: {env_name(env)} has the action space {_in_one_line(actions)}; "
+        "allowed: Discrete with start=0, or a Box of shape [n]"
+    )
+
+
+def _in_one_line(space: gym.Space[Any]) -> str:
+    return " ".join(str(space).split())
 
 
 def random_action(space: ActionSpace, rng: np.random.Generator) -> Action:

@@ -16,7 +16,16 @@ from a3crepro.common.serialization import PyTree
 
 
 def area_table(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Source indices and weights, [taps, target], of OpenCV's computeResizeAreaTab; padded with weight 0."""
+    """The weighted sums that reduce a line as OpenCV's computeResizeAreaTab does.
+
+    Args:
+      source: pixels of the line.
+      target: pixels of the reduced line, at most `source`.
+
+    Returns:
+      Indices of source pixels, int64 [taps, target], and their weights, float32 [taps, target], which sum to 1 over the
+      taps; pixels with fewer taps are padded with weight 0.
+    """
     scale = 1 / (target / source)
     taps: list[list[tuple[int, float]]] = []
     for d in range(target):

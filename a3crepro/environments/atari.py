@@ -25,7 +25,7 @@ from a3crepro.environments._preprocessing import ScreenPreprocessor
 SIDE = 84
 STACK = 4
 FRAMES_PER_SECOND = 60
-"""Of the emulator."""
+"""Frames of the emulator in a second of play."""
 
 
 class Atari(Environment):

@@ -26,9 +26,9 @@ from a3crepro.environments._environment import NormalisableEnvironment
 from a3crepro.environments._mujoco import Simulation, import_with_mujoco, rendering_errors, use_egl
 
 SIDE = 84
-"""Of the frames, in pixels."""
+"""Height and width of the frames, in pixels."""
 PLAIN_LIGHT = {"shadow": False, "reflection": False}
-"""Without a graphics card shadows take nine tenths of the rendering time."""
+"""Light without shadows and reflections: without a graphics card they take nine tenths of the rendering time."""
 UNLIMITED = 1e10
 """Bound of an actuator without bounds in MuJoCo."""
 

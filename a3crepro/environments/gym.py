@@ -111,16 +111,16 @@ class Gym(NormalisableEnvironment):
             env = self._wrapped(make_registered(self.id, **{**self.kwargs, **options}))
         if render and type(env.unwrapped).__module__.startswith(MUJOCO):
             use_egl()  # only here: learning from states needs no renderer
-            env = _Drawn(env)
+            env = _ExplainRenderErrors(env)
         actions = env.action_space
         if self.rescale_actions and isinstance(actions, gymnasium.spaces.Box) and actions.is_bounded():
             one = np.ones(actions.shape, np.float32)
             env = gymnasium.wrappers.RescaleAction(env, -one, one)
         if not (isinstance(actions, gymnasium.spaces.Discrete) and actions.start == 0):
-            env = _Acting(env)
+            env = _ConvertAction(env)
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
             env = gymnasium.wrappers.FlattenObservation(env)  # a discrete observation becomes one-hot
-        return _Seen(env)
+        return _ConvertObservation(env)
 
     def get_state(self, env: gymnasium.Env[Any, Any]) -> PyTree | None:
         if not all(map(_is_known, _layers(env))):
@@ -195,7 +195,7 @@ def make_registered(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
         return gymnasium.make(env_id, **options)
 
 
-class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
+class _ExplainRenderErrors(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Says which packages to install if there is no renderer."""
 
     def render(self) -> Any:
@@ -203,8 +203,8 @@ class _Drawn(gymnasium.Wrapper[Any, Any, Any, Any]):
             return super().render()
 
 
-class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Takes actions as a policy gives them: numbers from 0, or float32 vectors, clipped to the bounds."""
+class _ConvertAction(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Takes actions as a policy gives them, numbers from 0 or float32 vectors [n], which are clipped to the bounds."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -223,7 +223,7 @@ class _Acting(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.step(action + int(space.start))
 
 
-class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
+class _ConvertObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Converts observations to arrays of the space's shape, uint8 or else float32.
 
     Each is a new array: rollouts keep them, and some environments reuse theirs.
@@ -242,13 +242,13 @@ class _Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
-        return self._seen(observation, "reset"), info
+        return self._converted(observation, "reset"), info
 
     def step(self, action: Any) -> Any:
         observation, *others = self.env.step(action)
-        return self._seen(observation, "step"), *others
+        return self._converted(observation, "step"), *others
 
-    def _seen(self, observation: Any, by: str) -> np.ndarray:
+    def _converted(self, observation: Any, by: str) -> np.ndarray:
         values = np.array(observation, self._dtype)
         if values.shape != self._given:
             raise EnvironmentFault(
@@ -288,6 +288,6 @@ KNOWN = (
     gymnasium.wrappers.FlattenObservation, gymnasium.wrappers.GrayscaleObservation, gymnasium.wrappers.OrderEnforcing,
     gymnasium.wrappers.PassiveEnvChecker, gymnasium.wrappers.RescaleAction, gymnasium.wrappers.RescaleObservation,
     gymnasium.wrappers.ReshapeObservation, gymnasium.wrappers.ResizeObservation, gymnasium.wrappers.TimeLimit,
-    _Acting, _Drawn, _Seen,
+    _ConvertAction, _ExplainRenderErrors, _ConvertObservation,
 )  # fmt: skip
 """Wrappers that keep their state, if any, in serialisable attributes."""

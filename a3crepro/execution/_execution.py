@@ -30,19 +30,19 @@ class States:
     """The full state needed to resume, at one moment."""
 
     arrays: Mapping[str, np.ndarray]
-    """Of the shared state."""
+    """Arrays of the shared state."""
     tree: PyTree
-    """Of the actor-learners and of the execution itself."""
+    """State of the actor-learners and of the execution itself."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was reported, or nothing for a while (`report` is None)."""
+    """A timed event of a run; `report` is None if nothing was reported."""
 
     seconds: float
-    """Since the start of training, over all attempts; virtual where the execution's time is."""
+    """Seconds since the start of training, over all attempts; virtual if the execution's time is."""
     real_seconds: float
-    """The same, by a clock on the wall."""
+    """Wall-clock seconds since the start of training, over all attempts."""
     report: Report | States | None = None
 
 
@@ -79,20 +79,20 @@ class TimedReport(NamedTuple):
     """A report and its time."""
 
     moment: float
-    """On the monotonic clock, which all processes share."""
+    """Time on the monotonic clock, which all processes share."""
     now: float
-    """In the execution's own time: virtual seconds, or rounds."""
+    """Time on the execution's own clock: virtual seconds, or rounds."""
     what: Any
 
 
-class Interval:
-    """Says when an interval of this many seconds has passed, by a clock on the wall."""
+class Timer:
+    """A timer that fires at most once per `seconds` of wall-clock time."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self._began = seconds, time.monotonic()
 
     def has_passed(self) -> bool:
-        """Whether it has passed; if so, the next one begins."""
+        """Returns whether the interval has passed, and if so restarts it."""
         now = time.monotonic()
         if now - self._began < self.seconds:
             return False
@@ -133,7 +133,7 @@ Message = tuple[float, int | None, Any]
 
 def stop_timeout(config: Config) -> float:
     """Seconds that processes have to stop by themselves."""
-    return TIMEOUT + TIMEOUT_PER_STEP * (config.algo.max_steps or config.env.episode_steps or 0)
+    return TIMEOUT + TIMEOUT_PER_STEP * (config.algo.max_update_steps or config.env.episode_steps or 0)
 
 
 def receive_messages(children: Sequence[Child], shared: SharedState, config: Config) -> Generator[Message, None, None]:

@@ -9,11 +9,12 @@ from typing import cast
 import numpy as np
 import torch
 
+from a3crepro.algorithms._algorithm import Algorithm
 from a3crepro.common.processes import CONTEXT
 from a3crepro.common.rollout import Rollout
 from a3crepro.common.serialization import PyTree
 from a3crepro.config import Config
-from a3crepro.execution._execution import FLUSH_SECONDS, Interval, TimedReport
+from a3crepro.execution._execution import FLUSH_SECONDS, TimedReport, Timer
 from a3crepro.learner.actor_learner import ActorLearner, Models, Selected, make_models
 from a3crepro.learner.reports import Episode, Report
 from a3crepro.learner.shared_state import TARGET, TARGET_VERSION, Moment, SharedState
@@ -56,6 +57,16 @@ class AllReduce:
 
 STOP, SAVE, FLUSH = range(3)
 """Entries of `commands`: stop; send the state; send the reports."""
+
+
+def shares_gradient(algo: Algorithm) -> bool:
+    """Whether the actor-learners of a process add to one gradient and can act as a batch; else each has its own.
+
+    That takes an update after each rollout of each of them. A method that bootstraps from the next action selects it
+    by itself, outside of the batch.
+    """
+    always_due = type(algo).update_is_due is Algorithm.update_is_due
+    return algo.uses_thread_copy and always_due and not algo.bootstraps_from_next_action
 
 
 class BatchedLearners:
@@ -119,12 +130,10 @@ class WorkerGroup:
         self.config, self.shared, self.all_reduce, self.part = config, shared, all_reduce, part
         self.reports: list[TimedReport] = []
         self.rounds, self.answered, self.flushed = 0, all_reduce.answered, time.monotonic()
-        self.interval = Interval(config.logging.metrics_seconds)
+        self.timer = Timer(config.logging.metrics_seconds)
         self.begin_round()
         self.arrays: dict[str, np.ndarray] | None = None
-        # If each rollout is followed by an update, all share one gradient; else each keeps its own until it is due. A
-        # method that bootstraps from the next action selects it by itself, outside of the batch.
-        self.shares_gradient = config.algo.uses_thread_copy and not config.algo.bootstraps_from_next_action
+        self.shares_gradient = shares_gradient(config.algo)
         self._make_learners(range(config.threads)[part :: all_reduce.processes], attempt)
         self.slice = slice(*all_reduce.edges[part : part + 2])
         self.update = Update(config, shared, shared.optimizer_state(0))
@@ -156,9 +165,7 @@ class WorkerGroup:
         due = self._compute_gradients()
         models = [self.models.model] if self.shares_gradient else [learner.model for learner in due]
         if self.all_reduce.processes == 1 and len(models) == 1:  # as in the asynchronous executions, in one pass
-            for learner in due[1:]:
-                learner.count_staleness()
-            self.update.in_order(due[0].update_parameters, self.update.update_target)
+            self._update_alone(due)
         else:
             self._update_with_others(due, models)
 
@@ -174,6 +181,16 @@ class WorkerGroup:
             if self.config.algo.update_is_due(learner.own_steps, rollout):
                 due.append(learner)
         return due
+
+    def _update_alone(self, due: list[ActorLearner]) -> None:
+        """Updates θ with the only gradient, and θ⁻, in the order of the pseudocode."""
+        for learner in due[1:]:
+            learner.count_staleness()
+        if self.config.algo.updates_target_first:
+            self.update.update_target()
+        due[0].update_parameters()
+        if not self.config.algo.updates_target_first:
+            self.update.update_target()
 
     def _update_with_others(self, due: list[ActorLearner], models: list[Model]) -> None:
         """Sums all gradients over the processes; each process updates its slice of θ."""
@@ -192,10 +209,14 @@ class WorkerGroup:
             gradient = all_reduce.gradients[:, self.slice].numpy().sum(0)
             all_reduce.squares[part] = float(np.dot(gradient, gradient))
         all_reduce.wait()
-        target = self._update_target_slice if self.update.target_is_due else lambda: None
-        self.update.in_order(lambda: self._update_slice(gradient), target)
+        if self.config.algo.updates_target_first:
+            self._update_target_slice()
+        self._update_slice(gradient)
+        if not self.config.algo.updates_target_first:
+            self._update_target_slice()
 
     def _update_slice(self, gradient: np.ndarray) -> None:
+        """Updates this process's slice of θ with its gradient, if any actor-learner's update is due."""
         if self.all_reduce.due.any():
             norm = math.sqrt(float(self.all_reduce.squares.sum()))
             self.update.apply_slice(self.slice, gradient, norm, self.moment)
@@ -203,7 +224,9 @@ class WorkerGroup:
                 self.learners[0].count_update(norm)
 
     def _update_target_slice(self) -> None:
-        self.shared.target[self.slice] = self.shared.parameters[self.slice]
+        """Updates this process's slice of θ⁻ if it is due; `command` counts the update."""
+        if self.update.target_is_due:
+            self.shared.target[self.slice] = self.shared.parameters[self.slice]
 
     def command(self) -> None:
         """Run by the first process between two rounds: triggers, snapshots, totals, and the commands to all."""
@@ -212,7 +235,7 @@ class WorkerGroup:
         if interval is not None and shared.crossed_multiple(TARGET, interval) is not None:
             shared.last_triggers[TARGET_VERSION] += 1
         self.learners[0].snapshot()
-        if self.interval.has_passed():
+        if self.timer.has_passed():
             self._report(shared.totals())
         commands[STOP] = shared.stopping or shared.frames() >= config.frames
         requested = shared.states_requested

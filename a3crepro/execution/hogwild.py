@@ -15,10 +15,10 @@ from a3crepro.config import Config
 from a3crepro.execution._execution import (
     Event,
     Execution,
-    Interval,
     ReportBuffer,
     ResumePoint,
     States,
+    Timer,
     receive_messages,
     stop_timeout,
 )
@@ -100,7 +100,10 @@ class StateCollection:
         return self._states(answers)
 
     def overdue(self) -> States | None:
-        """The answers to the last request but one: an actor-learner that has not answered hangs, and starts anew."""
+        """The states for the last request but one.
+
+        An actor-learner that has not answered is treated as hung and restarts from scratch.
+        """
         request = self.shared.states_requested - 1
         if request <= self.answered or self.config.is_exact:  # which needs all states
             return None
@@ -127,7 +130,7 @@ def work(
     ask_for_long_time_slices()
     buffer = ReportBuffer(connection)
     learner = ActorLearner(config, shared, thread, attempt, buffer.add)
-    alone, interval = config.threads == 1, Interval(config.logging.metrics_seconds)
+    alone, timer = config.threads == 1, Timer(config.logging.metrics_seconds)
     if tree is not None:
         learner.models.set_state(tree["models"])
         learner.set_state(tree["learner"])
@@ -141,7 +144,7 @@ def work(
             with suppress(Interrupted):
                 learner.iterate()
             buffer.send_if_due()
-            if thread == 0 and interval.has_passed():
+            if thread == 0 and timer.has_passed():
                 buffer.add(shared.totals())
             if shared.states_requested != answered:
                 answered = shared.states_requested

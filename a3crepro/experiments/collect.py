@@ -26,7 +26,7 @@ from a3crepro.runs.training import initial_state
 UNFINISHED = "unfinished.csv"
 BINS = 20
 """Rows per run in the training scores: means over this many equal parts of the budget."""
-EPOCH = 1_000_000
+EPOCH_STEPS = 1_000_000
 """Agent steps per epoch, over all actor-learners: 4M frames on Atari (Figure 3)."""
 OWN_COLUMNS = {
     "env", "algo", "network", "optimizer", "optimizer.epsilon", "optimizer.lr", "execution", "threads", "seed",
@@ -284,7 +284,7 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
     table = pd.DataFrame({**columns, **row} for row in _score_rows(directory, config))
     if table.empty:
         return table
-    table["epoch"] = (table["frames"] / (EPOCH * config.env.frames_per_step)).round(6)
+    table["epoch"] = (table["frames"] / (EPOCH_STEPS * config.env.frames_per_step)).round(6)
     return table.assign(run=run.name, commit=commits_of(starts), versions=_versions(starts[0]))
 
 

@@ -196,7 +196,7 @@ class Command:
         jobs = [[*self.words(run), f"hydra.sweep.subdir='{run.name}'"] for run in runs]
         config = self.config(runs[0])
         cores = [f"execution={config.execution.name}", f"threads={config.threads}"]  # used by launchers to share cores
-        with watched(self, known), interruptible():
+        with printing_progress(self, known), interruptible():
             try:
                 launch(jobs, [f"hydra.sweep.dir='{self.root}'", *cores, *self.hydra])
             except RuntimeError as error:  # joblib and submitit: a process or job died
@@ -219,7 +219,7 @@ class Command:
 
 
 @contextlib.contextmanager
-def watched(command: Command, runs: Sequence[Run]) -> Iterator[None]:
+def printing_progress(command: Command, runs: Sequence[Run]) -> Iterator[None]:
     """Prints progress periodically while runs are in progress.
 
     It covers only the runs known at launch: later ones have no configuration yet, and Hydra cannot compose one while it

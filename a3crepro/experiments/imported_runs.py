@@ -31,7 +31,7 @@ class ImportedRuns:
 
     directory: Path | None = None
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """By file name. All cells are text, exactly as written."""
+    """Tables by file name. All cells are text, exactly as written."""
 
     @cached_property
     def _rows(self) -> dict[str, dict[Hashable, str]]:

@@ -52,8 +52,8 @@ def search(launch: Launch, config: SearchConfig, space: SearchSpace, directory: 
       RunError: the search, or the directory of a run, is in use; or no trial has a score.
       OSError: a file cannot be written; the trial is not counted as failed.
     """
-    with locked(directory / FOLDER / f"{name_of(config, space)}.lock"):
-        record = Record(config, space, directory / FOLDER)
+    with exclusive_lock(directory / FOLDER / f"{name_of(config, space)}.lock"):
+        record = SearchRecord(config, space, directory / FOLDER)
         print(record.summary_line(), flush=True)
         while trials := record.next_trials():
             for trial, result in zip(trials, _results(launch, trials), strict=True):
@@ -68,7 +68,7 @@ def name_of(config: SearchConfig, space: SearchSpace) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Iterator[None]:
     """Holds a lock; a `RunError` if another process does."""
     with trying("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,9 +94,9 @@ class Trial(NamedTuple):
     """A trial that has not ended."""
 
     number: int
-    """In Optuna's record."""
+    """Number in Optuna's record."""
     overrides: tuple[str, ...]
-    """Of its job."""
+    """Overrides of its job."""
 
 
 class Result(NamedTuple):
@@ -150,7 +150,7 @@ def _result(job: JobReturn) -> Result:
 # ---- The record ------------------------------------------------------------------------------------------------------
 
 
-class Record:
+class SearchRecord:
     """The trials of a search, in a file that survives an interruption at any moment. Only one process may use it."""
 
     def __init__(self, config: SearchConfig, space: SearchSpace, folder: Path) -> None:

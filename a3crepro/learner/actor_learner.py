@@ -44,7 +44,7 @@ class Models(NamedTuple):
     """At θ⁻."""
 
     def replicas(self) -> Models:
-        """The same networks with a gradient of their own, for another actor-learner of this process."""
+        """Models at the same parameters with a gradient of their own, for another actor-learner of this process."""
         return Models(self.model.replica(), self.target)
 
     def get_state(self) -> PyTree:
@@ -61,7 +61,7 @@ class Models(NamedTuple):
 def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int = 0, thread: int = 0) -> Models:
     """The networks of one actor-learner, or, with `lanes`, of as many that act as a batch."""
     network, algo, (observation_space, actions) = config.network, config.algo, spaces
-    heads, steps = algo.heads(actions), config.rollout_steps
+    heads, steps = algo.heads(actions), config.max_update_steps
 
     def model(theta: Theta, sizes: Sizes) -> Model:
         module = seeded(network, observation_space, heads, config.seed)
@@ -81,6 +81,8 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
 
 def share_above_epsilon(config: Config, shared: SharedState) -> float | None:
     """Share of the entries of g that exceed ε; None for an optimizer without g."""
+    if "g" not in config.optimizer.statistics:
+        return None  # without a copy of all statistics
     return config.optimizer.share_above_epsilon(shared.decayed_statistics())
 
 
@@ -167,10 +169,14 @@ class ActorLearner:
         return rollout
 
     def apply_gradient(self, rollout: Rollout) -> None:
-        """Counts the frames of a rollout, and updates θ and θ⁻ if the method does so after it."""
-        self.count(rollout.frames)
-        due = self.algo.update_is_due(self.own_steps, rollout)
-        self.update.in_order(self.update_parameters if due else lambda: None, self.update.update_target)
+        """Counts the frames of a rollout, and updates θ and θ⁻ if they are due, in the order of the pseudocode."""
+        self.count(rollout.frames)  # T ← T + frames
+        if self.algo.updates_target_first:
+            self.update.update_target()  # θ⁻ ← θ
+        if self.algo.update_is_due(self.own_steps, rollout):
+            self.update_parameters()  # update θ with dθ; dθ ← 0
+        if not self.algo.updates_target_first:
+            self.update.update_target()
 
     def iterate(self) -> None:
         """Runs the body of the loop once."""

@@ -48,6 +48,14 @@ class Normaliser:
             self.deviation = np.sqrt(np.maximum(squares - self.mean**2, 0) + 1e-8)
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
+        """Normalises an observation of any shape.
+
+        Args:
+          observation: has n components.
+
+        Returns:
+          float32 of the same shape, within ± `LIMIT`; the observation itself as long as none has been summed up.
+        """
         if not self.known:
             return observation
         normalised = np.empty(observation.shape, np.float32)

@@ -53,7 +53,7 @@ class Moment(NamedTuple):
     updates: int
     """Number of updates of θ."""
     normaliser: Normaliser
-    """Of observations, by what all actor-learners have seen."""
+    """Normaliser of observations, from those of all actor-learners."""
 
 
 class PolicySnapshot(NamedTuple):
@@ -143,6 +143,7 @@ class SharedState:
         self.flags = torch.zeros(2, dtype=torch.int64)
         self.lock: AbstractContextManager[Any] = contextlib.nullcontext()
         self.holding = False
+        self._normaliser: Normaliser | None = None
 
     def share(self, lock: AbstractContextManager[Any]) -> None:
         """Moves all arrays into shared memory. The lock guards rare events, never an update of θ."""
@@ -235,7 +236,9 @@ class SharedState:
         return _Views(*columns, *(tensor.numpy() for tensor in tensors))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_views", "_normaliser")}
+        state = {**self.__dict__, "_normaliser": None}
+        state.pop("_views", None)
+        return state
 
     def optimizer_state(self, thread: int) -> OptimizerState:
         """The statistics that an actor-learner updates."""
@@ -266,13 +269,13 @@ class SharedState:
         normalised_by = self._views.normalised_by
         if not normalised_by.size:
             return IDENTITY
-        normaliser: Normaliser | None = self.__dict__.get("_normaliser")
-        if normaliser is None or self._normaliser_is_due() or normaliser.observations != normalised_by[0]:
+        current = self._normaliser
+        if current is None or self._normaliser_is_due() or current.observations != normalised_by[0]:
             with self.lock:
                 if self._normaliser_is_due():
                     normalised_by[:] = self.seen()
-                normaliser = self.__dict__["_normaliser"] = Normaliser(normalised_by)
-        return normaliser
+                current = self._normaliser = Normaliser(normalised_by)
+        return current
 
     def _normaliser_is_due(self) -> bool:
         return bool(self._views.sums[:, 0].sum() > GROWTH * self._views.normalised_by[0])

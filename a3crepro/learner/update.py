@@ -1,7 +1,6 @@
 """The update of θ and θ⁻, the same in all executions: clipping, learning rate, optimizer, target network."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -22,12 +21,6 @@ class Update:
 
     def __init__(self, config: Config, shared: SharedState, state: OptimizerState) -> None:
         self.config, self.shared, self.state = config, shared, state
-
-    def in_order(self, parameters: Callable[[], None], target: Callable[[], None]) -> None:
-        """Updates θ and θ⁻ in the order of the method's pseudocode."""
-        first, second = (target, parameters) if self.config.algo.updates_target_first else (parameters, target)
-        first()
-        second()
 
     def apply(self, model: Model, frames: int) -> float:
         """Updates θ with the gradient of a model.

@@ -15,7 +15,7 @@ def epsilon(frames: int, anneal_frames: int, final: float) -> float:
     return 1.0 + share * (final - 1.0)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2048)  # a process may have 1024 actor-learners, which change their draws one by one
 def final_epsilon(
     seed: int, thread: int, draw: int, values: tuple[float, ...], probabilities: tuple[float, ...]
 ) -> float:
@@ -25,7 +25,13 @@ def final_epsilon(
 
 
 def epsilon_greedy(q: np.ndarray, epsilon: float, rng: np.random.Generator) -> int:
-    """A random action with probability ε, else the first of those with the highest value."""
+    """A random action with probability ε, else the first of those with the highest value.
+
+    Args:
+      q: action values of one state, float32 [actions].
+      epsilon: ε, from 0 to 1.
+      rng: draws whether to explore, then the action.
+    """
     if rng.random() < epsilon:
         return int(rng.integers(len(q)))
     return int(q.argmax())

@@ -40,7 +40,16 @@ class Model(Protocol):
         """θ' ← θ, for a model with its own copy."""
 
     def forward(self, observation: np.ndarray, state: Any) -> OutputsAndState:
-        """The outputs for one observation, valid until the next call, and the next recurrent state."""
+        """The outputs for one observation, valid until the next call, and the next recurrent state.
+
+        Args:
+          observation: in the shape and dtype of the observation space.
+          state: the recurrent state, as `initial_state` or the call before returned it: float32 [2, cells], with
+            autograd [2, 1, cells]; None without LSTM cells.
+
+        Returns:
+          A float32 vector [width] for each head, and a state of the same kind.
+        """
 
     def rollout_outputs(self, rollout: Rollout) -> dict[str, np.ndarray]:
         """The outputs for the states of a rollout, [T, width] for each head.
@@ -61,7 +70,13 @@ class Model(Protocol):
         """dθ as a flat vector."""
 
     def update(self, optimizer: Optimizer, state: OptimizerState, step: Step) -> None:
-        """Updates the shared θ with the gradient clip · dθ."""
+        """Updates the shared θ, float32 [n], and the optimizer's statistics in place, with the gradient clip · dθ.
+
+        Args:
+          optimizer: applies its equation.
+          state: statistics, float32 [vectors, n], and the decay that is owed to them, float32 [rows].
+          step: learning rate, factor `clip` and number of the update.
+        """
 
     def clear_gradient(self) -> None:
         """dθ ← 0."""

@@ -96,7 +96,7 @@ class ModuleModel:
 
 
 class ModuleBatch(ModuleModel):
-    """The same for several actor-learners that act together; a recurrent module computes one after another."""
+    """A `ModuleModel` for several actor-learners that act together; recurrent modules compute one after another."""
 
     def forward_batch(self, requests: Mapping[int, tuple[np.ndarray, Any]]) -> dict[int, OutputsAndState]:
         if any(state is not None for _, state in requests.values()):

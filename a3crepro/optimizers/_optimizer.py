@@ -42,9 +42,9 @@ class LargeWeight(NamedTuple):
     weight: np.ndarray
     """float32 [units, n]."""
     statistics: Sequence[np.ndarray]
-    """Of the weight, each float32 [units, n]."""
+    """Statistics of the weight, each float32 [units, n]."""
     decay: np.ndarray
-    """Owed to the statistics, float32 [units]; see `OptimizerState`."""
+    """Decay owed to the statistics, float32 [units]; see `OptimizerState`."""
     copy: np.ndarray | None
     """A copy of the weight, or None."""
     writes: np.ndarray
@@ -131,5 +131,8 @@ class Optimizer(ComponentConfig, ABC):
         raise NotImplementedError
 
     def share_above_epsilon(self, statistics: np.ndarray) -> float | None:
-        """Share of the entries of g that exceed ε, given all statistics [rows, vectors, n]; None without g."""
+        """Share of the entries of g that exceed ε, given all statistics [rows, vectors, n]; None without g.
+
+        It is asked for only if `statistics` names `g`.
+        """
         return None

@@ -16,7 +16,7 @@ MAX_POINTS = 300
 MAX_MARKERS = 40
 """Curves with at most as many points have markers that show their values."""
 MIN_RANGE = 0.05
-"""Of an axis, as a share of its greatest value: less is noise, whose ticks would all be the same short number."""
+"""Least range of an axis, as a share of its greatest value: less is noise, and its ticks would all be one number."""
 COLORS = 8
 DASHES = ("", "6 3", "2 2", "8 2 2 2")
 
@@ -29,17 +29,17 @@ class Curve:
     x: np.ndarray
     y: np.ndarray
     low: np.ndarray | None = None
-    """With `high`, the band around it."""
+    """Lower edge of the band around the curve, whose upper edge is `high`; None: no band."""
     high: np.ndarray | None = None
     number: int = 0
-    """Of its colour and dashes."""
+    """Number of its colour and dashes."""
     is_reference: bool = False
     """Drawn in grey, e.g. the paper's."""
     is_thin: bool = False
     """One of many."""
 
     def finite(self) -> "Curve":
-        """Without points that are not finite, and with at most `MAX_POINTS`."""
+        """Returns the curve without points that are not finite, and with at most `MAX_POINTS`."""
         kept = np.isfinite(self.x) & np.isfinite(self.y)
         arrays = [None if array is None else _means(array[kept]) for array in (self.x, self.y, self.low, self.high)]
         x, y, low, high = arrays

@@ -22,7 +22,7 @@ EPISODE_PARTS = 100
 MAX_THREADS = 32
 """More actor-learners have no curve each."""
 MAX_ROWS = 200
-"""Of a table in the page: the last ones."""
+"""Most rows of a table in the page, which are its last ones."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Scale:
     column: str
     label: str
     size: float
-    """In the unit of the column."""
+    """Size of the axis's unit, in the unit of the column."""
 
     def of(self, table: pd.DataFrame) -> np.ndarray:
         x: np.ndarray = table[self.column].to_numpy(float) / self.size

@@ -21,7 +21,7 @@ from a3crepro.runs.run_directory import EPISODES, EVALUATIONS
 TABLES = {"episodes": EPISODES, "evaluations": EVALUATIONS, "metrics": METRICS}
 TEXTS = ("thread_frames_per_second",)
 """Columns whose cells are no numbers."""
-EPOCH = 4_000_000
+EPOCH_FRAMES = 4_000_000
 """Frames in an epoch of the paper's Figure 3."""
 
 
@@ -34,11 +34,11 @@ class Record:
     """Values of the configuration, by dotted key."""
     env: str
     tables: Mapping[str, pd.DataFrame]
-    """By name, see `TABLES`; without rows where there is no such table."""
+    """Tables by name, see `TABLES`; without rows where there is no such table."""
     raw: Mapping[str, list[list[str]]]
     """The cells of their rows, as written."""
     summary: Mapping[str, Any]
-    """Of a finished run; else empty."""
+    """Summary of a finished run; else empty."""
     commit: str
     written: float
     """When the run last wrote something: seconds since then."""
@@ -200,7 +200,7 @@ def paper_curve(record: Record, x: str, notes: list[str]) -> pd.DataFrame | None
       x: `frames` (Figure 3, with the run's number of threads, or 16) or `seconds` (Figure 1).
       notes: receives a line if there is none.
     """
-    name, unit, size = {"frames": ("fig3_s9_data_efficiency", "epoch", EPOCH),
+    name, unit, size = {"frames": ("fig3_s9_data_efficiency", "epoch", EPOCH_FRAMES),
                         "seconds": ("fig1_learning_speed", "hours", 3600)}[x]  # fmt: skip
     try:
         text = (RESULTS / "paper" / f"{name}.csv").read_text()

@@ -45,9 +45,9 @@ class Counters(NamedTuple):
     """How far a run had come at a checkpoint."""
 
     seconds: float
-    """Since the start of training, over all attempts; virtual if the execution's time is."""
+    """Seconds since the start of training, over all attempts; virtual if the execution's time is."""
     real_seconds: float
-    """The same in wall-clock time."""
+    """Wall-clock seconds since the start of training, over all attempts."""
     attempt: int
     """How often the run had been started before."""
     episodes: int
@@ -72,7 +72,7 @@ class Checkpoint:
     measured: Measurement | None = None
     """The totals at the last row of `metrics.csv`; None in checkpoints of older versions."""
     best: BestEvaluation | None = None
-    """Of the recorded evaluations; None before the first, and in checkpoints of older versions."""
+    """Best of the recorded evaluations; None before the first, and in checkpoints of older versions."""
 
     @property
     def frames(self) -> int:
@@ -123,7 +123,7 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
             damaged.append(f"{path} ({error})")
             continue
         for description in damaged:
-            warn(f"damaged checkpoint {description}; going on with {path}")
+            warn(f"damaged checkpoint {description}; using {path} instead")
         return checkpoint
     if damaged:
         raise RunError(f"all checkpoints are damaged: {'; '.join(damaged)}; to begin anew, remove the directory")
@@ -131,7 +131,7 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
 
 
 def last_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint:
-    """The same for a run that should have a checkpoint: a `UserError` if there is none yet."""
+    """Loads the last checkpoint as `load_checkpoint` does; a `UserError` if there is none yet."""
     checkpoint = load_checkpoint(directory, warn)
     if checkpoint is None:
         raise UserError(f"{directory} holds no checkpoint yet")

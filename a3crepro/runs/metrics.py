@@ -21,11 +21,11 @@ class Measurement(NamedTuple):
     """The totals of training at a moment."""
 
     seconds: float
-    """Since the start of training; virtual if the execution's time is."""
+    """Seconds since the start of training; virtual if the execution's time is."""
     totals: Totals
 
     def get_state(self) -> tuple[float, dict[str, Any]]:
-        """As a pytree."""
+        """The measurement as a pytree."""
         return self.seconds, vars(self.totals)
 
 

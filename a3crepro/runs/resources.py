@@ -10,18 +10,19 @@ from a3crepro.common import machine
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.machine import allow_open_files, free_shared_memory, memory_bytes
 from a3crepro.config import Config
+from a3crepro.execution._worker_group import shares_gradient
 from a3crepro.learner.shared_state import SharedState
+from a3crepro.models.fast.model import why_not_fast
+from a3crepro.models.fast.spec import spec_of
 
 GIB = 2**30
 MAX_ROLLOUT_BYTES = 4 * GIB
-"""Of an actor-learner; far more than any included environment needs."""
+"""Largest rollout of an actor-learner; far more than any included environment needs."""
 MIN_PROCESS_BYTES = 16 * 2**20
 """Memory of a process, apart from its network."""
 FLOAT_BYTES = 4
 SHORT_ROLLOUT = 200
 """Agent steps; the memory of shorter rollouts is negligible."""
-VECTORS = 2
-"""Vectors of the length of θ in each actor-learner: θ' and its gradient."""
 FILES, FILES_PER_PROCESS = 40, 3
 """Open files of the main process: at least, and for each child process."""
 
@@ -40,7 +41,7 @@ def check_resources(config: Config, shared: SharedState) -> None:
 
 def _check_memory(config: Config, shared: SharedState) -> None:
     steps_key = f"algo.{config.algo.rollout_key}"
-    steps, step_bytes = config.rollout_steps, 0
+    steps, step_bytes = config.max_update_steps, 0
     if steps > SHORT_ROLLOUT:
         step_bytes = _bytes_per_step(config)
         if steps * step_bytes > MAX_ROLLOUT_BYTES:
@@ -51,7 +52,7 @@ def _check_memory(config: Config, shared: SharedState) -> None:
             )
     processes = config.processes
     needs = {
-        "network": shared.nbytes + processes * VECTORS * shared.parameters.nbytes,
+        "network": shared.nbytes + (processes + _gradients(config)) * shared.parameters.nbytes,
         steps_key: config.threads * steps * step_bytes,
         "threads": processes * MIN_PROCESS_BYTES,
     }
@@ -62,6 +63,24 @@ def _check_memory(config: Config, shared: SharedState) -> None:
             f"{key}: {config.threads} actor-learners take at least {_size(needed)} of memory, and this machine has "
             f"{_size(available)}"
         )
+
+
+def _gradients(config: Config) -> int:
+    """Number of gradients as long as θ: one for each actor-learner, or for each process if its actor-learners share it.
+
+    The fast path keeps the gradients of the large weights of convolutional networks as factors, which are small.
+    """
+    shared = config.execution.makes_one_update and shares_gradient(config.algo)
+    one_each = config.threads > config.processes and not shared and not _factors(config)
+    return config.threads if one_each else config.processes
+
+
+def _factors(config: Config) -> bool:
+    """Whether the fast path runs the network and keeps the gradients of its large weights as factors."""
+    if config.network.implementation != "fast":
+        return False
+    spec = spec_of(config.seeded_network(), config.env.spaces()[0])
+    return spec is not None and spec.has_convolutions and why_not_fast(spec, config.max_update_steps) is None
 
 
 def _bytes_per_step(config: Config) -> int:
@@ -100,7 +119,8 @@ def _check_open_files(config: Config) -> None:
     allowed = allow_open_files(needed)
     if allowed < needed:
         raise RunError(
-            f"{needed} files are to be open at once, and at most {allowed} may be: ulimit -n {needed}, or fewer threads"
+            f"threads: the run opens up to {needed} files, but the limit is {allowed}; "
+            f"raise it (ulimit -n {needed}) or use fewer threads"
         )
 
 

@@ -111,8 +111,8 @@ class RunDirectory:
                 except OSError as error:
                     if error.errno not in NO_LOCKS:
                         raise
-                    problem = f"{path} cannot be locked ({error.strerror})"
-                    self.warn(f"{problem}: nothing keeps another process from training in this directory, too")
+                    problem = f"cannot lock {path} ({error.strerror})"
+                    self.warn(f"{problem}: another process could train in this directory at the same time")
                     return
         raise DirectoryInUse(f"{self.path} is in use by another process")
 
@@ -140,9 +140,10 @@ class RunDirectory:
             self._check_budget(stored.frames)
         elif differing:
             values = ", ".join(f"{key} ({old.get(key)!r} there, {new.get(key)!r} here)" for key in differing)
-            hint = "; frames is a budget alone where optimizer.anneal_frames is set" if "frames" in differing else ""
+            only_if = "; frames can be changed on resume only if optimizer.anneal_frames is set"
+            hint = only_if if "frames" in differing else ""
             hint += "; choose another directory with hydra.run.dir=…, or remove this one"
-            raise UserError(f"{self.path} holds another configuration: {values}{hint}")
+            raise UserError(f"{self.path} was created with another configuration: {values}{hint}")
         if stored != self.config and not (self.path / "summary.json").exists():
             self._write_config()
 
@@ -154,8 +155,9 @@ class RunDirectory:
         checkpoint = load_checkpoint(self.path, lambda _: None)
         if checkpoint and checkpoint.frames > self.config.frames:
             raise UserError(
-                f"frames: {self.path} has trained for {checkpoint.frames:,}, got {self.config.frames:,}; allowed: at "
-                "least as many, or another directory (hydra.run.dir=…)"
+                f"frames: {self.path} has already trained for {checkpoint.frames:,} frames, got "
+                f"{self.config.frames:,}; allowed: at least {checkpoint.frames:,}, or another directory "
+                "(hydra.run.dir=…)"
             )
 
     def _open(self) -> None:
@@ -179,9 +181,10 @@ class RunDirectory:
         if not (self.path / "summary.json").exists():
             return None
         if not any((self.path / name).exists() for name in CHECKPOINTS):
-            return summary_of(self.path, "there is no checkpoint to make it of; put it back, or remove the directory")
+            remedy = "it cannot be rebuilt without a checkpoint; restore the file or remove the directory"
+            return summary_of(self.path, remedy)
         try:
-            return summary_of(self.path, "the run goes on from its checkpoint, and writes it anew")
+            return summary_of(self.path, "the run resumes from its checkpoint and writes it again")
         except DamagedFile as error:
             self.warn(str(error))
             return None
@@ -224,7 +227,8 @@ class RunDirectory:
                    self.metrics: counters.metrics}  # fmt: skip
         for table, rows in counted.items():
             if lost := table.truncate(rows, frames):
-                self.warn(f"{table.path} lacks {lost} of {rows} rows that the checkpoint counts; going on without them")
+                recorded = f"{rows} rows recorded in the checkpoint"
+                self.warn(f"{table.path} lacks {lost} of the {recorded}; continuing without them")
         self.diagnostics.truncate(counters.evaluations, frames)  # fewer rows in runs of older versions
         return checkpoint
 

@@ -31,7 +31,7 @@ class Tracker(ABC):
     """
 
     package: ClassVar[str]
-    """What it imports; the extra of the same name installs it."""
+    """Name of the tracker, of the package that it imports, and of the extra that installs it."""
 
     @abstractmethod
     def __init__(self, config: Config, directory: Path, frames: int) -> None: ...
@@ -138,8 +138,8 @@ class MLflow(Tracker):
         self._client.set_terminated(self._run)
 
 
-TRACKERS: dict[str, type[Tracker]] = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow}
-"""By their names in `logging.trackers`."""
+TRACKERS: dict[str, type[Tracker]] = {tracker.package: tracker for tracker in Tracker.__subclasses__()}
+"""The classes above, by the names that `logging.trackers` takes."""
 
 
 def _name(directory: Path) -> str:

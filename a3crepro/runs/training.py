@@ -103,9 +103,11 @@ def initial_state(config: Config) -> SharedState:
 
 def say_if_slow(config: Config) -> None:
     """Prints a line if the network is run by autograd although the fast path is configured."""
+    if config.network.implementation != "fast":
+        return
     space, _ = config.env.spaces()
-    why = why_not_fast(spec_of(config.seeded_network(), space), config.rollout_steps)
-    if config.network.implementation == "fast" and why:
+    why = why_not_fast(spec_of(config.seeded_network(), space), config.max_update_steps)
+    if why:
         what = f"network {config.network.title}, for {space.dtype} observations of shape {space.shape}"
         print(f"{what}: runs with autograd, which is slower; {why}", flush=True)
 
@@ -255,7 +257,7 @@ class Training:
         if self.shared.holding and not self._said_to_wait:
             self._said_to_wait = True
             key = f"evaluation.every={self.config.evaluation.every}"
-            self.progress.say(f"{key}: training waits, because evaluations are slower ({limit} are pending)")
+            self.progress.say(f"{key}: training pauses while {limit} evaluations are pending, because they are slower")
 
     def _record_evaluations(self) -> None:
         for result in self.evaluator.poll(self.pending):

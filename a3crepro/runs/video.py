@@ -17,7 +17,7 @@ from a3crepro.runs.evaluation import play_episode
 from a3crepro.runs.policies import EvaluationPolicy
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-"""By suffix; browsers play `.webm`, which takes longer to write."""
+"""Codecs by suffix; browsers play `.webm`, which takes longer to write."""
 MIN_HEIGHT = 300
 
 

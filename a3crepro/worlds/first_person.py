@@ -6,33 +6,28 @@ from typing import Annotated, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from a3crepro.common.config_model import ConfigModel, PositiveCount
 from a3crepro.common.env_state import SerializableEnv
 from a3crepro.worlds import renderer
 from a3crepro.worlds.renderer import SIDE, Camera, Scene
 
 FRAMES_PER_SECOND = 60
 
-Whole = Annotated[int, BeforeValidator(lambda x: int(x) if isinstance(x, float) and x.is_integer() else x)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 
+class Parameters(ConfigModel):
+    """Checked keyword arguments of a world."""
 
-class Parameters(BaseModel):
-    """Immutable, checked keyword arguments of a world."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class WorldParameters(Parameters):
-    """Of every world."""
+    """What all worlds take."""
 
     seconds: Annotated[float, Field(ge=1, le=3600)]
     """Length of an episode; reaching it truncates the episode."""
-    action_repeat: Annotated[Whole, Field(ge=1, le=60)] = 4
+    action_repeat: Annotated[PositiveCount, Field(le=60)] = 4
     """Frames (60 a second) for which an action is held: the frames of an agent step."""
     field_of_view: Annotated[float, Field(ge=10, le=150)]
     """Degrees, horizontally."""
@@ -118,5 +113,5 @@ class FirstPersonEnv(SerializableEnv):
 
 
 def signed(angle: float) -> float:
-    """The same direction in [-π, π)."""
+    """Maps an angle, in radians, to the same direction in [-π, π)."""
     return (angle + math.pi) % (2 * math.pi) - math.pi

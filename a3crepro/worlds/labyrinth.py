@@ -14,7 +14,8 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field, model_validator
 
-from a3crepro.worlds.first_person import FRAMES_PER_SECOND, FirstPersonEnv, Fraction, Whole, WorldParameters, signed
+from a3crepro.common.config_model import Count, Fraction, PositiveCount
+from a3crepro.worlds.first_person import FRAMES_PER_SECOND, FirstPersonEnv, WorldParameters, signed
 from a3crepro.worlds.maze import Cell, distances, make_maze, shortest_path
 from a3crepro.worlds.renderer import Camera, Scene
 from a3crepro.worlds.textures import chequered, disc, pattern
@@ -44,13 +45,13 @@ class Maze(NamedTuple):
 
 
 class LabyrinthParameters(WorldParameters):
-    """Of a labyrinth; lengths are in cells."""
+    """What a labyrinth takes; lengths are in cells."""
 
     seconds: Annotated[float, Field(ge=1, le=3600)] = 60
     field_of_view: Annotated[float, Field(ge=10, le=150)] = 75
-    size: Annotated[Whole, Field(ge=1)] = 11
+    size: PositiveCount = 11
     """Cells per side, outer walls included: an odd number from 7 to 101."""
-    rooms: Annotated[Whole, Field(ge=0, le=100)] = 4
+    rooms: Annotated[Count, Field(le=100)] = 4
     """Number of rooms, or as many as fit."""
     loops: Fraction = 0.1
     """Share of the walls between regions that are opened although both sides are already connected."""
@@ -58,9 +59,9 @@ class LabyrinthParameters(WorldParameters):
     """Share of the dead ends that stay."""
     apple_density: Fraction = 0.1
     """Share of the free cells with an apple, rounded to whole apples."""
-    start_distance: Annotated[Whole, Field(ge=1)] = 6
+    start_distance: PositiveCount = 6
     """Steps from cell to cell between the start and the portal, at least."""
-    maze_seed: Annotated[Whole, Field(ge=0)] | None = None
+    maze_seed: Count | None = None
     """Seed of one maze, with its apples and textures, for all episodes; null: a new maze each episode."""
     speed: Annotated[float, Field(gt=0, le=10)] = 3
     """Cells a second, forward."""

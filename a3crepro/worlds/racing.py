@@ -14,13 +14,11 @@ import gymnasium as gym
 import numpy as np
 from pydantic import Field, model_validator
 
+from a3crepro.common.config_model import Count, Fraction, PositiveFloat
 from a3crepro.worlds.first_person import (
     FRAMES_PER_SECOND,
     FirstPersonEnv,
-    Fraction,
     Parameters,
-    Positive,
-    Whole,
     WorldParameters,
     signed,
 )
@@ -60,7 +58,7 @@ class Car(Parameters):
     top_speed: Speed = 22
     """Where drag equals the acceleration of the engine."""
     acceleration: Acceleration = 7
-    """Of the engine, at rest."""
+    """Acceleration by the engine at rest."""
     braking: Acceleration = 9
     grip: Annotated[float, Field(gt=0, le=10)] = 1.1
     """Coefficient of friction."""
@@ -76,9 +74,9 @@ class Car(Parameters):
     """Radius of gyration."""
     steering: Annotated[float, Field(gt=0, le=60)] = 25
     """Greatest angle of the front wheel at low speed, in degrees."""
-    steering_margin: Positive = 1.3
+    steering_margin: PositiveFloat = 1.3
     """At high speed the wheel turns to this multiple of the angle that a steady bend at the grip takes, at most."""
-    steering_seconds: Positive = 0.07
+    steering_seconds: PositiveFloat = 0.07
     """Time from straight ahead to the greatest angle."""
     walking_pace: Speed = 3
     """Speed below which tyres slip less and less, down to none at rest: the car then goes where its wheels point."""
@@ -101,7 +99,7 @@ class Car(Parameters):
 class Opponents(Parameters):
     """Cars that follow the track, each at its own speed and in its own lane. Metres and seconds."""
 
-    number: Annotated[Whole, Field(ge=0, le=100)] = 0
+    number: Annotated[Count, Field(le=100)] = 0
     slowest: Speed = 6
     fastest: Speed = 10
     """Speeds are drawn uniformly from `slowest` to `fastest`."""
@@ -120,7 +118,7 @@ class Opponents(Parameters):
 
 
 class RacingParameters(WorldParameters):
-    """Of a race. Metres and seconds."""
+    """What a race takes. Metres and seconds."""
 
     seconds: Annotated[float, Field(ge=1, le=3600)] = 120
     field_of_view: Annotated[float, Field(ge=10, le=150)] = 70
@@ -128,11 +126,11 @@ class RacingParameters(WorldParameters):
     road_width: Annotated[float, Field(ge=8, le=30)] = 12
     car: Car = Car()
     opponents: Opponents = Opponents()
-    reward_per_metre: Positive = 0.1
-    """Of progress in the direction of the centre line at the car's position; driving backwards loses it."""
-    off_road_seconds: Positive = 2
+    reward_per_metre: PositiveFloat = 0.1
+    """Reward for a metre in the direction of the centre line at the car's position; driving backwards loses it."""
+    off_road_seconds: PositiveFloat = 2
     """Time off the road that ends the episode."""
-    standing_seconds: Positive = 5
+    standing_seconds: PositiveFloat = 5
     """Time slower than `standing_speed`, along the road, that ends the episode."""
     standing_speed: Speed = 1
     eye_height: Annotated[float, Field(ge=0.5, le=20)] = 2
@@ -218,7 +216,7 @@ class RacingEnv(FirstPersonEnv):
         self.y += dt * (self.along * sin + self.aside * cos)
 
     def _side_acceleration(self, slip: float) -> float:
-        """Of an axle: linear for small slips, limited by the grip."""
+        """Side acceleration of an axle: linear for small slips, limited by the grip."""
         car, limit = self.parameters.car, self.parameters.car.grip * GRAVITY
         return -limit * math.tanh(car.stiffness * slip / limit)
 

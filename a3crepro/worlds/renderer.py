@@ -15,7 +15,7 @@ import numpy as np
 from a3crepro.common.kernels import kernel
 
 SIDE = 84
-"""Of the frame, in pixels."""
+"""Height and width of a frame, in pixels."""
 FAR = 1e6
 """Depth of columns without a wall."""
 NEAR = 0.05
@@ -41,7 +41,7 @@ class Scene(NamedTuple):
     sprite_images: np.ndarray
     """RGBA, uint8 [m, side, side, 4]; transparent where the last channel is 0."""
     height: float
-    """Of walls and ceiling, in units."""
+    """Height of walls and ceiling, in units."""
 
 
 class Camera(NamedTuple):
@@ -50,9 +50,9 @@ class Camera(NamedTuple):
     x: float
     y: float
     angle: float
-    """In radians."""
+    """Direction of view, in radians."""
     height: float
-    """Above the ground."""
+    """Height above the ground, in units."""
     field_of_view: float
     """Horizontal, in radians."""
 

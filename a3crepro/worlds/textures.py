@@ -5,7 +5,7 @@ import colorsys
 import numpy as np
 
 SIDE = 32
-"""Of a texture, in pixels."""
+"""Height and width of a texture, in pixels."""
 
 
 def color(rng: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,7 @@ POINTS: dict[str, list[tuple[float, float]]] = {
 MARGIN = 60.0
 """Grass around the track, in metres."""
 PIXELS = 4.0
-"""Of the ground's texture, per metre."""
+"""Pixels of the ground's texture per metre."""
 GRASS = (60, 130, 50)
 TREES = 80
 SMOOTHING = 6.0
@@ -35,7 +35,7 @@ class TrackPosition(NamedTuple):
     nearest: int
     """Index of the nearest point of the centre line."""
     aside: float
-    """Metres to the right of it."""
+    """Distance to the right of it, in metres."""
     heading: float
     """Direction of the centre line there, in radians."""
 

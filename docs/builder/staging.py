@@ -28,7 +28,7 @@ TITLES = {"README.md": "Getting started"}
 """Titles of pages that have another one in the repository."""
 
 Pages = dict[PurePosixPath, str | bytes | Path]
-"""By place: a text, bytes, or a file to copy."""
+"""Content by place: a text, bytes, or a file to copy."""
 
 
 def contents() -> str:

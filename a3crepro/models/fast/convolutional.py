@@ -280,7 +280,7 @@ class ConvolutionalNetwork(FastNetwork):
         step: Step,
         writes: np.ndarray,
     ) -> None:
-        """The same; factored gradients are applied in one pass over θ, the statistics and θ'."""
+        """Updates as in the base class; factored gradients are applied in one pass over θ, the statistics and θ'."""
         assert isinstance(gradient, FactoredGradient)
         large_weights = self._large_weights(theta, state, writes)
         if gradient.is_expanded:
@@ -296,7 +296,7 @@ class ConvolutionalNetwork(FastNetwork):
         self._copy_small(theta)
 
     def _large_weights(self, theta: np.ndarray, state: OptimizerState, writes: np.ndarray) -> dict[int, LargeWeight]:
-        """By number; kept for each state, because making the views takes as long as a kernel."""
+        """Large weights by number. They are kept for each state: making the views takes as long as a kernel."""
         known, views = self._views.get(id(state), (None, {}))
         if known is not state:
             spec, views = self.spec, {}

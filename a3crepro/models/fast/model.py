@@ -245,7 +245,7 @@ class FastModel:
 
 
 class FastBatch(FastModel):
-    """The same for several actor-learners that act together, one per lane, so that weights are read once for all."""
+    """A `FastModel` for several actor-learners that act together, one per lane: weights are read once for all."""
 
     def __init__(self, local: LocalParameters, steps: int) -> None:
         super().__init__(local, steps)

@@ -157,7 +157,7 @@ class FastNetwork(ABC):
         ]
         self.cells = _slices(part.lstm for part in spec.parts)
         self.columns = _slices(sum(width for _, width in part.heads) for part in spec.parts)
-        """Of the outputs, by part."""
+        """Columns of the outputs that belong to each part."""
 
     def new_gradient(self, steps: int) -> Gradient:
         """A gradient of 0 that can sum those of up to `steps` states."""

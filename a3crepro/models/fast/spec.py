@@ -20,7 +20,7 @@ class ConvolutionSpec(NamedTuple):
 
     filters: int
     channels: int
-    """Of its input."""
+    """Channels of its input."""
     size: int
     stride: int
 
@@ -40,7 +40,7 @@ class PartSpec:
     """Name and width of each head."""
     convolutions: tuple[ConvolutionSpec, ...] = ()
     rectified: bool = True
-    """Whether the convolutions are."""
+    """Whether each convolution is followed by a ReLU."""
 
     @property
     def cells_on_convolutions(self) -> bool:

@@ -19,7 +19,7 @@ class Struct(structref.StructRefProxy):
     """Arrays, numbers and other structs, by name; do not assign to them."""
 
     type: ClassVar[Any]
-    """For signatures of kernels."""
+    """Numba type of the struct, for signatures of kernels."""
     make: ClassVar[Any]
 
     def __new__(cls, **fields: Any) -> Self:
