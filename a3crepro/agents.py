@@ -1,13 +1,18 @@
-"""`python -m a3crepro.agents`: exports a trained agent from a run.
+"""`python -m a3crepro.agents`: exports a trained agent from a run, and repeats the evaluation on its card.
 
   python -m a3crepro.agents RUN_DIR agents/NAME [which=last|best] [episodes=100] [seed=1_000_000] [video=true]
+  python -m a3crepro.agents agents/NAME
 
 The agent is a directory with the parameters (safetensors), the resolved configuration, a card and a video. It is
 evaluated with held-out seeds; the video shows the episode of median score. `evaluate`, `play` and `load_policy` accept
 an agent like a run. Loading an agent executes nothing that is stored in it.
+
+The second command says whether the scores are those of the card. On the same kind of processor they repeat exactly; on
+another, where single episodes may differ, their mean is compared (Welch's t-test).
 """
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Mapping
@@ -17,19 +22,24 @@ from typing import Any
 import numpy as np
 import yaml
 from safetensors.numpy import save
+from scipy.stats import ttest_ind_from_stats
 
-from a3crepro.common.errors import UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.processes import set_up_arithmetic
 from a3crepro.runs.arguments import one_of, own_arguments, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
-from a3crepro.runs.files import write_atomically, write_text
+from a3crepro.runs.files import trying, write_atomically, write_text
 from a3crepro.runs.manifest import attempts_of, commits_of
 from a3crepro.runs.policies import PARAMETERS, WHICH, NetworkPolicy, stored_policy
 from a3crepro.runs.video import record_video
 
 CARD = "README.md"
 VIDEO = "episode.webm"
+LIKELY = 0.001
+"""The probability by chance below which a difference between means is one of the agent."""
+OWN = "a3crepro"
+"""The package whose version an installation only knows roughly; the commit is exact."""
 SEED = 1_000_000
 """Default seed of the episodes in which an agent is scored."""
 KEYS = {"episodes": whole_number(1, default=100), "seed": whole_number(0, default=SEED),
@@ -61,7 +71,8 @@ def export(run: Path, agent: Path, card: Mapping[str, Any], which: str = "last")
         "command": shlex.join(attempts[-1]["command"]),
         "commit": commits_of(attempts),
         "date": attempts[0]["date"],
-        "versions": {name: version for name, version in attempts[0]["packages"].items() if version},
+        "versions": {name: version for name, version in attempts[0]["packages"].items() if version and name != OWN},
+        "cpu": "; ".join(dict.fromkeys(attempt["cpu"] for attempt in attempts if "cpu" in attempt)) or None,
         "licence": "MIT",
     }
     write_text(agent / CARD, card_text(agent.name, facts))
@@ -69,7 +80,9 @@ def export(run: Path, agent: Path, card: Mapping[str, Any], which: str = "last")
 
 def card_text(name: str, facts: Mapping[str, Any]) -> str:
     """The Markdown of a card: the facts as YAML front matter, then a few sentences."""
-    front = yaml.safe_dump(dict(facts), sort_keys=False, allow_unicode=True)
+    front = yaml.safe_dump(
+        {key: fact for key, fact in facts.items() if fact is not None}, sort_keys=False, allow_unicode=True
+    )
     held_out = ", with held-out seeds" if facts["evaluation_seed"] >= SEED else ""
     return f"""---
 {front}---
@@ -84,7 +97,8 @@ python -m a3crepro.evaluate agents/{name} episodes={facts["episodes"]} seed={fac
 python -m a3crepro.play agents/{name}
 ```
 
-Scores repeat on the same processor; on another kind, single episodes may differ, but not their distribution.
+`python -m a3crepro.agents agents/{name}` repeats this evaluation: exactly on the same kind of processor; on another,
+single episodes may differ, but not their distribution.
 """
 
 
@@ -96,8 +110,10 @@ def main() -> None:
 def export_command(arguments: list[str]) -> None:
     """Evaluates a run's policy, and writes the agent and its video."""
     own, paths = own_arguments(arguments, KEYS)
+    if len(paths) == 1 and len(arguments) == 1:
+        return repeat(Path(*paths))
     if len(paths) != 2:
-        raise UserError(f"expected a run's directory and an agent's, got {len(paths)} words; see --help")
+        raise UserError(f"expected a run's directory and an agent's, or an agent's alone, got {len(paths)}; see --help")
     run, agent = map(Path, paths)
     if (agent / "manifest.json").exists():
         raise UserError(f"{agent} is the directory of a run; give another one for the agent")
@@ -117,6 +133,39 @@ def export_command(arguments: list[str]) -> None:
         record_video(config, policy, episode_rng(seed, frames, typical), agent / VIDEO)
     export(run, agent, {**summary, "evaluation_seed": seed}, own.which)
     print(json.dumps({"agent": str(agent), **summary}))
+
+
+def repeat(agent: Path) -> None:
+    """Repeats the evaluation on an agent's card.
+
+    Raises:
+      UserError: the directory is no agent's, or its card is damaged.
+      RunError: the mean differs from the card's by more than chance makes likely.
+    """
+    config, snapshot, frames = stored_policy(agent)
+    card = read_card(agent)
+    set_up_arithmetic()
+    policy = NetworkPolicy(config, snapshot)
+    scores = list(evaluate(config, policy, card["evaluation_seed"], frames, card["episodes"]))
+    found = EvaluationResult(frames, scores).summary()
+    exact = all(math.isclose(found[key], card[key], rel_tol=1e-9, abs_tol=1e-9) for key in ("score_mean", "score_std"))
+    numbers = (each[key] for each in (card, found) for key in ("score_mean", "score_std", "episodes"))
+    p = 1.0 if exact else float(ttest_ind_from_stats(*numbers, equal_var=False).pvalue)
+    print(json.dumps({"agent": str(agent), **found, "card_score_mean": card["score_mean"], "exact": exact, "p": p}))
+    if not p >= LIKELY:
+        raise RunError(f"{agent}: the mean score is {found['score_mean']:g}, on its card {card['score_mean']:g}")
+
+
+def read_card(agent: Path) -> dict[str, Any]:
+    """The facts on an agent's card."""
+    path = agent / CARD
+    with trying("read", path):
+        parts = path.read_text().split("---\n") if path.is_file() else []
+    try:
+        facts = yaml.safe_load(parts[1])
+        return {key: facts[key] for key in ("score_mean", "score_std", "episodes", "evaluation_seed")}
+    except (yaml.YAMLError, IndexError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no card of an agent: {' '.join(str(error).split())}") from error
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Trained agents: exported from a run, they play as the run's last parameters play, and loading executes nothing."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +10,14 @@ import yaml
 
 from a3crepro import compose, load_policy, train
 from a3crepro.agents import CARD, PARAMETERS, VIDEO, export_command
-from a3crepro.common.errors import UserError
+from a3crepro.common.errors import RunError, UserError
 from a3crepro.evaluate import evaluate_command
+from a3crepro.experiments.figures import chance
 from a3crepro.play import play
-from a3crepro.runs.policies import stored_policy
+from a3crepro.runs.policies import NetworkPolicy, stored_policy
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMITTED = sorted(path.parent for path in (ROOT / "agents").glob(f"*/{CARD}"))
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +94,23 @@ def test_an_export_without_a_video_leaves_none_of_an_earlier_one(agent, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([CARD, PARAMETERS, "config.yaml"])
 
 
-@pytest.mark.parametrize("words", [[], ["one"], ["one", "two", "three"]])
+def test_the_evaluation_on_a_card_is_repeated(agent, tmp_path, capsys):
+    export_command([str(agent[1])])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["exact"] is True and found["p"] == 1 and found["score_mean"] == found["card_score_mean"]
+    shutil.copytree(agent[1], tmp_path / "other")
+    card = tmp_path / "other" / CARD
+    card.write_text(card.read_text().replace(f"score_mean: {found['score_mean']}", "score_mean: 99.0"))
+    with pytest.raises(RunError, match=r"other: the mean score is .*, on its card 99"):
+        export_command([str(tmp_path / "other")])
+    card.write_text("no card")
+    with pytest.raises(UserError, match="is no card of an agent"):
+        export_command([str(tmp_path / "other")])
+
+
+@pytest.mark.parametrize("words", [[], ["one", "episodes=3"], ["one", "two", "three"]])
 def test_an_export_needs_two_directories(words):
-    with pytest.raises(UserError, match="expected a run's directory and an agent's"):
+    with pytest.raises(UserError, match="expected a run's directory and an agent's, or"):
         export_command(words)
 
 
@@ -114,3 +134,23 @@ def test_loading_imports_modules_of_installed_distributions(tmp_path):
     words = ("env=gym", "env.id=ale_py.env:CartPole-v1", "threads=1", "execution=virtual_time", "frames=200")
     train(compose(*words, "evaluation.episodes=0", "logging.tensorboard=false"), tmp_path)
     load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("directory", COMMITTED, ids=lambda path: path.name)
+def test_committed_agents_are_what_their_cards_say(directory):
+    card = yaml.safe_load((directory / CARD).read_text().split("---\n")[1])
+    config, snapshot, frames = stored_policy(directory)
+    NetworkPolicy(config, snapshot)
+    described = {"env": config.env.title, "algo": config.algo.name, "network": config.network.title,
+                 "frames": frames, "seed": config.seed}  # fmt: skip
+    assert {key: card[key] for key in described} == described
+    assert card["episodes"] == 100 and card["evaluation_seed"] >= 1_000_000 and len(card["commit"]) == 40
+    assert f"agents/{directory.name} " in (directory / CARD).read_text()
+    assert card["score_mean"] - card["score_std"] > chance(card["env"].removeprefix("atari/"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("directory", COMMITTED, ids=lambda path: path.name)
+def test_committed_agents_score_what_their_cards_say(directory, capsys):
+    export_command([str(directory)])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["p"] > 0.001

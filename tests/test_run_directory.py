@@ -43,7 +43,7 @@ def test_the_manifest_tells_of_each_start(tmp_path):
     starts = json.loads((tmp_path / "manifest.json").read_text())["starts"]
     assert len(starts) == 2
     for start in starts:
-        assert start["command"] and start["host"] and start["cores"] >= 1
+        assert start["command"] and start["host"] and start["cpu"] and start["cores"] >= 1
         assert {"torch", "numpy", "gymnasium", "ale-py", "minatar", "hydra-core"} <= start["packages"].keys()
         assert all(start["packages"].values())
         assert (start["git_commit"] is None) == (start["git_clean"] is None)

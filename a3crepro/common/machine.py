@@ -1,5 +1,6 @@
 """Resources of the machine or the container: cores, time slices, memory, shared memory, open files."""
 
+import contextlib
 import ctypes
 import math
 import os
@@ -17,6 +18,19 @@ SHARED_MEMORY = Path("/dev/shm")
 def usable_cores() -> int:
     """Usable cores: the CPU affinity or the smallest quota of the control groups, rounded up."""
     return math.ceil(min([len(os.sched_getaffinity(0)), *_quotas()]))
+
+
+def cpu_model() -> str:
+    """The kind of processor, on which results that repeat to the bit depend: its name, family and model number."""
+    fields: dict[str, str] = {}
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            fields.setdefault(name.strip(), value.strip())
+    if "model name" not in fields:  # as on ARM
+        return platform.machine()
+    numbers = [f"{name} {fields[key]}" for name, key in (("family", "cpu family"), ("model", "model")) if key in fields]
+    return ", ".join([fields["model name"], *numbers])
 
 
 def memory_bytes() -> int:

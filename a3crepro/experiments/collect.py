@@ -245,6 +245,7 @@ def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
         "clean": None if starts[0]["git_clean"] is None else all(start["git_clean"] for start in starts),
         "python": starts[0]["python"],
         "versions": _versions(starts[0]),
+        "cpu": "; ".join(dict.fromkeys(start["cpu"] for start in starts if "cpu" in start)),
         "command": shlex.join(starts[-1]["command"]),  # the last start: the budget may have grown
     }
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from a3crepro.common.machine import usable_cores
+from a3crepro.common.machine import cpu_model, usable_cores
 from a3crepro.config import Config
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.manifest import GitState, git_state, utc_now
@@ -47,9 +47,7 @@ def _measured(path: Path) -> list[dict[str, Any]]:
 
 def machine() -> dict[str, Any]:
     """The processor, the number of usable cores and the Python version."""
-    with open("/proc/cpuinfo") as file:
-        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
-    return {"cpu": model, "usable_cores": usable_cores(), "python": platform.python_version()}
+    return {"cpu": cpu_model(), "usable_cores": usable_cores(), "python": platform.python_version()}
 
 
 def provenance(git: GitState | None = None) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def number_of_best(runs: int) -> int:
 
 def edges(rates: Array) -> Array:
     """The bounds [n + 1] of the range that each rate [n] stands for, ascending: midpoints of the logarithms."""
-    return np.sqrt(np.concatenate([rates[:1] ** 2, rates[1:] * rates[:-1], rates[-1:] ** 2]))
+    return np.asarray(np.sqrt(np.concatenate([rates[:1] ** 2, rates[1:] * rates[:-1], rates[-1:] ** 2])))
 
 
 class GoodRates(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from a3crepro.common.machine import usable_cores
+from a3crepro.common.machine import cpu_model, usable_cores
 from a3crepro.config import multirun_job
 from a3crepro.runs.files import read_json
 
@@ -49,6 +49,7 @@ def this_attempt(git: GitState) -> dict[str, Any]:
         "git_commit": git.commit,
         "git_clean": git.is_clean,
         "host": socket.gethostname(),
+        "cpu": cpu_model(),
         "cores": usable_cores(),
     }
 
