@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from a3crepro.experiments.figures import OWN, PALETTE, TITLES, Page, Results, markdown, panels, paper, script
-from a3crepro.experiments.results import setting
-from a3crepro.experiments.statistics import interquartile_mean, interval_of_mean, stratified_bootstrap, table_1
+from a3crepro.experiments.results import select, setting
+from a3crepro.experiments.statistics import LEAST, interquartile_mean, interval_of_mean, stratified_bootstrap, table_1
 from a3crepro.runs.command_line import run_command
 
 ROWS = {
@@ -21,6 +21,9 @@ ROWS = {
     "prioritized": "Prioritized DQN", "a3c_ff_1day": "A3C, FF, 1 day", "a3c_ff_4day": "A3C, FF, 4 days",
     "a3c_lstm": "A3C, LSTM, 4 days",
 }  # fmt: skip
+
+COMPARED = "a3c_ff_1day"
+"""The paper's row that also stands in the games alone that have been run."""
 
 
 def normalised(column: str) -> dict[str, float]:
@@ -75,7 +78,9 @@ def minatar_table(results: Results) -> str:
 
 def row(name: str, scores: Sequence[np.ndarray]) -> list[object]:
     """A method's row, from its values [runs] for each game."""
-    found = (stratified_bootstrap(scores, statistic) for statistic in (np.mean, np.median, interquartile_mean))
+    found = [stratified_bootstrap(scores, statistic) for statistic in (np.mean, np.median, interquartile_mean)]
+    if sum(map(len, scores)) < LEAST:
+        return [name, len(scores), *(f"{one.value:.1f} (no interval)" for one in found)]
     return [name, len(scores), *(f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})" for one in found)]
 
 
@@ -85,6 +90,12 @@ def main(results: Results | None) -> Page:
     values = {name: [np.array([score]) for score in normalised(column).values()] for column, name in ROWS.items()}
     for (network, frames), scores in (own_normalised(results) if results else {}).items():
         values[f"{OWN}, {network}, {frames / 1e6:,.0f}M frames"] = scores
+        assert results is not None
+        theirs = normalised(COMPARED)
+        runs = select(results.runs, network=network, budget=frames)
+        if games := [game for game in theirs if game in set(runs["env"])]:
+            label = f"{ROWS[COMPARED]}, in {len(games)} of its games"
+            values |= {label: [np.array([theirs[game]]) for game in games]} if len(games) < len(theirs) else {}
     header = ["method", "games", "mean", "median", "interquartile mean"]
     table = markdown(header, [row(name, scores) for name, scores in values.items()])
     if results:

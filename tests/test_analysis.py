@@ -1039,6 +1039,7 @@ def test_the_table_of_57_games_is_drawn_from_one_of_them():
         values = module.own_normalised(figures.Results(part, part, {}))
         (label,) = values
         assert module.row(label, values[label])[:2] == [("mnih2015", 320_000_000), len(part)]
+        assert all("no interval" in cell for cell in module.row(label, values[label])[2:])
         _, grid = figures.panels(1)
         module.draw(grid[0][0], {"a3crepro": values[label]})
 
