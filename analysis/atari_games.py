@@ -40,7 +40,8 @@ def draw(
         hours = select(figures.paper("fig1_learning_speed"), game=game, method=method)
         theirs = hours if x == "hours" else paper_curve(game, method)
         label = f"the paper's {figures.NAMES[method]}"
-        figures.draw_paper(axes, theirs[theirs[x] <= end], x, method, dashes=(3, 1.5), label=label)
+        dashes = figures.DASHES[method] or (3, 1.5)  # a3crepro's runs are solid
+        figures.draw_paper(axes, theirs[theirs[x] <= end], x, method, dashes=dashes, label=label)
     for curve in own:
         style = {"linewidth": 0.6, "markersize": 2, "label": f"{OWN}, other seeds"}
         if curve.seed == 0:

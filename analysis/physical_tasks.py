@@ -6,10 +6,14 @@ The paper's tasks were never released, and rewards are not comparable. The table
 learning rates with the paper's, and scores with the Control Suite's own A3C after 100M steps (Tassa et al. 2018).
 """
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from a3crepro.experiments import figures
 from a3crepro.experiments.experiment import HELD_OUT
@@ -144,8 +148,9 @@ def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
     """Draws a point per run of the search."""
     for color, (scheme, marker) in zip(figures.PALETTE, SCHEMES.items(), strict=False):
         points = select(runs, task=task, scheme=scheme)
+        steps = " or ".join(f"{budget / 1e6:g}M" for budget in sorted(select(runs, scheme=scheme)["budget"].unique()))
         style = {"color": color, "markersize": 3.5, "markeredgecolor": "0.25", "markeredgewidth": 0.4}
-        axes.plot(points["learning_rate"], points["score"], marker, label=scheme, **style)
+        axes.plot(points["learning_rate"], points["score"], marker, label=f"{scheme}, {steps} steps", **style)
     axes.set(xscale="log", xlim=(7e-6, 0.15), title=task, xlabel="learning rate", ylabel="final score")
 
 
@@ -156,9 +161,11 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
         steps, values = stacked(found, "frames")
         figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], each=True, label="mean of the seeds")
         title = f"{task}, {len(values)} seed{'' if len(values) == 1 else 's'}"
-    figures.draw_level(axes, suite_score(task), "expert", "the Suite's A3C, 100M steps")
+    for score in sorted({suite_score(task), suite_score(task, "planet")}):
+        figures.draw_level(axes, score, "expert", "the Suite's A3C, 100M steps")
     figures.draw_level(axes, by_chance(task), "random", "best that ignores observations")
-    axes.set(title=title, xlabel="million steps", ylabel="score")
+    axes.set(title=title.replace(", ", ",\n"), xlabel="million steps", ylabel="score")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
 @script("physical_tasks")
@@ -182,7 +189,7 @@ def main(results: Results | None) -> Page:
         for column, handles, title in ((3, points, "a point: a run of the search"), (4, curves, "a thin line: a seed")):
             legend = figure.add_subplot(grid[0, column])
             legend.set_axis_off()
-            legend.legend(*handles, loc="center", title=title, fontsize=6)
+            legend.legend(*unique(*handles), loc="center", title=title, fontsize=6)
     caption = (
         f"Scores of the Control Suite's tasks, at most {MAX_SCORE:,.0f}; final scores, means over seeds (with 95 % "
         "intervals from five on). The paper's updates: whole episodes without bootstrapping, separate LSTM networks, "
@@ -198,6 +205,12 @@ def main(results: Results | None) -> Page:
         "also with noise; from pixels also held for 4 steps)."
     )
     return figure, table_of(runs), caption
+
+
+def unique(handles: Sequence[Artist], labels: Sequence[str]) -> tuple[list[Artist], list[str]]:
+    """The last handle of each label."""
+    found = dict(zip(labels, handles, strict=True))
+    return list(found.values()), list(found)
 
 
 def table_of(runs: pd.DataFrame) -> str:
