@@ -26,14 +26,14 @@ from a3crepro.experiments.statistics import (
     interval_of_proportion,
     interval_of_shares,
 )
-from analysis._threads import Curves, compared, levels, own_curves, speedup, times
+from analysis._threads import Curves, levels, own_curves, speedup, speedup_from_times, times
 from analysis._verdicts import (
     NOT_RUN,
     Outcome,
     Verdict,
-    decided,
+    combine,
+    decide,
     decided_by_seeds,
-    joined,
     of_sweep,
     on_some,
     range_of_rates,
@@ -90,7 +90,7 @@ def trains(results: Results) -> Verdict:
             missing = Verdict(Outcome.NOT_RUN, f"{pair}missing")
             parts.append(missing if runs is None else decided_by_seeds(runs, without_observations(env), pair))
     others = [part.effect for part in parts if part.outcome is not Outcome.REPRODUCED]
-    return joined(parts, "; ".join(others) or f"all {len(parts)} pairs of game and method")
+    return combine(parts, "; ".join(others) or f"all {len(parts)} pairs of game and method")
 
 
 @with_data("learning_speed")
@@ -109,8 +109,8 @@ def a3c_is_best(results: Results) -> Verdict:
     for method in VALUE_BASED:
         less = interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
         runs = min(len(shares[env, method]) for env in games)
-        parts.append(decided(less, 0.0, f"less {METHODS[method]} {less}", n=runs, unit="seeds"))
-    return joined(parts)
+        parts.append(decide(less, 0.0, f"less {METHODS[method]} {less}", n=runs, unit="seeds"))
+    return combine(parts)
 
 
 @with_data("learning_speed")
@@ -119,11 +119,11 @@ def n_step_is_faster(results: Results) -> Verdict:
     curves, games = own_curves(results, "frames"), []
     for game, level in levels(curves, REFERENCE, threads=16).items():
         to = {method: times(curves[game, method, 16], level) for method in METHODS}
-        found = compared((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
+        found = speedup_from_times((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
         assert found is not None
         games.append(found.verdict(1.0, f"{TITLES[game]}: {found} times as many frames"))
     if len(games) >= MOST_GAMES and {game.outcome for game in games} == {Outcome.NOT_REPRODUCED}:
-        return joined(games)
+        return combine(games)
     holds = sum(game.outcome is Outcome.REPRODUCED for game in games)
     return on_some(holds, len(games), ONE_SIDE, "; ".join(game.effect for game in games))
 
@@ -140,7 +140,7 @@ def half_the_time(scale: str) -> Verdict:
     games = np.arange(len(own))
     more = bootstrap(own - from_paper)
     of_medians = bootstrap(games, lambda drawn, axis: np.median(own[drawn], axis) - np.median(from_paper[drawn], axis))
-    return decided(more, 0.0, f"means {more} %, medians {of_medians} %; no-op starts against human ones")
+    return decide(more, 0.0, f"means {more} %, medians {of_medians} %; no-op starts against human ones")
 
 
 # ---- Numbers of actor-learners ---------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Ve
         f"{METHODS[method]} {one}, at a common rate {speedup(at_common, to, method, 16) or '–'}"
         for method, one in found.items()
     )
-    return joined(
+    return combine(
         [found[method].verdict(line) for method in methods], f"{', '.join(TITLES[game] for game in to)}: {effect}"
     )
 
@@ -197,8 +197,8 @@ def stabilises(results: Results) -> Verdict:
         effect = (
             f"{METHODS[method]}: {one.mean():.0%} with 1, {several.mean():.0%} with 16, {more}, of {len(both)} rates"
         )
-        parts.append(decided(more, 0.0, effect, n=len(both), unit="rates"))
-    return joined(parts)
+        parts.append(decide(more, 0.0, effect, n=len(both), unit="rates"))
+    return combine(parts)
 
 
 # ---- Learning rates, optimizers, exploration -------------------------------------------------------------------------
@@ -223,8 +223,8 @@ def wide_range(results: Results) -> Verdict:
         collapsed, inside = found.collapses
         parts.append(found.verdict(WIDE, f"{name}: {found.mark}{found.decades} decades"))
         holds = interval_of_proportion(inside - collapsed, inside)
-        parts.append(decided(holds, 1 - FEW_COLLAPSES, f"{collapsed} of {inside} collapsed", n=inside))
-    verdict = joined(parts)
+        parts.append(decide(holds, 1 - FEW_COLLAPSES, f"{collapsed} of {inside} collapsed", n=inside))
+    verdict = combine(parts)
     return verdict._replace(effect=f"ε {epsilon:g}: {verdict.effect}")
 
 
@@ -262,14 +262,14 @@ def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdi
     if not {one, other} <= set(table.columns):
         return NOT_RUN
     differences = (table[one] - table[other]).dropna()
-    return decided(interval_of_mean(differences), 0.0, n=len(differences), unit="rates")
+    return decide(interval_of_mean(differences), 0.0, n=len(differences), unit="rates")
 
 
 def all_of(parts: dict[str, Verdict]) -> Verdict:
     """Combines the verdicts of a claim's named parts, if all of them were run."""
     if NOT_RUN in parts.values():
         return NOT_RUN
-    return joined([part._replace(effect=f"{name}: {part.effect}") for name, part in parts.items()])
+    return combine([part._replace(effect=f"{name}: {part.effect}") for name, part in parts.items()])
 
 
 def ablation(results: Results, methods: Iterable[str]) -> Verdict:

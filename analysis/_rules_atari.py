@@ -3,7 +3,7 @@
 from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import LAST, first_crossing, interval_of_proportion
 from analysis._atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
-from analysis._verdicts import NOT_RUN, Outcome, Verdict, decided, joined, more_that_agree, of_sweep, on_some
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, combine, decide, more_that_agree, of_sweep, on_some
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 MULTI_STEP = ("n_step_q", "a3c")
@@ -22,14 +22,14 @@ def trains(scale: str) -> Verdict:
             if (curve := plain_run(found, game, method)) is None:
                 verdicts.append(NOT_RUN)
                 continue
-            verdict = decided(curve.final, reference(game))
+            verdict = decide(curve.final, reference(game))
             if (not curve.finished and verdict.outcome is Outcome.NOT_REPRODUCED) or len(curve.table) < LAST:
                 verdict = Verdict(Outcome.NOT_DECIDED, verdict.effect, "the run has not ended")
             verdicts.append(verdict)
             if verdicts[-1].outcome is not Outcome.REPRODUCED:
                 effects.append(f"{TITLES[game]}, {name}: {curve.final} against {reference(game):.1f}")
     run = sum(verdict is not NOT_RUN for verdict in verdicts)
-    return joined(verdicts, "; ".join([f"{run} of {len(verdicts)} pairs run", *effects]))
+    return combine(verdicts, "; ".join([f"{run} of {len(verdicts)} pairs run", *effects]))
 
 
 @of_sweep("atari_games")
@@ -52,7 +52,7 @@ def faster_than_dqn(scale: str) -> Verdict:
         return NOT_RUN
     yes, n = sum(faster), len(faster)
     share = interval_of_proportion(yes, n)
-    verdict = decided(share, 0.5, "; ".join([f"{yes} of {n} pairs, {share}", *effects]))
+    verdict = decide(share, 0.5, "; ".join([f"{yes} of {n} pairs, {share}", *effects]))
     if missing := [name for method, name in METHODS.items() if method not in methods]:
         return Verdict(Outcome.NOT_DECIDED, verdict.effect, f"no finished run of {', '.join(missing)}")
     if verdict.outcome is Outcome.NOT_DECIDED:

@@ -14,9 +14,9 @@ from analysis._verdicts import (
     NOT_RUN,
     Outcome,
     Verdict,
-    decided,
+    combine,
+    decide,
     decided_by_seeds,
-    joined,
     range_of_rates,
     with_data,
 )
@@ -62,7 +62,7 @@ def solves_control(results: Results) -> Verdict:
     as_good, by_planet = (beside_the_suite(finals, printed) for printed in ("1e8_steps", "planet"))
     effects.append(f"as good as the Suite's own A3C {as_good.effect}; as the PlaNet paper prints its scores "
                    f"{by_planet.effect}")  # fmt: skip
-    return joined([*verdicts, as_good], "; ".join(effects))
+    return combine([*verdicts, as_good], "; ".join(effects))
 
 
 def beside_the_suite(finals: Mapping[str, np.ndarray], printed: str) -> Verdict:
@@ -148,9 +148,9 @@ def drives_best(results: Results) -> Verdict:
         a3c = shares.pop("a3c")
         best = max(shares, key=lambda method: float(shares[method].mean()))
         share, more = decided_by_seeds(a3c, SHARE_OF_REFERENCE), interval_of_difference((a3c, shares[best]))
-        verdicts += [share, decided(more, 0.0)]
+        verdicts += [share, decide(more, 0.0)]
         effects.append(f"{env}: {share.effect}, {more} more than the best other ({METHODS[best]})")
-    return joined(verdicts, "; ".join(effects) or "–")
+    return combine(verdicts, "; ".join(effects) or "–")
 
 
 @with_data("racing")

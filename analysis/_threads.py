@@ -31,7 +31,7 @@ from a3crepro.experiments.statistics import (
     ratio_of_geometric_means,
     smoothed,
 )
-from analysis._verdicts import Verdict, decided, mark_of
+from analysis._verdicts import Verdict, decide, mark_of
 
 COLORS = dict(zip(THREADS, sns.color_palette("viridis_r", len(THREADS) + 1)[1:], strict=True))
 MARKERS = dict(zip(THREADS, "o^sDv", strict=True))
@@ -210,7 +210,7 @@ class SpeedUp(NamedTuple):
 
     def verdict(self, line: float, effect: str = "–") -> Verdict:
         """Whether the ratio is above the line, as far as bounds permit."""
-        return decided(self.ratio, line, effect, self.mark, len(self.several.x), "runs")
+        return decide(self.ratio, line, effect, self.mark, len(self.several.x), "runs")
 
     def __str__(self) -> str:
         return f"{self.mark}{self.ratio} [{self.one}, {self.several}]"
@@ -218,7 +218,7 @@ class SpeedUp(NamedTuple):
 
 def speedup(curves: Curves, to: Mapping[str, float], method: str, threads: int) -> SpeedUp | None:
     """The speed-up of n actor-learners over one, to a level in each game; None if no game has both."""
-    return compared(
+    return speedup_from_times(
         *(
             (times(curves[game, method, 1], level), times(curves[game, method, threads], level))
             for game, level in to.items()
@@ -227,7 +227,7 @@ def speedup(curves: Curves, to: Mapping[str, float], method: str, threads: int) 
     )
 
 
-def compared(*pairs: tuple[Times, Times]) -> SpeedUp | None:
+def speedup_from_times(*pairs: tuple[Times, Times]) -> SpeedUp | None:
     """The first times over the second, as geometric mean over pairs (one per game, say); None if there are no pairs."""
     if not pairs:
         return None

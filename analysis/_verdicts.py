@@ -63,7 +63,7 @@ LIKELY = 0.05
 """The probability by chance above which a number of games decides nothing."""
 
 
-def decided(
+def decide(
     interval: Interval, line: float, effect: str | None = None, mark: str = "", n: int | None = None, unit: str = "runs"
 ) -> Verdict:
     """Decides by the side of the line on which the interval lies; greater agrees with the paper.
@@ -97,7 +97,7 @@ def decided_by_seeds(scores: npt.ArrayLike, line: float, name: str = "") -> Verd
     above, n = int((runs > line).sum()), len(runs)
     each = ", ".join(f"{score:.4g}" for score in sorted(runs))
     effect = f"{name}{above} of {n} above {line:.4g} ({each})"
-    found = decided(interval_of_proportion(above, n), 0.5, effect)
+    found = decide(interval_of_proportion(above, n), 0.5, effect)
     if found.outcome is not Outcome.NOT_DECIDED:
         return found
     more = more_that_agree(above, n)
@@ -150,7 +150,7 @@ class RangeOfRates(NamedTuple):
 
     def verdict(self, line: float, effect: str) -> Verdict:
         """Whether the range is wider than the line; one that may be wider does not refute a claim."""
-        return decided(self.decades, line, effect, self.mark)
+        return decide(self.decades, line, effect, self.mark)
 
 
 def range_of_rates(games: Sequence[tuple[Array, Array]]) -> RangeOfRates:
@@ -158,7 +158,7 @@ def range_of_rates(games: Sequence[tuple[Array, Array]]) -> RangeOfRates:
     return RangeOfRates(width_of_good_rates(*games), [good_rates(*game) for game in games])
 
 
-def joined(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
+def combine(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
     """The verdict on a claim from those on its parts, as `DEFINITIONS` says; its effect is by default all of theirs."""
     if effect is None:
         effect = "; ".join(part.effect for part in parts if part is not NOT_RUN) or "–"
@@ -210,7 +210,7 @@ def with_data(sweep: str, needs_all: bool = True) -> Callable[[Callable[[Results
 
     def decorate(rule: Callable[[Results], Verdict]) -> Rule:
         @of_sweep(sweep)
-        def decide(scale: str) -> Verdict:
+        def decide_at(scale: str) -> Verdict:
             results = load_results(sweep, scale)
             if results is None:
                 return NOT_RUN
@@ -221,6 +221,6 @@ def with_data(sweep: str, needs_all: bool = True) -> Callable[[Callable[[Results
                 )
             return rule(results)
 
-        return decide
+        return decide_at
 
     return decorate

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from a3crepro.experiments.figures import FIGURES, load_results, markdown, scale_of, written
+from a3crepro.experiments.figures import FIGURES, load_results, markdown, print_written, scale_of
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.files import write_text
@@ -252,7 +252,7 @@ def main() -> None:
     file = FIGURES / ("claims.md" if scale == "laptop" else f"claims-{scale}.md")
     write_text(file, text)
     print(text)
-    written(file)
+    print_written(file)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.figures import written
+from a3crepro.experiments.figures import print_written
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
 
@@ -107,7 +107,7 @@ def draw_threads(calls: pd.DataFrame) -> None:
     all_axes[0].set_ylabel("agent steps a second")
     all_axes[0].legend()
     figure.savefig(DIRECTORY / "threads.png", dpi=150)
-    written(DIRECTORY / "threads.png")
+    print_written(DIRECTORY / "threads.png")
 
 
 def main() -> None:
@@ -121,7 +121,7 @@ def main() -> None:
         calls = calls[(calls["commit"] == last["commit"]) & (calls["cpu"] == last["cpu"])]
         table = summarise(calls)
         table.to_csv(DIRECTORY / f"{part}.csv", index=False)
-        written(DIRECTORY / f"{part}.csv")
+        print_written(DIRECTORY / f"{part}.csv")
         if part == "table":
             print_table(table)
         else:
@@ -131,7 +131,7 @@ def main() -> None:
     for versions in sorted(DIRECTORY.glob("versions*.jsonl")):
         table = compare_versions(pd.read_json(versions, lines=True))
         table.to_csv(versions.with_suffix(".csv"), index=False)
-        written(versions.with_suffix(".csv"))
+        print_written(versions.with_suffix(".csv"))
         print_versions(table)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose
 from a3crepro.environments._first_person import FirstPerson
-from a3crepro.experiments.figures import FIGURES, markdown, written
+from a3crepro.experiments.figures import FIGURES, markdown, print_written
 from a3crepro.experiments.measurements import provenance
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import play_episode
@@ -152,7 +152,7 @@ def main() -> None:
     files = FIGURES / "worlds.png", FIGURES / "worlds.md"
     figure.savefig(files[0], dpi=110)
     write_text(files[1], f"{markdown(['world', 'pictures a second', 'frames a second'], rows)}\n\n{caption}\n")
-    written(*files)
+    print_written(*files)
 
 
 if __name__ == "__main__":

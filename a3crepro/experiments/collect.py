@@ -128,7 +128,7 @@ def _tables(
 
     def table(name: str, own: pd.DataFrame, runs: Sequence[str]) -> str:
         committed = [command.imported.rows(name, runs), elsewhere.get(name, pd.DataFrame())]
-        return joined(own, pd.concat([rows for rows in committed if not rows.empty] or [pd.DataFrame()]), runs)
+        return join_tables(own, pd.concat([rows for rows in committed if not rows.empty] or [pd.DataFrame()]), runs)
 
     def rows(make: Callable[[Command, Run], pd.DataFrame], runs: Sequence[Run]) -> pd.DataFrame:
         tables = (make(command, run) for run in runs)
@@ -153,7 +153,7 @@ def _diagnostics(command: Command, run: Run) -> pd.DataFrame:
     return table if table.empty else table.assign(run=run.name)
 
 
-def joined(own: pd.DataFrame, imported: pd.DataFrame, runs: Sequence[str]) -> str:
+def join_tables(own: pd.DataFrame, imported: pd.DataFrame, runs: Sequence[str]) -> str:
     """Joins two tables with the same columns, in the order of `runs`; imported cells stay as written."""
     if own.empty or imported.empty:
         return _text(imported if own.empty else own)

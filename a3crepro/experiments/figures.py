@@ -256,7 +256,7 @@ def save(figure: Figure, name: str, scale: str, table: str, caption: str) -> Non
     text = f"{table.rstrip()}\n\n{caption}\n"
     write_text(files[2], text)
     print(text)
-    written(*files)
+    print_written(*files)
 
 
 Page = tuple[Figure, str, str]
@@ -286,7 +286,7 @@ def script(name: str, sweep: str | None = None) -> Callable[[Draw], Callable[[],
     return decorate
 
 
-def written(*files: Path) -> None:
+def print_written(*files: Path) -> None:
     """Prints the names of the files written."""
     print(f"written: {', '.join(map(str, files))}")
 
