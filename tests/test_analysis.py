@@ -22,8 +22,9 @@ from sweeps import physical_tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [
-    "atari_table", "claims", "data_efficiency", "executions", "first_runs", "implementations", "labyrinth",
-    "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing", "speedup", "training_speed",
+    "ablations", "atari_table", "claims", "data_efficiency", "executions", "first_runs", "implementations",
+    "labyrinth", "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing", "speedup",
+    "training_speed",
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 256, "learning_speed": 100, "thread_scaling": 724, "optimizers": 160, "ablations": 128,
