@@ -82,11 +82,11 @@ def _cache_among_temporary_files() -> None:
 
 def compile_all() -> None:
     """Loads all kernels from the cache; compiles those that are not in it, by two processes, and says so."""
-    told = False
+    announced = False
     for name in MODULES:
-        if not told and any(helper.poll() is None for helper in _helpers):
+        if not announced and any(helper.poll() is None for helper in _helpers):
             print("compiling for this machine, once; about 15 seconds", flush=True)
-            told = True
+            announced = True
         importlib.import_module(name)
     for helper in _helpers:
         helper.kill()

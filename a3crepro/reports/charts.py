@@ -141,9 +141,9 @@ def _drawn(curve: Curve, x_axis: Axis, y_axis: Axis) -> str:
     parts.append(f'<path class="curve {kind}"{dashes} d="{_path(list(zip(x, y, strict=True)))}"/>')
     if len(x) <= MAX_MARKERS and not curve.is_thin:
         for at_x, at_y, value_x, value_y in zip(x, y, curve.x, curve.y, strict=True):
-            told = escape(f"{curve.label}: {value_y:.6g} at {short(float(value_x))}")
+            title = escape(f"{curve.label}: {value_y:.6g} at {short(float(value_x))}")
             parts.append(
-                f'<circle class="{kind}" cx="{at_x:.1f}" cy="{at_y:.1f}" r="2.2"><title>{told}</title></circle>'
+                f'<circle class="{kind}" cx="{at_x:.1f}" cy="{at_y:.1f}" r="2.2"><title>{title}</title></circle>'
             )
     return "".join(parts)
 
