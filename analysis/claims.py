@@ -153,7 +153,8 @@ Verdicts that changed since 2026-11-29, from the history of this page. By a rule
 because fresh seeds decide (four had been reproduced in part: the two on speed-ups, less data with more threads, a wide
 range of good rates); three rest on three seeds, which decide nothing now (physical tasks, races and mazes had been *not
 reproduced*); the range of rates on physical tasks became *reproduced* on 2026-11-30 and *not decided* on 2026-12-01;
-Shared RMSProp had been reproduced in part. By data, one: all four methods train on the five Atari games.
+Shared RMSProp had been reproduced in part. By data, three: all four methods train on the five Atari games, different ε
+in different threads, the entropy bonus.
 
 Rules that were changed after runs they decide on had been made:
 
