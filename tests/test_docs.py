@@ -407,3 +407,9 @@ def test_sentences_on_atari_say_what_its_runs_and_agents_scored() -> None:
     assert f"do more than {math.ceil(shares.max() * 1e5) / 1e3:.3f} % of the entries of g exceed" in text
     entropies = table[table["run"] == pong.run]["entropy"]
     assert f"mean entropy is {entropies.iloc[-1]:.2f} nats at the end" in text
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_pages_show_figures_and_do_not_link_to_them(path: Path) -> None:
+    """The site embeds figures; it cannot resolve a link to one."""
+    assert not re.search(r"(?<!!)\[[^\]]*\]\([^)]*\.(png|svg)\)", path.read_text())
