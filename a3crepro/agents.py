@@ -30,7 +30,7 @@ from a3crepro.runs.arguments import one_of, own_arguments, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
 from a3crepro.runs.files import trying, write_atomically, write_text
-from a3crepro.runs.manifest import attempts_of, commits_of
+from a3crepro.runs.manifest import attempts_of, commits_of, cpus_of
 from a3crepro.runs.policies import PARAMETERS, WHICH, NetworkPolicy, stored_policy
 from a3crepro.runs.video import record_video
 
@@ -72,7 +72,7 @@ def export(run: Path, agent: Path, card: Mapping[str, Any], which: str = "last")
         "commit": commits_of(attempts),
         "date": attempts[0]["date"],
         "versions": {name: version for name, version in attempts[0]["packages"].items() if version and name != OWN},
-        "cpu": "; ".join(dict.fromkeys(attempt["cpu"] for attempt in attempts if "cpu" in attempt)) or None,
+        "cpu": cpus_of(attempts) or None,
         "licence": "MIT",
     }
     write_text(agent / CARD, card_text(agent.name, facts))

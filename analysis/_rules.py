@@ -252,16 +252,21 @@ def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def as_shares(runs: pd.DataFrame) -> pd.Series:
     """Final scores as shares of the game's best, both above a random policy's."""
-    scores = runs["score"] - runs["env"].map(chance)
+    scores = runs["score"] - runs["env"].map({env: chance(env) for env in runs["env"].unique()})
     return scores / scores.groupby(runs["env"]).transform("max")
+
+
+def paired_differences(runs: pd.DataFrame, column: str, one: object, other: object) -> pd.Series | None:
+    """The differences between two values of a column, by game and rate; None if one of the values was not run."""
+    table = runs.pivot_table(index=["env", "learning_rate"], columns=column, values="share")
+    return (table[one] - table[other]).dropna() if {one, other} <= set(table.columns) else None
 
 
 def paired(runs: pd.DataFrame, column: str, one: object, other: object) -> Verdict:
     """The mean difference between two values of a column, in shares of the game's best, paired by game and rate."""
-    table = runs.pivot_table(index=["env", "learning_rate"], columns=column, values="share")
-    if not {one, other} <= set(table.columns):
+    differences = paired_differences(runs, column, one, other)
+    if differences is None:
         return NOT_RUN
-    differences = (table[one] - table[other]).dropna()
     return decide(interval_of_mean(differences), 0.0, n=len(differences), unit="rates")
 
 
@@ -272,11 +277,15 @@ def all_of(parts: dict[str, Verdict]) -> Verdict:
     return combine([part._replace(effect=f"{name}: {part.effect}") for name, part in parts.items()])
 
 
+def with_and_without(results: Results) -> pd.DataFrame:
+    """The runs with their `share` of the game's best, and whether they have `less` than the paper's exploration."""
+    less = (results.runs[overridden(results.runs)] != "").any(axis=1)
+    return results.runs.assign(share=as_shares(results.runs), less=less)
+
+
 def ablation(results: Results, methods: Iterable[str]) -> Verdict:
     """The runs with the paper's settings against those with less, paired over rates."""
-    runs = results.runs.assign(
-        share=as_shares(results.runs), less=(results.runs[overridden(results.runs)] != "").any(axis=1)
-    )
+    runs = with_and_without(results)
     return all_of({METHODS[method]: paired(runs[runs["method"] == method], "less", False, True) for method in methods})
 
 

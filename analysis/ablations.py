@@ -7,10 +7,10 @@ import numpy as np
 
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, TITLES, WIDTH, Page, Results, markdown, script
-from a3crepro.experiments.results import overridden
+from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import interval_of_mean, number_of_best
 from a3crepro.runs.command_line import run_command
-from analysis._rules import as_shares
+from analysis._rules import paired_differences, with_and_without
 
 KINDS = (("the paper's exploration", "o", "-"), ("less exploration", "^", "--"))
 """Labels, markers and lines: without and with the changed value."""
@@ -28,21 +28,17 @@ def main(results: Results | None) -> Page:
         axes.set(title=name, xscale="log", xlabel="learning rate")
         if results is None:
             continue
-        runs = results.runs.assign(
-            share=as_shares(results.runs), less=(results.runs[overridden(results.runs)] != "").any(axis=1)
-        )
-        runs = runs[runs["method"] == method].sort_values("learning_rate")
+        runs = select(with_and_without(results), method=method).sort_values("learning_rate")
         parts = [runs[~runs["less"]], runs[runs["less"]]]
         for color, (label, marker, line), part in zip(figures.PALETTE, KINDS, parts, strict=False):
             style = {"color": color, "markersize": 3, "linewidth": 1, "label": label}
             axes.plot(part["learning_rate"], part["score"], marker, linestyle=line, **style)
-        shares = runs.pivot_table(index=["env", "learning_rate"], columns="less", values="share").dropna()
+        differences = paired_differences(runs, "less", False, True)
         best = [np.sort(part["score"])[-number_of_best(len(part)) :].mean() for part in parts]
         games = ", ".join(TITLES[env] for env in runs["env"].unique())
-        both = len(shares.columns) == len(KINDS)
-        difference = interval_of_mean(shares[False] - shares[True]) if both else "–"
+        difference, n = ("–", 0) if differences is None else (interval_of_mean(differences), len(differences))
         best_of_each = (f"{score:.1f}" for score in best)
-        rows.append([games, name, CHANGES.get(method, ONE_EPSILON), len(shares), *best_of_each, difference])
+        rows.append([games, name, CHANGES.get(method, ONE_EPSILON), n, *best_of_each, difference])
     grid[0][0].set_ylabel("final score")
     figures.legend_below(figure, grid.flat)
     header = ["game", "method", "less exploration", "rates", "best tenth, the paper's", "best tenth, less",

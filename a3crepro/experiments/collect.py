@@ -19,7 +19,7 @@ from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, 
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.files import read_json, write_text
-from a3crepro.runs.manifest import attempts_of, commits_of
+from a3crepro.runs.manifest import attempts_of, commits_of, cpus_of
 from a3crepro.runs.run_directory import EPISODES, EVALUATIONS, stored_config
 from a3crepro.runs.training import initial_state
 
@@ -245,7 +245,7 @@ def _run_row(command: Command, run: Run, keys: Iterable[str]) -> dict[str, Any]:
         "clean": None if starts[0]["git_clean"] is None else all(start["git_clean"] for start in starts),
         "python": starts[0]["python"],
         "versions": _versions(starts[0]),
-        "cpu": "; ".join(dict.fromkeys(start["cpu"] for start in starts if "cpu" in start)),
+        "cpu": cpus_of(starts),
         "command": shlex.join(starts[-1]["command"]),  # the last start: the budget may have grown
     }
 

@@ -38,6 +38,11 @@ def _is_manifest(found: Any) -> bool:
     return isinstance(attempts, list) and len(attempts) > 0 and all(isinstance(entry, dict) for entry in attempts)
 
 
+def cpus_of(attempts: Sequence[Mapping[str, Any]]) -> str:
+    """The kinds of processor that a run has used, in order; empty for attempts of older versions."""
+    return "; ".join(dict.fromkeys(attempt["cpu"] for attempt in attempts if "cpu" in attempt))
+
+
 def this_attempt(git: GitState) -> dict[str, Any]:
     """Command (of a job of a multirun, the one that runs it alone), versions, commit and machine of this process."""
     job = multirun_job()
