@@ -194,7 +194,7 @@ SOURCES = {  # page: what holds the numbers of its tables
     "docs/atari_games.md": ["figures/atari_games.md"],
     "docs/executions.md": ["figures/executions.md", "results/throughput/executions.csv"],
     "docs/figure_1_learning_speed.md": ["figures/learning_speed.md"],
-    "docs/figure_2_learning_rates.md": ["figures/learning_rates-earlier.md"],
+    "docs/figure_2_learning_rates.md": ["figures/learning_rates.md"],
     "docs/figure_3_data_efficiency.md": ["figures/data_efficiency-earlier.md", "figures/speedup-earlier.md"],
     "docs/figure_4_training_speed.md": ["figures/training_speed-earlier.md"],
     "docs/figure_s5_optimizers.md": ["figures/optimizers.md", "figures/claims.md"],
