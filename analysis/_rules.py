@@ -109,7 +109,7 @@ def a3c_is_best(results: Results) -> Verdict:
     for method in VALUE_BASED:
         less = interval_of_difference(*((shares[env, "a3c"], shares[env, method]) for env in games))
         runs = min(len(shares[env, method]) for env in games)
-        parts.append(decide(less, 0.0, f"less {METHODS[method]} {less}", n=runs, unit="seeds"))
+        parts.append(decide(less, 0.0, f"minus {METHODS[method]} {less}", n=runs, unit="seeds"))
     return combine(parts)
 
 

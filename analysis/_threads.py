@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import (
@@ -42,6 +43,8 @@ class Curve(NamedTuple):
 
     x: np.ndarray
     scores: np.ndarray
+    band: np.ndarray | None = None
+    """The paper's, [2, points]; it does not say what it is."""
 
 
 Curves = dict[tuple[str, str, int], Curve]
@@ -50,8 +53,14 @@ Curves = dict[tuple[str, str, int], Curve]
 
 def paper_curves(table: pd.DataFrame, x: str) -> Curves:
     """The paper's curves, which are means of 3 or 5 runs."""
-    groups = table.groupby(["game", "method", "threads"])
-    return {key: Curve(part[x].to_numpy(float), part["score"].to_numpy(float)[None]) for key, part in groups}
+    return {
+        key: Curve(
+            part[x].to_numpy(float),
+            part["score"].to_numpy(float)[None],
+            part[["band_low", "band_high"]].to_numpy(float).T,
+        )
+        for key, part in table.groupby(["game", "method", "threads"])
+    }
 
 
 CELL = ["env", "method", "threads"]
@@ -100,7 +109,9 @@ def own_curves(results: Results | None, x: str, unit: float = 1.0, common: bool 
     return found
 
 
-BANDS = f"Bands: 95 % intervals of the mean of {OWN}'s runs or, of fewer than five, their range."
+BANDS = (
+    f"Bands: the paper's; {OWN}'s 95 % intervals of the mean. Thin lines: the runs, where there are fewer than five."
+)
 
 
 def draw(from_paper: Curves, own: Curves, xlabel: str, logarithmic: bool = False) -> Figure:
@@ -117,8 +128,14 @@ def draw(from_paper: Curves, own: Curves, xlabel: str, logarithmic: bool = False
                 marker = {"marker": MARKERS[threads], "markersize": 2.5, "markevery": max(1, len(curve.x) // 6)}
                 shown = curve.x > 0 if logarithmic else curve.x >= 0
                 x, scores = curve.x[shown], curve.scores[:, shown]
-                draw_runs(axes, x, scores, COLORS[threads], interval=True, linewidth=1, label=str(threads), **marker)
-        axes.set_xscale("log") if logarithmic else axes.set_xlim(left=0)
+                draw_runs(axes, x, scores, COLORS[threads], linewidth=1, label=str(threads), **marker)
+                if curve.band is not None:
+                    axes.fill_between(x, *curve.band[:, shown], color=COLORS[threads], alpha=0.15, linewidth=0)
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set(major_locator=LogLocator(subs=(1, 3)), major_formatter="{x:g}", minor_locator=NullLocator())
+        else:
+            axes.set_xlim(left=0)
     legend_below(figure, figure.axes, "actor-learners")
     return figure
 

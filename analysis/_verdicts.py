@@ -58,6 +58,9 @@ class Verdict(NamedTuple):
         return f"{self.outcome} ({self.reason})" if self.reason else str(self.outcome)
 
 
+MOST_TIMES = 10
+"""Samples that would have to be more times as large are not told: an estimate so near the threshold may be on either
+side of it."""
 NOT_RUN = Verdict(Outcome.NOT_RUN)
 LIKELY = 0.05
 """The probability by chance above which a number of games decides nothing."""
@@ -79,7 +82,7 @@ def decide(
     outcome, reason = Outcome.NOT_DECIDED, "the interval contains the threshold"
     if not math.isfinite(interval.high) and interval.low in (0.0, -math.inf):
         reason = "too few runs for an interval"
-    if n and interval.low <= line <= interval.high and math.isfinite(needed := sample_size(interval, line, n)):
+    if n and interval.low <= line <= interval.high and (needed := sample_size(interval, line, n)) <= MOST_TIMES * n:
         reason += f"; about {needed:,.0f} {unit} instead of {n} would decide, if the effect stays as it is"
     if interval.low > line:
         outcome, reason = (Outcome.REPRODUCED, "") if mark in ("", "≥") else (outcome, "a bound only")

@@ -60,7 +60,9 @@ def figure_of(found: Sequence[Curve]) -> Figure:
         for axes, methods in zip(row, COLUMNS, strict=False):
             here = [curve for curve in own if curve.method in methods]
             draw(axes, game, methods, "epoch", here, max([EPOCHS, *(curve.epochs for curve in here)]))
+            tell_if_not_run(axes, here)
         draw(row[-1], game, list(figures.NAMES), "hours", own, math.inf)
+        tell_if_not_run(row[-1], own)
         row[0].set_ylabel(f"{TITLES[game]}\nscore")
     for axes, methods in zip(grid[0], COLUMNS, strict=False):
         axes.set_title(", ".join(METHODS[method] for method in methods))
@@ -72,10 +74,16 @@ def figure_of(found: Sequence[Curve]) -> Figure:
     return figure
 
 
+def tell_if_not_run(axes: Axes, own: Sequence[Curve]) -> None:
+    """Writes into a panel that the paper's curves are alone in it."""
+    if not own:
+        axes.text(0.03, 0.97, f"{OWN}: not run yet", transform=axes.transAxes, va="top", style="italic", color="0.4")
+
+
 def figure_of_a3c(runs: Sequence[Curve]) -> Figure:
     """By epochs, to half as many again as were run; a panel per game that has been run."""
     games = [game for game in PAPER_GAMES if any(curve.env == game for curve in runs)]
-    columns = min(len(games), MOST_COLUMNS)
+    columns = 2 if len(games) == 4 else min(len(games), MOST_COLUMNS)
     figure, grid = figures.panels(columns, math.ceil(len(games) / columns), 7.2 / min(columns, 2), 2.7)
     for axes, game in zip(grid.flat, games, strict=False):
         here = [curve for curve in runs if curve.env == game]

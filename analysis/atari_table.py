@@ -11,7 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from a3crepro.experiments.figures import OWN, PALETTE, TITLES, Page, Results, markdown, panels, paper, script
+from a3crepro.experiments.figures import (
+    OWN,
+    PALETTE,
+    TITLES,
+    Page,
+    Results,
+    legend_below,
+    markdown,
+    panels,
+    paper,
+    script,
+)
 from a3crepro.experiments.results import select, setting
 from a3crepro.experiments.statistics import LEAST, interquartile_mean, interval_of_mean, stratified_bootstrap, table_1
 from a3crepro.runs.command_line import run_command
@@ -57,7 +68,6 @@ def draw(axes: Axes, values: dict[str, list[np.ndarray]]) -> None:
                   linestyle=("-", "--", ":", "-.")[number % 4], color=PALETTE[number % len(PALETTE)])  # fmt: skip
     axes.set(xscale="log", xlabel="human-normalised score, %", ylabel="share of games with a higher score")
     axes.axvline(100, color="0.6", linewidth=0.8)
-    axes.legend(fontsize=5)
 
 
 def minatar_table(results: Results) -> str:
@@ -102,6 +112,7 @@ def main(results: Results | None) -> Page:
         table += "\n\n" + minatar_table(results)
     figure, grid = panels(1, width=5.5, height=3.6)
     draw(grid[0][0], values)
+    legend_below(figure, grid.flat, columns=3)
     caption = (
         "In per cent, with 95 % bootstrap intervals: over the runs of each game, where there are several, else over "
         "the games. Video Pinball counts as score / human in the rows of 57 games, as in the paper "

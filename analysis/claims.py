@@ -1,7 +1,8 @@
 """The paper's claims, each with its rule and its verdict: `python analysis/claims.py [scale=…]`.
 
-Rules are fixed before the runs are seen (`HISTORY` lists later changes). Where a threshold is a matter of judgement
-(how wide is wide?), the paper's own data are on its good side. `_verdicts.DEFINITIONS` says what the verdicts mean.
+Rules are fixed before the runs are seen (`docs/rules.md` lists later changes). Where a threshold is a matter of
+judgement (how wide is wide?), the paper's own data are on its good side.
+`_verdicts.DEFINITIONS` says what the verdicts mean.
 """
 
 import sys
@@ -30,7 +31,7 @@ class Claim(NamedTuple):
 
 
 OF_ANCHOR = f"to {games.REFERENCE:.0%} of the anchor"
-OVER_RATES = "share of the game's best, paired over rates"
+OVER_RATES = "difference in normalised score (share of the game's best), paired by learning rate"
 CLAIMS = (
     Claim("all four methods train on every game", "§5.1",
           f"in each game more than half of the seeds end above {games.TWICE:g} times a random policy's score and above "
@@ -53,7 +54,7 @@ CLAIMS = (
           "final scores as shares of the game's best mean, averaged over games: above each other method's",
           games.a3c_is_best),
     Claim("A3C exceeds earlier methods' mean in half the time", "Table 1",
-          "mean of 57 games after 4 days less Prioritized DQN's after 8, bootstrap over games: above 0",
+          "mean of 57 games after 4 days minus Prioritized DQN's after 8, bootstrap over games: above 0",
           games.half_the_time),
     Claim("16 threads speed every method up by an order of magnitude", "§5.5, Table 2",
           f"speed-up {OF_ANCHOR} above 10", games.speeds_up),
@@ -64,9 +65,9 @@ CLAIMS = (
     Claim("parallel actor-learners stabilise value-based methods", "§6",
           "more rates at which it learns with 16 than with 1, paired", games.stabilises),
     Claim("different ε in different threads improve robustness", "§4",
-          f"{OVER_RATES}: mixture less one ε of 0.1 above 0", games.mixture_is_robust),
+          f"{OVER_RATES}: mixture minus one ε of 0.1 above 0", games.mixture_is_robust),
     Claim("the entropy bonus prevents premature convergence", "§4",
-          f"{OVER_RATES}: β 0.01 less β 0 above 0", games.entropy_helps),
+          f"{OVER_RATES}: β = 0.01 minus β = 0 above 0", games.entropy_helps),
     Claim("a wide range of good learning rates, with virtually no collapse inside it", "§5.6, Fig 2",
           f"mean of games: {games.WIDE} decades of rates that reach 40, 50 and 60 % of the best tenth's mean above a "
           f"random policy's score, on average; at most {games.FEW_COLLAPSES * 100:.0f} % of the runs among them below "
@@ -94,104 +95,6 @@ CLAIMS = (
     Claim("RMSProp is more robust than momentum SGD", "§7, Fig S5", f"{OVER_RATES}: above 0", games.rmsprop_is_robust),
     Claim("Shared RMSProp is more robust than RMSProp", "§7, Fig S5", f"{OVER_RATES}: above 0", games.shared_is_robust),
 )  # fmt: skip
-
-HISTORY = """\
-Rules written on 2026-11-30, before the runs they decide on (learning rates, numbers of actor-learners, ablations,
-learning speed), and what they replace:
-
-- fresh runs decide: sixteen rates from 1e-4 to 6e-2 instead of eight or forty up to 1e-2, where the best rates began,
-  in three games instead of one; seeds that no earlier run had. The earlier runs are in `results/*/earlier`, and
-  `python analysis/claims.py scale=earlier` applies these rules to them.
-- a final score is the mean of the last three evaluations instead of the last one, and a level is first crossed by the
-  curve smoothed over three evaluations: a single evaluation of 20 episodes is noisy.
-- a cell's best rate has the best score smoothed over three neighbouring rates: the best single run is often lucky.
-- numbers of actor-learners: each cell at its own best rate decides, as in the paper; beside it stands what they do at
-  the one rate that is best for 1 and 16 together, where nothing else differs.
-- the range of good rates is the mean width above 40, 50 and 60 % of the best five's mean instead of above one half,
-  because A3C's plateau lay just below that line; its ends are where the smoothed curve crosses the line, and a wild
-  bootstrap over runs gives the interval. The old one resampled runs, so that a range could only become narrower; now
-  a range that ends where the rates do has no upper end. The paper's data have 0.86 to 1.20 decades by this rule, so
-  that the threshold of 0.5 stays. Decided at the ε where RMSProp's statistics are to it as they are on Atari.
-- few seeds: below five runs a mean has no interval; k of n runs above the threshold decide, by Wilson's interval of
-  their share against one half, which takes at least four runs that agree. Before, it was Student's t over three. This
-  changes physical tasks, races and mazes, whose runs were known.
-- all methods train; A3C is best; n-step methods are faster: five seeds of 5M frames in five games, at one rate a
-  method, instead of the best three of eight rates over 600,000 frames.
-
-A review on 2026-12-01 found that some of these rules could be passed by a lucky run, or by one that is too short to
-fail. They were changed when 61 of the runs with several numbers of actor-learners and 24 of those on exploration had
-been made, without a look at their scores, and none of those on learning speed:
-
-- the range of good rates counts the rates that are good, each for the range up to the middle of the next ones, instead
-  of smoothing over three and taking everything between the outermost: at sixteen rates one good run made 0.63 decades,
-  and a failure on a plateau made it wider. The best tenth of the runs instead of the best five, which are a tenth of
-  the paper's fifty. The interval is that of a proportion (Jeffreys); the wild bootstrap's was too narrow. Means over
-  games instead of medians. The paper's data have 0.87 to 1.16 decades, and at our spacing 0.84 to 1.09.
-- collapses: Wilson's interval of their share against 15 % instead of the share itself against 10 %; the paper's data
-  have 1 to 6 %.
-- scores count from a random policy's instead of from the least possible one: Space Invaders' random policy was above
-  the line below which a run had collapsed.
-- all methods train on every game: also above the best constant action. In MinAtar Freeway, always going up scores 20
-  where a random policy has 0.4.
-- "on some games": on more than chance makes likely, by a binomial test. One of five games passed by chance in 12 % of
-  all cases, and in 60 % by the rule for Atari.
-- numbers of actor-learners: a game counts when each of its cells has five runs; verdicts are looked at after each whole
-  game, three times in all.
-
-The same review changed rules whose runs were known:
-
-- Student's t up to 30 values instead of 15: *Shared RMSProp is more robust* was reproduced in one part of four by the
-  bootstrap, and is not decided now.
-- the range of good rates on physical tasks, as above: it was *reproduced*, with 1.59 decades (at least 1.16), and is
-  not decided now.
-- faster than DQN: scores after as many hours instead of hours to DQN's best score. The runs end after 3 to 5 virtual
-  hours and DQN has its best after 11 to 14, so that a run could only win or drop out. Two runs were known; both count
-  as faster either way.
-- races: curves are smoothed, as everywhere: 2.6 times as many frames instead of 3.5; the verdict is the same.
-
-Verdicts that changed since 2026-11-29, from the history of this page. By a rule, eleven claims: six are *not run yet*
-because fresh seeds decide (four had been reproduced in part: the two on speed-ups, less data with more threads, a wide
-range of good rates); three rest on three seeds, which decide nothing now (physical tasks, races and mazes had been *not
-reproduced*); the range of rates on physical tasks became *reproduced* on 2026-11-30 and *not decided* on 2026-12-01;
-Shared RMSProp had been reproduced in part. By data, three: all four methods train on the five Atari games, different ε
-in different threads, the entropy bonus.
-
-Rules that were changed after runs they decide on had been made:
-
-- the range of good rates: its lines (0.5 decades, 10 % of collapses, from the paper's data; before, 1 decade and 5 %)
-  when 22 of the 160 runs had begun; half of the best five's mean instead of the best run's, intervals, and ranges that
-  end where the rates do as bounds, after all of them. Before that A3C's 0.41 decades were *not reproduced*.
-- n-step methods are faster: all four methods instead of n-step Q and one-step Q alone, after all runs.
-- parallel actor-learners stabilise: Agresti and Min's interval instead of Student's t, after all runs. Eight rates can
-  decide little: four of them would have to differ.
-- the range of good rates on physical tasks: a task counts as learnt only where its score is no accident of a few
-  episodes, too, and rollouts are looked at beside the paper's updates; when 8 of the 185 runs had been made, and when
-  others, which are lost, had shown what rollouts learn at three rates.
-- physical tasks: what stands for them is the last search's best. The second was added when the fresh seeds of the first
-  one's were known on four tasks, and after trials with other entropy costs, rates and budgets; the third, with separate
-  networks and with scaled frames, when the second's were known on seven tasks, and after trials with these. The
-  second counts for the range of good rates, too, on the four tasks that the paper's updates were tried on.
-- physical tasks: the runs from pixels that learn were made longer, 3M steps instead of 1M, after all runs.
-- physical tasks: constant actions with noise are among the policies that ignore their observations, and intervals
-  instead of means decide on how many tasks a score is as good as the Suite's; after all 313 runs. Before that 6 of 11
-  parts were reproduced, after it 4 (none now that k of n seeds decide), and the range of good rates, 0.85 decades with
-  the swing-up, was *not reproduced*.
-- mazes: what the search is of (scaled frames, two rates, two weights of the entropy, clipped rewards) after some 20
-  trials and runs, which are not kept and had learnt little from unscaled frames. That twice the score of the policy
-  `blind` is asked for is older than all of them; after the first trials that policy was measured instead of estimated,
-  and the mazes were changed: no dead ends, more rooms, a start nearer to the portal, walls in no colour of what is
-  sought, steps aside and backward half as fast.
-- faster than DQN: there was no rule that the data of a3crepro could decide; this one was written, with the two others
-  on the five Atari games, before any of their runs had been evaluated.
-- the five Atari games: Student's interval of the episodes instead of the normal one, which was too narrow; a run that
-  has not ended cannot refute that a method trains, and is not compared with other methods. When seven and eight epochs
-  of the first two runs were known; no verdict was changed by it.
-- numbers of actor-learners: which runs stand for a cell at a common rate, and which games count, were mended when
-  between 34 and 61 runs had been made, of which 27 are from a checkout with changes (`clean` in their table); no cell
-  was complete.
-- optimizers: shares of the game's best instead of scores, when half of the runs had been made; with one game the
-  verdict is the same.
-"""
 
 
 def table(verdicts: Mapping[Claim, Verdict]) -> str:
@@ -248,7 +151,7 @@ def main() -> None:
     scale = scale_of(sys.argv[1:])
     verdicts = {claim: claim.decide(scale) for claim in CLAIMS}
     parts = [DEFINITIONS.rstrip(), by_outcome(verdicts), table(verdicts), comparisons(verdicts), *made(scale)]
-    text = "\n\n".join([*parts, *([HISTORY.rstrip()] if scale == "laptop" else [])]) + "\n"
+    text = "\n\n".join(parts) + "\n"
     FIGURES.mkdir(exist_ok=True)
     file = FIGURES / ("claims.md" if scale == "laptop" else f"claims-{scale}.md")
     write_text(file, text)

@@ -38,7 +38,7 @@ def draw(axes: Axes, training: pd.DataFrame) -> dict[str, np.ndarray]:
             continue
         frames, values = stacked(rows, "frames")
         style = {"dashes": dashes, "label": f"{label}, {len(values)} seeds"}
-        draw_runs(axes, frames / 1e3, values, color, interval=True, **style)
+        draw_runs(axes, frames / 1e3, values, color, **style)
         found[label] = values
     return found
 
@@ -48,7 +48,7 @@ def compared(one: np.ndarray, other: np.ndarray) -> str:
     found = [interval_of_difference(pair) for pair in zip(other.T, one.T, strict=True)]
     difference, within = [part.value for part in found], sum(0.0 in part for part in found)
     return (
-        f"Virtual time less hogwild, two actor-learners each: from {min(difference):.2f} to {max(difference):.2f}; 0 "
+        f"Virtual time minus hogwild, two actor-learners each: from {min(difference):.2f} to {max(difference):.2f}; 0 "
         f"lies within its 95 % interval in {within} of {len(difference)} parts. "
     )
 
@@ -57,7 +57,7 @@ def compared(one: np.ndarray, other: np.ndarray) -> str:
 def main(results: Results | None) -> Page:
     """Draws the figure, tabulates the final scores, and compares hogwild with virtual time."""
     figure, grid = panels(1, width=6.5, height=4.2)
-    grid[0][0].set(xlabel="thousand frames", ylabel="score of the training games")
+    grid[0][0].set(xlabel="thousand frames", ylabel="score of the training episodes")
     rows, difference = [], ""
     if results:
         found = draw(grid[0][0], select(results.scores, score_type="training"))

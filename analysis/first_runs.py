@@ -35,7 +35,9 @@ def draw_paper(axes: Axes, game: str, frames: int) -> None:
     curve = curve[curve["epoch"] <= frames / EPOCH + 0.01]  # runs end with the rollout in which they reach their frames
     millions = curve["epoch"] * EPOCH / 1e6
     axes.plot(millions, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
-    axes.fill_between(millions, curve["band_low"], curve["band_high"], color="black", alpha=0.12, linewidth=0)
+    axes.fill_between(
+        millions, curve["band_low"], curve["band_high"], color="black", alpha=0.12, linewidth=0, label="its band"
+    )
 
 
 def beside_paper(runs: pd.DataFrame) -> str:
@@ -60,7 +62,7 @@ def papers_rates(game: str, rate: float) -> str:
 
 def table_of(runs: pd.DataFrame) -> str:
     """The final evaluations."""
-    header = ["environment", "method", "threads", "learning rate", "frames", "last score, mean of games"]
+    header = ["environment", "method", "threads", "learning rate", "frames", "last score, mean of episodes"]
     rows = [
         [f"`{run.env}`", METHODS[run.method], str(run.threads), f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M",
          number(run.last_score)]

@@ -32,7 +32,7 @@ def main(results: Results | None) -> Page:
             final = select(results.runs, method=method, **{KEY: path}).sort_values("seed")["score"]
             words += [", ".join(f"{score:.1f}" for score in final), f"{final.mean():.1f}"]
         rows += [words] if results else []
-        axes.set(title=title, xlabel="thousand frames", ylim=(0, 10))
+        axes.set(title=title, xlabel="thousand frames", ylim=(0, None))
     grid[0][0].set_ylabel("score")
     legend_below(figure, grid.flat)
     header = ["method", *(cell for label in PATHS.values() for cell in (f"{label}, by seed", "mean"))]

@@ -29,7 +29,7 @@ def draw(axes: Axes, results: Results, env: str) -> None:
     shown = results.evaluations(chosen(results, env))
     if len(shown):
         frames, scores = stacked(shown, "frames")
-        figures.draw_runs(axes, frames / 1e6, scores, figures.COLORS["a3c"], each=True, label="A3C, LSTM")
+        figures.draw_runs(axes, frames / 1e6, scores, figures.COLORS["a3c"], label="A3C, LSTM")
     for policy, label in PLAYERS.items():
         figures.draw_level(axes, figures.reference(env, policy), policy, label)
     axes.set(xlabel="million frames", ylim=(0, None))

@@ -26,7 +26,7 @@ def draw_own(axes: Axes, results: Results, env: str) -> None:
     for method, runs in select(chosen_runs(results), env=env).groupby("method"):
         seconds, scores = stacked(results.evaluations(runs), "seconds")
         style = {"dashes": figures.DASHES[str(method)], "label": figures.NAMES[str(method)]}
-        figures.draw_runs(axes, seconds / 3600, scores, figures.COLORS[str(method)], interval=True, **style)
+        figures.draw_runs(axes, seconds / 3600, scores, figures.COLORS[str(method)], **style)
     for agent, (label, line) in PUBLISHED.items():
         for score in published(env, agent):
             axes.axhline(score, color="0.4", linestyle=line, linewidth=0.9, label=f"{label}, Young and Tian")

@@ -1,17 +1,13 @@
-"""Figures S7 and S8: continuous control over learning rates and over time, with readings of the paper's figures.
+"""Figure S8: continuous control over time, with readings of the paper's figure.
 
   python analysis/physical_tasks.py [scale=laptop]
 
-The paper's tasks were never released, and rewards are not comparable. The table therefore compares the ranges of good
-learning rates with the paper's, and scores with the Control Suite's own A3C after 100M steps (Tassa et al. 2018).
+The paper's tasks were never released, and rewards are not comparable. The table therefore compares scores with the
+Control Suite's own A3C after 100M steps (Tassa et al. 2018). `physical_tasks_search.py` draws the learning rates.
 """
 
-from collections.abc import Sequence
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -47,13 +43,8 @@ PIXELS = {f"{task}_pixels": task for task in PANELS if f"{task}_pixels" in PANEL
 """Tasks from pixels, with the same task from state."""
 TASKS = {f"control/{task}": task for task in PANELS}
 """Tasks by `env`."""
-SCHEMES = {
-    PAPERS: "o", OTHERWISE: "^", "rollouts of 20, ε 0.1": "x", SEARCHED: "<",
-    "rollouts of 100, ε 1e-05": ">", SECOND: "D",
-    "rollouts of 20, entropy cost 1": "d", THIRD: "P", "scaled frames, actions of 4 steps": "*",
-}  # fmt: skip
-"""Ways to learn, with their markers."""
-COLUMNS = 5
+COLUMNS = 4
+"""Of panels."""
 SEARCHES = ("first", "second", "third")
 
 
@@ -127,44 +118,29 @@ def suite_scores(task: str) -> str:
     return f"{one:.1f} or {other:.0f}" if abs(one - other) > 1 else number(one)
 
 
-def draw_ranges(axes: Axes) -> None:
-    """Draws the paper's ranges of good learning rates, as read off Figure S7."""
-    table = figures.paper("figs7_s8_mujoco_readings").dropna(subset=["S7_good_lr_low", "S7_good_lr_high"])
-    low, high = table["S7_good_lr_low"], table["S7_good_lr_high"]
-    axes.barh(table["domain"], high - low, left=low, color="0.6", height=0.6)
-    axes.set(xscale="log", xlim=(7e-6, 0.15), xlabel="learning rate", title="paper: good learning rates, read off S7")
-    axes.tick_params(axis="y", labelsize=6)
-
-
 def draw_hours(axes: Axes) -> None:
     """Draws the hours that the paper's agents took to near their plateaus, as read off Figure S8."""
     table = figures.paper("figs7_s8_mujoco_readings")
     axes.plot(table["S8_hours_to_near_plateau"], table["domain"], "o", color="0.4", markersize=4)
-    axes.set(xlabel="hours", xlim=(0, None), title="paper: hours to near the plateau, S8")
+    axes.set(xlabel="hours", xlim=(0, None), title="the paper: hours to near\nthe plateau, read off S8")
     axes.tick_params(axis="y", labelsize=6)
-
-
-def draw_rates(axes: Axes, runs: pd.DataFrame, task: str) -> None:
-    """Draws a point per run of the search."""
-    for color, (scheme, marker) in zip(figures.PALETTE, SCHEMES.items(), strict=False):
-        points = select(runs, task=task, scheme=scheme)
-        steps = " or ".join(f"{budget / 1e6:g}M" for budget in sorted(select(runs, scheme=scheme)["budget"].unique()))
-        style = {"color": color, "markersize": 3.5, "markeredgecolor": "0.25", "markeredgewidth": 0.4}
-        axes.plot(points["learning_rate"], points["score"], marker, label=f"{scheme}, {steps} steps", **style)
-    axes.set(xscale="log", xlim=(7e-6, 0.15), title=task, xlabel="learning rate", ylabel="final score")
 
 
 def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
     """Draws runs as thin lines, their mean as a thick one, beside scores of other policies."""
-    title = task
+    title, levels = task, [*{suite_score(task), suite_score(task, "planet")}, by_chance(task)]
     if len(found := select(scores, task=task)):
         steps, values = stacked(found, "frames")
-        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], each=True, label="mean of the seeds")
-        title = f"{task}, {len(values)} seed{'' if len(values) == 1 else 's'}"
+        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], label="A3C, mean of the seeds (thin)")
+        title = f"{task}\n{len(values)} seed{'' if len(values) == 1 else 's'}"
+        levels += [values.min(), values.max()]
     for score in sorted({suite_score(task), suite_score(task, "planet")}):
-        figures.draw_level(axes, score, "expert", "the Suite's A3C, 100M steps")
-    figures.draw_level(axes, by_chance(task), "random", "best that ignores observations")
-    axes.set(title=title.replace(", ", ",\n"), xlabel="million steps", ylabel="score")
+        figures.draw_level(axes, score, "expert", "the Suite's A3C, 100M steps (reacher_easy: two printed values)")
+    figures.draw_level(axes, by_chance(task), "random", "best policy that ignores its observations")
+    low, high = np.nanmin(levels), np.nanmax(levels)
+    if high > low:
+        axes.set_ylim(low - 0.07 * (high - low), high + 0.07 * (high - low))
+    axes.set(title=title, xlabel="million steps", ylabel="score")
     axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
@@ -174,77 +150,40 @@ def main(results: Results | None) -> Page:
     runs, scores = control(results) if results else (pd.DataFrame(columns=["task"]), pd.DataFrame())
     shown = scores[scores["run"].isin(over_time(results, runs)["run"])] if results else scores
     tasks = list(dict.fromkeys(runs["task"]))
-    lines = -(-len(tasks) // COLUMNS)
-    figures.set_style()
-    figure = plt.figure(figsize=(11, 2.6 + 4.0 * lines), layout="constrained")
-    grid = figure.add_gridspec(1 + 2 * lines, COLUMNS)
-    draw_ranges(figure.add_subplot(grid[0, :2]))
-    draw_hours(figure.add_subplot(grid[0, 2]))
-    for place, task in enumerate(tasks):
-        line, column = divmod(place, COLUMNS)
-        draw_rates(figure.add_subplot(grid[1 + line, column]), runs[runs["seed"] < HELD_OUT], task)
-        draw_curves(figure.add_subplot(grid[1 + lines + line, column]), shown, task)
-    if tasks:
-        points, curves = (figure.axes[number].get_legend_handles_labels() for number in (2, 3))
-        for column, handles, title in ((3, points, "a point: a run of the search"), (4, curves, "a thin line: a seed")):
-            legend = figure.add_subplot(grid[0, column])
-            legend.set_axis_off()
-            legend.legend(*unique(*handles), loc="center", title=title, fontsize=6)
+    figure, grid = figures.panels(COLUMNS, -(-(len(tasks) + 1) // COLUMNS), figures.WIDTH / COLUMNS, 2.3)
+    for axes, task in zip(grid.flat, tasks, strict=False):
+        draw_curves(axes, shown, task)
+    draw_hours(grid.flat[len(tasks)])
+    for axes in grid.flat[len(tasks) + 1 :]:
+        axes.set_visible(False)
+    figures.legend_below(figure, grid.flat, columns=1)
     caption = (
         f"Scores of the Control Suite's tasks, at most {MAX_SCORE:,.0f}; final scores, means over seeds (with 95 % "
-        "intervals from five on). The paper's updates: whole episodes without bootstrapping, separate LSTM networks, "
-        "one variance. Rollouts: of 20 or 100 steps with bootstrapping, one network without LSTM, mean and variances "
-        "within bounds, scaled observations (from pixels one network with an LSTM, unscaled; or scaled, actions held "
-        "for 4 steps); whole episodes, else as rollouts: the same but for the updates. Search: the best of so many "
-        "runs, of 300,000 steps; the second search: of 1M (from pixels 100,000), the rate falling over 100M, entropy "
-        "costs of 0.03 and 1 instead of 1e-4; the third: as the second, but with separate networks, or with scaled "
-        "frames (400,000 steps). "
-        f"{chosen(runs)}"
-        "Dashed: the Control Suite's own A3C after 100M steps (a second score is that of the PlaNet paper, where it "
-        "prints another one); dotted: the best policy that ignores its observations (random, or a constant action, "
-        "also with noise; from pixels also held for 4 steps)."
+        f"intervals from five on). {chosen(runs)}"
+        "The Suite's A3C: the Control Suite's own after 100M steps (a second score is that of the PlaNet paper, where "
+        "it prints another one). The best policy that ignores its observations: random, or a constant action, also "
+        "with noise; from pixels also held for 4 steps."
     )
     return figure, table_of(runs), caption
-
-
-def unique(handles: Sequence[Artist], labels: Sequence[str]) -> tuple[list[Artist], list[str]]:
-    """The last handle of each label."""
-    found = dict(zip(labels, handles, strict=True))
-    return list(found.values()), list(found)
 
 
 def table_of(runs: pd.DataFrame) -> str:
     """A row per task or, if nothing has been run, per panel of the paper."""
     if runs.empty:
         readings = figures.paper("figs7_s8_mujoco_readings")
-        header = ["paper's domain", "input", "start (S8)", "best (S8)", "hours to near its plateau", "good rates (S7)"]
-        rows = [
-            [row.domain, row.input, row.S8_start, row.S8_best, row.S8_hours_to_near_plateau,
-             f"{row.S7_good_lr_low:g} to {row.S7_good_lr_high:g}" if row.S7_good_lr_low == row.S7_good_lr_low else "–"]
-            for row in readings.itertuples()
-        ]  # fmt: skip
-        return markdown(header, rows)
+        header = ["paper's domain", "input", "start (S8)", "best (S8)", "hours to near its plateau"]
+        return markdown(header, [[row.domain, row.input, row.S8_start, row.S8_best, row.S8_hours_to_near_plateau]
+                                 for row in readings.itertuples()])  # fmt: skip
     header = ["task", "paper's domain", "its start, best score and hours (S8)", "best that ignores observations",
-              "Suite's A3C, 100M steps", *(f"{scheme}, search" for scheme in SCHEMES),
+              "Suite's A3C, 100M steps",
               *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
+    fresh = runs[runs["seed"] >= HELD_OUT]
     rows = [
         [task, PANELS[task], paper_reading(task), number(by_chance(task)), suite_scores(task),
-         *of_task(select(runs, task=task))]
+         *(of_seeds(select(fresh, task=task, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
         for task in dict.fromkeys(runs["task"])
     ]  # fmt: skip
     return markdown(header, rows)
-
-
-def of_task(runs: pd.DataFrame) -> list[str]:
-    """The best of a task's search in each scheme, and the fresh seeds of each search's best."""
-    search, fresh = runs[runs["seed"] < HELD_OUT], runs[runs["seed"] >= HELD_OUT]
-    best = [best_of(select(search, scheme=scheme)["score"]) for scheme in SCHEMES]
-    return [*best, *(of_seeds(select(fresh, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
-
-
-def best_of(scores: pd.Series) -> str:
-    """The maximum, and the number of rates (and, in the second search, entropy costs) it is taken over."""
-    return f"{scores.max():.1f} of {len(scores)}" if len(scores) else "–"
 
 
 def of_seeds(runs: pd.DataFrame) -> str:

@@ -52,13 +52,13 @@ def chosen_runs(results: Results) -> pd.DataFrame:
 
 
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
-    """Draws a line per method, the mean of its runs, over their range or its interval."""
+    """Draws a line per method, the mean of its runs, which are thin lines where there are several."""
     for method, name in METHODS.items():
         curves = select(table, setting=setting, method=method)
         if len(curves):
             along, shares = stacked(curves, x, "share")
             style = {"dashes": figures.DASHES[method], "label": name}
-            figures.draw_runs(axes, along, shares, figures.COLORS[method], interval=True, **style)
+            figures.draw_runs(axes, along, shares, figures.COLORS[method], **style)
     figures.draw_level(axes, 1.0, "expert")
     axes.set(ylim=(-0.1, 1.15))
 
@@ -71,24 +71,25 @@ def main(results: Results | None) -> Page:
     sources = [("", from_paper, "hours", "human tester")]
     sources += [(f", {OWN}", own, "million_frames", "expert")] if results else []
     figure, grid = figures.panels(len(HUMAN), len(sources), 2.6, 2.2)
-    for line, (source, table, x, player) in zip(grid, sources, strict=True):
+    for line, (source, table, x, driver) in zip(grid, sources, strict=True):
         for axes, setting in zip(line, HUMAN, strict=True):
             draw(axes, table, setting, x)
             seeds = select(table, setting=setting).groupby("method")["run"].nunique().max() if source else 0
             note = f", {seeds} seed{'s' if seeds > 1 else ''}" if seeds else ""
             axes.set(title=setting + source + note, xlabel=x.replace("_", " "))
-        line[0].set_ylabel(f"share of the {player}")
+        line[0].set_ylabel(f"share of the {driver}")
     figures.legend_below(figure, grid[0][:1])
     rows = [row for setting in HUMAN for row in theirs_in(from_paper, setting)]
     rows += [row for env in SETTINGS if results for row in own_in(results, env)]
     caption = (
-        "Shares of the reference player's score: the paper's human tester, and the scripted driver of this "
-        f"reproduction. The paper's: the greatest on the way of its curves, and the mean of their last {LAST} hours. "
-        f"{OWN}'s, with fresh seeds or else of the best rate, after so many frames: the final score; the mean of the "
-        f"last {LAST} evaluations, which of 2.5M frames are all; and, of A3C, whose actions are drawn, the last score "
-        "of its most probable ones. Means over seeds, with 95 % intervals from five on; shaded: the range of three."
+        "Shares of the reference driver's score: the paper's human tester, and the scripted driver of this "
+        f"reproduction. The paper's: the maxima of its curves, and the mean of their last {LAST} hours. "
+        f"{OWN}'s, with fresh seeds or else at the best rate, after the frames that are given: the final score; the "
+        f"mean of the last {LAST} evaluations, which are all of a run of 2.5M frames; and, for A3C, which samples its "
+        "actions, the last score of its most probable ones. Means over seeds, with 95 % intervals from five on; thin "
+        "lines: the seeds, where there are several."
     )
-    header = ["setting", "score", *METHODS.values(), "random player", "reference's score"]
+    header = ["setting", "score", *METHODS.values(), "random policy", "reference's score"]
     return figure, markdown(header, rows), caption
 
 
@@ -102,7 +103,7 @@ def theirs_in(table: pd.DataFrame, setting: str) -> list[list[str]]:
     curves = [select(table, setting=setting, method=method).sort_values("hours")["share"] for method in METHODS]
     return [
         [setting, name, *(f"{of(curve):.0%}" if len(curve) else "–" for curve in curves), "–", f"{HUMAN[setting]:.0f}"]
-        for name, of in (("greatest", pd.Series.max), (f"last {LAST} hours", last_mean))
+        for name, of in (("maximum", pd.Series.max), (f"last {LAST} hours", last_mean))
     ]
 
 
@@ -111,9 +112,14 @@ def own_in(results: Results, env: str) -> list[list[str]]:
     expert, runs = figures.reference(env, "expert"), select(chosen_runs(results), env=env)
     curves = select(own_shares(results), env=env).sort_values("frames").groupby("run")["share"]
     runs = runs.assign(last=runs["run"].map(curves.agg(last_mean)), greedy=runs["greedy_score"] / expert)
-    players = f"{figures.reference(env, 'random') / expert:.1%}", f"{expert:.1f}"
+    references = f"{figures.reference(env, 'random') / expert:.1%}", f"{expert:.1f}"
     return [
-        [f"{SETTINGS[env]}, {OWN}", name, *(cell(select(runs, method=method), column) for method in METHODS), *players]
+        [
+            f"{SETTINGS[env]}, {OWN}",
+            name,
+            *(cell(select(runs, method=method), column) for method in METHODS),
+            *references,
+        ]
         for name, column in (
             ("final", "share"),
             (f"last {LAST} evaluations", "last"),

@@ -71,18 +71,22 @@ def main() -> None:
             label = f"{threads}: {mean[method, threads]:.2f} ({expected:.1f})"
             if threads > 1:  # alone, no gradient is stale
                 style = {"linestyle": next(dashes), "linewidth": 1, "label": label}
-                axes.step(counts["updates"] + 1, share.cumsum(), where="post", color=color, **style)
+                axes.step(counts["updates"], share.cumsum(), where="post", color=color, **style)
             rows.append([title, str(threads), f"{mean[method, threads]:.2f}", f"{expected:.1f}"])
-        axes.set(title=title, xscale="log", xlabel="updates since θ was read, plus 1")
-        axes.set_xticks(2 ** np.arange(8), [str(2**i) for i in range(8)])
+        axes.set(title=title, xlabel="staleness: updates of θ since it was read")
+        axes.set_xscale("symlog", base=2, linthresh=1)
+        ticks = [0, *2 ** np.arange(8)]
+        axes.set_xticks(ticks, ticks)
         axes.set(ylim=(0, 1.02))
-        axes.legend(title="actor-learners: mean (if no game ended)", fontsize=7, title_fontsize=7, ncol=4,
+        axes.legend(title="actor-learners: mean (if no episode ended)", fontsize=7, title_fontsize=7, ncol=4,
                     loc="upper center", bbox_to_anchor=(0.5, -0.17))  # fmt: skip
-    grid[0][0].set_ylabel("share of gradients with at most so many updates")
+    grid[0][0].set_ylabel("share of gradients, cumulative")
     commits = ", ".join(str(commit)[:7] for commit in table["commit"].dropna().unique()) or "unknown"
     runs, frames = table.groupby(["method", "threads"]).ngroups, table["frames"].max()
     caption = f"{OWN}: {runs} runs of {frames:,} frames on MinAtar Breakout, commit {commits}"
-    save(figure, "staleness", scale, markdown(["method", "actor-learners", "mean", "if no game ended"], rows), caption)
+    save(
+        figure, "staleness", scale, markdown(["method", "actor-learners", "mean", "if no episode ended"], rows), caption
+    )
 
 
 if __name__ == "__main__":

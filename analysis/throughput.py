@@ -4,13 +4,11 @@ Prints the tables of the pages in `docs/`. If a file holds calls of several comm
 count.
 """
 
-import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.figures import print_written
+from a3crepro.experiments.figures import COLORS, TITLES, legend_below, panels, print_written
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
 
@@ -87,25 +85,33 @@ def print_versions(table: pd.DataFrame) -> None:
 
 def draw_threads(calls: pd.DataFrame) -> None:
     """Draws steps per second against threads, beside the emulator alone."""
-    sns.set_theme(style="whitegrid", context="paper")
-    figure, all_axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-    for axes, (env, here) in zip(all_axes, calls.groupby("env", sort=False), strict=True):
-        for column, label in (("steps_per_second", "A3C"), ("emulator_steps_per_second", "emulator alone")):
+    figure, grid = panels(2, width=4.0, height=3.2)
+    for axes, (env, here) in zip(grid[0], calls.groupby("env", sort=False), strict=True):
+        for column, label, line, color in (
+            ("steps_per_second", "A3C", "o-", COLORS["a3c"]),
+            ("emulator_steps_per_second", "emulator alone", "s--", "0.3"),
+        ):
             values = here.groupby("threads")[column]
-            axes.plot(values.median().index, values.median(), "o-", label=label)
-            axes.fill_between(values.min().index, values.min(), values.max(), alpha=0.2)
+            axes.plot(values.median().index, values.median(), line, color=color, label=label)
+            axes.fill_between(values.min().index, values.min(), values.max(), color=color, alpha=0.2, linewidth=0)
         alone = here[here["threads"] == 1]["steps_per_second"].median()
         cores = int(here["cores"].iloc[0])
-        many = sorted(here["threads"].unique())
-        axes.plot(many, [alone * min(n, cores) for n in many], ":", color="0.4", label="A3C, linear up to all cores")
-        axes.set(xscale="log", yscale="log", xlabel="actor-learners", title=f"{env}, {here['cores'].iloc[0]} cores")
         threads = sorted(here["threads"].unique())
+        axes.plot(
+            threads, [alone * min(n, cores) for n in threads], ":", color="0.4", label="A3C, linear up to all cores"
+        )
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="actor-learners",
+            title=f"{TITLES[env.removeprefix('atari/')]}, {cores} cores",
+        )
         axes.set_xticks(threads, threads)
         axes.minorticks_off()
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    all_axes[0].set_ylabel("agent steps a second")
-    all_axes[0].legend()
+    grid[0][0].set_ylabel("agent steps per second")
+    legend_below(figure, grid.flat)
     figure.savefig(DIRECTORY / "threads.png", dpi=150)
     print_written(DIRECTORY / "threads.png")
 

@@ -199,7 +199,11 @@ SOURCES = {  # page: what holds the numbers of its tables
     "docs/figure_4_training_speed.md": ["figures/training_speed-earlier.md"],
     "docs/figure_s5_optimizers.md": ["figures/optimizers.md", "figures/claims.md"],
     "docs/figure_s6_racing.md": ["figures/racing.md"],
-    "docs/figure_s7_physical_tasks.md": ["figures/physical_tasks.md", "figures/claims.md"],
+    "docs/figure_s7_physical_tasks.md": [
+        "figures/physical_tasks.md",
+        "figures/physical_tasks_search.md",
+        "figures/claims.md",
+    ],
     "docs/first_results.md": ["figures/first_runs.md"],
     "docs/labyrinth.md": ["figures/labyrinth.md"],
     "docs/table_1_atari.md": ["figures/atari_table.md"],

@@ -574,6 +574,16 @@ def test_an_update_is_the_same_for_any_number_of_processes(algo, network):
         assert np.abs(other).max() > 0
 
 
+def test_rounds_with_one_and_with_several_gradients_update_the_same_statistics():
+    """Two actor-learners whose updates are due together until an episode ends, and one by one from then on."""
+    words = ("algo=one_step_q", "env=minatar/breakout", "execution=synchronous", "execution.processes=1", "threads=2",
+             "frames=1200", "optimizer.epsilon=1e-5")  # fmt: skip
+    fast, module = (
+        end(compose(*words, f"network.implementation={path}"))[1].arrays["parameters"] for path in ("fast", "module")
+    )
+    np.testing.assert_allclose(fast, module, rtol=0, atol=1e-4)
+
+
 def test_a_resumed_run_keeps_its_number_of_processes(monkeypatch):
     config = synchronous("a3c", "toy/catch", "mlp", 2)
     whole = end(config)

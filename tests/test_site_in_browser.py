@@ -228,7 +228,7 @@ def test_curves_are_chosen(tab: Any, address: str) -> None:
     lines = tab.locator(".interactive .plot .scatterlayer .js-line")
     lines.first.wait_for()
     game, _ = tab.locator(".interactive select").all()
-    game.select_option(label="Beamrider")
+    game.select_option(label="Beam Rider")
     names = tab.locator(".interactive .legendtext")
     assert names.all_text_contents() == [f"the paper, {n} thread{'s' * (n > 1)}" for n in (1, 4, 16)]
     tab.get_by_label("the paper's curves").uncheck()

@@ -593,7 +593,7 @@ SCRIPTS = {
     "learning_rates": ["learning_rates"],
     "learning_speed": ["learning_speed"],
     "labyrinth": ["labyrinth"],
-    "physical_tasks": ["physical_tasks"],
+    "physical_tasks": ["physical_tasks", "physical_tasks_search"],
     "optimizers": ["optimizers"],
     "racing": ["racing"],
     "thread_scaling": ["data_efficiency", "speedup", "training_speed"],

@@ -135,6 +135,8 @@ class WorkerGroup:
         self.arrays: dict[str, np.ndarray] | None = None
         self.shares_gradient = shares_gradient(config.algo)
         self._make_learners(range(config.threads)[part :: all_reduce.processes], attempt)
+        has_one_gradient = self.shares_gradient or len(self.learners) == 1
+        self.updates_alone = all_reduce.processes == 1 and has_one_gradient
         self.slice = slice(*all_reduce.edges[part : part + 2])
         self.update = Update(config, shared, shared.optimizer_state(0))
 
@@ -164,7 +166,7 @@ class WorkerGroup:
         self.rounds += 1
         due = self._compute_gradients()
         models = [self.models.model] if self.shares_gradient else [learner.model for learner in due]
-        if self.all_reduce.processes == 1 and len(models) == 1:  # as in the asynchronous executions, in one pass
+        if self.updates_alone and models:  # as in the asynchronous executions, in one pass
             self._update_alone(due)
         else:
             self._update_with_others(due, models)

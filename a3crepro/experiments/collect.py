@@ -14,7 +14,8 @@ from a3crepro.common.errors import UserError
 from a3crepro.config import Config, compose, effective_values
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
-from a3crepro.experiments.imported_runs import DIAGNOSTICS, read_cells
+from a3crepro.experiments.imported_runs import read_cells
+from a3crepro.experiments.results import DIAGNOSTICS
 from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done, whole_table
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.runs.checkpoint import load_checkpoint

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.results import RESULTS, committed, final_scores, overridden, read_table
+from a3crepro.experiments.results import DIAGNOSTICS, RESULTS, committed, final_scores, overridden, read_table
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.experiments.statistics import LEAST, band
 from a3crepro.runs.arguments import one_of, own_arguments
@@ -34,7 +34,7 @@ PAPER_ONLY = "the paper's data only"
 """Title of a figure without runs."""
 METHODS = {"one_step_q": "one-step Q", "one_step_sarsa": "one-step Sarsa", "n_step_q": "n-step Q", "a3c": "A3C"}
 TITLES = {
-    "beam_rider": "Beamrider", "breakout": "Breakout", "enduro": "Enduro", "pong": "Pong", "qbert": "Q*bert",
+    "beam_rider": "Beam Rider", "breakout": "Breakout", "enduro": "Enduro", "pong": "Pong", "qbert": "Q*bert",
     "seaquest": "Seaquest", "space_invaders": "Space Invaders", "minatar/asterix": "Asterix (MinAtar)",
     "minatar/breakout": "Breakout (MinAtar)", "minatar/freeway": "Freeway (MinAtar)",
     "minatar/seaquest": "Seaquest (MinAtar)", "minatar/space_invaders": "Space Invaders (MinAtar)",
@@ -96,6 +96,8 @@ class Results(NamedTuple):
     """A row per run; `score` is its final score, the mean of the last evaluations, and `last_score` the last one's."""
     scores: pd.DataFrame
     notes: dict[str, Any]
+    diagnostics: pd.DataFrame = pd.DataFrame(columns=["run", "frames", "entropy", "share_above_epsilon"])
+    """A row per evaluation of the runs that recorded their policy and optimizer."""
 
     def evaluations(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         """The scores of the policy in these or all runs, without those of training, where each thread has its own ε."""
@@ -135,7 +137,10 @@ def load_results(sweep: str, scale: str) -> Results | None:
     runs, scores = (read_table(directory / f"{name}.csv") for name in ("runs", "scores"))
     runs["last_score"] = runs["score"]
     runs["score"] = runs["run"].map(final_scores(scores))
-    return Results(runs, scores, json.loads((directory / "notes.json").read_text()))
+    found = Results(runs, scores, json.loads((directory / "notes.json").read_text()))
+    if not (directory / DIAGNOSTICS).exists():
+        return found
+    return found._replace(diagnostics=read_table(directory / DIAGNOSTICS))
 
 
 def scale_of(arguments: Sequence[str]) -> str:
@@ -203,33 +208,21 @@ def method_panels(
     return figure, found
 
 
-def draw_runs(
-    axes: Axes,
-    x: np.ndarray,
-    scores: np.ndarray,
-    color: Any,
-    *,
-    each: bool = False,
-    interval: bool = False,
-    **style: Any,
-) -> None:
-    """Draws the mean of curves.
+def draw_runs(axes: Axes, x: np.ndarray, scores: np.ndarray, color: Any, **style: Any) -> None:
+    """Draws the mean of curves, and shades its 95 % interval; of fewer than `LEAST` runs, it draws each as a thin line.
 
     Args:
       axes: the panel.
       x: [points].
       scores: [runs, points].
       color: of all lines.
-      each: draw every run, too, as a thin line.
-      interval: shade the 95 % interval of the mean or, of fewer than `LEAST` runs, which have none, their range.
       style: of the mean's line.
     """
-    if each:
+    if len(scores) >= LEAST:
+        axes.fill_between(x, *band(scores), color=color, alpha=0.15, linewidth=0)
+    elif len(scores) > 1:
         axes.plot(x, scores.T, color=color, linewidth=0.5, alpha=0.6)
     axes.plot(x, scores.mean(0), color=color, **{"linewidth": 1.2, **style})
-    if interval:
-        bounds = (scores.min(0), scores.max(0)) if len(scores) < LEAST else band(scores)
-        axes.fill_between(x, *bounds, color=color, alpha=0.15, linewidth=0)
 
 
 def draw_paper(axes: Axes, curve: pd.DataFrame, x: str, method: str, **style: Any) -> None:

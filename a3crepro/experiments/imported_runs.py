@@ -11,11 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from a3crepro.common.errors import UserError
-from a3crepro.experiments.results import final_scores
+from a3crepro.experiments.results import DIAGNOSTICS, final_scores
 
 TABLES = ("runs.csv", "scores.csv")
-DIAGNOSTICS = "diagnostics.csv"
-"""A further table, in experiments run since diagnostics are recorded."""
 
 
 def read_cells(path: Path) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from a3crepro.experiments.statistics import final_score
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 """The committed tables of this checkout."""
+DIAGNOSTICS = "diagnostics.csv"
+"""The table of policies and optimizers, in experiments run since it is recorded."""
 
 
 def committed(*parts: str) -> Path:

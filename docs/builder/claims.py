@@ -12,7 +12,7 @@ from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.state import in_core_time, in_frames
 from analysis._threads import LEGEND
 from analysis._verdicts import DEFINITIONS, Outcome, Verdict
-from analysis.claims import CLAIMS, HISTORY, Claim, comparisons
+from analysis.claims import CLAIMS, Claim, comparisons
 from builder.places import ROOT, title_of
 
 DECIDING = "laptop"
@@ -222,6 +222,6 @@ def page() -> str:
         f"Speed-ups and data efficiency. {LEGEND}",
         *map(section, decided()),
         "## What was run\n\n" + what_was_run(sweeps),
-        "## Changes of the rules\n\n" + HISTORY.rstrip(),
+        "Rules that replaced others are on [a page of their own](rules.md).",
     ]
     return "\n\n".join(parts)
