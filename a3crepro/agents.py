@@ -26,12 +26,12 @@ from scipy.stats import ttest_ind_from_stats
 
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.processes import set_up_arithmetic
-from a3crepro.runs.arguments import one_of, own_arguments, whole_number
+from a3crepro.runs.arguments import boolean, one_of, own_arguments, paths, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
 from a3crepro.runs.files import trying, write_atomically, write_text
 from a3crepro.runs.manifest import attempts_of, commits_of, cpus_of
-from a3crepro.runs.policies import PARAMETERS, WHICH, NetworkPolicy, stored_policy
+from a3crepro.runs.policies import PARAMETERS, WHICH, NetworkPolicy, StoredPolicy, stored_policy
 from a3crepro.runs.video import record_video
 
 CARD = "README.md"
@@ -43,19 +43,19 @@ OWN = "a3crepro"
 SEED = 1_000_000
 """Default seed of the episodes in which an agent is scored."""
 KEYS = {"episodes": whole_number(1, default=100), "seed": whole_number(0, default=SEED),
-        "video": one_of(("true", "false"), "true"), "which": one_of(WHICH, "last")}  # fmt: skip
+        "video": boolean(True), "which": one_of(WHICH, "last")}  # fmt: skip
 
 
-def export(run: Path, agent: Path, card: Mapping[str, Any], which: str = "last") -> None:
+def export(stored: StoredPolicy, run: Path, agent: Path, card: Mapping[str, Any]) -> None:
     """Writes an agent's directory; the card last, so that an agent with a card is complete.
 
     Args:
+      stored: the policy, as it was evaluated; the run may have trained on since.
       run: the run's directory.
       agent: the agent's directory, created if it does not exist.
       card: facts for the card besides those in the run's manifest.
-      which: of the run's policies, as for `load_policy`.
     """
-    stored, attempts = stored_policy(run, which), attempts_of(run)
+    attempts = attempts_of(run)
     agent.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in stored.snapshot._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})
@@ -109,29 +109,31 @@ def main() -> None:
 
 def export_command(arguments: list[str]) -> None:
     """Evaluates a run's policy, and writes the agent and its video."""
-    own, paths = own_arguments(arguments, KEYS)
-    if len(paths) == 1 and len(arguments) == 1:
-        return repeat(Path(*paths))
-    if len(paths) != 2:
-        raise UserError(f"expected a run's directory and an agent's, or an agent's alone, got {len(paths)}; see --help")
-    run, agent = map(Path, paths)
+    own, others = own_arguments(arguments, KEYS)
+    directories = paths(others, KEYS)
+    if len(directories) == len(arguments) == 1:
+        return repeat(*directories)
+    if len(directories) != 2:
+        got = " ".join(arguments)
+        raise UserError(f"expected a run's directory and an agent's, or an agent's alone, got {got!r}; see --help")
+    run, agent = directories
     if (agent / "manifest.json").exists():
         raise UserError(f"{agent} is the directory of a run; give another one for the agent")
     if (run / PARAMETERS).exists():
         raise UserError(f"{run} is an agent already; give the directory of a run")
     episodes, seed = own.episodes, own.seed
     set_up_arithmetic()
-    config, snapshot, frames = stored_policy(run, own.which)
+    config, snapshot, frames = stored = stored_policy(run, own.which)
     policy = NetworkPolicy(config, snapshot)
     scores = list(evaluate(config, policy, seed, frames, episodes))
     summary = EvaluationResult(frames, scores).summary()
     agent.mkdir(parents=True, exist_ok=True)
     for name in (CARD, VIDEO):  # of an earlier export
         (agent / name).unlink(missing_ok=True)
-    if own.video == "true":
+    if own.video:
         typical = int(np.argsort(scores, kind="stable")[(episodes - 1) // 2])
         record_video(config, policy, episode_rng(seed, frames, typical), agent / VIDEO)
-    export(run, agent, {**summary, "evaluation_seed": seed}, own.which)
+    export(stored, run, agent, {**summary, "evaluation_seed": seed})
     print(json.dumps({"agent": str(agent), **summary}))
 
 
@@ -139,7 +141,7 @@ def repeat(agent: Path) -> None:
     """Repeats the evaluation on an agent's card.
 
     Raises:
-      UserError: the directory is no agent's, or its card is damaged.
+      UserError: the directory is not an agent's, or its card is damaged.
       RunError: the mean differs from the card's by more than chance makes likely.
     """
     config, snapshot, frames = stored_policy(agent)
@@ -156,16 +158,30 @@ def repeat(agent: Path) -> None:
         raise RunError(f"{agent}: the mean score is {found['score_mean']:g}, on its card {card['score_mean']:g}")
 
 
+NUMBERS = ("score_mean", "score_std", "episodes", "evaluation_seed", "frames")
+"""Facts that every card has; the first two may be fractions."""
+
+
 def read_card(agent: Path) -> dict[str, Any]:
-    """The facts on an agent's card."""
+    """The facts on an agent's card.
+
+    Raises:
+      UserError: there is no card, or one of its `NUMBERS` is missing.
+    """
     path = agent / CARD
     with trying("read", path):
-        parts = path.read_text().split("---\n") if path.is_file() else []
+        parts = path.read_text().split("---\n")
     try:
-        facts = yaml.safe_load(parts[1])
-        return {key: facts[key] for key in ("score_mean", "score_std", "episodes", "evaluation_seed")}
-    except (yaml.YAMLError, IndexError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no card of an agent: {' '.join(str(error).split())}") from error
+        facts = yaml.safe_load(parts[1]) if len(parts) > 2 else None
+    except yaml.YAMLError:
+        facts = None
+    if not isinstance(facts, dict):
+        raise UserError(f"{path} is not an agent card: it has no facts between two lines of ---")
+    for key in NUMBERS:
+        allowed = (int, float) if key.startswith("score") else int
+        if not isinstance(facts.get(key), allowed):
+            raise UserError(f"{path} is not an agent card: {key} should be a number, got {facts.get(key)!r}")
+    return facts
 
 
 if __name__ == "__main__":

@@ -28,7 +28,14 @@ from a3crepro.config import Config, compose, dotted_items, suggested_key
 from a3crepro.runs.arguments import Key, one_of, own_arguments, refuse_options, whole_number
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import EvaluationResult, InfoSums, episode_rng, evaluate
-from a3crepro.runs.policies import POLICY_KEYS, WHICH, EvaluationPolicy, policy_with_overrides, reference_policy
+from a3crepro.runs.policies import (
+    POLICY_KEYS,
+    WHICH,
+    EvaluationPolicy,
+    policy_with_overrides,
+    reference_policy,
+    refuse_policy_keys,
+)
 from a3crepro.runs.video import record_video, video_path
 
 USAGE = (
@@ -84,9 +91,7 @@ def _selected_policy(
 ) -> tuple[Config, EvaluationPolicy, int]:
     """The configuration, the policy, and the frames that it was trained for."""
     if directory is not None:
-        for key in POLICY_KEYS:
-            if getattr(own, key) is not None:
-                raise UserError(f"{key}: only valid with env=…, not with a run directory; {USAGE}")
+        refuse_policy_keys(own)
         return policy_with_overrides(directory, overrides, own.which)
     if own.which != "last":
         raise UserError(f"which: only valid with a run directory; {USAGE}")

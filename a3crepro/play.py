@@ -25,7 +25,13 @@ from a3crepro.config import Config, compose
 from a3crepro.evaluate import split_directory
 from a3crepro.runs.arguments import own_arguments
 from a3crepro.runs.command_line import run_command
-from a3crepro.runs.policies import POLICY_KEYS, EvaluationPolicy, policy_with_overrides, reference_policy
+from a3crepro.runs.policies import (
+    POLICY_KEYS,
+    EvaluationPolicy,
+    policy_with_overrides,
+    reference_policy,
+    refuse_policy_keys,
+)
 from a3crepro.runs.video import enlarged
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")
@@ -48,6 +54,7 @@ def play_command(arguments: Sequence[str]) -> None:
     own, overrides = own_arguments(others, POLICY_KEYS)
     policy: EvaluationPolicy | None = None
     if directory is not None:
+        refuse_policy_keys(own)
         config, policy, _ = policy_with_overrides(directory, overrides)
         set_up_arithmetic()
     else:

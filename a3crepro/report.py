@@ -20,7 +20,7 @@ from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.processes import set_up_arithmetic
 from a3crepro.reports.page import Clip, page_of
 from a3crepro.reports.records import Record, labels_of, read_record
-from a3crepro.runs.arguments import Key, one_of, own_arguments
+from a3crepro.runs.arguments import Key, boolean, own_arguments, paths
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.evaluation import episode_rng
 from a3crepro.runs.files import write_text
@@ -41,7 +41,7 @@ def _output(text: str) -> Path:
     return path
 
 
-KEYS = {"output": Key(_output), "open": one_of(("true", "false"), "false"), "video": one_of(("true", "false"), "false")}
+KEYS = {"output": Key(_output), "open": boolean(False), "video": boolean(False)}
 
 
 def main() -> None:
@@ -51,29 +51,21 @@ def main() -> None:
 
 def report_command(arguments: Sequence[str]) -> None:
     """Reads the runs and writes the page."""
-    own, words = own_arguments(arguments, KEYS)
-    directories = [_directory(word) for word in words]
+    own, others = own_arguments(arguments, KEYS)
+    directories = paths(others, KEYS)
     if not directories:
         raise UserError("RUN_DIR: missing; see --help")
     records = [read_record(directory) for directory in dict.fromkeys(directories)]
     labels = labels_of(records)
     clips = []
     for record, label in zip(records, labels, strict=True):
-        if clip := _clip(record, label, own.video == "true"):
+        if clip := _clip(record, label, own.video):
             clips.append(clip)
     path = own.output or (records[0].directory if len(records) == 1 else Path()) / PAGE
     write_text(path, page_of(records, labels, clips))
     print(path, flush=True)
-    if own.open == "true":
+    if own.open:
         webbrowser.open(path.absolute().as_uri())
-
-
-def _directory(word: str) -> Path:
-    """A run's directory, whose path may contain `=`."""
-    name, equals, _ = word.partition("=")
-    if equals and "/" not in name and not Path(word).is_dir():
-        raise UserError(f"{name}: unknown key; allowed: {', '.join(KEYS)}, and the directories of runs")
-    return Path(word)
 
 
 def _clip(record: Record, label: str, recorded: bool) -> Clip | None:

@@ -9,12 +9,13 @@ import math
 import sys
 from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, TITLES
-from a3crepro.experiments.results import select
+from a3crepro.experiments.results import select, short_commits
 from a3crepro.experiments.state import in_frames
 from a3crepro.experiments.statistics import LAST
 from a3crepro.runs.command_line import run_command
@@ -114,8 +115,8 @@ def caption(found: Sequence[Curve]) -> str:
 def provenance(found: Sequence[Curve]) -> str:
     """Frames, and the commits of the code."""
     frames = sum(int(curve.table["frames"].iloc[-1]) for curve in found)
-    commits = sorted({str(commit)[:7] for curve in found for commit in curve.table["commit"].unique()})
-    return f"{in_frames(frames)} frames, commit {', '.join(commits)}"
+    commits = short_commits(pd.Series([commit for curve in found for commit in curve.table["commit"].unique()]))
+    return f"{in_frames(frames)} frames, commit {', '.join(commits) or 'unknown'}"
 
 
 def main() -> None:

@@ -17,8 +17,9 @@ from a3crepro.common.errors import UserError
 from a3crepro.experiments.collect import runs_table
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.figures import OWN, markdown, panels, save, scale_of
-from a3crepro.experiments.results import RESULTS
+from a3crepro.experiments.results import RESULTS, short_commits
 from a3crepro.runs.command_line import run_command
+from a3crepro.runs.files import write_text
 from sweeps.staleness import EXPERIMENT
 
 METHODS = {"a3c": "A3C, t_max = 5", "one_step_q": "one-step Q, I_AsyncUpdate = 5"}
@@ -36,7 +37,7 @@ def collect(scale: str, into: Path) -> None:
         tables.append(table.assign(**{key: row[key] for key in COLUMNS})[[*COLUMNS, *table.columns]])
     into.mkdir(parents=True, exist_ok=True)
     table = pd.concat(tables).sort_values(["method", "threads", "updates"])
-    table.to_csv(into / "staleness.csv", index=False)
+    write_text(into / "staleness.csv", table.to_csv(index=False))
 
 
 def means(table: pd.DataFrame) -> pd.Series:
@@ -81,7 +82,7 @@ def main() -> None:
         axes.legend(title="actor-learners: mean (if no episode ended)", fontsize=7, title_fontsize=7, ncol=4,
                     loc="upper center", bbox_to_anchor=(0.5, -0.17))  # fmt: skip
     grid[0][0].set_ylabel("share of gradients, cumulative")
-    commits = ", ".join(str(commit)[:7] for commit in table["commit"].dropna().unique()) or "unknown"
+    commits = ", ".join(short_commits(table["commit"])) or "unknown"
     runs, frames = table.groupby(["method", "threads"]).ngroups, table["frames"].max()
     caption = f"{OWN}: {runs} runs of {frames:,} frames on MinAtar Breakout, commit {commits}"
     save(

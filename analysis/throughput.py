@@ -11,6 +11,7 @@ from a3crepro.common.errors import UserError
 from a3crepro.experiments.figures import COLORS, TITLES, legend_below, panels, print_written
 from a3crepro.experiments.results import RESULTS
 from a3crepro.runs.command_line import run_command
+from a3crepro.runs.files import write_text
 
 DIRECTORY = RESULTS / "throughput"
 FIGURES = ["steps_per_second", "emulator_steps_per_second", "fraction_of_emulator", "peak_pss_bytes"]
@@ -126,7 +127,7 @@ def main() -> None:
         last = calls.iloc[-1]
         calls = calls[(calls["commit"] == last["commit"]) & (calls["cpu"] == last["cpu"])]
         table = summarise(calls)
-        table.to_csv(DIRECTORY / f"{part}.csv", index=False)
+        write_text(DIRECTORY / f"{part}.csv", table.to_csv(index=False))
         print_written(DIRECTORY / f"{part}.csv")
         if part == "table":
             print_table(table)
@@ -136,7 +137,7 @@ def main() -> None:
             draw_threads(calls)
     for versions in sorted(DIRECTORY.glob("versions*.jsonl")):
         table = compare_versions(pd.read_json(versions, lines=True))
-        table.to_csv(versions.with_suffix(".csv"), index=False)
+        write_text(versions.with_suffix(".csv"), table.to_csv(index=False))
         print_written(versions.with_suffix(".csv"))
         print_versions(table)
 

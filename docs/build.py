@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from a3crepro.common.errors import RunError, UserError
-from a3crepro.runs.arguments import Key, own_arguments
+from a3crepro.runs.arguments import Key, only_own_arguments
 from a3crepro.runs.command_line import run_command
 
 NEEDED = ("sphinx", "myst_nb", "furo", "sphinx_design", "sphinx_copybutton", "plotly", "optuna")
@@ -43,20 +43,8 @@ def build(out: Path, work: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
     source, html, configuration = work / "source", work / "html", Path(__file__).resolve().parent / "builder"
     stage(source)
-    words = [
-        "-b",
-        "html",
-        "-W",
-        "--keep-going",
-        "-q",
-        "-j",
-        "2",
-        "-c",
-        str(configuration),
-        "-d",
-        str(work / "doctrees"),
-    ]
-    words += ["-D", f"html_extra_path={source / '_extra'}"]
+    words = ["-b", "html", "-W", "--keep-going", "-q", "-j", "2", "-c", str(configuration)]
+    words += ["-d", str(work / "doctrees"), "-D", f"html_extra_path={source / '_extra'}"]
     if build_main([*words, str(source), str(html)]):
         raise RunError("the site was not built without warnings; they are above")
     shutil.rmtree(out, ignore_errors=True)
@@ -65,9 +53,7 @@ def build(out: Path, work: Path) -> None:
 
 def main() -> None:
     """Builds the site."""
-    own, others = own_arguments(sys.argv[1:] or ["out=site"], {"out": Key(out_directory)})
-    if others:
-        raise UserError(f"{others[0]!r}: the only key is out=DIRECTORY")
+    own = only_own_arguments(sys.argv[1:] or ["out=site"], {"out": Key(out_directory)})
     build(own.out, Path(__file__).resolve().parents[1] / "build" / "site")
     print(f"written: {own.out}; read it with python -m http.server -d {own.out}")
 

@@ -25,7 +25,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from a3crepro.config import compose
 from a3crepro.experiments.measurements import provenance
 from a3crepro.experiments.results import RESULTS
-from a3crepro.runs.arguments import Key, own_arguments, whole_number
+from a3crepro.runs.arguments import Key, only_own_arguments, whole_number
 from a3crepro.runs.command_line import run_command
 
 TABLE = RESULTS / "references" / "sb3_dqn.csv"
@@ -95,7 +95,7 @@ def agent(game: str, seed: int, frames: int) -> DQN:
 def main() -> None:
     """Trains as the command line specifies."""
     keys = {"game": Key(default="breakout"), "frames": whole_number(EVERY, 5_000_000), "seed": whole_number(0, 0)}
-    own, _ = own_arguments(sys.argv[1:], keys)
+    own = only_own_arguments(sys.argv[1:], keys)
     torch.set_num_threads(1)
     known = {
         "agent": f"Stable-Baselines3 {__version__} DQN",

@@ -13,8 +13,8 @@ from a3crepro.agents import CARD, PARAMETERS, VIDEO, export_command
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.evaluate import evaluate_command
 from a3crepro.experiments.figures import chance
-from a3crepro.play import play
-from a3crepro.runs.policies import NetworkPolicy, stored_policy
+from a3crepro.play import play, play_command
+from a3crepro.runs.policies import NetworkPolicy, policy_with_overrides, stored_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = sorted(path.parent for path in (ROOT / "agents").glob(f"*/{CARD}"))
@@ -55,6 +55,29 @@ def test_an_agent_is_loaded_in_python(agent):
     assert one == other
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("evaluation.max_frames=[1", r"^evaluation\.max_frames=\[1: not a valid override \("),
+        ("threads=@x", r"^threads=@x: not a valid override \("),
+        ("++env.kwargs.x=1", r"^env\.kwargs: unknown key; allowed: "),
+        ("~env.title=1", r"^~env: unknown key; allowed: "),
+    ],
+)
+def test_a_wrong_override_of_an_agent_is_one_line(agent, override, message):
+    with pytest.raises(UserError, match=message) as raised:
+        policy_with_overrides(agent[1], [override])
+    assert "\n" not in str(raised.value)
+
+
+def test_a_reference_policy_is_not_played_instead_of_an_agent(agent):
+    for command in (play_command, evaluate_command):
+        with pytest.raises(
+            UserError, match=r"^policy: only valid with env=…, not with the directory of a run or an agent"
+        ):
+            command([str(agent[1]), "policy=random"])
+
+
 def test_an_agent_plays_in_a_window_until_it_is_closed(agent):
     class Window:
         shown = 0
@@ -73,7 +96,7 @@ def test_an_agent_plays_in_a_window_until_it_is_closed(agent):
 def test_damaged_parameters_are_one_line(agent, tmp_path, content):
     (tmp_path / "config.yaml").write_text((agent[1] / "config.yaml").read_text())
     (tmp_path / PARAMETERS).write_bytes(content)
-    with pytest.raises(UserError, match="is no agent's parameters") as raised:
+    with pytest.raises(UserError, match="does not contain an agent's parameters") as raised:
         stored_policy(tmp_path)
     assert "\n" not in str(raised.value)
 
@@ -103,15 +126,47 @@ def test_the_evaluation_on_a_card_is_repeated(agent, tmp_path, capsys):
     card.write_text(card.read_text().replace(f"score_mean: {found['score_mean']}", "score_mean: 99.0"))
     with pytest.raises(RunError, match=r"other: the mean score is .*, on its card 99"):
         export_command([str(tmp_path / "other")])
-    card.write_text("no card")
-    with pytest.raises(UserError, match="is no card of an agent"):
-        export_command([str(tmp_path / "other")])
+    text = card.read_text()
+    for damaged, said in (
+        ("no card", "it has no facts"),
+        (text.replace("episodes: 6", "episodes: six"), "episodes should be a number, got 'six'"),
+        (text.replace("score_std", "score_sdt", 1), "score_std should be a number, got None"),
+    ):
+        card.write_text(damaged)
+        with pytest.raises(UserError, match=f"is not an agent card: {said}"):
+            export_command([str(tmp_path / "other")])
 
 
 @pytest.mark.parametrize("words", [[], ["one", "episodes=3"], ["one", "two", "three"]])
 def test_an_export_needs_two_directories(words):
     with pytest.raises(UserError, match="expected a run's directory and an agent's, or"):
         export_command(words)
+
+
+def test_a_misspelt_key_is_no_directory(agent):
+    with pytest.raises(UserError, match=r"^vido: unknown key; allowed: episodes, seed, video, which, and directories$"):
+        export_command([str(agent[0]), "vido=false"])
+    with pytest.raises(UserError, match=r"^video: allowed: true, false; got 'yes'$"):
+        export_command([*map(str, agent), "video=yes"])
+
+
+def test_the_card_is_of_the_policy_that_was_evaluated_even_if_the_run_trains_on(tmp_path, monkeypatch):
+    def trained(frames):
+        words = ("env=toy/catch", "threads=2", "execution=virtual_time", "logging.tensorboard=false")
+        more = ("evaluation.episodes=0", "optimizer.anneal_frames=2000", f"frames={frames}")
+        train(compose(*words, *more), tmp_path / "run")
+        return stored_policy(tmp_path / "run")
+
+    def evaluated(config, policy, seed, frames, episodes):
+        after.append(trained(900))
+        return [1.0] * episodes
+
+    before, after = trained(500), []
+    monkeypatch.setattr("a3crepro.agents.evaluate", evaluated)
+    export_command([str(tmp_path / "run"), str(tmp_path / "agent"), "episodes=2", "video=false"])
+    exported = stored_policy(tmp_path / "agent")
+    assert exported.frames == before.frames < after[0].frames
+    assert np.array_equal(exported.snapshot.parameters, before.snapshot.parameters)
 
 
 def test_loading_imports_no_module_that_only_the_configuration_names(tmp_path, monkeypatch, capsys):

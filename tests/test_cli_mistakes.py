@@ -15,6 +15,7 @@ MISTAKES = {
     "a key of another choice": ("algo.exploration.redraw_frames=5", "algo.exploration: unknown key"),
     "a key at the wrong level": ("gamma=0.9", "gamma: unknown key"),
     "a word for a number": ("threads=two", "threads: "),
+    "a unit behind a stray underscore": ("frames=20_M", "frames: should be a valid integer, got '20_M'"),
     "a fraction for a count": ("threads=2.5", "threads: "),
     "a boolean for a count": ("threads=true", "threads: "),
     "nothing for a count": ("threads=null", "threads: "),

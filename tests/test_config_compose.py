@@ -12,8 +12,10 @@ import pytest
 import torch
 from config_helpers import composed, values
 from gymnasium.spaces import Discrete
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
-from a3crepro.config import build, choices, compose, conf_directory
+from a3crepro.config import build, choices, compose, conf_directory, hydra_job, with_job
 from a3crepro.environments._environment import Environment
 from a3crepro.networks._network import parameter_count, seeded
 
@@ -255,3 +257,11 @@ def test_every_number_in_conf_has_its_source_beside_it(path: Path) -> None:
     scalars = [line for line in lines if not re.match(r"\s*(name|game):", line)]
     assert scalars or path.stem == "_"
     assert [line for line in scalars if not re.search(r"\s#\s+\S", line)] == []
+
+
+def test_the_job_of_another_hydra_application_says_nothing_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = OmegaConf.create({"runtime": {"choices": {"db": "mysql"}}, "overrides": {"task": ["db=mysql"]}})
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(HydraConfig, "get", lambda: foreign)
+    config = compose("env=toy/catch")
+    assert hydra_job() is None and with_job(config) is config

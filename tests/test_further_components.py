@@ -111,8 +111,8 @@ def test_processes_train_a_method_and_an_environment_of_another_package(elsewher
         ("os", r"^algo\.name: unknown name 'os'"),
         ("_policy", r"^algo\.name: unknown name '_policy'"),
         ("guessing", r"^algo\.name: unknown name 'guessing'"),  # a component of another group
-        ("missing", r"^the entry point missing = elsewhere\.nothing of a3crepro\.algorithms is no component \(M.*"),
-        ("several", r"^the entry point several = elsewhere\.several .* is no component \(.* defines 2 components\)$"),
+        ("missing", r"^the entry point missing = elsewhere\.nothing of a3crepro\.algorithms is not a component \(M.*"),
+        ("several", r"^the entry point several = elsewhere\.several .* is not a component \(.* 2 components\)$"),
     ],
 )  # fmt: skip
 def test_other_names_are_refused(elsewhere: Path, name: str, message: str) -> None:

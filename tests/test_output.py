@@ -30,7 +30,7 @@ def test_a_run_goes_on_without_output_when_its_reader_is_gone_and_says_so(tmp_pa
         found = train(config, tmp_path)
     assert summary(tmp_path) == found
     assert capfd.readouterr().err.splitlines() == [
-        "a3crepro: standard output cannot be written (Broken pipe): going on without it"
+        "a3crepro: standard output cannot be written (Broken pipe): continuing without it"
     ]
 
 

@@ -146,11 +146,11 @@ def test_a_policy_that_there_is_not_is_refused():
         (["env=labyrinth", "policy=constant", "action=left"], "action: should be a whole number of at least 0"),
         (["env=toy/point_mass", "policy=constant", "action=2"], "action: should be within -1 and 1, got 2"),
         (["env=toy/point_mass", "policy=constant", "action=left"], "action: should be a number, got 'left'"),
-        (["env=labyrinth", "policy=random", "action=1"], "action: goes with policy=constant"),
-        (["env=toy/point_mass", "policy=random", "noise=1"], "noise: goes with policy=constant"),
+        (["env=labyrinth", "policy=random", "action=1"], "action: only valid with policy=constant"),
+        (["env=toy/point_mass", "policy=random", "noise=1"], "noise: only valid with policy=constant"),
         (["env=toy/point_mass", "policy=constant", "noise=-1"], "noise: should be a number of at least 0, got '-1'"),
         (["env=toy/point_mass", "policy=constant", "noise=nan"], "noise: should be a number of at least 0, got 'nan'"),
-        (["env=labyrinth", "policy=constant", "noise=1"], "noise: goes with actions that are vectors"),
+        (["env=labyrinth", "policy=constant", "noise=1"], "noise: only valid with vector actions"),
     ],
 )
 def test_an_action_that_there_is_not_is_refused(words, line):

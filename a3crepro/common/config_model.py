@@ -66,7 +66,7 @@ def component_class(package: str, name: str) -> type[ComponentConfig]:
 
     Raises:
       LookupError: there is none of this name; the message says which are allowed.
-      UserError: the entry point cannot be loaded, or is no component.
+      UserError: the entry point cannot be loaded, or is not a component.
     """
     if name in own_names(package):
         return _component_of(importlib.import_module(f"{package}.{name}"))
@@ -79,7 +79,7 @@ def component_class(package: str, name: str) -> type[ComponentConfig]:
         return _component_of(entry.load())
     except Exception as error:
         said = f"{type(error).__name__}: {error}"
-        raise UserError(f"the entry point {name} = {entry.value} of {package} is no component ({said})") from error
+        raise UserError(f"the entry point {name} = {entry.value} of {package} is not a component ({said})") from error
 
 
 def _component_of(found: Any) -> type[ComponentConfig]:

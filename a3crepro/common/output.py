@@ -36,7 +36,7 @@ class Lasting:
                 self._stream = open(os.devnull, "w")
             notice, self._notice = self._notice, ""
             if notice:
-                print(f"a3crepro: {notice} ({error.strerror}): going on without it", file=sys.stderr, flush=True)
+                print(f"a3crepro: {notice} ({error.strerror}): continuing without it", file=sys.stderr, flush=True)
 
 
 UNWRITTEN = "standard output cannot be written"

@@ -123,7 +123,7 @@ def _directories(config_dir: str | None) -> list[Path]:
     if config_dir is None:
         return []
     if not Path(config_dir).is_dir():
-        raise UserError(f"--config-dir: {config_dir} is no directory")
+        raise UserError(f"--config-dir: {config_dir} is not a directory")
     return [Path(config_dir).absolute()]
 
 
@@ -226,7 +226,7 @@ def _jobs(config_name: str, overrides: list[str], multirun: bool) -> list[list[s
     found = _product([*(f"{key}={value}" for key, value in (own.sweeper.params or {}).items()), *overrides])
     if not found:
         globs = " ".join(override for override in overrides if "glob(" in override)
-        raise UserError(f"no runs: nothing is matched in {globs}")
+        raise UserError(f"no runs: {globs} matches nothing")
     return found
 
 
@@ -265,8 +265,9 @@ def _product(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def hydra_job() -> Any:
-    """Hydra's configuration of the job in this process; None outside of Hydra's jobs."""
-    return HydraConfig.get() if HydraConfig.initialized() else None
+    """Hydra's configuration of the job in this process; None outside of jobs, and in those of other applications."""
+    job = HydraConfig.get() if HydraConfig.initialized() else None
+    return job if job is not None and set(GROUPS) <= set(job.runtime.choices) else None
 
 
 def with_job(config: Config) -> Config:

@@ -34,7 +34,9 @@ def validation_message(
     """
     key = ".".join(str(part) for part in (*prefix, *detail["loc"]))
     if detail["type"] == "extra_forbidden":
-        suggestion = suggested_key(str(detail["loc"][-1]), [known for known in keys if known != key])
+        suggestion = suggested_key(
+            str(detail["loc"][-1]), [known for known in keys if not f"{known}.".startswith(f"{key}.")]
+        )
         hint = f"did you mean {suggestion}? " if suggestion else ""
         return f"{key}: unknown key; {hint}allowed: {', '.join(_sibling_keys(model, detail['loc']))}"
     if detail["type"] == "missing":
@@ -55,7 +57,7 @@ def suggested_key(name: str, keys: Iterable[str]) -> str | None:
 
 def _number_hint(key: str, value: object) -> str:
     """Suggests digits for `20M` and `1.5k`."""
-    found = re.fullmatch(r"([\d_]+\.?\d*)([kmbg])", value, re.IGNORECASE) if isinstance(value, str) else None
+    found = re.fullmatch(r"(\d+(?:_\d+)*(?:\.\d+)?)([kmbg])", value, re.IGNORECASE) if isinstance(value, str) else None
     if found is None:
         return ""
     number = float(found[1]) * 1000 ** (1 + "kmbg".index(found[2].lower()) - (found[2] in "gG"))

@@ -167,7 +167,7 @@ def _range(override: Override, value: RangeSweep) -> Domain:
     """The numbers of Hydra's `range`, which excludes its end."""
     numbers: list[Any] = list(override.sweep_iterator())
     if not numbers:
-        raise UserError(f"{override.input_line}: there is no number in this range")
+        raise UserError(f"{override.input_line}: the range is empty")
     low, high = min(numbers), max(numbers)
     if all(isinstance(number, int) for number in numbers):
         return Domain(low=low, high=high, step=abs(int(value.step)))

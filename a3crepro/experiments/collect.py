@@ -15,7 +15,7 @@ from a3crepro.config import Config, compose, effective_values
 from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
 from a3crepro.experiments.imported_runs import read_cells
-from a3crepro.experiments.results import DIAGNOSTICS
+from a3crepro.experiments.results import DIAGNOSTICS, short_commits
 from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done, whole_table
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.runs.checkpoint import load_checkpoint
@@ -167,9 +167,9 @@ def join_tables(own: pd.DataFrame, imported: pd.DataFrame, runs: Sequence[str]) 
 def remarks(table: pd.DataFrame) -> list[str]:
     """Warnings about the code that made the runs."""
     found = []
-    commits = sorted({commit for cell in table["commit"].dropna() for commit in cell.split()})
+    commits = short_commits(table["commit"])
     if len(commits) > 1:
-        found.append(f"made by {len(commits)} commits: {', '.join(commit[:7] for commit in commits)}")
+        found.append(f"made by {len(commits)} commits: {', '.join(commits)}")
     if changed := int((table["clean"] == False).sum()):  # noqa: E712 - None: not in a checkout
         found.append(f"{changed} runs were started in a checkout with changes")
     if unknown := int(table["commit"].isna().sum()):

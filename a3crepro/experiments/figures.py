@@ -19,11 +19,18 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a3crepro.common.errors import UserError
-from a3crepro.experiments.results import DIAGNOSTICS, RESULTS, committed, final_scores, overridden, read_table
+from a3crepro.experiments.results import (
+    DIAGNOSTICS,
+    RESULTS,
+    committed,
+    final_scores,
+    overridden,
+    read_table,
+    short_commits,
+)
 from a3crepro.experiments.state import in_core_time, in_frames
 from a3crepro.experiments.statistics import LEAST, band
-from a3crepro.runs.arguments import one_of, own_arguments
+from a3crepro.runs.arguments import one_of, only_own_arguments
 from a3crepro.runs.files import trying, write_text
 
 FIGURES = RESULTS.parent / "figures"
@@ -116,8 +123,7 @@ class Results(NamedTuple):
         equal = runs.groupby([*SETTING, *overridden(runs)], dropna=False)["seed"].nunique()
         seeds = " to ".join(dict.fromkeys(str(n) for n in (equal.min(), equal.max())))
         seeds += f" seed{'' if equal.max() == 1 else 's'} a setting"
-        known = runs["commit"].dropna().astype(str)
-        commits = ", ".join(sorted({commit[:7] for cell in known for commit in cell.split()})) or "unknown"
+        commits = ", ".join(short_commits(runs["commit"])) or "unknown"
         policies = ", ".join(sorted(runs["score_type"].unique()))
         hours = in_core_time(runs["core_seconds"].sum())
         missing = self.notes["planned"] - self.notes["runs"]
@@ -149,10 +155,8 @@ def scale_of(arguments: Sequence[str]) -> str:
     Raises:
       UserError: any other argument.
     """
-    own, others = own_arguments(arguments, {"scale": one_of(("smoke", "laptop", "paper", "earlier"), "laptop")})
-    if others:
-        raise UserError(f"{others[0]!r}: the only key is scale=smoke|laptop|paper")
-    scale: str = own.scale
+    scales = one_of(("smoke", "laptop", "paper", "earlier"), "laptop")
+    scale: str = only_own_arguments(arguments, {"scale": scales}).scale
     return scale
 
 

@@ -36,6 +36,11 @@ def overridden(table: pd.DataFrame) -> list[str]:
     return [column for column in table.columns if "." in column]
 
 
+def short_commits(cells: pd.Series) -> list[str]:
+    """The commits in a column, abbreviated; a run that was resumed with other code names several, with spaces."""
+    return sorted({commit[:7] for cell in cells.dropna().astype(str) for commit in cell.split()})
+
+
 def setting(table: pd.DataFrame, key: str) -> pd.Series:
     """The values of an overridden key; empty where a run does not override it."""
     return table[key].fillna("") if key in table else pd.Series("", table.index)

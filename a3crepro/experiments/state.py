@@ -42,7 +42,7 @@ def is_done(directory: Path, frames: int = 0) -> bool:
     if not frames:
         return True
     try:
-        return int(summary_of(directory, "it is made anew")["frames"]) >= frames
+        return int(summary_of(directory, "it will be rewritten")["frames"]) >= frames
     except (OSError, DamagedFile):  # the budget was raised, or the file is rebuilt from the checkpoint
         return False
 

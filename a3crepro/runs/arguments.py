@@ -6,6 +6,7 @@ print(own.episodes)
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -60,6 +61,31 @@ def one_of(allowed: Collection[str], default: str) -> Key:
         return text
 
     return Key(parse, default)
+
+
+def boolean(default: bool) -> Key:
+    """`true` or `false`."""
+    choice = one_of(("true", "false"), "")
+    return Key(lambda text: choice.parse(text) == "true", default)
+
+
+def only_own_arguments(arguments: Sequence[str], keys: Mapping[str, Key]) -> SimpleNamespace:
+    """The values by key, as from `own_arguments`; a `UserError` for any other argument."""
+    own, others = own_arguments(arguments, keys)
+    for other in others:
+        raise UserError(f"{other.partition('=')[0]}: unknown key; allowed: {', '.join(keys)}")
+    return own
+
+
+def paths(arguments: Iterable[str], keys: Collection[str]) -> list[Path]:
+    """The remaining arguments as paths, which may contain `=`; a `UserError` for an unknown key."""
+    found = []
+    for word in arguments:
+        name, equals, _ = word.partition("=")
+        if equals and "/" not in name and not Path(word).exists():
+            raise UserError(f"{name}: unknown key; allowed: {', '.join(keys)}, and directories")
+        found.append(Path(word))
+    return found
 
 
 def own_arguments(arguments: Sequence[str], keys: Mapping[str, Key]) -> tuple[SimpleNamespace, list[str]]:

@@ -126,7 +126,7 @@ def load_checkpoint(directory: Path, warn: Callable[[str], None]) -> Checkpoint 
             warn(f"damaged checkpoint {description}; using {path} instead")
         return checkpoint
     if damaged:
-        raise RunError(f"all checkpoints are damaged: {'; '.join(damaged)}; to begin anew, remove the directory")
+        raise RunError(f"all checkpoints are damaged: {'; '.join(damaged)}; to start over, remove the directory")
     return None
 
 

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 import torch
+import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from safetensors import SafetensorError, safe_open
 
 from a3crepro.common.errors import UserError
@@ -146,6 +148,13 @@ POLICY_KEYS = {"policy": Key(), "action": Key(), "noise": non_negative_number()}
 """`policy`, and the keys of `policy=constant`."""
 
 
+def refuse_policy_keys(own: SimpleNamespace) -> None:
+    """Raises a `UserError` for `POLICY_KEYS` beside the directory of a run or an agent."""
+    for key in POLICY_KEYS:
+        if getattr(own, key) is not None:
+            raise UserError(f"{key}: only valid with env=…, not with the directory of a run or an agent")
+
+
 def reference_policy(config: Config, own: SimpleNamespace) -> EvaluationPolicy:
     """The policy that `policy=` names, e.g. `random`, or `expert` and `blind` where the environment has them.
 
@@ -155,12 +164,12 @@ def reference_policy(config: Config, own: SimpleNamespace) -> EvaluationPolicy:
     actions = config.env.spaces()[1]
     for key in ("action", "noise"):
         if getattr(own, key) is not None and own.policy != "constant":
-            raise UserError(f"{key}: goes with policy=constant")
+            raise UserError(f"{key}: only valid with policy=constant")
     if own.policy == "random":
         return RandomPolicy(actions)
     if own.policy == "constant":
         if own.noise and isinstance(actions, gym.spaces.Discrete):
-            raise UserError("noise: goes with actions that are vectors")
+            raise UserError("noise: only valid with vector actions")
         return ConstantPolicy(_constant_action(own.action or "0", actions), own.noise or 0.0)
     scripted = config.env.scripted_policies()
     if own.policy not in scripted:
@@ -233,7 +242,7 @@ def _read_parameters(path: Path) -> tuple[PolicySnapshot, int]:
             frames = int((file.metadata() or {})["frames"])
         return PolicySnapshot(**arrays), frames
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is no agent's parameters: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path} does not contain an agent's parameters: {' '.join(str(error).split())}") from error
 
 
 def load_policy(directory: str | Path, which: str = "last") -> NetworkPolicy:
@@ -244,7 +253,8 @@ def load_policy(directory: str | Path, which: str = "last") -> NetworkPolicy:
       which: of a run, `last`: the policy of the last checkpoint, or `best`: of the evaluation with the highest score.
 
     Raises:
-      UserError: the directory is no run's and no agent's, or the run has no checkpoint or, for `best`, no evaluation.
+      UserError: the directory is neither a run's nor an agent's, or the run has no checkpoint yet or, for `best`, no
+        evaluation.
       RunError: all checkpoints in it are damaged.
     """
     if which not in WHICH:
@@ -273,7 +283,7 @@ def _import_named_module(overrides: Iterable[str]) -> None:
       UserError: it cannot be imported.
     """
     for override in overrides:
-        key, _, value = override.partition("=")
+        key, _, value = override.lstrip("+").partition("=")
         module = value.rpartition(":")[0]
         if key == "env.id" and module:
             try:
@@ -283,9 +293,18 @@ def _import_named_module(overrides: Iterable[str]) -> None:
 
 
 def with_overrides(config: Config, overrides: list[str]) -> Config:
-    """Changes a few keys of a configuration; whole episodes stay whole, even if they become longer."""
+    """Changes a few keys of a configuration; whole episodes stay whole, even if they become longer.
+
+    Raises:
+      UserError: one line that names the wrong override.
+    """
+    overrides = [override.lstrip("+") for override in overrides]
     values = OmegaConf.create(config.model_dump())
-    values.merge_with_dotlist(overrides)
+    for override in overrides:
+        try:
+            values.merge_with_dotlist([override])
+        except (yaml.YAMLError, OmegaConfBaseException) as error:
+            raise UserError(f"{override}: not a valid override ({' '.join(str(error).split())})") from error
     changed = build(values)
     steps, cut_off = changed.env.episode_steps, config.max_evaluation_steps < (config.env.episode_steps or 0)
     if steps is None or cut_off or any(override.startswith("evaluation.max_frames=") for override in overrides):

@@ -56,7 +56,7 @@ class TensorBoard(Tracker):
         try:
             str(directory).encode()
         except UnicodeEncodeError:  # bytes that are no text in this locale
-            raise ValueError("it takes paths in UTF-8 alone") from None
+            raise ValueError("it needs a UTF-8 path") from None
         self._writer: Any = SummaryWriter(str(directory / "tensorboard"), purge_step=frames, flush_secs=10)
 
     def add(self, name: str, value: float, frames: int) -> None:

@@ -137,7 +137,9 @@ class Training:
         try:
             self.shared.restore(checkpoint.arrays)
         except (KeyError, ValueError) as error:
-            raise RunError(f"the checkpoint in {self.run_directory.path} is of another kind of run: {error}") from error
+            raise RunError(
+                f"the checkpoint in {self.run_directory.path} does not match this configuration: {error}"
+            ) from error
         counters = checkpoint.counters
         self.resume_point = ResumePoint(counters.attempt + 1, counters.seconds, counters.real_seconds, checkpoint.tree)
         self.pending = dict(checkpoint.pending)

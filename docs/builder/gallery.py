@@ -6,9 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import cv2
-import yaml
 
-from a3crepro.agents import CARD
+from a3crepro.agents import CARD, read_card
 from a3crepro.common.errors import UserError
 from a3crepro.experiments.figures import METHODS, TITLES
 from builder.places import ROOT, raw
@@ -30,18 +29,12 @@ def agents(directory: Path = ROOT / "agents") -> list[Agent]:
     """All agents, by name.
 
     Raises:
-      UserError: a card has no facts.
+      UserError: a card is damaged.
     """
     found = []
     for card in sorted(directory.glob(f"*/{CARD}")):
-        parts = card.read_text().split("---\n")
-        facts = yaml.safe_load(parts[1]) if len(parts) > 2 else None
-        if not isinstance(facts, dict):
-            raise UserError(
-                f"{card}: expected facts between two lines of ---, as python -m a3crepro.agents writes them"
-            )
         videos = [file for pattern in VIDEOS for file in sorted(card.parent.glob(pattern))]
-        found.append(Agent(card.parent.name, card.parent, facts, videos[0] if videos else None))
+        found.append(Agent(card.parent.name, card.parent, read_card(card.parent), videos[0] if videos else None))
     return found
 
 
