@@ -36,7 +36,7 @@ from a3crepro.runs.video import record_video
 
 CARD = "README.md"
 VIDEO = "episode.webm"
-LIKELY = 0.001
+SIGNIFICANCE = 0.001
 """The probability by chance below which a difference between means is one of the agent."""
 OWN = "a3crepro"
 """The package whose version an installation only knows roughly; the commit is exact."""
@@ -154,7 +154,7 @@ def repeat(agent: Path) -> None:
     numbers = (each[key] for each in (card, found) for key in ("score_mean", "score_std", "episodes"))
     p = 1.0 if exact else float(ttest_ind_from_stats(*numbers, equal_var=False).pvalue)
     print(json.dumps({"agent": str(agent), **found, "card_score_mean": card["score_mean"], "exact": exact, "p": p}))
-    if not p >= LIKELY:
+    if not p >= SIGNIFICANCE:
         raise RunError(f"{agent}: the mean score is {found['score_mean']:g}, on its card {card['score_mean']:g}")
 
 

@@ -16,9 +16,8 @@ from scipy.stats import t as student_t
 from a3crepro.experiments import figures
 from a3crepro.experiments.results import committed, overridden, read_table, select
 from a3crepro.experiments.statistics import LAST, Array, Interval, first_crossing
+from sweeps._protocol import AUTHORS_RATE
 
-PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
-AUTHORS_RATE = 7e-4
 EPOCH_FRAMES = 4_000_000
 
 

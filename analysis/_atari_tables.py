@@ -10,15 +10,8 @@ from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, TITLES, markdown, number
 from a3crepro.experiments.results import committed
 from a3crepro.experiments.statistics import LAST, human_normalised
-from analysis._atari import (
-    PAPER_GAMES,
-    Curve,
-    beside_paper,
-    curves,
-    paper_curve,
-    plain_run,
-    race_with_dqn,
-)
+from analysis._atari import Curve, beside_paper, curves, paper_curve, plain_run, race_with_dqn
+from sweeps._protocol import PAPER_GAMES
 
 EPOCHS_COMPARED = (5, 10, 20)
 """20, 40 and 80M frames."""

@@ -12,14 +12,14 @@ from a3crepro.experiments.figures import (
     MIN_SCORES,
     TITLES,
     Results,
-    chance,
     load_results,
+    random_score,
     reference,
     references,
 )
-from a3crepro.experiments.results import committed, overridden, representative_runs
+from a3crepro.experiments.results import committed, overridden
 from a3crepro.experiments.statistics import (
-    LEAST,
+    MIN_RUNS,
     bootstrap,
     interval_of_difference,
     interval_of_mean,
@@ -48,13 +48,13 @@ TWICE = 2.0
 """Times a random policy's score, from which a run counts as having learnt."""
 REFERENCE = 0.5
 """Share of the anchor used as the level for times and frames."""
-MOST_GAMES = 5
+MIN_GAMES_TO_REJECT = 5
 """Games without a difference needed to reject a claim about "some games"; the paper's figures have as many."""
-ONE_SIDE = 0.025
+ONE_SIDED = 0.025
 """Probability that a 95 % interval lies above the line without an effect."""
-WIDE = 0.5
+MIN_DECADES = 0.5
 """Decades of good rates, mean over games: the paper's data have 0.87 (one-step Sarsa) to 1.16 (n-step Q)."""
-FEW_COLLAPSES = 0.15
+MAX_COLLAPSES = 0.15
 """Share of the runs inside: the paper's data have 0.01 (A3C) to 0.06 (n-step Q)."""
 AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
 """Network and frames."""
@@ -65,7 +65,7 @@ AFTER_4_DAYS = ("mnih2015", 1_000_000_000)
 
 def by_pair(results: Results) -> dict[tuple[str, str], np.ndarray]:
     """Final scores of the representative runs, by game and method."""
-    runs = representative_runs(results.runs, ["env", "method"], results.notes["best"])
+    runs = results.representative(["env", "method"])
     return {
         (str(env), str(method)): table["score"].to_numpy(float)
         for (env, method), table in runs.groupby(["env", "method"])
@@ -102,7 +102,7 @@ def a3c_is_best(results: Results) -> Verdict:
         return Verdict(Outcome.NOT_DECIDED, reason="runs are missing", parts=0)
     shares = {}
     for env in games:
-        scores = {method: found[env, method] - chance(env) for method in METHODS}
+        scores = {method: found[env, method] - random_score(env) for method in METHODS}
         most = max(float(score.mean()) for score in scores.values())
         shares |= {(env, method): score / most for method, score in scores.items()}
     parts = []
@@ -122,10 +122,10 @@ def n_step_is_faster(results: Results) -> Verdict:
         found = speedup_from_times((to["one_step_q"], to["n_step_q"]), (to["one_step_sarsa"], to["a3c"]))
         assert found is not None
         games.append(found.verdict(1.0, f"{TITLES[game]}: {found} times as many frames"))
-    if len(games) >= MOST_GAMES and {game.outcome for game in games} == {Outcome.NOT_REPRODUCED}:
+    if len(games) >= MIN_GAMES_TO_REJECT and {game.outcome for game in games} == {Outcome.NOT_REPRODUCED}:
         return combine(games)
     holds = sum(game.outcome is Outcome.REPRODUCED for game in games)
-    return on_some(holds, len(games), ONE_SIDE, "; ".join(game.effect for game in games))
+    return on_some(holds, len(games), ONE_SIDED, "; ".join(game.effect for game in games))
 
 
 @of_sweep("atari_table")
@@ -167,9 +167,9 @@ def with_16(results: Results, x: str, methods: Iterable[str], line: float) -> Ve
 
 
 def has_all_cells(curves: Curves, game: str) -> bool:
-    """Whether each method has at least `LEAST` runs with 1 and with 16 actor-learners."""
+    """Whether each method has at least `MIN_RUNS` runs with 1 and with 16 actor-learners."""
     cells = [curves.get((game, method, threads)) for method in METHODS for threads in (1, 16)]
-    return all(cell is not None and len(cell.scores) >= LEAST for cell in cells)
+    return all(cell is not None and len(cell.scores) >= MIN_RUNS for cell in cells)
 
 
 speeds_up = with_data("thread_scaling", needs_all=False)(partial(with_16, x="seconds", methods=METHODS, line=10.0))
@@ -221,9 +221,9 @@ def wide_range(results: Results) -> Verdict:
             continue
         found = range_of_rates(games)
         collapsed, inside = found.collapses
-        parts.append(found.verdict(WIDE, f"{name}: {found.mark}{found.decades} decades"))
+        parts.append(found.verdict(MIN_DECADES, f"{name}: {found.mark}{found.decades} decades"))
         holds = interval_of_proportion(inside - collapsed, inside)
-        parts.append(decide(holds, 1 - FEW_COLLAPSES, f"{collapsed} of {inside} collapsed", n=inside))
+        parts.append(decide(holds, 1 - MAX_COLLAPSES, f"{collapsed} of {inside} collapsed", n=inside))
     verdict = combine(parts)
     return verdict._replace(effect=f"ε {epsilon:g}: {verdict.effect}")
 
@@ -247,12 +247,12 @@ def learnt_games(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for env, table in runs.sort_values("learning_rate").groupby("env"):
         least = MIN_SCORES.get(str(env), 0.0)
         if table["score"].max() - least > 3 * (reference(str(env)) - least):
-            yield table["learning_rate"].to_numpy(float), table["score"].to_numpy(float) - chance(str(env))
+            yield table["learning_rate"].to_numpy(float), table["score"].to_numpy(float) - random_score(str(env))
 
 
 def as_shares(runs: pd.DataFrame) -> pd.Series:
     """Final scores as shares of the game's best, both above a random policy's."""
-    scores = runs["score"] - runs["env"].map({env: chance(env) for env in runs["env"].unique()})
+    scores = runs["score"] - runs["env"].map({env: random_score(env) for env in runs["env"].unique()})
     return scores / scores.groupby(runs["env"]).transform("max")
 
 

@@ -2,12 +2,13 @@
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference
 from a3crepro.experiments.statistics import LAST, first_crossing, interval_of_proportion
-from analysis._atari import PAPER_GAMES, Curve, curves, plain_run, race_with_dqn
+from analysis._atari import Curve, curves, plain_run, race_with_dqn
 from analysis._verdicts import NOT_RUN, Outcome, Verdict, combine, decide, more_that_agree, of_sweep, on_some
+from sweeps._protocol import PAPER_GAMES
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
 MULTI_STEP = ("n_step_q", "a3c")
-HALF = 0.5
+LEVEL_SHARE = 0.5
 """Share of the way from a random policy to the lowest of the methods' best smoothed scores: the level for epochs."""
 
 
@@ -60,7 +61,7 @@ def faster_than_dqn(scale: str) -> Verdict:
     return verdict
 
 
-BY_CHANCE = 1 / 6
+NULL_PROBABILITY = 1 / 6
 """Probability that both multi-step methods are ahead of both one-step ones in a game where all four are alike."""
 
 
@@ -84,13 +85,13 @@ def n_step_is_faster(scale: str) -> Verdict:
     effect = f"epochs, one seed: {'; '.join(effects)}"
     if not holds:
         return Verdict(Outcome.NOT_DECIDED, effect, "no game that all four learnt")
-    return on_some(sum(holds), len(holds), BY_CHANCE, effect)._replace(parts=1)
+    return on_some(sum(holds), len(holds), NULL_PROBABILITY, effect)._replace(parts=1)
 
 
 def epochs_to_level(game: str, known: dict[str, Curve]) -> dict[str, float]:
     """Epochs until each method's smoothed curve reaches half of what the weakest method learned."""
     random = reference(game)
-    level = random + HALF * (min(curve.smoothed().max() for curve in known.values()) - random)
+    level = random + LEVEL_SHARE * (min(curve.smoothed().max() for curve in known.values()) - random)
     return {
         method: first_crossing(curve.table["epoch"].to_numpy(float), curve.smoothed(), level)
         for method, curve in known.items()

@@ -26,9 +26,9 @@ from analysis.physical_tasks import (
     PIXELS,
     SEARCHED,
     SECOND,
-    by_chance,
     control,
     is_learnt,
+    observation_independent_score,
     over_time,
     suite_score,
 )
@@ -36,13 +36,13 @@ from analysis.racing import chosen_runs, own_shares, paper_shares
 
 SEVERAL = 8
 """Minimum number of rates needed to determine a task's range."""
-WIDE = 1.0
+MIN_DECADES = 1.0
 """Decades, median over tasks: the readings of the paper's panels have 1.0 (Pendulum) to 2.0 (Walker 2D)."""
 TWICE = 2.0
 """Multiple of the score of the policy `blind`, which ignores its observations: it walks on and turns at walls."""
 SHARE_OF_REFERENCE = 0.75
 """§5.2: A3C reached 75 to 90 % of the human tester's score."""
-MUCH = 2.0
+MIN_RATIO = 2.0
 """Ratio that counts as much faster."""
 
 
@@ -57,7 +57,9 @@ def solves_control(results: Results) -> Verdict:
     for task, runs in shown.groupby("task"):
         finals[str(task)] = runs["score"].to_numpy(float)
         steps = f"{runs['budget'].max() / 1e6:g}M steps"
-        verdicts.append(decided_by_seeds(finals[str(task)], by_chance(str(task)), f"{task}, {steps}: "))
+        verdicts.append(
+            decided_by_seeds(finals[str(task)], observation_independent_score(str(task)), f"{task}, {steps}: ")
+        )
     effects = [verdict.effect for verdict in verdicts]
     as_good, by_planet = (beside_the_suite(finals, printed) for printed in ("1e8_steps", "planet"))
     effects.append(f"as good as the Suite's own A3C {as_good.effect}; as the PlaNet paper prints its scores "
@@ -106,7 +108,7 @@ def wide_in_control(results: Results) -> Verdict:
     )
     collapsed, inside = found.collapses
     text = f"{scheme}: {found.mark}{found.decades} decades ({effect}), {collapsed} of {inside} collapsed"
-    return found.verdict(WIDE, text)
+    return found.verdict(MIN_DECADES, text)
 
 
 def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
@@ -117,7 +119,10 @@ def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.
     tables = {str(task): table for task, table in search[search["scheme"] == scheme].groupby("task")}
     tried = {task: table for task, table in tables.items() if len(table) >= SEVERAL}
     learnt = {
-        task: (table["learning_rate"].to_numpy(float), table["score"].to_numpy(float) - by_chance(task))
+        task: (
+            table["learning_rate"].to_numpy(float),
+            table["score"].to_numpy(float) - observation_independent_score(task),
+        )
         for task, table in ((task, table.sort_values("learning_rate")) for task, table in tried.items())
         if is_learnt(task, table["score"].max())
     }
@@ -126,7 +131,7 @@ def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.
 
 @with_data("labyrinth")
 def explores(results: Results) -> Verdict:
-    """Final scores in new mazes, which evaluations draw separately from training: fresh seeds, else the best rates."""
+    """Final scores in new mazes, which evaluations draw separately from training: held-out seeds, else best rates."""
     scores = chosen(results, "labyrinth")["score"].to_numpy(float)
     if not scores.size:
         return NOT_RUN
@@ -165,7 +170,7 @@ def multi_step_drives_sooner(results: Results) -> Verdict:
     if len(ratios) < 2:
         return Verdict(Outcome.NOT_DECIDED, reason="fewer than two settings", parts=0)
     counts = "".join(f"; {count} {kind} curves never got there" for kind, count in missed.items() if count)
-    found = decided_by_seeds(np.exp(ratios), MUCH)
+    found = decided_by_seeds(np.exp(ratios), MIN_RATIO)
     effect = (
         f"frames of one-step over those of multi-step methods: {np.exp(ratios.mean()):.2f}, {found.effect}, by "
         f"settings{counts}; the paper's curves, by hours: {np.exp(from_paper.mean()):.1f}"

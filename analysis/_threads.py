@@ -17,12 +17,12 @@ from a3crepro.experiments.figures import (
     OWN,
     THREADS,
     Results,
-    chance,
     draw_runs,
     legend_below,
     method_panels,
+    random_score,
 )
-from a3crepro.experiments.results import representative_runs, stacked
+from a3crepro.experiments.results import stacked
 from a3crepro.experiments.statistics import (
     Interval,
     best_rate,
@@ -67,31 +67,31 @@ CELL = ["env", "method", "threads"]
 
 
 def chosen_runs(results: Results, common: bool = False) -> pd.DataFrame:
-    """The representative runs of each cell: at its best rate, where fresh seeds were run there.
+    """The representative runs of each cell: at its best rate, where held-out seeds were run there.
 
     Args:
-      results: of a sweep that may hold fresh seeds at two rates of a cell.
+      results: of a sweep that may hold held-out seeds at two rates of a cell.
       common: instead, only runs at the rate that is best in all cells of a game and method together.
     """
     runs, (own, shared) = results.runs, best_rates(results.runs)
     cells = list(runs[CELL].itertuples(index=False, name=None))
     if common:
         at_shared = runs["learning_rate"] == [shared.get(cell[:2]) for cell in cells]
-        return representative_runs(runs[at_shared], CELL, results.notes["best"])
-    fresh = runs["seed"] >= HELD_OUT
+        return results.representative(CELL, runs[at_shared])
+    held_out = runs["seed"] >= HELD_OUT
     at_own = runs["learning_rate"] == [own.get(cell, shared.get(cell[:2])) for cell in cells]
-    has_own = (fresh & at_own).groupby([runs[key] for key in CELL]).transform("any")
-    return representative_runs(runs[~fresh | at_own | ~has_own], CELL, results.notes["best"])
+    has_own = (held_out & at_own).groupby([runs[key] for key in CELL]).transform("any")
+    return results.representative(CELL, runs[~held_out | at_own | ~has_own])
 
 
 def best_rates(runs: pd.DataFrame) -> tuple[dict[tuple[str, str, int], float], dict[tuple[str, str], float]]:
-    """The best rate of each cell, and that of the cells of each game and method together; not by fresh seeds."""
+    """The best rate of each cell, and that of the cells of each game and method together; not by held-out seeds."""
     own, shared = {}, {}
     for (env, method), table in runs[runs["seed"] < HELD_OUT].groupby(CELL[:2]):
         scores = table.pivot_table(index="threads", columns="learning_rate", values="score").dropna(axis=1)
         if scores.empty:
             continue
-        above = scores.to_numpy() - chance(str(env))
+        above = scores.to_numpy() - random_score(str(env))
         shared[str(env), str(method)] = scores.columns[best_rate(above)]
         for threads, row in zip(scores.index, above, strict=True):
             own[str(env), str(method), threads] = scores.columns[best_rate(row)]
@@ -169,17 +169,17 @@ def levels(curves: Curves, share: float, threads: int = 1) -> dict[str, float]:
         single = [curves[game, method, threads] for method in METHODS if (game, method, threads) in curves]
         if len(single) == len(METHODS):
             anchor = float(np.mean([np.mean([*map(final_score, curve.scores)]) for curve in single]))
-            found[game] = chance(game) + share * (anchor - chance(game))
+            found[game] = random_score(game) + share * (anchor - random_score(game))
     return found
 
 
-LATE = 0.7
+LATE_SHARE = 0.7
 """Share of the annealing horizon after which steps are so small that reaching a level counts as late."""
 LEGEND = (
-    "Runs: fresh seeds at each cell's best rate, or, where there are none, those that ended best. Geometric means with "
-    "95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one actor-learner and "
-    f"with several, and how many of them after {LATE:.0%} of the annealing of the learning rate; ≥, ≤, ?: bounds, for "
-    "runs that did not get there or were there at the first evaluation."
+    "Runs: held-out seeds at each cell's best rate, or, where there are none, those that ended best. Geometric means "
+    "with 95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one actor-learner "
+    f"and with several, and how many of them after {LATE_SHARE:.0%} of the annealing of the learning rate; ≥, ≤, ?: "
+    "bounds, for runs that did not get there or were there at the first evaluation."
 )
 
 
@@ -207,7 +207,7 @@ def times(curve: Curve, level: float) -> Times:
     """The times of one cell's runs, by their smoothed curves."""
     found = np.array([first_crossing(curve.x, run, level) for run in smoothed(curve.scores)])
     missed = np.isnan(found)
-    late = found > LATE * curve.x[-1]  # False for NaN
+    late = found > LATE_SHARE * curve.x[-1]  # False for NaN
     return Times(
         np.where(missed, curve.x[-1], found), int(missed.sum()), int((found == curve.x[0]).sum()), int(late.sum())
     )

@@ -58,11 +58,11 @@ class Verdict(NamedTuple):
         return f"{self.outcome} ({self.reason})" if self.reason else str(self.outcome)
 
 
-MOST_TIMES = 10
+MAX_FACTOR = 10
 """Samples that would have to be more times as large are not told: an estimate so near the threshold may be on either
 side of it."""
 NOT_RUN = Verdict(Outcome.NOT_RUN)
-LIKELY = 0.05
+SIGNIFICANCE = 0.05
 """The probability by chance above which a number of games decides nothing."""
 
 
@@ -82,7 +82,7 @@ def decide(
     outcome, reason = Outcome.NOT_DECIDED, "the interval contains the threshold"
     if not math.isfinite(interval.high) and interval.low in (0.0, -math.inf):
         reason = "too few runs for an interval"
-    if n and interval.low <= line <= interval.high and (needed := sample_size(interval, line, n)) <= MOST_TIMES * n:
+    if n and interval.low <= line <= interval.high and (needed := sample_size(interval, line, n)) <= MAX_FACTOR * n:
         reason += f"; about {needed:,.0f} {unit} instead of {n} would decide, if the effect stays as it is"
     if interval.low > line:
         outcome, reason = (Outcome.REPRODUCED, "") if mark in ("", "≥") else (outcome, "a bound only")
@@ -114,17 +114,20 @@ def more_that_agree(one: int, n: int) -> int:
     return next(more for more in itertools.count(1) if interval_of_proportion(most + more, n + more).low > 0.5)
 
 
-def on_some(holds: int, games: int, by_chance: float, effect: str) -> Verdict:
+def on_some(holds: int, games: int, null_probability: float, effect: str) -> Verdict:
     """Decides a claim about "some games": it holds in more of them than chance makes likely (binomial test, 5 %).
 
     Args:
       holds: in how many games it does.
       games: of how many.
-      by_chance: the probability that it holds in a game without any effect.
+      null_probability: the probability that it holds in a game without any effect.
       effect: in words.
     """
-    if games and (chance := float(binomtest(holds, games, by_chance, alternative="greater").pvalue)) > LIKELY:
-        reason = f"on {holds} of {games} games, as many or more by chance with a probability of {chance:.0%}"
+    if (
+        games
+        and (p_value := float(binomtest(holds, games, null_probability, alternative="greater").pvalue)) > SIGNIFICANCE
+    ):
+        reason = f"on {holds} of {games} games, as many or more by chance with a probability of {p_value:.0%}"
         return Verdict(Outcome.NOT_DECIDED, effect, reason, games)
     return Verdict(Outcome.REPRODUCED, effect, parts=games) if games else NOT_RUN
 

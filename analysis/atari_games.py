@@ -20,13 +20,14 @@ from a3crepro.experiments.state import in_frames
 from a3crepro.experiments.statistics import LAST
 from a3crepro.runs.command_line import run_command
 from analysis import _atari_tables as tables
-from analysis._atari import PAPER_GAMES, Curve, at_paper_rates, curves, paper_curve
+from analysis._atari import Curve, at_paper_rates, curves, paper_curve
+from sweeps._protocol import PAPER_GAMES
 
 COLUMNS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods in each column of panels by epochs."""
 EPOCHS = 20.0
 """Minimum extent of the panels: 80M frames."""
-MOST_COLUMNS = 3
+MAX_COLUMNS = 3
 """Of the figure of A3C alone, so that its text is readable at a page's width."""
 
 
@@ -84,7 +85,7 @@ def tell_if_not_run(axes: Axes, own: Sequence[Curve]) -> None:
 def figure_of_a3c(runs: Sequence[Curve]) -> Figure:
     """By epochs, to half as many again as were run; a panel per game that has been run."""
     games = [game for game in PAPER_GAMES if any(curve.env == game for curve in runs)]
-    columns = 2 if len(games) == 4 else min(len(games), MOST_COLUMNS)
+    columns = 2 if len(games) == 4 else min(len(games), MAX_COLUMNS)
     figure, grid = figures.panels(columns, math.ceil(len(games) / columns), 7.2 / min(columns, 2), 2.7)
     for axes, game in zip(grid.flat, games, strict=False):
         here = [curve for curve in runs if curve.env == game]

@@ -24,7 +24,13 @@ from a3crepro.experiments.figures import (
     script,
 )
 from a3crepro.experiments.results import select, setting
-from a3crepro.experiments.statistics import LEAST, interquartile_mean, interval_of_mean, stratified_bootstrap, table_1
+from a3crepro.experiments.statistics import (
+    MIN_RUNS,
+    interquartile_mean,
+    interval_of_mean,
+    stratified_bootstrap,
+    table_1,
+)
 from a3crepro.runs.command_line import run_command
 
 ROWS = {
@@ -65,7 +71,8 @@ def draw(axes: Axes, values: dict[str, list[np.ndarray]]) -> None:
     for number, (label, scores) in enumerate(values.items()):
         kept = np.sort(np.maximum([runs.mean() for runs in scores], LOWEST))[::-1]
         axes.plot(kept, np.arange(1, len(kept) + 1) / len(kept), linewidth=1.2, label=label,
-                  linestyle=("-", "--", ":", "-.")[number % 4], color=PALETTE[number % len(PALETTE)])  # fmt: skip
+                  linestyle=("-", "--", ":", "-.")[number % 4],
+                  color="black" if label.startswith("A3C") else PALETTE[number % len(PALETTE)])  # fmt: skip
     axes.set(xscale="log", xlabel="human-normalised score, %", ylabel="share of games with a higher score")
     axes.axvline(100, color="0.6", linewidth=0.8)
 
@@ -86,12 +93,21 @@ def minatar_table(results: Results) -> str:
     return markdown(header, rows)
 
 
+def printed() -> dict[str, str]:
+    """Mean and median as the paper's Table 1 prints them, by the names in `ROWS`."""
+    table = paper("table1_human_normalized")
+    names = table["method"].where(
+        ~table["method"].str.startswith("A3C"), table["method"] + ", " + table["training_time"]
+    )
+    return dict(zip(names, table["mean_pct"].map("{:.1f}".format) + ", " + table["median_pct"].map(str), strict=True))
+
+
 def row(name: str, scores: Sequence[np.ndarray]) -> list[object]:
     """A method's row, from its values [runs] for each game."""
     found = [stratified_bootstrap(scores, statistic) for statistic in (np.mean, np.median, interquartile_mean)]
-    if sum(map(len, scores)) < LEAST:
-        return [name, len(scores), *(f"{one.value:.1f} (no interval)" for one in found)]
-    return [name, len(scores), *(f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})" for one in found)]
+    few = sum(map(len, scores)) < MIN_RUNS
+    cells = [f"{one.value:.1f} ({'no interval' if few else f'{one.low:.1f} to {one.high:.1f}'})" for one in found]
+    return [name, len(scores), *cells, printed().get(name, "–")]
 
 
 @script("atari_table")
@@ -106,7 +122,7 @@ def main(results: Results | None) -> Page:
         if games := [game for game in theirs if game in set(runs["env"])]:
             label = f"{ROWS[COMPARED]}, in {len(games)} of its games"
             values |= {label: [np.array([theirs[game]]) for game in games]} if len(games) < len(theirs) else {}
-    header = ["method", "games", "mean", "median", "interquartile mean"]
+    header = ["method", "games", "mean", "median", "interquartile mean", "mean, median as printed"]
     table = markdown(header, [row(name, scores) for name, scores in values.items()])
     if results:
         table += "\n\n" + minatar_table(results)

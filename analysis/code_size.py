@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CORE = ("common/rollout.py", "algorithms", "learner", "execution", "runs/training.py", "config", "config.py")
+CORE = ("common/rollout.py", "algorithms", "learner", "execution", "runs/training.py", "config")
 
 
 def lines(path: Path) -> int:

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from a3crepro.experiments import figures
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import Page, Results, markdown, number, script
-from a3crepro.experiments.results import overridden, representative_runs, select, stacked
+from a3crepro.experiments.results import overridden, select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
 MAZES = {"labyrinth": "labyrinth", "labyrinth_static": "labyrinth, static"}
 """Environments, with the titles of their panels."""
-PLAYERS = {"expert": "expert", "blind": "ignores observations", "random": "random"}
+POLICIES = {"expert": "expert", "blind": "ignores observations", "random": "random"}
 """Policies that do not learn, with their labels."""
 PAPER = 50.0
 """§5.4: approximate, and in another environment."""
@@ -30,7 +30,7 @@ def draw(axes: Axes, results: Results, env: str) -> None:
     if len(shown):
         frames, scores = stacked(shown, "frames")
         figures.draw_runs(axes, frames / 1e6, scores, figures.COLORS["a3c"], label="A3C, LSTM")
-    for policy, label in PLAYERS.items():
+    for policy, label in POLICIES.items():
         figures.draw_level(axes, figures.reference(env, policy), policy, label)
     axes.set(xlabel="million frames", ylim=(0, None))
 
@@ -49,23 +49,23 @@ def main(results: Results | None) -> Page:
     rows = [["paper, Labyrinth", "A3C, LSTM", f"around {PAPER:g}", "–", "–"]]
     for env in MAZES:
         rows += [
-            [env, player, *(number(figures.reference(env, player, key)) for key in ("score_mean", "apples", "portals"))]
-            for player in reversed(PLAYERS)
+            [env, policy, *(number(figures.reference(env, policy, key)) for key in ("score_mean", "apples", "portals"))]
+            for policy in reversed(POLICIES)
         ]
         rows += [row(results, env)] if results else []
     rows += search(results) if results else []
     caption = (
-        "Score, apples and portals an episode. A3C's: final scores, the means of the last three evaluations, and the "
+        "Score, apples and portals per episode. A3C's: final scores, the means of the last three evaluations, and the "
         "last evaluation's apples and portals; means over seeds, with 95 % intervals from five on. The mazes of "
-        "`labyrinth` are drawn apart from those of training. The policy `blind` does not observe: it goes straight on, "
-        "and turns where there is no way on. A search has a run a choice, of fewer frames."
+        "`labyrinth` are drawn apart from those of training. The `blind` policy ignores its observations: it walks "
+        "straight on and turns at walls. The search has one shorter run per choice."
     )
-    return figure, markdown(["environment", "player", *COUNTS], rows), caption
+    return figure, markdown(["environment", "policy", *COUNTS], rows), caption
 
 
 def chosen(results: Results, env: str) -> pd.DataFrame:
-    """The representative runs of one kind of maze: fresh seeds or, as in the paper, the best rates."""
-    return select(representative_runs(results.runs, ["env"], results.notes["best"]), env=env)
+    """The representative runs of one kind of maze: held-out seeds or, as in the paper, the best rates."""
+    return select(results.representative(["env"]), env=env)
 
 
 def row(results: Results, env: str) -> list[str]:
@@ -75,7 +75,7 @@ def row(results: Results, env: str) -> list[str]:
 
 
 def search(results: Results) -> list[list[str]]:
-    """The results of each choice; the best was repeated with fresh seeds."""
+    """The results of each choice; the best was repeated with held-out seeds."""
     rows = []
     for _, run in results.runs[results.runs["seed"] < HELD_OUT].iterrows():
         overrides = (f"{key}={run[key]}" for key in overridden(results.runs) if run[key])

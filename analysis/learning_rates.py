@@ -23,11 +23,11 @@ def points(game: str, method: str, table: pd.DataFrame) -> tuple[np.ndarray, np.
     return here["learning_rate"].to_numpy(), here["score"].to_numpy(dtype=float)
 
 
-def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, by_chance: float) -> None:
+def draw(axes: Axes, rates: np.ndarray, scores: np.ndarray, method: str, random_score: float) -> None:
     """Draws a point per run and shades what the good rates stand for, darker where they are for higher shares."""
     bounds = edges(rates)
     for share in SHARES:
-        for at in np.flatnonzero(good_rates(rates, scores - by_chance, share).good):
+        for at in np.flatnonzero(good_rates(rates, scores - random_score, share).good):
             axes.axvspan(*bounds[at : at + 2], color=figures.COLORS[method], alpha=0.08, linewidth=0)
     axes.plot(rates, scores, "o", color=figures.COLORS[method], markersize=2.5)
     axes.set_xscale("log")
@@ -49,11 +49,11 @@ def above(runs: pd.DataFrame) -> str:
     return f"{share.median():.2%}, {share.max():.2%}"
 
 
-def row(method: str, rates: np.ndarray, scores: np.ndarray, by_chance: float) -> list[str]:
+def row(method: str, rates: np.ndarray, scores: np.ndarray, random_score: float) -> list[str]:
     """A table row for the points."""
-    found = good_rates(rates, scores - by_chance)
-    decades = [good_rates(rates, scores - by_chance, share).in_words()[1] for share in SHARES]
-    mean = str(width_of_good_rates((rates, scores - by_chance)))
+    found = good_rates(rates, scores - random_score)
+    decades = [good_rates(rates, scores - random_score, share).in_words()[1] for share in SHARES]
+    mean = str(width_of_good_rates((rates, scores - random_score)))
     best = f"{np.sort(scores)[-number_of_best(len(scores)) :].mean():,.1f}"
     collapsed = f"{found.collapsed} of {found.inside}"
     return [METHODS[method], str(len(rates)), best, found.in_words()[0], *decades, mean, collapsed]
@@ -70,11 +70,11 @@ def main(results: Results | None) -> Page:
     figure, found = figures.method_panels(games, list(METHODS), "learning rate")
     rows = []
     for axes, method, game, source in found:
-        table, by_chance = tables[source], figures.chance(game)
+        table, random_score = tables[source], figures.random_score(game)
         rates, scores = points(game, method, table)
         if len(rates):
-            draw(axes, rates, scores, method, by_chance)
-            cells = row(method, rates, scores, by_chance)
+            draw(axes, rates, scores, method, random_score)
+            cells = row(method, rates, scores, random_score)
             here = select(table, game=game, method=method)
             rows.append([TITLES[game] + source, *cells, greedy_of_best(game, method, table), above(here)])
     header = ["game", "method", "runs", "mean of the best tenth", "good rates (half)",

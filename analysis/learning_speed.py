@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, TITLES, Page, Results, markdown, number, script
-from a3crepro.experiments.results import representative_runs, select, stacked
+from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
@@ -16,14 +16,9 @@ PUBLISHED = {"dqn": ("DQN", ":"), "ac_lambda_0.8": ("AC(λ = 0.8)", "-.")}
 """The agents of MinAtar's authors (Young and Tian 2019), by their names in the table, with labels and line styles."""
 
 
-def chosen_runs(results: Results) -> pd.DataFrame:
-    """The runs that stand for each game and method."""
-    return representative_runs(results.runs, ["env", "method"], results.notes["best"])
-
-
 def draw_own(axes: Axes, results: Results, env: str) -> None:
     """Draws the mean of each method's runs with its interval, beside what others published of this game."""
-    for method, runs in select(chosen_runs(results), env=env).groupby("method"):
+    for method, runs in select(results.representative(["env", "method"]), env=env).groupby("method"):
         seconds, scores = stacked(results.evaluations(runs), "seconds")
         style = {"dashes": figures.DASHES[str(method)], "label": figures.NAMES[str(method)]}
         figures.draw_runs(axes, seconds / 3600, scores, figures.COLORS[str(method)], **style)
@@ -76,7 +71,7 @@ def table_of(data: pd.DataFrame, results: Results | None) -> tuple[list[str], li
     rows = [
         [TITLES[str(game)], *(f"{last.loc[game, method]:,.1f}" for method in figures.NAMES), "–"] for game in last.index
     ]
-    for env, runs in chosen_runs(results).groupby("env") if results else ():
+    for env, runs in results.representative(["env", "method"]).groupby("env") if results else ():
         scores = [select(runs, method=method)["score"].to_numpy(float) for method in METHODS]
         cells = [f"{interval_of_mean(found)}, {found.size} runs" if found.size else "–" for found in scores]
         others = [f"{number(score)}" for agent in PUBLISHED for score in published(str(env), agent)]

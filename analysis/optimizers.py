@@ -94,7 +94,7 @@ def rates(runs: pd.DataFrame) -> list[str]:
     runs = runs.sort_values("learning_rate")
     found = good_rates(
         runs["learning_rate"].to_numpy(float),
-        runs["score"].to_numpy(float) - figures.chance(str(runs["env"].iloc[0])),
+        runs["score"].to_numpy(float) - figures.random_score(str(runs["env"].iloc[0])),
     )
     share = runs["share_g_above_epsilon"].median()
     return [*found.in_words(), "–" if share != share else f"{share:.2%}"]

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from a3crepro.experiments import figures
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import Page, Results, markdown, number, script
-from a3crepro.experiments.results import representative_runs, select, setting, stacked
+from a3crepro.experiments.results import select, setting, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
@@ -22,7 +22,7 @@ MAX_SCORE = 1000.0
 """Maximum score of a task."""
 EPISODES = 10
 """Episodes per evaluation (`sweeps/physical_tasks.py`)."""
-PAPERS, OTHERWISE = "the paper's updates", "whole episodes, else as rollouts"
+PAPERS, WHOLE_EPISODES = "the paper's updates", "whole episodes, else as rollouts"
 """Names of two ways to learn; `sweeps/physical_tasks.py` has their settings."""
 SEARCHED = "rollouts of 20, ε 1e-05"
 """The rollouts that were run at all rates."""
@@ -48,7 +48,7 @@ COLUMNS = 4
 SEARCHES = ("first", "second", "third")
 
 
-def by_chance(task: str, column: str = "score_mean") -> float:
+def observation_independent_score(task: str, column: str = "score_mean") -> float:
     """The mean score of the best policy that ignores its observations, or another column of it; NaN if unknown.
 
     Such policies are random, constant, and constant with the noise of a Gaussian policy. For tasks from pixels, those
@@ -60,12 +60,12 @@ def by_chance(task: str, column: str = "score_mean") -> float:
 
 
 def is_learnt(task: str, score: float) -> bool:
-    """Whether a score is three times `by_chance`, or a fifth of the way from it to the maximum, and no accident.
+    """Whether a score is three times `observation_independent_score`, or a fifth of the way from it to the maximum.
 
-    Where reward is rare, the mean of the policy by chance over a few evaluation episodes is often three times its
-    long-run mean, so the score must also exceed it by four of its standard errors.
+    Where reward is rare, the mean of a policy that ignores its observations over a few episodes is often three times
+    its long-run mean, so the score must also exceed it by four of its standard errors.
     """
-    least, deviation = by_chance(task), by_chance(task, "score_std")
+    least, deviation = observation_independent_score(task), observation_independent_score(task, "score_std")
     far = min(2 * least, 0.2 * (MAX_SCORE - least))
     return score > least + max(far, 4 * deviation / np.sqrt(EPISODES))
 
@@ -83,7 +83,7 @@ def control(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
             "scaled frames, actions of " + held + " steps",
             rollouts.mask(separate, "separate networks") + ", entropy cost " + cost,
             rollouts + ", ε " + results.runs["epsilon"].map("{:g}".format),
-            OTHERWISE,
+            WHOLE_EPISODES,
         ],
         PAPERS,
     )
@@ -93,11 +93,11 @@ def control(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def over_time(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """A task's representative runs: fresh seeds of the latest search that has any, else its best, as in the paper."""
-    fresh = runs[runs["seed"] >= HELD_OUT]
-    if fresh.empty:
-        return representative_runs(runs, ["task"], results.notes["best"])
-    return fresh[fresh["search"] == fresh.groupby("task")["search"].transform("max")]
+    """A task's representative runs: held-out seeds of the latest search that has any, else its best, as the paper's."""
+    held_out = runs[runs["seed"] >= HELD_OUT]
+    if held_out.empty:
+        return results.representative(["task"], runs)
+    return held_out[held_out["search"] == held_out.groupby("task")["search"].transform("max")]
 
 
 def suite_score(task: str, printed: str = "1e8_steps") -> float:
@@ -128,15 +128,15 @@ def draw_hours(axes: Axes) -> None:
 
 def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
     """Draws runs as thin lines, their mean as a thick one, beside scores of other policies."""
-    title, levels = task, [*{suite_score(task), suite_score(task, "planet")}, by_chance(task)]
+    title, levels = task, [*{suite_score(task), suite_score(task, "planet")}, observation_independent_score(task)]
     if len(found := select(scores, task=task)):
         steps, values = stacked(found, "frames")
-        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], label="A3C, mean of the seeds (thin)")
+        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], label="A3C: mean of the seeds (thin lines)")
         title = f"{task}\n{len(values)} seed{'' if len(values) == 1 else 's'}"
         levels += [values.min(), values.max()]
     for score in sorted({suite_score(task), suite_score(task, "planet")}):
         figures.draw_level(axes, score, "expert", "the Suite's A3C, 100M steps (reacher_easy: two printed values)")
-    figures.draw_level(axes, by_chance(task), "random", "best policy that ignores its observations")
+    figures.draw_level(axes, observation_independent_score(task), "random", "best policy that ignores its observations")
     low, high = np.nanmin(levels), np.nanmax(levels)
     if high > low:
         axes.set_ylim(low - 0.07 * (high - low), high + 0.07 * (high - low))
@@ -159,7 +159,7 @@ def main(results: Results | None) -> Page:
     figures.legend_below(figure, grid.flat, columns=1)
     caption = (
         f"Scores of the Control Suite's tasks, at most {MAX_SCORE:,.0f}; final scores, means over seeds (with 95 % "
-        f"intervals from five on). {chosen(runs)}"
+        f"intervals from five on). {caption_of_held_out(runs)}"
         "The Suite's A3C: the Control Suite's own after 100M steps (a second score is that of the PlaNet paper, where "
         "it prints another one). The best policy that ignores its observations: random, or a constant action, also "
         "with noise; from pixels also held for 4 steps."
@@ -176,11 +176,11 @@ def table_of(runs: pd.DataFrame) -> str:
                                  for row in readings.itertuples()])  # fmt: skip
     header = ["task", "paper's domain", "its start, best score and hours (S8)", "best that ignores observations",
               "Suite's A3C, 100M steps",
-              *(f"the {search} search's best, fresh seeds" for search in SEARCHES)]  # fmt: skip
-    fresh = runs[runs["seed"] >= HELD_OUT]
+              *(f"the {search} search's best, held-out seeds" for search in SEARCHES)]  # fmt: skip
+    held_out = runs[runs["seed"] >= HELD_OUT]
     rows = [
-        [task, PANELS[task], paper_reading(task), number(by_chance(task)), suite_scores(task),
-         *(of_seeds(select(fresh, task=task, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
+        [task, PANELS[task], paper_reading(task), number(observation_independent_score(task)), suite_scores(task),
+         *(of_seeds(select(held_out, task=task, search=place)) for place, _ in enumerate(SEARCHES, start=1))]
         for task in dict.fromkeys(runs["task"])
     ]  # fmt: skip
     return markdown(header, rows)
@@ -201,17 +201,17 @@ def paper_reading(task: str) -> str:
     return ", ".join(f"{table.iloc[0][key]:g}" for key in keys) if len(table) else "–"
 
 
-def chosen(runs: pd.DataFrame) -> str:
-    """How the runs with fresh seeds learned, by search."""
-    fresh = runs[runs["seed"] >= HELD_OUT] if len(runs) else runs
-    if fresh.empty:
+def caption_of_held_out(runs: pd.DataFrame) -> str:
+    """How the runs with held-out seeds learned, by search."""
+    held_out = runs[runs["seed"] >= HELD_OUT] if len(runs) else runs
+    if held_out.empty:
         return ""
-    order = fresh.sort_values("search", kind="stable")
+    order = held_out.sort_values("search", kind="stable")
     search = order["search"].map(lambda place: SEARCHES[place - 1] + " search, ")
     pixels = order["task"].isin(list(PIXELS)).map({True: " (from pixels)", False: ""})
     text = search + order["scheme"] + ", learning rate " + order["learning_rate"].map("{:.2g}".format) + pixels
     words = "; ".join(dict.fromkeys(text))
-    return f"Fresh seeds: {words}; drawn over time are a task's last, where the paper has its best five rates. "
+    return f"Held-out seeds: {words}; drawn over time are a task's last, where the paper has its best five rates. "
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import Page, Results, markdown, script
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
-from analysis.physical_tasks import COLUMNS, OTHERWISE, PANELS, PAPERS, PIXELS, SEARCHED, SECOND, THIRD, control
+from analysis.physical_tasks import COLUMNS, PANELS, PAPERS, PIXELS, SEARCHED, SECOND, THIRD, WHOLE_EPISODES, control
 
 SCHEMES = {
-    PAPERS: ("o", 0), OTHERWISE: ("^", 1), "rollouts of 20, ε 0.1": ("x", 2), SEARCHED: ("<", 3),
+    PAPERS: ("o", 0), WHOLE_EPISODES: ("^", 1), "rollouts of 20, ε 0.1": ("x", 2), SEARCHED: ("<", 3),
     "rollouts of 100, ε 1e-05": (">", 4), SECOND: ("D", 0), "rollouts of 20, entropy cost 1": ("d", 1),
     THIRD: ("P", 2), "scaled frames, actions of 4 steps": ("*", 3),
 }  # fmt: skip

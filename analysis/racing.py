@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, OWN, Page, Results, markdown, script
-from a3crepro.experiments.results import representative_runs, select, stacked
+from a3crepro.experiments.results import select, stacked
 from a3crepro.experiments.statistics import interval_of_mean
 from a3crepro.runs.command_line import run_command
 
@@ -46,9 +46,7 @@ def own_shares(results: Results | None) -> pd.DataFrame:
 
 def chosen_runs(results: Results) -> pd.DataFrame:
     """The representative runs of a method in a setting; `share` is the final score as a share of the expert's."""
-    return representative_runs(
-        results.runs.assign(share=of_expert(results.runs)), ["env", "method"], results.notes["best"]
-    )
+    return results.representative(["env", "method"], results.runs.assign(share=of_expert(results.runs)))
 
 
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
@@ -84,7 +82,7 @@ def main(results: Results | None) -> Page:
     caption = (
         "Shares of the reference driver's score: the paper's human tester, and the scripted driver of this "
         f"reproduction. The paper's: the maxima of its curves, and the mean of their last {LAST} hours. "
-        f"{OWN}'s, with fresh seeds or else at the best rate, after the frames that are given: the final score; the "
+        f"{OWN}'s, with held-out seeds or else at the best rate, after the frames that are given: the final score; the "
         f"mean of the last {LAST} evaluations, which are all of a run of 2.5M frames; and, for A3C, which samples its "
         "actions, the last score of its most probable ones. Means over seeds, with 95 % intervals from five on; thin "
         "lines: the seeds, where there are several."

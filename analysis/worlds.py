@@ -41,7 +41,7 @@ class Episode(NamedTuple):
 
     views: list[np.ndarray]
     """One view from each part; upright objects, if any come into view, cover about a thirtieth of the frame."""
-    way: np.ndarray
+    trajectory: np.ndarray
     """The map with the path taken."""
     score: float
 
@@ -49,35 +49,35 @@ class Episode(NamedTuple):
 def episode(config: Config, policy: EvaluationPolicy, frames: int = 0) -> Episode:
     """Plays a whole episode with a policy trained for this many frames."""
     env: Any = config.env.make(training=False, render=True)
-    pictures, covered, way = [], [], []
+    views, covered, trajectory = [], [], []
 
     def look() -> None:
-        picture = env.observe()
+        image = env.observe()
         sprites = env.sprites()
-        pictures.append(picture.transpose(1, 2, 0))
-        covered.append(float((picture != render(env.scene(), env.camera(), sprites[:0])).any(axis=0).mean()))
-        way.append((env.x, env.y))
+        views.append(image.transpose(1, 2, 0))
+        covered.append(float((image != render(env.scene(), env.camera(), sprites[:0])).any(axis=0).mean()))
+        trajectory.append((env.x, env.y))
 
-    def break_way(info: dict[str, Any]) -> None:
+    def break_trajectory(info: dict[str, Any]) -> None:
         if info.get("portals"):
-            way.append((np.nan, np.nan))
+            trajectory.append((np.nan, np.nan))
 
     rng = np.random.default_rng([SEED, frames])
-    score = play_episode(env, policy, rng, config.max_evaluation_steps, look, break_way)
-    parts = np.array_split(np.arange(len(pictures)), VIEWS)
-    views = [pictures[min(part, key=lambda step: abs(covered[step] - 0.03))] for part in parts]
-    return Episode(views, drawn(env, np.array(way)), score)
+    score = play_episode(env, policy, rng, config.max_evaluation_steps, look, break_trajectory)
+    parts = np.array_split(np.arange(len(views)), VIEWS)
+    views = [views[min(part, key=lambda step: abs(covered[step] - 0.03))] for part in parts]
+    return Episode(views, drawn(env, np.array(trajectory)), score)
 
 
-def drawn(env: Any, way: np.ndarray) -> np.ndarray:
+def drawn(env: Any, trajectory: np.ndarray) -> np.ndarray:
     """The map with the path as a line, from dark to bright, broken at portals."""
-    picture = np.ascontiguousarray(env.map(SIDE))
+    image = np.ascontiguousarray(env.map(SIDE))
     scale = env.map_scale(SIDE)
-    for number, (start, end) in enumerate(pairwise(way)):
+    for number, (start, end) in enumerate(pairwise(trajectory)):
         if not np.isnan([*start, *end]).any():
-            shade = 90 + 165 * number // len(way)
-            cv2.line(picture, *(tuple(map(int, point * scale)) for point in (start, end)), (shade, shade, 60), 2)
-    return picture
+            shade = 90 + 165 * number // len(trajectory)
+            cv2.line(image, *(tuple(map(int, point * scale)) for point in (start, end)), (shade, shade, 60), 2)
+    return image
 
 
 def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]:
@@ -104,7 +104,7 @@ def speeds(name: str, worlds: int = 20, count: int = 250) -> tuple[float, float]
     return worlds * count / drawing, worlds * count * env.parameters.frames_per_step / stepping
 
 
-def players(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy, int]]:
+def policies(directories: list[str]) -> list[tuple[str, Config, EvaluationPolicy, int]]:
     """The policies to show: a name, and how each acts in which environment.
 
     Raises:
@@ -131,27 +131,28 @@ def made_by(directory: str) -> str:
 
 def main() -> None:
     """Draws the figure and writes the table of speeds."""
-    shown = players(sys.argv[1:])
+    shown = policies(sys.argv[1:])
     size = (2 * (VIEWS + 1), 2.1 * len(shown))
     figure, grid = plt.subplots(len(shown), VIEWS + 1, figsize=size, layout="constrained")
-    for line, (player, config, policy, frames) in zip(grid, shown, strict=True):
+    for line, (name, config, policy, frames) in zip(grid, shown, strict=True):
         played = episode(config, policy, frames)
-        for axes, picture in zip(line, [*played.views, played.way], strict=True):
-            axes.imshow(picture, interpolation="nearest")
+        for axes, image in zip(line, [*played.views, played.trajectory], strict=True):
+            axes.imshow(image, interpolation="nearest")
             axes.set_axis_off()
-        line[0].set_title(f"{config.env.title}, {player}", fontsize=9, loc="left")
-        line[-1].set_title(f"its way, score {played.score:.0f}", fontsize=8)
+        line[0].set_title(f"{config.env.title}, {name}", fontsize=9, loc="left")
+        line[-1].set_title(f"trajectory, score {played.score:.0f}", fontsize=8)
     rows = [[name, *(f"{speed:,.0f}" for speed in speeds(name))] for name in EXPERTS]
     where = provenance()
     caption = (
-        "Of one core: 5,000 pictures of 84x84, and as many random steps of four frames and a picture each, in 20 "
-        f"episodes. Commit {(where['commit'] or 'unknown')[:7]}, {where['date'][:10]}, {where['cpu']}."
+        "Of one core: 5,000 rendered observations of 84x84, and as many random steps of four frames and one "
+        f"observation each, in 20 episodes. Commit {(where['commit'] or 'unknown')[:7]}, {where['date'][:10]}, "
+        f"{where['cpu']}."
     )
-    caption = "\n\n".join([caption, *(f"In the picture: {made_by(directory)}" for directory in sys.argv[1:])])
+    caption = "\n\n".join([caption, *(f"Shown: {made_by(directory)}" for directory in sys.argv[1:])])
     FIGURES.mkdir(exist_ok=True)
     files = FIGURES / "worlds.png", FIGURES / "worlds.md"
     figure.savefig(files[0], dpi=110)
-    write_text(files[1], f"{markdown(['world', 'pictures a second', 'frames a second'], rows)}\n\n{caption}\n")
+    write_text(files[1], f"{markdown(['world', 'observations per second', 'frames per second'], rows)}\n\n{caption}\n")
     print_written(*files)
 
 

@@ -26,13 +26,13 @@ class ListedSweeper(BasicSweeper):
         return self.launcher.launch(self.jobs, initial_job_idx=0)
 
 
-class TellingSweeper(BasicSweeper):
+class ReportingSweeper(BasicSweeper):
     """Runs the product of all values with the chosen launcher, and raises one error for all failed jobs."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert self.launcher is not None
-        self.launcher = _Telling(self.launcher)
+        self.launcher = _ReportingLauncher(self.launcher)
 
 
 class OptunaSweeper(Sweeper):
@@ -58,7 +58,7 @@ class OptunaSweeper(Sweeper):
         search(self.launcher.launch, config, search_space(arguments, config.params), directory)
 
 
-class _Telling(Launcher):
+class _ReportingLauncher(Launcher):
     """Wraps a launcher that is set up already."""
 
     def __init__(self, launcher: Launcher) -> None:

@@ -18,6 +18,8 @@ Choice = Mapping[str, object]
 """How a run learns, as overrides."""
 
 METHODS = ("one_step_q", "one_step_sarsa", "n_step_q", "a3c")
+AUTHORS_RATE = 7e-4
+"""The authors' fixed learning rate for all games, approximately (their e-mail)."""
 PAPER_GAMES = ("beam_rider", "breakout", "pong", "qbert", "space_invaders")
 """The games of Figures 1 to 4 and S9 to S11."""
 MINATAR_GAMES = tuple(f"minatar/{game}" for game in ("asterix", "breakout", "freeway", "seaquest", "space_invaders"))
@@ -50,7 +52,7 @@ SEEDS = {
     rate: seed for first, rates in ((0, PAPER_RATES), (100, LAPTOP_RATES)) for seed, rate in enumerate(rates, first)
 }
 """As in the paper, each rate has an initialisation of its own."""
-FRESH = HELD_OUT + 1000
+NEW_HELD_OUT = HELD_OUT + 1000
 """First seed of the runs that repeat a rate. Those from `HELD_OUT` were used before the rules of these runs."""
 
 
@@ -89,7 +91,7 @@ def of_choices(envs: Sequence[str], choices: Sequence[Choice], frames: int | Non
 
 @dataclass(frozen=True)
 class Search:
-    """A run of each choice in each environment, then longer runs of the best choice over all, with fresh seeds."""
+    """A run of each choice in each environment, then longer runs of the best choice over all, with held-out seeds."""
 
     envs: Sequence[str]
     choices: Sequence[Choice]

@@ -30,12 +30,10 @@ import pandas as pd
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
 from a3crepro.experiments.results import RESULTS
-from sweeps._protocol import PAPER_GAMES, QUIET, SMOKE_EVALUATIONS
+from sweeps._protocol import AUTHORS_RATE, PAPER_GAMES, QUIET, SMOKE_EVALUATIONS
 
 BEST = 5
 """Number of best rates, by final score, in the geometric mean."""
-AUTHORS_RATE = 7e-4
-"""The authors' fixed learning rate for all games, approximately (their e-mail)."""
 LAPTOP = (
     *QUIET,
     "optimizer.anneal_frames=320_000_000",

@@ -2,7 +2,7 @@
 
   python sweeps/learning_speed.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop: 5 MinAtar games x 4 methods x 5 fresh seeds, 16 actor-learners in virtual time: 100 runs of 5M frames. Each
+laptop: 5 MinAtar games x 4 methods x 5 held-out seeds, 16 actor-learners in virtual time: 100 runs of 5M frames. Each
 method has one learning rate in all games: the best of three games together in `results/learning_rates`.
 paper: the 1,000 runs of `learning_rates.py`.
 Core-hours at the scale laptop: 12.
@@ -16,7 +16,6 @@ from a3crepro.experiments.figures import load_results
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import best_rate
 from sweeps._protocol import (
-    FRESH,
     LAPTOP,
     LAPTOP_EPSILONS,
     LAPTOP_GAME,
@@ -24,6 +23,7 @@ from sweeps._protocol import (
     LAPTOP_RATES,
     METHODS,
     MINATAR_GAMES,
+    NEW_HELD_OUT,
     PAPER,
     PAPER_GAMES,
     PAPER_RATES,
@@ -46,11 +46,11 @@ def rate_of(method: str) -> float | None:
     return float(scores.columns[best_rate(scores.to_numpy())])
 
 
-def fresh_seeds(games: Sequence[str], seeds: int) -> list[Run]:
+def held_out_runs(games: Sequence[str], seeds: int) -> list[Run]:
     """Long runs of each method in each game, the games side by side; none of a method whose rate is not known yet."""
     rates = {method: rate_of(method) for method in METHODS}
     return [
-        run(game, method, threads=16, optimizer__lr=rate, seed=FRESH + number, frames=5_000_000,
+        run(game, method, threads=16, optimizer__lr=rate, seed=NEW_HELD_OUT + number, frames=5_000_000,
             evaluation__every=50_000)
         for number in range(seeds)
         for game in games
@@ -64,7 +64,7 @@ EXPERIMENT = Experiment(
     "Figure 1",
     {
         "smoke": Scale(SMOKE, lambda scores: grid([LAPTOP_GAME], LAPTOP_RATES[8:9], threads=2), best=1),
-        "laptop": Scale(LAPTOP, lambda scores: fresh_seeds(MINATAR_GAMES, SEEDS)),
+        "laptop": Scale(LAPTOP, lambda scores: held_out_runs(MINATAR_GAMES, SEEDS)),
         "paper": Scale(PAPER, lambda scores: grid(PAPER_GAMES, PAPER_RATES), best=5),
     },
 )

@@ -6,10 +6,10 @@ laptop: Control Suite tasks, 16 actor-learners in virtual time:
   - rollouts with bootstrapping, the Control Suite's network, bounded policy, diagonal covariance, scaled observations.
     First search, 300,000 steps per run with the rate annealed to 0, on 8 tasks: 20 steps with RMSProp's ε = 1e-5 at 8
     rates from 1e-5 to 1e-1; the paper's ε, or 100 steps, at 3 rates each. The best over all tasks then runs with 3
-    fresh seeds x 2M steps on 4 of them;
+    held-out seeds x 2M steps on 4 of them;
   - a second search of 1M steps per run, since the first ended before anything had been learned: rollouts of 20 steps,
     ε = 1e-5, a rate annealed over 100M steps, 2 rates x 2 entropy costs that keep the variance off its minimum. The
-    best then runs on all 8 tasks with 3 fresh seeds x 2M steps (10M on two tasks); 6 more rates run on 4 tasks;
+    best then runs on all 8 tasks with 3 held-out seeds x 2M steps (10M on two tasks); 6 more rates run on 4 tasks;
   - a third search, as the second at its lower entropy cost, but with separate networks for policy and value, as in the
     paper: 3 rates; then as the second;
   - the paper's method (§9), on 4 tasks, 300,000 steps: whole episodes without bootstrapping, separate LSTM networks,
@@ -54,12 +54,12 @@ WHOLE_EPISODES: Choice = {}
 POLICY: Choice = {"algo__gaussian__bounded": "true", "algo__gaussian__covariance": "diagonal"}
 EPSILON: Choice = {"optimizer__epsilon": 1e-5}
 """RMSProp then divides by the root mean square; with the paper's ε it is close to SGD where gradients are small."""
-OTHERWISE: Choice = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
+ROLLOUT_SETTINGS: Choice = {"network": "control_mlp", **POLICY, "env__normalise_observations": "true"}
 """All settings of rollouts except their length."""
-ROLLOUTS_OF_20: Choice = {**OTHERWISE, "algo__t_max": 20, **EPSILON}
+ROLLOUTS_OF_20: Choice = {**ROLLOUT_SETTINGS, "algo__t_max": 20, **EPSILON}
 SEPARATE: Choice = {**ROLLOUTS_OF_20, "network__separate": "true"}
 """Separate networks, as in the paper (§9); the Control Suite's network is shared."""
-EPISODES_OTHERWISE = {**OTHERWISE, **EPSILON}
+EPISODE_SETTINGS = {**ROLLOUT_SETTINGS, **EPSILON}
 """Whole episodes with the other settings of rollouts, to separate the effect of the updates."""
 ROLLOUTS_OF_PIXELS: Choice = {"network__separate": "false", "algo__t_max": 20, **POLICY, **EPSILON}
 SCALED: Choice = {**ROLLOUTS_OF_PIXELS, "env__normalise_observations": "true", "env__action_repeat": 4}
@@ -80,16 +80,18 @@ def at_rates(choice: Choice, rates: Sequence[float]) -> list[Choice]:
 
 ROLLOUTS = [
     *at_rates(ROLLOUTS_OF_20, RATES),
-    *at_rates({**OTHERWISE, "algo__t_max": 20}, RATES[3:6]),
-    *at_rates({**OTHERWISE, "algo__t_max": 100, **EPSILON}, RATES[2:5]),
+    *at_rates({**ROLLOUT_SETTINGS, "algo__t_max": 20}, RATES[3:6]),
+    *at_rates({**ROLLOUT_SETTINGS, "algo__t_max": 100, **EPSILON}, RATES[2:5]),
 ]
 """Two of the three lengths searched by Tassa et al. 2018; the third, 1,000, is a whole episode."""
 
-KEPT, MOST = ({"optimizer__anneal_frames": 100_000_000, "algo__gaussian__entropy_cost": cost} for cost in (0.03, 1.0))
+LOW_ENTROPY_COST, HIGH_ENTROPY_COST = (
+    {"optimizer__anneal_frames": 100_000_000, "algo__gaussian__entropy_cost": cost} for cost in (0.03, 1.0)
+)
 """Annealed over as many steps as the Control Suite's A3C ran. With the paper's entropy cost, 1e-4, the variance falls
 to its minimum within 100,000 steps, which ends exploration; with the second of these it stays near its maximum."""
-PATIENT = [*at_rates(KEPT, (2e-4, 5e-4)), *at_rates(MOST, (2e-4, 5e-4))]
-FURTHER = at_rates(KEPT, (1e-5, 5e-5, 1e-4, 1e-3, 2e-3, 1e-2))
+SECOND_SEARCH = [*at_rates(LOW_ENTROPY_COST, (2e-4, 5e-4)), *at_rates(HIGH_ENTROPY_COST, (2e-4, 5e-4))]
+FURTHER_RATES = at_rates(LOW_ENTROPY_COST, (1e-5, 5e-5, 1e-4, 1e-3, 2e-3, 1e-2))
 """Six rates more than the two above, to find the range of good ones."""
 
 COMMON = (*QUIET, "evaluation.episodes=10")
@@ -101,17 +103,17 @@ TINY = (*SMOKE, "env.max_episode_steps=100")
 def laptop(scores: Scores) -> list[Run]:
     """The whole experiment; runs that follow from a search come last."""
     then = dict.fromkeys(TASKS, (2_000_000, 3)) | dict.fromkeys(LONGER, (10_000_000, 3))
-    at_three = at_rates(KEPT, (1e-4, 2e-4, 5e-4))
+    at_three = at_rates(LOW_ENTROPY_COST, (1e-4, 2e-4, 5e-4))
     first = Search(TASKS, ROLLOUTS, 300_000, dict.fromkeys(FIRST, (2_000_000, 3)))
-    second = Search(TASKS, also(ROLLOUTS_OF_20, PATIENT), 1_000_000, then)
+    second = Search(TASKS, also(ROLLOUTS_OF_20, SECOND_SEARCH), 1_000_000, then)
     third = Search(TASKS, also(SEPARATE, at_three), 1_000_000, then)
-    pixels = Search(PIXELS, also(ROLLOUTS_OF_PIXELS, PATIENT), 100_000, {PIXELS[0]: (300_000, 3)})
+    pixels = Search(PIXELS, also(ROLLOUTS_OF_PIXELS, SECOND_SEARCH), 100_000, {PIXELS[0]: (300_000, 3)})
     scaled = Search(PIXELS[1:], also(SCALED, at_three), 400_000, {PIXELS[1]: (3_000_000, 3)})
     return [
         *first.runs(scores),
         *of_choices(COMPARED, at_rates(WHOLE_EPISODES, RATES), 300_000),
-        *of_choices(COMPARED, at_rates(EPISODES_OTHERWISE, RATES[2:5]), 300_000),
-        *of_choices(COMPARED, also(ROLLOUTS_OF_20, FURTHER), 1_000_000),
+        *of_choices(COMPARED, at_rates(EPISODE_SETTINGS, RATES[2:5]), 300_000),
+        *of_choices(COMPARED, also(ROLLOUTS_OF_20, FURTHER_RATES), 1_000_000),
         *pixels.runs(scores),
         *scaled.runs(scores),
         *second.runs(scores),
@@ -122,13 +124,13 @@ def laptop(scores: Scores) -> list[Run]:
 def smoke(scores: Scores) -> list[Run]:
     """Every part with a few hundred steps."""
     tasks, rates = control("cartpole_balance", "reacher_easy"), (1e-3,)
-    rollouts = also(ROLLOUTS_OF_20, PATIENT[:1])
+    rollouts = also(ROLLOUTS_OF_20, SECOND_SEARCH[:1])
     first = Search(tasks[:1], ROLLOUTS[:1], 800, {}, 2)
     second = Search(tasks, rollouts, 800, {tasks[0]: (1_000, 1), tasks[1]: (1_200, 1)}, 2)
-    pixels = Search(PIXELS[1:], also(ROLLOUTS_OF_PIXELS, PATIENT[:1]), 200, {PIXELS[1]: (300, 1)}, 2)
+    pixels = Search(PIXELS[1:], also(ROLLOUTS_OF_PIXELS, SECOND_SEARCH[:1]), 200, {PIXELS[1]: (300, 1)}, 2)
     episodes = [
         *of_choices(tasks[:1], at_rates(WHOLE_EPISODES, rates), 800, 2),
-        *of_choices(tasks[1:], at_rates(EPISODES_OTHERWISE, rates), 800, 2),
+        *of_choices(tasks[1:], at_rates(EPISODE_SETTINGS, rates), 800, 2),
     ]
     return [*first.runs(scores), *episodes, *second.runs(scores), *pixels.runs(scores)]
 

@@ -3,8 +3,8 @@
   python sweeps/racing.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
 laptop, 16 actor-learners in virtual time: the slow car alone, 4 methods x 2 rates x 1.5M frames, the rate annealed over
-5M; then each method's best rate with 3 fresh seeds there for 5M frames, and one in each other setting for 2.5M: 8 runs
-and 24 that follow. ε is annealed over 1M frames instead of §8's 4M.
+5M; then each method's best rate with 3 held-out seeds there for 5M frames, and one in each other setting for 2.5M: 8
+runs and 24 that follow. ε is annealed over 1M frames instead of §8's 4M.
 paper: the same settings and methods, the 50 rates, 16 processes: 800 runs of 400M frames; the paper's curves cover two
 days.
 Core-hours at the scale laptop: 6.9.
@@ -17,7 +17,7 @@ from a3crepro.experiments.experiment import HELD_OUT, Experiment, Run, Scale, Sc
 from sweeps._protocol import METHODS, PAPER_RATES, QUIET, SMOKE, best_of, grid
 
 SETTINGS = ("racing/slow", "racing/slow_bots", "racing/fast", "racing/fast_bots")
-TWO = PAPER_RATES[15], PAPER_RATES[28]
+SEARCH_RATES = PAPER_RATES[15], PAPER_RATES[28]
 """3.7e-4 and 1.2e-3."""
 LONG = 5_000_000
 LAPTOP = (*QUIET, "execution=virtual_time", "frames=1_500_000", "evaluation.every=250_000", "evaluation.episodes=10",
@@ -35,7 +35,7 @@ def with_held_out_seeds(
     seeds: int,
     threads: int = 16,
 ) -> list[Run]:
-    """A search over rates at home, then each method's best with fresh seeds: longer runs there, one run elsewhere."""
+    """A search over rates at home, then each method's best with held-out seeds: longer runs there, one elsewhere."""
     runs = grid([home], rates, threads=threads)
     for method in reversed(METHODS):  # A3C, the most promising, first
         best = best_of(scores, grid([home], rates, [method], threads), rates)
@@ -54,13 +54,13 @@ EXPERIMENT = Experiment(
     {
         "smoke": Scale(
             SMOKE,
-            lambda scores: with_held_out_seeds(scores, SETTINGS[1], SETTINGS[:1], TWO[:1], 6_000, 1, 2),
+            lambda scores: with_held_out_seeds(scores, SETTINGS[1], SETTINGS[:1], SEARCH_RATES[:1], 6_000, 1, 2),
             best=1,
             later=8,
         ),
         "laptop": Scale(
             LAPTOP,
-            lambda scores: with_held_out_seeds(scores, SETTINGS[0], SETTINGS[1:], TWO, LONG, 3),
+            lambda scores: with_held_out_seeds(scores, SETTINGS[0], SETTINGS[1:], SEARCH_RATES, LONG, 3),
             best=1,
             later=24,
         ),

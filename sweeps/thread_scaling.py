@@ -3,7 +3,7 @@
   python sweeps/thread_scaling.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
 laptop: 3 MinAtar games, one after the other, x 4 methods x 1 and 16 actor-learners in virtual time x 16 rates, of which
-those with 16 are runs of `learning_rates.py`. Then fresh seeds with 1 and 16, 20 on Breakout and 10 on the other games,
+those with 16 are runs of `learning_rates.py`. Then held-out seeds with 1 and 16, 20 on Breakout and 10 on the others,
 at each cell's best rate, which depends on the number of actor-learners, and at the best common rate of both; on
 Breakout also 5 with 4 actor-learners, at the common rate. Up to 1,044 runs of 600,000 frames.
 paper: 7 games x 4 methods x 1, 2, 4, 8, 16 processes x the 50 rates: 7,000 runs of 200M frames.
@@ -20,12 +20,12 @@ from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores, run
 from a3crepro.experiments.statistics import best_rate
 from sweeps._protocol import (
-    FRESH,
     LAPTOP,
     LAPTOP_GAME,
     LAPTOP_GAMES,
     LAPTOP_RATES,
     METHODS,
+    NEW_HELD_OUT,
     PAPER,
     PAPER_GAMES,
     PAPER_RATES,
@@ -34,7 +34,7 @@ from sweeps._protocol import (
     grid,
 )
 
-SOME = 4, 5
+MIDDLE_THREADS, MIDDLE_SEEDS = 4, 5
 """A number of actor-learners in between, and its seeds."""
 
 
@@ -43,12 +43,12 @@ def cells(games: Iterable[str], threads: Iterable[int], rates: Sequence[float]) 
     return [one for n in threads for one in grid(games, rates, threads=n)]
 
 
-def with_fresh_seeds(
+def with_held_out_seeds(
     scores: Scores, seeds: Mapping[str, int], threads: Sequence[int], rates: Sequence[float]
 ) -> list[Run]:
-    """All cells, game by game, with as many fresh seeds as given. A game's seeds come after its rates.
+    """All cells, game by game, with as many held-out seeds as given. A game's seeds come after its rates.
 
-    The first game also has fresh seeds with `SOME` actor-learners.
+    The first game also has held-out seeds with `MIDDLE_THREADS` actor-learners.
     """
     runs: list[Run] = []
     for number, (game, count) in enumerate(seeds.items()):
@@ -57,17 +57,17 @@ def with_fresh_seeds(
         if final_scores(scores, of_game) is None:
             break
         for method in METHODS:
-            runs += fresh_seeds(scores, game, method, count, threads, rates)
-            if not number and threads[-1] > SOME[0]:
+            runs += held_out_runs(scores, game, method, count, threads, rates)
+            if not number and threads[-1] > MIDDLE_THREADS:
                 rate = common_rate(scores, game, method, threads, rates)
-                runs += [at(game, method, SOME[0], rate, number) for number in range(SOME[1])]
+                runs += [at(game, method, MIDDLE_THREADS, rate, number) for number in range(MIDDLE_SEEDS)]
     return list(dict.fromkeys(runs))
 
 
-def fresh_seeds(
+def held_out_runs(
     scores: Scores, game: str, method: str, seeds: int, threads: Sequence[int], rates: Sequence[float]
 ) -> list[Run]:
-    """Fresh seeds of a method's finished cells: at each cell's best rate, and at the best common one."""
+    """Held-out seeds of a method's finished cells: at each cell's best rate, and at the best common one."""
     common = common_rate(scores, game, method, threads, rates)
     return [
         at(game, method, n, rate, number)
@@ -78,8 +78,8 @@ def fresh_seeds(
 
 
 def at(game: str, method: str, threads: int, rate: float, number: int) -> Run:
-    """A run with the nth fresh seed."""
-    return run(game, method, threads=threads, optimizer__lr=rate, seed=FRESH + number)
+    """A run with the nth held-out seed."""
+    return run(game, method, threads=threads, optimizer__lr=rate, seed=NEW_HELD_OUT + number)
 
 
 def common_rate(scores: Scores, game: str, method: str, threads: Sequence[int], rates: Sequence[float]) -> float:
@@ -94,13 +94,13 @@ EXPERIMENT = Experiment(
     {
         "smoke": Scale(
             SMOKE,
-            lambda scores: with_fresh_seeds(scores, {LAPTOP_GAME: 1}, (1, 2), LAPTOP_RATES[8:9]),
+            lambda scores: with_held_out_seeds(scores, {LAPTOP_GAME: 1}, (1, 2), LAPTOP_RATES[8:9]),
             best=1,
             later=8,
         ),
         "laptop": Scale(
             LAPTOP,
-            lambda scores: with_fresh_seeds(
+            lambda scores: with_held_out_seeds(
                 scores, dict(zip(LAPTOP_GAMES, (20, 10, 10), strict=True)), (1, 16), LAPTOP_RATES
             ),
             best=1,

@@ -12,7 +12,7 @@ from a3crepro import compose, load_policy, train
 from a3crepro.agents import CARD, PARAMETERS, VIDEO, export_command
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.evaluate import evaluate_command
-from a3crepro.experiments.figures import chance
+from a3crepro.experiments.figures import random_score
 from a3crepro.play import play, play_command
 from a3crepro.runs.policies import NetworkPolicy, policy_with_overrides, stored_policy
 
@@ -201,7 +201,7 @@ def test_committed_agents_are_what_their_cards_say(directory):
     assert {key: card[key] for key in described} == described
     assert card["episodes"] == 100 and card["evaluation_seed"] >= 1_000_000 and len(card["commit"]) == 40
     assert f"agents/{directory.name} " in (directory / CARD).read_text()
-    assert card["score_mean"] - card["score_std"] > chance(card["env"].removeprefix("atari/"))
+    assert card["score_mean"] - card["score_std"] > random_score(card["env"].removeprefix("atari/"))
 
 
 @pytest.mark.slow

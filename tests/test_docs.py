@@ -11,12 +11,14 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from a3crepro import compose, train
-from a3crepro.config import jobs
+from a3crepro.agents import read_card
+from a3crepro.config import dotted_items, jobs
 from a3crepro.evaluate import KEYS
 from a3crepro.runs.policies import POLICY_KEYS
 from analysis._atari import at_paper_rates, beside_paper, curves
@@ -256,6 +258,33 @@ def test_numbers_in_tables_are_those_of_the_results(name: str) -> None:
     assert checked >= 7, name
 
 
+def test_hyperparameters_are_those_of_the_configuration() -> None:
+    methods = [compose(f"algo={algo}", "env=breakout") for algo in ("a3c", "one_step_q", "n_step_q")]
+    known = {key: value for config in reversed(methods) for key, value in dotted_items(config.model_dump())}
+    (rows,) = tables(page("docs/hyperparameters.md"))
+    for _, key, value, _ in rows:
+        found = known[key.strip("`")] if "." in key or key in ("`threads`", "`frames`") else None
+        if found is None:  # a choice
+            chosen = methods[0].composition.choices[key.strip("`")]
+            assert chosen in value.lower().replace(" ", "_"), key
+        elif isinstance(found, bool):
+            assert value == str(found).lower(), key
+        else:
+            shown = [float(part.replace(",", "")) for part in re.split(r", |; ", value)[: len(np.atleast_1d(found))]]
+            assert shown == list(np.atleast_1d(found)), key
+    assert len(rows) > 25
+
+
+def test_agents_in_the_gallery_are_those_with_a_card() -> None:
+    (rows,) = tables(page("docs/gallery.md"))
+    cards = {file.parent.name: read_card(file.parent) for file in sorted((ROOT / "agents").glob("*/README.md"))}
+    assert {row[0].split("`")[1] for row in rows} == set(cards)
+    for row in rows:
+        card = cards[row[0].split("`")[1]]
+        assert row[4] == f"{card['score_mean']:,.1f} ± {card['score_std']:,.1f}" and card["episodes"] == 100
+        assert row[3] == f"{card['frames'] / 1e6:.1f}M".replace(".0M", "M")
+
+
 def test_a_number_that_was_made_up_is_found() -> None:
     assert is_rounded("1,518", [1517.57]) and not is_rounded("1,519", [1517.57])
     assert is_rounded("0.4", [0.39]) and not is_rounded("0.3", [0.39])
@@ -271,7 +300,7 @@ def test_the_speed_tables_are_printed_by_their_script(capsys: pytest.CaptureFixt
     for name in ("versions", "versions_2", "versions_3"):
         module["print_versions"](pd.read_csv(directory / f"{name}.csv"))
     _, _, *rows = capsys.readouterr().out.splitlines()
-    shown = [row for row in rows if row in page("docs/speed.md").splitlines() and "ratio" not in row]
+    shown = [row for row in rows if row in page("results/throughput/README.md").splitlines() and "ratio" not in row]
     # those that were repeated, by the last calls; the five of `hogwild` on two machines
     assert len([row for row in shown if "---" not in row]) == 14 + 5
     for part, name in (("executions", "docs/executions.md"), ("control", "docs/environments.md")):

@@ -11,7 +11,7 @@ from helpers import PATIENCE, SMALL, summary
 from tiny_runs import TINY
 
 from a3crepro import compose, train
-from a3crepro.common.output import lasting_output
+from a3crepro.common.output import pipe_safe_output
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def test_a_stream_without_a_file_of_the_system_is_dropped_too(monkeypatch):
 
     monkeypatch.setattr(sys, "stdout", Closed())
     monkeypatch.setattr(sys, "stderr", Closed())
-    with lasting_output():
+    with pipe_safe_output():
         print("nobody reads this", flush=True)
         print("nor this", file=sys.stderr, flush=True)
 

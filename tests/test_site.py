@@ -204,7 +204,7 @@ def test_agents_are_small_and_complete() -> None:
 def test_a_damaged_card_is_named(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "README.md").write_text("nothing")
-    with pytest.raises(UserError, match=r"one/README\.md: expected facts"):
+    with pytest.raises(UserError, match=r"one/README\.md is not an agent card: it has no facts"):
         gallery.agents(tmp_path)
 
 

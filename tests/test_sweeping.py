@@ -185,7 +185,7 @@ def test_long_runs_take_the_rate_that_is_best_in_all_games_of_the_collected_tabl
     )
     monkeypatch.setattr(module, "load_results", lambda sweep, scale: Results(table, table, {}))
     assert module.rate_of("a3c") == LAPTOP_RATES[7] and module.rate_of("n_step_q") is None
-    assert len(module.fresh_seeds(["minatar/freeway"], 5)) == 5
+    assert len(module.held_out_runs(["minatar/freeway"], 5)) == 5
     monkeypatch.setattr(module, "load_results", lambda sweep, scale: Results(table.drop(index=5), table, {}))
     assert module.rate_of("a3c") is None
 

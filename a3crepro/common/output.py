@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO, cast
 
 
-class Lasting:
+class PipeSafeStream:
     """A stream whose reader may disappear, e.g. a pipe to `head` or a terminal.
 
     `notice`, if any, is written to standard error when that has happened.
@@ -43,7 +43,7 @@ UNWRITTEN = "standard output cannot be written"
 
 
 @contextlib.contextmanager
-def lasting_output(notice: str = UNWRITTEN) -> Iterator[None]:
+def pipe_safe_output(notice: str = UNWRITTEN) -> Iterator[None]:
     """Keeps standard output and error usable; one that is closed from the start becomes the null device."""
     for number in range(3):
         try:
@@ -51,17 +51,20 @@ def lasting_output(notice: str = UNWRITTEN) -> Iterator[None]:
         except OSError:
             _to_null(number)  # else the next opened file would get this descriptor
     before = sys.stdout, sys.stderr
-    lasting = sys.stdout, sys.stderr = _lasting(sys.stdout, notice), _lasting(sys.stderr, "")
+    streams = sys.stdout, sys.stderr = _pipe_safe(sys.stdout, notice), _pipe_safe(sys.stderr, "")
     try:
         yield
     finally:
-        for stream in lasting:
+        for stream in streams:
             stream.flush()
         sys.stdout, sys.stderr = before
 
 
-def _lasting(stream: TextIO | None, notice: str) -> TextIO:
-    return cast(TextIO, stream if isinstance(stream, Lasting) else Lasting(stream or open(os.devnull, "w"), notice))
+def _pipe_safe(stream: TextIO | None, notice: str) -> TextIO:
+    return cast(
+        TextIO,
+        stream if isinstance(stream, PipeSafeStream) else PipeSafeStream(stream or open(os.devnull, "w"), notice),
+    )
 
 
 def _to_null(number: int) -> None:

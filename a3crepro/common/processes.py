@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from a3crepro.common.errors import RunError, UserError
-from a3crepro.common.output import lasting_output
+from a3crepro.common.output import pipe_safe_output
 from a3crepro.common.signals import SIGNALS, ignore_all
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -226,7 +226,7 @@ def _main(target: Callable[..., None], connection: Connection, *args: Any) -> No
     set_up_arithmetic()
     gc.freeze()  # what is there now stays; searching it for garbage again and again would take time
     try:
-        with lasting_output(notice=""):
+        with pipe_safe_output(notice=""):
             target(connection, *args)
         connection.send(FINISHED)
     except BaseException as error:

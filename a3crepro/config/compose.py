@@ -221,7 +221,7 @@ def _jobs(config_name: str, overrides: list[str], multirun: bool) -> list[list[s
             return _probes(composed, overrides)
     except (HydraException, OmegaConfBaseException):
         return [first]  # composing this job says why
-    if not own.sweeper._target_.endswith(("BasicSweeper", "TellingSweeper")):
+    if not own.sweeper._target_.endswith(("BasicSweeper", "ReportingSweeper")):
         return []
     found = _product([*(f"{key}={value}" for key, value in (own.sweeper.params or {}).items()), *overrides])
     if not found:

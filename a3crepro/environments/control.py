@@ -195,7 +195,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
                 )
 
 
-def _tame_absl() -> None:
+def _silence_absl() -> None:
     """Silences warnings about the suite's own models; absl's handler closes the sys.stderr of its import."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     with contextlib.suppress(ImportError):
@@ -210,7 +210,7 @@ def suite() -> Any:
       UserError: dm_control is not installed.
     """
     use_egl()
-    _tame_absl()
+    _silence_absl()
     try:
         return import_with_mujoco("dm_control.suite")
     except ImportError as error:

@@ -156,7 +156,7 @@ class Command:
         if following := self.runs_to_follow():
             print(f"up to {following} more runs depend on the results of these", flush=True)
         if "--status" in self.flags:
-            self._tell_failures()
+            self._print_failures()
             return
         if "--dry-run" in self.flags:
             for run in now.states:
@@ -165,7 +165,7 @@ class Command:
                     print(shlex.join(["python", "-m", "a3crepro", *words]))
             return
         if not self.asked:
-            self._tell_how_to_start()
+            self._print_usage()
             return
         tried: set[Run] = set()
         while todo := [run for run, state in now.states.items() if state is not State.DONE and run not in tried]:
@@ -176,10 +176,10 @@ class Command:
             # If a launcher gave up, runs it had not started are launched again, unless they wait in a cluster's queue.
             tried |= set(todo) if self.queues else begun or set(todo)
         print(f"{self.title}: {now.summary_line()}", flush=True)
-        if self._tell_failures() or now.counts[State.DONE] < len(now.states):
+        if self._print_failures() or now.counts[State.DONE] < len(now.states):
             raise SystemExit(1)
 
-    def _tell_how_to_start(self) -> None:
+    def _print_usage(self) -> None:
         words = shlex.join(["python", sys.argv[0], f"scale={self.scale_name}", *self.flags])
         print(f"nothing started; to start these runs, one by one: {words}")
         print(f"as many at once as the cores allow: {words} hydra/launcher=local; other scales and options: --help")
@@ -204,7 +204,7 @@ class Command:
                 rest = "; queued jobs continue, and the same command then runs what is missing" if self.queues else ""
                 print(f"{self.title}: the launcher gave up: {first}{rest}", file=sys.stderr, flush=True)
 
-    def _tell_failures(self) -> bool:
+    def _print_failures(self) -> bool:
         """Prints which runs failed or were stopped early, and why; returns whether there are any."""
         failed = False
         for run, state in states_of(self.runs(), self.root, self.imported).items():

@@ -26,10 +26,11 @@ from a3crepro.experiments.results import (
     final_scores,
     overridden,
     read_table,
+    representative_runs,
     short_commits,
 )
 from a3crepro.experiments.state import in_core_time, in_frames
-from a3crepro.experiments.statistics import LEAST, band
+from a3crepro.experiments.statistics import MIN_RUNS, band
 from a3crepro.runs.arguments import one_of, only_own_arguments
 from a3crepro.runs.files import trying, write_text
 
@@ -84,7 +85,7 @@ def reference(env: str, policy: str = "random", column: str = "score_mean") -> f
     return float(found.iloc[0]) if len(found) else float("nan")
 
 
-def chance(env: str) -> float:
+def random_score(env: str) -> float:
     """The mean score of a random policy, from which learning is counted; 0 where it was not measured."""
     score = reference(env)
     return 0.0 if math.isnan(score) else score
@@ -110,6 +111,10 @@ class Results(NamedTuple):
         """The scores of the policy in these or all runs, without those of training, where each thread has its own ε."""
         scores = self.scores[self.scores["score_type"] != "training"]
         return scores if runs is None else scores[scores["run"].isin(runs["run"])]
+
+    def representative(self, cell: list[str], runs: pd.DataFrame | None = None) -> pd.DataFrame:
+        """The representative runs, of all or of these, in each cell; see `representative_runs`."""
+        return representative_runs(self.runs if runs is None else runs, cell, self.notes["best"])
 
     @property
     def is_virtual(self) -> bool:
@@ -213,7 +218,7 @@ def method_panels(
 
 
 def draw_runs(axes: Axes, x: np.ndarray, scores: np.ndarray, color: Any, **style: Any) -> None:
-    """Draws the mean of curves, and shades its 95 % interval; of fewer than `LEAST` runs, it draws each as a thin line.
+    """Draws the mean of curves and its 95 % interval, shaded; fewer than `MIN_RUNS` runs are thin lines instead.
 
     Args:
       axes: the panel.
@@ -222,7 +227,7 @@ def draw_runs(axes: Axes, x: np.ndarray, scores: np.ndarray, color: Any, **style
       color: of all lines.
       style: of the mean's line.
     """
-    if len(scores) >= LEAST:
+    if len(scores) >= MIN_RUNS:
         axes.fill_between(x, *band(scores), color=color, alpha=0.15, linewidth=0)
     elif len(scores) > 1:
         axes.plot(x, scores.T, color=color, linewidth=0.5, alpha=0.6)

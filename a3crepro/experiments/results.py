@@ -73,14 +73,14 @@ def select(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
 
 
 def representative_runs(runs: pd.DataFrame, cell: list[str], best: int | None) -> pd.DataFrame:
-    """The representative runs of each cell: its fresh seeds or, if it has none, the best runs, as in the paper.
+    """The representative runs of each cell: its held-out seeds or, if it has none, the best runs, as in the paper.
 
     Args:
       runs: a table of runs.
       cell: the columns that define a cell.
-      best: number of runs for a cell without fresh seeds; None for all.
+      best: number of runs for a cell without held-out seeds; None for all.
     """
-    fresh = runs["seed"] >= HELD_OUT
-    seeded = fresh.groupby([runs[column] for column in cell]).transform("any")
+    held_out = runs["seed"] >= HELD_OUT
+    seeded = held_out.groupby([runs[column] for column in cell]).transform("any")
     ranked = runs[~seeded].sort_values("score", ascending=False, kind="stable")
-    return pd.concat([runs[fresh], ranked if best is None else ranked.groupby(cell).head(best)])
+    return pd.concat([runs[held_out], ranked if best is None else ranked.groupby(cell).head(best)])

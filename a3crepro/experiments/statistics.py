@@ -100,9 +100,9 @@ def _interval(value: float, drawn: Array) -> Interval:
     return Interval(float(value), float(low), float(high))
 
 
-FEW = 30
+MIN_RUNS_FOR_BOOTSTRAP = 30
 """Sample size below which Student's t replaces the bootstrap, which is too narrow (n = 6: 95 % covers 88 %)."""
-LEAST = 5
+MIN_RUNS = 5
 """Sample size below which a mean has no interval: the scores of a few runs have two peaks, learnt and not learnt."""
 
 
@@ -114,12 +114,12 @@ def bootstrap(values: Array, statistic: Statistic = np.mean, seed: int = 0) -> I
 
 
 def interval_of_mean(sample: npt.ArrayLike) -> Interval:
-    """The mean of independent values [n] with its interval, which is infinite for fewer than `LEAST` values."""
+    """The mean of independent values [n] with its interval, which is infinite for fewer than `MIN_RUNS` values."""
     values = np.asarray(sample, float)
-    if len(values) >= FEW:
+    if len(values) >= MIN_RUNS_FOR_BOOTSTRAP:
         return bootstrap(values)
     value = float(np.mean(values))
-    if len(values) < LEAST:
+    if len(values) < MIN_RUNS:
         return Interval(value, float("-inf"), float("inf"))
     half = float(student_t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
     return Interval(value, value - half, value + half)
@@ -134,11 +134,11 @@ def interval_of_difference(*pairs: tuple[Array, Array]) -> Interval:
     """The difference between the means of two independent samples (Welch's t).
 
     For several pairs (one per game, say), the mean of their differences. The pairs are fixed, not sampled: only
-    variation within them enters the interval, which is infinite if a sample has fewer than `LEAST` values.
+    variation within them enters the interval, which is infinite if a sample has fewer than `MIN_RUNS` values.
     """
     value = float(np.mean([np.mean(one) - np.mean(other) for one, other in pairs]))
     samples = [sample for pair in pairs for sample in pair]
-    if min(len(sample) for sample in samples) < LEAST:
+    if min(len(sample) for sample in samples) < MIN_RUNS:
         return Interval(value, float("-inf"), float("inf"))
     parts = np.array([np.var(sample, ddof=1) / len(sample) for sample in samples]) / len(pairs) ** 2
     if not parts.sum():

@@ -247,8 +247,8 @@ class SharedState:
 
     def decayed_statistics(self) -> np.ndarray:
         """The statistics of the optimizer, float32 [1 or threads, vectors, n]."""
-        owed = np.repeat(self.decay.numpy(), self.row_sizes, axis=1)
-        statistics: np.ndarray = self.statistics.numpy() * owed[:, None]
+        deferred = np.repeat(self.decay.numpy(), self.row_sizes, axis=1)
+        statistics: np.ndarray = self.statistics.numpy() * deferred[:, None]
         return statistics
 
     def policy_snapshot(self) -> PolicySnapshot:

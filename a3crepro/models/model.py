@@ -74,7 +74,7 @@ class Model(Protocol):
 
         Args:
           optimizer: applies its equation.
-          state: statistics, float32 [vectors, n], and the decay that is owed to them, float32 [rows].
+          state: statistics, float32 [vectors, n], and their deferred decay, float32 [rows].
           step: learning rate, factor `clip` and number of the update.
         """
 

@@ -13,7 +13,7 @@ Statistics = np.ndarray | Sequence[np.ndarray]
 
 
 class OptimizerState(NamedTuple):
-    """The statistics of an optimizer, and the decay that is still owed to them.
+    """The statistics of an optimizer, and their deferred decay.
 
     The statistics of a row of weights (`row_sizes`) are its `decay` times what is stored: where a gradient is 0 because
     a rectified unit was, the whole row decays by one multiplication.
@@ -22,7 +22,7 @@ class OptimizerState(NamedTuple):
     statistics: np.ndarray
     """float32 [vectors, n]."""
     decay: np.ndarray
-    """float32 [rows]; 1 where nothing is owed."""
+    """float32 [rows]; 1 where nothing is deferred."""
 
 
 class Step(NamedTuple):
@@ -44,19 +44,19 @@ class LargeWeight(NamedTuple):
     statistics: Sequence[np.ndarray]
     """Statistics of the weight, each float32 [units, n]."""
     decay: np.ndarray
-    """Decay owed to the statistics, float32 [units]; see `OptimizerState`."""
+    """Deferred decay of the statistics, float32 [units]; see `OptimizerState`."""
     copy: np.ndarray | None
     """A copy of the weight, or None."""
     writes: np.ndarray
     """How often each row was written, int32 [units]."""
 
 
-def pay_decay(large: LargeWeight) -> None:
-    """Multiplies the statistics by the decay that is owed to them."""
-    owing = np.flatnonzero(large.decay != 1)
-    for vector in large.statistics if owing.size else ():
-        vector[owing] *= large.decay[owing, None]
-    large.decay[owing] = 1
+def apply_deferred_decay(large: LargeWeight) -> None:
+    """Multiplies the statistics by their deferred decay."""
+    deferred = np.flatnonzero(large.decay != 1)
+    for vector in large.statistics if deferred.size else ():
+        vector[deferred] *= large.decay[deferred, None]
+    large.decay[deferred] = 1
 
 
 class Optimizer(ComponentConfig, ABC):
@@ -120,7 +120,7 @@ class Optimizer(ComponentConfig, ABC):
     def update_outer(self, large: LargeWeight, delta: np.ndarray, inputs: np.ndarray, step: Step) -> None:
         """Updates a large weight and its copy without materialising the gradient clip · deltaᵀ inputs.
 
-        Rows without a gradient are not read: their statistics' decay is owed. Rows that are written are counted.
+        Rows without a gradient are not read: their statistics' decay is deferred. Rows that are written are counted.
 
         Args:
           large: the weight.

@@ -66,9 +66,9 @@ def rmsprop_outer(theta, g, decay, copy, is_copied, writes, delta, inputs, clip,
         for t in range(5, len(column)):
             for i in range(n):
                 rest[i] = column[t] * inputs[t, i] + (rest[i] if t > 5 else np.float32(0))
-        owed, decay[unit] = decay[unit], 1
-        rmsprop_row(theta[unit], g[unit], owed, rest, column, inputs, copy[unit] if is_copied else new, learning_rate,
-                    alpha, epsilon)  # fmt: skip
+        deferred, decay[unit] = decay[unit], 1
+        rmsprop_row(theta[unit], g[unit], deferred, rest, column, inputs, copy[unit] if is_copied else new,
+                    learning_rate, alpha, epsilon)  # fmt: skip
         writes[unit] += 1
 
 

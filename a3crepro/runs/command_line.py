@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import a3crepro
 from a3crepro.common.errors import RunError, UserError, check_python
-from a3crepro.common.output import UNWRITTEN, lasting_output
+from a3crepro.common.output import UNWRITTEN, pipe_safe_output
 from a3crepro.common.signals import handle
 
 
@@ -26,7 +26,7 @@ def run_command(command: Callable[[], None], usage: str | None = None, needs_arg
       needs_arguments: print the usage for an empty command line, too (status 2).
     """
     help_requested = set(sys.argv[1:]) & {"-h", "--help"}
-    with lasting_output(notice="" if help_requested else UNWRITTEN):  # help is often piped to `head`
+    with pipe_safe_output(notice="" if help_requested else UNWRITTEN):  # help is often piped to `head`
         escape_unencodable_output()
         if usage and (help_requested or (needs_arguments and not sys.argv[1:])):
             print(usage)

@@ -14,7 +14,7 @@ import torch
 
 from a3crepro.common.errors import RunError, UserError
 from a3crepro.common.kernels import compile_all
-from a3crepro.common.output import lasting_output
+from a3crepro.common.output import pipe_safe_output
 from a3crepro.common.processes import check_script, preload, wait_for_messages, wait_for_server
 from a3crepro.common.signals import SIGNALS, handling
 from a3crepro.config import Config, build, hydra_job, run_name, with_job
@@ -75,7 +75,7 @@ def train(
     shared = initial_state(config)
     check_resources(config, shared)
     check_trackers(config)
-    with lasting_output(), RunDirectory(Path(directory).absolute(), config) as run:
+    with pipe_safe_output(), RunDirectory(Path(directory).absolute(), config) as run:
         if run.summary is not None:
             print(f"{run.path} is finished: {summary_line(run.summary)}", flush=True)
             return run.summary

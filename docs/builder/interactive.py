@@ -10,12 +10,11 @@ import pandas as pd
 
 from a3crepro.experiments.figures import METHODS, OWN, TITLES, paper
 from a3crepro.experiments.results import stacked
-from a3crepro.experiments.statistics import LEAST, band
+from a3crepro.experiments.statistics import MIN_RUNS, band
 from analysis._threads import CELL, Curves, own_curves
 from builder.claims import best_scale, tables
 from builder.places import raw
 
-NAME = dict(METHODS)
 MINATAR = "minatar/"
 DIGITS = 4
 
@@ -33,12 +32,12 @@ def points(table: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for method, runs in table.groupby("method", sort=False):
         runs = runs.sort_values("learning_rate")
-        series = {"method": NAME[str(method)], "x": rounded(runs["learning_rate"]), "y": rounded(runs["score"])}
+        series = {"method": METHODS[str(method)], "x": rounded(runs["learning_rate"]), "y": rounded(runs["score"])}
         for column in ("seed", "command"):
             if column in runs:
                 series[column] = runs[column].tolist()
         found.append(series)
-    return sorted(found, key=lambda series: list(NAME.values()).index(series["method"]))
+    return sorted(found, key=lambda series: list(METHODS.values()).index(series["method"]))
 
 
 def learning_rates() -> list[dict[str, Any]]:
@@ -57,9 +56,9 @@ def learning_rates() -> list[dict[str, Any]]:
 
 def line(method: str, threads: int, x: np.ndarray, scores: np.ndarray, name: str, by: str) -> dict[str, Any]:
     """A curve: the mean of runs [runs, points], with its 95 % interval."""
-    found = {"method": NAME[method], "threads": int(threads), "name": name, "by": by, "x": rounded(x)}
+    found = {"method": METHODS[method], "threads": int(threads), "name": name, "by": by, "x": rounded(x)}
     found["y"] = rounded(scores.mean(0))
-    if len(scores) >= LEAST:
+    if len(scores) >= MIN_RUNS:
         low, high = band(scores)
         found |= {"low": rounded(low), "high": rounded(high)}
     return found
@@ -72,7 +71,7 @@ def own_lines() -> dict[str, list[dict[str, Any]]]:
     for (env, method, threads), curve in curves.items():
         n = len(curve.scores)
         name = f"{OWN}, {threads} actor-learner{'s' * (threads > 1)}, {n} run{'s' * (n > 1)}"
-        found.setdefault(env, []).append(line(method, threads, *curve, name, OWN))
+        found.setdefault(env, []).append(line(method, threads, curve.x, curve.scores, name, OWN))
     if first := tables("first_runs"):
         evaluations = first.evaluations(first.runs[~first.runs["env"].str.startswith(MINATAR)])
         for (env, method, threads, rate), part in evaluations.groupby([*CELL, "learning_rate"]):

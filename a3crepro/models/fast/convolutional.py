@@ -22,7 +22,7 @@ from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.network import CellsAndHeads, FastNetwork, Gradient, flat, zeros
 from a3crepro.models.fast.spec import PartSpec, Spec
 from a3crepro.models.fast.structs import MAX_DEPTH, Convolution, Pixels, Rows, Torso
-from a3crepro.optimizers._optimizer import LargeWeight, Optimizer, OptimizerState, Step, pay_decay
+from a3crepro.optimizers._optimizer import LargeWeight, Optimizer, OptimizerState, Step, apply_deferred_decay
 
 UINT8 = np.dtype(np.uint8)
 LOWEST = float(np.finfo(np.float32).min)
@@ -285,7 +285,7 @@ class ConvolutionalNetwork(FastNetwork):
         large_weights = self._large_weights(theta, state, writes)
         if gradient.is_expanded:
             for large in large_weights.values():
-                pay_decay(large)
+                apply_deferred_decay(large)
             super().update(gradient, theta, optimizer, state, step, writes)
             return
         optimizer.update_slices(theta, gradient.vector, state.statistics, gradient.edges, step)
