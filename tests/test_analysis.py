@@ -1,27 +1,19 @@
 """Figures, tables and claims: of the paper's data they say what is known, of made-up data what was put in."""
 
 import importlib
-import itertools
 import json
-import re
 import sys
-from collections import Counter
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from analysis_helpers import ROOT, script
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from a3crepro.common.errors import UserError
-from a3crepro.config import compose
 from a3crepro.experiments import figures, statistics
 from a3crepro.experiments import results as results_module
-from a3crepro.experiments.statistics import Interval
-from sweeps import physical_tasks
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [
     "ablations", "atari_table", "claims", "data_efficiency", "executions", "first_runs", "implementations",
     "labyrinth", "learning_rates", "learning_speed", "optimizers", "physical_tasks", "physical_tasks_search", "racing",
@@ -37,41 +29,6 @@ MISSING = ("thread_scaling", "executions", "first_runs", "implementations", "ata
 """Those of which one run is missing."""
 METHODS = ["one_step_q", "one_step_sarsa", "n_step_q", "a3c"]
 MORE = [2, 4, 8, 16]
-
-
-def script(name):
-    """A script of `analysis/`."""
-    return importlib.import_module(f"analysis.{name}")
-
-
-# ---- The paper's data ------------------------------------------------------------------------------------------------
-
-
-def test_views_of_the_worlds(monkeypatch, tmp_path):
-    module = script("worlds")
-    monkeypatch.setattr(module, "FIGURES", tmp_path / "figures")
-    monkeypatch.setattr(module, "speeds", lambda name, measure=module.speeds: measure(name, 2, 10))
-    short = {name: compose(f"env={name}", "env.seconds=5") for name in module.EXPERTS}
-    monkeypatch.setattr(module, "compose", lambda word: short[word.removeprefix("env=")])
-    config = short["labyrinth"]
-    start = {"command": ["python", "-m", "a3crepro", "seed=7", "hydra.run.dir=there"], "git_commit": "0123456789"}
-    start["overrides"] = ["seed=7"]
-    (tmp_path / "manifest.json").write_text(json.dumps({"starts": [start]}))
-    monkeypatch.setattr(
-        module, "policy_with_overrides", lambda directory, _: (config, config.env.scripted_policies()["blind"], 100)
-    )
-    monkeypatch.setattr(sys, "argv", ["worlds.py", str(tmp_path)])
-    module.main()
-    assert (tmp_path / "figures" / "worlds.png").stat().st_size > 10_000
-    told = (tmp_path / "figures" / "worlds.md").read_text()
-    assert "| racing/fast_bots |" in told and "`python -m a3crepro seed=7`, commit 0123456." in told
-    played = module.episode(config, config.env.scripted_policies()["expert"])
-    assert len(played.views) == 6 and played.views[0].shape == (84, 84, 3)
-    red, green, blue = np.moveaxis(played.trajectory.astype(int), 2, 0)
-    assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the way, yellow
-    monkeypatch.setattr(module, "policy_with_overrides", lambda directory, _: (compose("env=toy/catch"), None, 0))
-    with pytest.raises(UserError, match=r"^there: a run of toy/catch, which has no map; allowed: labyrinth, racing$"):
-        module.policies(["there"])
 
 
 def test_data_efficiency_of_the_paper():
@@ -173,186 +130,6 @@ def test_shared_rmsprop_is_the_best_optimizer_in_all_the_paper_s_panels():
     module = script("optimizers")
     means = module.of_paper().groupby(["env", "method", "optimizer"])["score"].mean().unstack()
     assert len(means) == 8 and (means.idxmax(axis=1) == "shared_rmsprop").all()
-
-
-# ---- Statistics ------------------------------------------------------------------------------------------------------
-
-
-def test_a_curve_crosses_a_level_on_the_line_between_two_points():
-    x, scores = np.array([0.0, 1, 2, 3]), np.array([1.0, 3, 2, 5])
-    assert statistics.first_crossing(x, scores, 2.0) == 0.5
-    assert statistics.first_crossing(x, scores, 4.0) == pytest.approx(2 + 2 / 3)
-    assert statistics.first_crossing(x, scores, 0.0) == 0.0
-    assert np.isnan(statistics.first_crossing(x, scores, 5.1))
-    assert statistics.part_of_rise(scores, 0.5) == 3.0
-
-
-def test_intervals_cover_as_often_as_they_say():
-    rng = np.random.default_rng(1)
-    held = sum(0.0 in statistics.bootstrap(rng.normal(size=30), seed=trial) for trial in range(200))
-    assert 175 <= held <= 198  # 95 % of 200, less what a percentile interval of 30 values lacks
-
-
-@pytest.mark.parametrize("n", [5, 6, 40])
-def test_intervals_of_few_values_are_wide_enough(n):
-    rng = np.random.default_rng(2)
-    samples = [rng.normal(size=n) for _ in range(400)]
-    assert 365 <= sum(0.0 in statistics.interval_of_mean(sample) for sample in samples) <= 395
-    held = sum(0.0 in statistics.interval_of_difference(pair) for pair in pairwise(samples))
-    assert 365 <= held <= 395
-
-
-@pytest.mark.parametrize("n", [1, 3, 4])
-def test_the_mean_of_few_values_has_no_interval(n):
-    few = np.array([3.0, 2.0, 4.0, 3.0])[:n]
-    found = statistics.interval_of_mean(few)
-    assert found.value == 3.0 and found.low == -np.inf and found.high == np.inf and str(found) == "3.00 (no interval)"
-    assert statistics.interval_of_difference((few, np.arange(9.0))).high == np.inf
-
-
-def test_a_final_score_is_the_mean_of_the_last_three_evaluations():
-    assert statistics.final_score(np.array([9.0, 1.0, 2.0, 6.0])) == 3.0
-    assert statistics.final_score(np.array([9.0, 1.0])) == 5.0
-    table = pd.DataFrame(
-        [("b", 30, 6.0, "sampled"), ("a", 1, 7.0, "sampled"), ("b", 40, 99.0, "training"), ("b", 10, 9.0, "sampled"),
-         ("b", 4, 9.0, "sampled"), ("b", 20, 0.0, "sampled")],
-        columns=["run", "frames", "score", "score_type"],
-    )  # fmt: skip
-    assert results_module.final_scores(table) == results_module.final_scores(table.astype(str)) == {"a": 7.0, "b": 5.0}
-
-
-def test_a_smoothed_score_is_the_mean_of_it_and_its_neighbours():
-    scores = np.array([[0.0, 2.0, 4.0, 9.0], [1.0, 1.0, 1.0, 1.0]])
-    assert statistics.smoothed(scores).tolist() == [[1.0, 2.0, 5.0, 6.5], [1.0, 1.0, 1.0, 1.0]]
-    assert statistics.smoothed(scores[0]).tolist() == [1.0, 2.0, 5.0, 6.5]
-
-
-def test_the_best_rate_has_good_neighbours_and_is_good_in_each_cell():
-    lucky = np.array([0.0, 9.0, 0.0, 6.0, 7.0, 6.0, 0.0])
-    assert statistics.best_rate(lucky) == 4
-    assert statistics.best_rate(np.array([[9.0, 9, 0, 0], [0, 0, 900, 900], [0, 0, 1, 1]])) == 3
-
-
-def test_the_size_of_a_sample_that_would_decide():
-    """The interval narrows with the square root of the size, until its end is at the line."""
-    assert statistics.sample_size(Interval(2.0, 0.0, 9.0), 1.0, 10) == pytest.approx(40)
-    assert statistics.sample_size(Interval(2.0, 0.0, 9.0), 3.0, 10) == pytest.approx(490)
-    assert statistics.sample_size(Interval(2.0, 0.0, 9.0), 2.0, 10) == np.inf
-
-
-def test_the_ratio_of_two_samples():
-    found = statistics.ratio_of_geometric_means((np.full(6, 8.0), np.full(5, 2.0)))
-    assert found == pytest.approx((4.0, 4.0, 4.0)) and str(found) == "4.00 (4.00 to 4.00)"
-    found = statistics.ratio_of_geometric_means((np.array([1.0, 16, 4, 1, 16]), np.full(5, 2.0)))
-    assert found.value == pytest.approx(2.0) and found.low < 0.5 and found.high > 10
-
-
-def test_runs_are_resampled_within_their_games():
-    scores = [np.array([0.0, 0.0]), np.array([100.0, 100.0]), np.array([10.0, 20.0])]
-    found = statistics.stratified_bootstrap(scores, np.mean)
-    assert found.value == pytest.approx(115 / 3) and (found.low, found.high) == pytest.approx((110 / 3, 40.0))
-    single = statistics.stratified_bootstrap([runs[:1] for runs in scores], np.mean)
-    assert single.low < 4 and single.high > 60
-
-
-def test_the_interquartile_mean_leaves_out_a_quarter_on_each_side():
-    assert statistics.interquartile_mean(np.array([-1e9, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1e9])) == 3.5
-
-
-def test_good_rates_stand_for_the_range_up_to_the_middle_of_the_next():
-    """The mean of the best tenth, one run, is 9: three rates are good, a decade apart, and one between them is not."""
-    rates = np.geomspace(1e-7, 1e-1, 7)
-    found = statistics.good_rates(rates, np.array([0.0, 9, 0, 5, 9, 4, 0]))
-    assert (found.low, found.high) == (rates[1], rates[4]) and list(np.flatnonzero(found.good)) == [1, 3, 4]
-    assert (found.inside, found.collapsed, found.cut_off) == (4, 1, False)
-    assert found.decades == pytest.approx(3) and found.in_words() == ("1.0e-06 to 1.0e-03", "3.00")
-    counts = [statistics.good_rates(rates, np.array([0.0, 9, 0, 5, 9, 4, 0]), share).decades for share in (0.4, 0.6)]
-    assert counts == pytest.approx([4, 2])
-    width = statistics.width_of_good_rates((rates, np.array([0.0, 9, 0, 5, 9, 4, 0])))
-    assert width.value == pytest.approx(3) and 0 < width.low < 3 < width.high < 6
-
-
-def test_a_range_that_may_extend_beyond_the_rates_is_marked():
-    rates = np.geomspace(1e-4, 1e-1, 16)
-    found = statistics.good_rates(rates, 10.0 * (rates > 2e-2))
-    assert found.cut_off and found.decades == pytest.approx(3.5 * 0.2)  # the last rate stands for half of the spacing
-    assert found.in_words()[1] == "≥0.70"
-
-
-def test_a_single_lucky_run_makes_no_wide_range():
-    rates, scores = np.geomspace(1e-4, 6e-2, 16), np.zeros(16)
-    scores[7] = 1.0
-    width = statistics.width_of_good_rates(*[(rates, scores)] * 3)
-    assert width.high < 0.5 and width.value == pytest.approx(np.log10(600) / 15)
-    assert statistics.good_rates(rates, scores + 0.06).decades == pytest.approx(width.value)
-
-
-def test_a_failure_within_a_plateau_makes_the_range_narrower():
-    rates, scores = np.geomspace(1e-4, 6e-2, 16), np.ones(16)
-    whole = statistics.width_of_good_rates((rates, scores)).value
-    scores[8] = 0.0
-    assert statistics.width_of_good_rates((rates, scores)).value < whole
-
-
-def test_the_interval_of_a_width_covers_that_of_a_known_curve():
-    """A curve two decades wide, and rates drawn at random as the paper draws them, or on a grid as sweeps do."""
-    rng, width = np.random.default_rng(4), 2.0
-    for n, random in ((50, True), (16, True), (16, False)):
-        held = 0
-        for _ in range(200):
-            offset = rng.random() * 4 / (n - 1)
-            places = np.sort(rng.uniform(-5, -1, n)) if random else np.linspace(-5, -1, n) + offset
-            scores = 10.0 * (np.abs(places + 3) < width / 2)
-            held += width in statistics.width_of_good_rates((10**places, scores))
-        assert held >= 185, (n, random)
-
-
-def test_no_rate_is_good_where_nothing_was_scored():
-    found = statistics.good_rates(np.array([1e-3, 1e-2]), np.zeros(2))
-    assert found.inside == 0 and found.decades == 0 and found.in_words() == ("none", "0.00")
-
-
-def test_a_difference_over_several_games_counts_each_as_much():
-    one, other = (np.arange(1.0, 6), np.arange(5.0)), (np.array([100.0] * 50), np.array([90.0] * 50))
-    found = statistics.interval_of_difference(one, other)
-    assert found.value == pytest.approx((1 + 10) / 2)
-    alone = statistics.interval_of_difference(one)
-    assert found.high - found.low == pytest.approx((alone.high - alone.low) / 2)  # only the first game's runs vary
-
-
-def test_shares_of_few_trials_have_wide_intervals():
-    none = np.zeros(8, bool)
-    same = statistics.interval_of_shares(none, none)
-    assert same.value == 0 and same.low < -0.1 and same.high > 0.1
-    assert statistics.interval_of_shares(np.arange(8) < 4, none).low > 0
-    assert statistics.interval_of_shares(np.arange(8) < 3, none).low < 0
-    rng, held = np.random.default_rng(3), 0
-    for _ in range(400):
-        one, other = rng.random(40) < 0.7, rng.random(40) < 0.5
-        held += 0.2 in statistics.interval_of_shares(one, other)
-    assert 365 <= held <= 395
-
-
-def test_the_interquartile_mean_is_over_the_runs_of_all_games():
-    scores = [np.array([0.0, 10.0]), np.array([20.0, 1000.0])]
-    assert statistics.stratified_bootstrap(scores, statistics.interquartile_mean).value == 15.0
-    assert statistics.stratified_bootstrap(scores, np.median).value == (5 + 510) / 2
-
-
-def test_fresh_seeds_stand_for_their_cell_and_the_best_for_the_others():
-    rows = [("a", 0, 9.0), ("a", 1000, 1.0), ("a", 1001, 2.0), ("b", 0, 5.0), ("b", 1, 7.0), ("b", 2, 6.0)]
-    runs = pd.DataFrame(rows, columns=["cell", "seed", "score"])
-    assert sorted(results_module.representative_runs(runs, ["cell"], 2)["score"]) == [1.0, 2.0, 6.0, 7.0]
-    assert len(results_module.representative_runs(runs, ["cell"], None)) == 5
-
-
-def test_a_random_policy_above_the_person_counts_as_0_in_the_whole_table_only():
-    randoms, humans = {"a": 10.0, "b": 50.0}, {"a": 110.0, "b": 40.0}
-    assert statistics.table_1({"a": 60.0, "b": 80.0}, randoms, humans) == {"a": 50.0, "b": 200.0}
-    assert statistics.table_1({"b": 80.0}, randoms, humans) == {"b": -300.0}
-
-
-# ---- Scripts ---------------------------------------------------------------------------------------------------------
 
 
 LESS = {"algo.exploration.final_values", "algo.entropy_beta"}
@@ -468,7 +245,7 @@ def test_every_script_draws_the_paper_s_data_and_its_own(drawn, name, capsys):
     assert "policies scored: sampled" in text
 
 
-def test_curves_are_of_evaluations_of_fresh_seeds(results, monkeypatch):
+def test_curves_are_of_evaluations_of_held_out_seeds(results, monkeypatch):
     monkeypatch.setattr(results_module, "RESULTS", results)
     curves = script("_threads").own_curves(figures.load_results("thread_scaling", "laptop"), "epoch")
     assert len(curves) == 3 * 4 * 2 + 4
@@ -477,227 +254,6 @@ def test_curves_are_of_evaluations_of_fresh_seeds(results, monkeypatch):
         assert curve.scores.shape == (seeds, 10) and curve.scores.max() < 100  # of training they are 99
         at_2e_3 = (8 + METHODS.index(method) + 0.1 * threads) * (5 if game == "minatar/space_invaders" else 1)
         assert 0.75 * at_2e_3 < curve.scores[:, -1].mean() < at_2e_3 + 0.4  # one of the rates is near
-
-
-def test_a_reached_bound_decides_only_on_its_side():
-    module = script("_threads")
-
-    def found(one, several, missed=(0, 0), before=(0, 0)):
-        times = [
-            module.Times(np.full(6, x), *counts, late=0)
-            for x, *counts in zip((one, several), missed, before, strict=True)
-        ]
-        return module.speedup_from_times(times)
-
-    assert found(40.0, 2.0).verdict(10).text == "reproduced"
-    assert found(4.0, 2.0).verdict(10).text == "not reproduced"
-    late, missing, early = found(4.0, 2.0, (1, 0)), found(40.0, 2.0, (0, 1)), found(4.0, 2.0, before=(0, 2))
-    assert [one.mark for one in (late, missing, early)] == ["≥", "≤", "≥"]
-    assert all(one.verdict(10).text == "not decided (a bound only)" for one in (late, missing, early))
-    assert found(40.0, 2.0, (1, 0)).verdict(10).text == "reproduced"
-    assert found(4.0, 2.0, (0, 1)).verdict(10).text == "not reproduced"
-    assert found(4.0, 2.0, (1, 1)).mark == "?"
-
-
-def test_verdicts_of_several_parts():
-    module = script("_verdicts")
-    yes, no, open_ = (module.decide(Interval(1, 0.5, 2), line) for line in (0.4, 2.1, 1.0))
-    assert (yes.text, no.text) == ("reproduced", "not reproduced")
-    assert open_.text == "not decided (the interval contains the threshold)"
-    assert module.decide(Interval(1, 0.5, 2), 0.8, n=8).text == (
-        "not decided (the interval contains the threshold; about 50 runs instead of 8 would decide, "
-        "if the effect stays as it is)"
-    )
-    assert module.decide(Interval(1, 0.5, 2), 0.9, n=8).text == open_.text  # 200: the effect may be on either side
-    assert module.combine([yes, yes], "1") == module.Verdict(module.Outcome.REPRODUCED, "1", parts=2)
-    why = "open: the interval contains the threshold"
-    assert module.combine([yes, open_]).text == f"reproduced in part (1 of 2 parts reproduced; 1 {why})"
-    assert module.combine([open_, open_]).text == f"not decided (0 of 2 parts reproduced; 2 {why})"
-    assert module.combine([yes, open_, no]).text == f"not reproduced (1 of 3 parts reproduced; 1 {why})"
-    other = open_._replace(reason="a bound only")
-    assert module.combine([open_, other, other]).reason == "0 of 3 parts reproduced; 3 open, 2 of them: a bound only"
-    assert module.combine([open_], "1").text == open_.text
-    assert module.combine([module.NOT_RUN, yes]).text == "reproduced in part (1 of 2 parts reproduced; 1 not run)"
-    assert module.combine([module.NOT_RUN, open_]).reason == f"0 of 2 parts reproduced; 1 not run; 1 {why}"
-    assert module.combine([]) == module.combine([module.NOT_RUN] * 2) == module.NOT_RUN
-
-
-def test_few_seeds_decide_by_how_many_of_them_are_above_the_line():
-    """Wilson's interval of k of n excludes one half from four runs on that agree."""
-    by_seeds = script("_verdicts").decided_by_seeds
-    assert by_seeds([3.0, 4, 5, 6], 2.0).text == "reproduced"
-    assert by_seeds([1.0, 1, 0, 1], 2.0).text == "not reproduced"
-    assert by_seeds([3.0, 4, 5], 2.0, "x: ") == (
-        "not decided", "x: 3 of 3 above 2 (3, 4, 5)", "1 more above the threshold would decide", 1
-    )  # fmt: skip
-    assert by_seeds([1.0, 4, 5, 6], 2.0).reason == "4 more above the threshold would decide"
-    assert by_seeds([1.0, 0, 1], 2.0).reason == "1 more below the threshold would decide"
-    assert by_seeds([1.0, 3.0], 2.0).reason.endswith("more on one side of the threshold would decide")
-
-
-def test_nothing_is_decided_while_runs_are_missing(monkeypatch):
-    module = script("_verdicts")
-    yes = module.Verdict(module.Outcome.REPRODUCED)
-
-    def found(notes, **how):
-        table = pd.DataFrame({"score": [1.0]})
-        monkeypatch.setattr(module, "load_results", lambda sweep, scale: figures.Results(table, table, notes))
-        return module.with_data("x", **how)(lambda results: yes)("laptop")
-
-    assert found({"planned": 9, "runs": 9}) == found({}) == found({"planned": 9, "runs": 7}, needs_all=False) == yes
-    assert found({"planned": 9, "runs": 7}).text == "not decided (2 of 9 runs are missing)"
-
-
-@pytest.fixture
-def rules(monkeypatch):
-    """The rules on games, and a way to give them tables."""
-    module = script("_rules")
-    monkeypatch.setattr(statistics, "RESAMPLES", 1000)
-
-    def give(runs, scores=None, **notes):
-        mine = figures.Results(pd.DataFrame(runs), pd.DataFrame(scores if scores is not None else runs), notes)
-        monkeypatch.setattr(script("_verdicts"), "load_results", lambda sweep, scale: mine)
-        return module
-
-    return give
-
-
-def test_what_is_wide_in_the_paper_s_data_is_wide(rules):
-    data = figures.paper("fig2_s11_learning_rates").rename(columns={"game": "env"})
-    data = data.assign(epsilon=0.1, share_g_above_epsilon=0.5)
-    assert rules(data).wide_range("paper").text == "reproduced"
-    untrained = data.assign(score=[figures.reference(env) for env in data["env"]])
-    assert rules(untrained).wide_range("paper").text.startswith("not reproduced (0 of 4")
-    three = rules(data[data["method"] != "a3c"]).wide_range("paper")
-    assert three.text == "reproduced in part (6 of 7 parts reproduced; 1 not run)" and "A3C: missing" in three.effect
-
-
-def rates_with(good, method="a3c", env="breakout", n=61):
-    """A run a rate from 1e-4 to 1e-2 that scores 100 where it is good, and 1 elsewhere."""
-    rates = np.geomspace(1e-4, 1e-2, n)
-    return [{"env": env, "method": method, "learning_rate": rate, "score": 100.0 if good(rate) else 1.0,
-             "epsilon": 0.1, "share_g_above_epsilon": 0.5} for rate in rates]  # fmt: skip
-
-
-def test_a_range_that_ends_where_the_rates_do_refutes_nothing(rules):
-    wide = [run for method in METHODS[:3] for run in rates_with(lambda rate: 3e-4 < rate < 3e-3, method)]
-    inside = rules(wide + rates_with(lambda rate: 1e-3 < rate < 1.3e-3)).wide_range("laptop")
-    assert inside.text.startswith("not reproduced (6 of 8 parts reproduced")
-    at_the_end = rules(wide + rates_with(lambda rate: rate > 7.9e-3)).wide_range("laptop")
-    assert at_the_end.text.startswith("reproduced in part (6 of 8 parts reproduced")
-    assert re.search(r"A3C: ≥0\.\d\d \(", at_the_end.effect)
-    holes = [{**run, "score": 0.0 if number % 2 else run["score"]}
-             for number, run in enumerate(rates_with(lambda rate: 2e-4 < rate < 5e-3))]  # fmt: skip
-    found = rules(wide + holes).wide_range("laptop")
-    assert found.outcome == "not reproduced" and re.search(
-        r"A3C: .* decades; (19|20|21) of \d+ collapsed", found.effect
-    )
-
-
-def scaled(*games, frames_of):
-    """Runs of five held-out seeds a cell, whose scores rise evenly by 10 within these frames, of 100."""
-    runs, scores = [], []
-    for game, method, threads, seed in itertools.product(games, METHODS, (1, 16), range(1000, 1005)):
-        name = f"{game},{method},{threads},{seed}"
-        common = {"run": name, "env": game, "method": method, "threads": threads, "seed": seed}
-        rise, least = frames_of(game, method, threads) + 0.1 * (seed - 1000), figures.random_score(game)
-        runs.append({**common, "learning_rate": 1e-3, "score": least + min(10.0, 1000 / rise)})
-        scores += [
-            {
-                **common,
-                "frames": x,
-                "seconds": x / threads,
-                "score": least + min(10.0, 10 * x / rise),
-                "score_type": "sampled",
-            }
-            for x in range(1, 101)
-        ]
-    return pd.DataFrame(runs), pd.DataFrame(scores)
-
-
-def test_all_games_count_in_the_claims_on_threads(rules):
-    def quick(game, method, threads):
-        return 40.0 if threads == 1 else 20.0
-
-    def quick_but_for_pong(game, method, threads):
-        return 90.0 if game == "pong" and threads == 16 else quick(game, method, threads)
-
-    games = ("breakout", "pong")
-    both = rules(*scaled(*games, frames_of=quick), best=1)
-    assert both.less_data("paper").text == both.superlinear("paper").text == "reproduced"
-    assert re.match(r"Breakout, Pong: one-step Q (1\.9[89]|2\.0[012]) \(", both.less_data("paper").effect)
-    assert "[10/10, 10/10]" in both.less_data("paper").effect
-    one = rules(*scaled(*games, frames_of=quick_but_for_pong), best=1)
-    assert one.less_data("paper").text == "not reproduced (0 of 2 parts reproduced)"  # √(2 x 4/9) times the frames
-    assert one.speeds_up("paper").text.startswith("reproduced")
-
-
-def test_n_step_methods_are_faster_where_more_games_show_it_than_by_chance(rules):
-    def on(*games):
-        return lambda game, method, threads: 20.0 if game in games and method in ("n_step_q", "a3c") else 40.0
-
-    def on_none(game, method, threads):
-        return 40.0 if method in ("n_step_q", "a3c") else 20.0
-
-    def text(games, frames_of):
-        return rules(*scaled(*games, frames_of=frames_of), best=1).n_step_is_faster("paper").text
-
-    five = ("beam_rider", "breakout", "pong", "qbert", "seaquest")
-    assert text(five, on("pong", "qbert")) == text(("pong",), on("pong")) == "reproduced"
-    one = "not decided (on 1 of 5 games, as many or more by chance with a probability of 12%)"
-    assert text(five, on("pong")) == one
-    assert text(five, on_none) == "not reproduced (0 of 5 parts reproduced)"
-    assert text(("pong",), on_none).startswith("not decided (on 0 of 1 games")
-
-
-def learning(finals):
-    """Five runs of each game and method, which end near these scores."""
-    runs, scores = [], []
-    for (game, method), final in finals.items():
-        for seed in range(5):
-            common = {"run": f"{game},{method},{seed}", "env": game, "method": method, "seed": seed}
-            runs.append({**common, "learning_rate": 1e-3, "score": final * (1 + 0.01 * seed)})
-            scores += [{**common, "frames": x, "score": final * (1 + 0.01 * seed), "score_type": "sampled"}
-                       for x in (1, 2)]  # fmt: skip
-    return pd.DataFrame(runs), pd.DataFrame(scores)
-
-
-def test_all_methods_train_where_none_is_missing_and_none_is_like_chance(rules):
-    games = ("breakout", "pong")
-    good = {(game, method): 300.0 for game in games for method in METHODS}
-    assert rules(*learning(good), best=None).trains("paper").text == "reproduced"
-    missing = rules(*learning({key: final for key, final in good.items() if key != ("pong", "n_step_q")}), best=None)
-    assert missing.trains("paper").text == "reproduced in part (7 of 8 parts reproduced; 1 not run)"
-    assert missing.a3c_is_best("paper").text == "not decided (runs are missing)"
-    chance = rules(*learning({**good, ("breakout", "a3c"): 1.0}), best=None).trains("paper")
-    assert chance.text == "not reproduced (7 of 8 parts reproduced)" and "Breakout, A3C" in chance.effect
-
-
-def test_a3c_is_best_where_it_is_on_the_mean_of_all_games(rules):
-    games = ("breakout", "beam_rider")
-    even = {(game, method): scale for game, scale in zip(games, (100.0, 1e4), strict=True) for method in METHODS}
-    better = {key: 1.5 * final if key[1] == "a3c" else final for key, final in even.items()}
-    assert rules(*learning(better), best=None).a3c_is_best("paper").text == "reproduced"
-    worse = {key: 0.5 * final if key[1] == "a3c" else final for key, final in even.items()}
-    assert rules(*learning(worse), best=None).a3c_is_best("paper").text.startswith("not reproduced (0 of 3")
-    on_one = {key: 4 * final if key == ("breakout", "a3c") else final for key, final in even.items()}
-    assert (
-        rules(*learning(on_one), best=None).a3c_is_best("paper").text == "reproduced"
-    )  # 10,000 points do not drown 400
-
-
-def test_optimizers_are_compared_by_shares_of_the_game_s_best(rules):
-    runs = [
-        {"env": env, "method": "a3c", "optimizer": optimizer, "epsilon": 0.1, "learning_rate": rate, "score": score}
-        for rate in np.geomspace(1e-4, 1e-2, 20)
-        for env, shared, own in (("breakout", 300.0, 100.0), ("pong", 20.0, -20.0), ("beam_rider", 7600.0, 10_000.0))
-        for optimizer, score in (("shared_rmsprop", shared), ("rmsprop", own))
-    ]
-    assert rules(runs).shared_is_robust("paper").text == "reproduced"
-    turned = [{**run, "optimizer": {"rmsprop": "shared_rmsprop", "shared_rmsprop": "rmsprop"}[run["optimizer"]]}
-              for run in runs]  # fmt: skip
-    assert rules(turned).shared_is_robust("paper").text.startswith("not reproduced")
-    assert rules(runs).rmsprop_is_robust("paper").text == "not run yet"
 
 
 def test_entropies_are_those_of_the_last_evaluation():
@@ -711,163 +267,12 @@ def test_entropies_are_those_of_the_last_evaluation():
     assert module.table_of_entropies(papers, module.with_entropies(runs, kept[:0])) == ""
 
 
-def test_the_mean_of_57_games_is_compared_game_by_game(rules, monkeypatch):
-    prioritized = np.array(list(rules([{}]).normalised("prioritized").values()))
-    module = rules([{}])
-    monkeypatch.setattr(
-        module, "load_results", lambda sweep, scale: figures.Results(pd.DataFrame(), pd.DataFrame(), {})
-    )
-    for share, verdict in ((1.2, "reproduced"), (0.8, "not reproduced")):
-        values = {module.AFTER_4_DAYS: [np.array([share * score + 5 * (share - 1)]) for score in prioritized]}
-        monkeypatch.setattr(module, "own_normalised", lambda mine, values=values: values)
-        assert module.half_the_time("paper").text == verdict
-    assert module.half_the_time("laptop").text.startswith("not run yet (needs the 57 games")
-
-
-def test_what_is_learnt_of_control_is_far_above_chance(monkeypatch):
-    module = script("physical_tasks")
-    measured = {"control/cheetah_run": {"random": (3.9, 1.0), "held": (15.5, 5.0)},
-                "control/pendulum_swingup": {"random": (3.0, 9.0), "constant 1": (15.4, 27.0)},
-                "control/cartpole_balance": {"constant 0": (748.0, 30.0)}}  # fmt: skip
-    monkeypatch.setattr(
-        figures,
-        "references",
-        lambda env: pd.DataFrame(
-            {"score_mean": mean, "score_std": std, "env.action_repeat": 4.0 if policy == "held" else np.nan}
-            for policy, (mean, std) in measured[env].items()
-        ),
-    )
-    assert module.is_learnt("cheetah_run", 12) and not module.is_learnt("cheetah_run", 11)  # three times 3.9
-    assert module.is_learnt("cheetah_run_pixels", 47) and not module.is_learnt("cheetah_run_pixels", 46)  # of 15.5
-    # four standard errors of ten episodes
-    assert module.is_learnt("pendulum_swingup", 50) and not module.is_learnt("pendulum_swingup", 49)
-    # a fifth of what is left to be gained of 1,000
-    assert module.is_learnt("cartpole_balance", 799) and not module.is_learnt("cartpole_balance", 798)
-
-
-def test_blind_policies_of_control_were_measured_on_all_its_tasks():
-    score_of = script("physical_tasks").observation_independent_score
-    assert score_of("cartpole_swingup_pixels") == score_of("cartpole_swingup") > 75  # a noisy push to one side
-    assert 0 < score_of("cheetah_run") < score_of("cheetah_run_pixels") < 50
-    assert np.isnan(score_of("dog_run"))
-
-
-@pytest.mark.parametrize(
-    ("yes", "no", "open_", "verdict"),
-    [(4, 3, 0, "reproduced"), (3, 3, 1, "not decided"), (1, 4, 2, "not reproduced"), (1, 1, 5, "not decided")],
-)
-def test_most_are_more_than_half(yes, no, open_, verdict):
-    outcome = script("_verdicts").Outcome
-    outcomes = [outcome.REPRODUCED] * yes + [outcome.NOT_REPRODUCED] * no + [outcome.NOT_DECIDED] * open_
-    assert script("_rules_worlds").most_of(outcomes).outcome == verdict
-
-
-ROLLOUTS = {"algo.t_max": "20", "algo.gaussian.bounded": "true"}
-
-
-def control_runs(tasks, rates, score, overrides=None, epsilon=0.1):
-    """Made-up runs of the paper's updates, unless told otherwise."""
-    rows = [
-        {"env": f"control/{task}", **(overrides or {}), "epsilon": epsilon, "seed": number, "run": f"{task},{rate}",
-         "learning_rate": rate, "score": score(rate), "budget": 2_000_000}
-        for task in tasks
-        for number, rate in enumerate(rates)
-    ]  # fmt: skip
-    return figures.Results(pd.DataFrame(rows), pd.DataFrame({"run": [], "score_type": []}), {"best": 5})
-
-
-@pytest.mark.slow
-def test_claims_of_control_at_the_paper_s_scale(monkeypatch):
-    """Without held-out seeds a task's best five runs count, and without pixels nothing is decided of them."""
-    module = script("_rules_worlds")
-    rates = np.geomspace(1e-5, 1e-1, 9)
-
-    def verdicts(tasks, score):
-        monkeypatch.setattr(script("_verdicts"), "load_results", lambda name, scale: control_runs(tasks, rates, score))
-        return module.solves_control("paper").text, module.wide_in_control("paper").text
-
-    states, both = (
-        [env.removeprefix("control/") for env in envs]
-        for envs in (physical_tasks.DESCENDANTS, physical_tasks.DESCENDANTS + physical_tasks.DESCENDANTS_PIXELS)
-    )
-    assert verdicts(both, lambda rate: 900 - 200 * abs(np.log10(rate / 1e-3))) == ("reproduced", "reproduced")
-    assert verdicts(both, lambda rate: 0.0) == ("not reproduced (0 of 12 parts reproduced)",
-                                                "not decided (no task was learnt)")  # fmt: skip
-    rates = np.geomspace(1e-5, 1e-1, 41)
-    solved, wide = verdicts(states, lambda rate: 900.0 if 5e-4 < rate < 2e-3 else 0.0)
-    assert solved == "not decided (no runs from pixels)" and wide.startswith("not reproduced")
-
-
-def test_the_range_of_rates_of_control_is_that_of_the_updates_that_learnt_most_of_their_tasks(monkeypatch):
-    """And a task from pixels, which is run at two rates, has none."""
-    module = script("_rules_worlds")
-    rates, rollouts = np.geomspace(1e-5, 1e-1, 17), (ROLLOUTS, 1e-5)
-
-    def wide(task_rates, score, *how):
-        return control_runs(("cheetah_run", "walker_walk"), task_rates, score, *how).runs
-
-    def verdict(papers, others, pixels=None):
-        runs = pd.concat([wide(rates, papers), wide(rates, others, *rollouts)])
-        if pixels is not None:
-            found = control_runs(("cartpole_swingup_pixels",), rates[8:10], pixels, *rollouts).runs
-            runs = pd.concat([runs, found])
-        mine = figures.Results(runs, pd.DataFrame({"run": [], "score_type": []}), {"best": 1})
-        monkeypatch.setattr(script("_verdicts"), "load_results", lambda name, scale: mine)
-        return module.wide_in_control("laptop")
-
-    flat, peak = (lambda rate: 500.0), (lambda rate: 500.0 if rate == rates[8] else 0.0)
-    nothing = lambda rate: 0.0  # noqa: E731
-    assert verdict(nothing, flat).effect.startswith("rollouts of 20") and verdict(nothing, flat)[0] == "reproduced"
-    assert verdict(peak, flat).effect.startswith("the paper's")  # as many of its tasks
-    for pixels in (None, flat):
-        assert verdict(nothing, peak, pixels).text == "not reproduced"
-        assert "pixels" not in verdict(nothing, peak, pixels).effect
-    assert verdict(nothing, nothing).text == "not decided (no task was learnt)"
-
-
-def test_the_suite_s_own_a3c_has_two_scores_on_one_task():
-    module, rules = script("physical_tasks"), script("_rules_worlds")
-    assert module.suite_scores("reacher_easy") == "95.6 or 285" and module.suite_scores("cheetah_run") == "213.9"
-    assert module.suite_score("walker_stand", "planet") == 378.4  # it prints six tasks
-    assert np.isnan(module.suite_score("point_mass_easy", "planet"))
-    finals = {"reacher_easy": np.array([200.0, 280.0, 300.0, 300.0]), "point_mass_easy": np.ones(4)}
-    later, planet = (rules.beside_the_suite(finals, printed).effect for printed in ("1e8_steps", "planet"))
-    assert later == "on at least 1 of 1, worse on at least 0, by the mean as good on 1"
-    assert planet == "on at least 0 of 1, worse on at least 0, by the mean as good on 0"
-
-
-def test_over_time_stand_the_fresh_seeds_of_the_last_search():
-    module = script("physical_tasks")
-    first, second = ROLLOUTS, {"algo.t_max": "20", "algo.gaussian.entropy_cost": "0.03"}
-    found = control_runs(("cheetah_run",), [1e-3], lambda rate: 1.0)
-    made = ((first, 3, 50.0), (first, 1000, 60.0), (second, 3, 40.0), (second, 1000, 7.0),
-            ({**second, "network.separate": "true"}, 1000, 5.0))  # fmt: skip
-    rows = [found.runs.assign(**how, epsilon=1e-5, seed=seed, score=score) for how, seed, score in made]
-    other = control_runs(("walker_walk",), [1e-3], lambda rate: 9.0).runs
-
-    def shown(*runs):
-        mine = figures.Results(pd.concat(runs, ignore_index=True), found.scores, {"best": 1})
-        return list(module.over_time(mine, module.control(mine)[0])["score"])
-
-    assert shown(*rows, other) == [5.0]  # a task that was only searched on is none of them
-    assert shown(*rows[:4], rows[4].assign(env="control/walker_walk")) == [7.0, 5.0]  # each task's last
-    assert shown(rows[0], rows[2], rows[1]) == [60.0]
-    assert shown(rows[0], rows[2]) == [50.0]  # of the searches the best
-
-
 def test_first_runs_stand_beside_the_paper_s_band_and_rates():
     module = script("first_runs")
     run = {"env": "pong", "learning_rate": 7e-4, "frames": 20_000_123, "score": -15.0, "last_score": -13.8}
     assert module.beside_paper(pd.DataFrame([run])).endswith("| `pong` | 0.0007 | 20M | -13.8 | -6.2 (-13.0 to 0.6) |")
     scores = module.papers_rates("breakout", 1.241e-3).splitlines()[-1]
     assert scores == "| its final score | 505.7 | 429.4 | 510.8 | 849.0 | 449.9 | 410.0 | 423.5 |"
-
-
-def test_the_paper_s_drivers_are_as_good_as_the_text_says():
-    shares = script("racing").paper_shares()
-    a3c = [table.set_index("hours")["share"] for _, table in shares[shares["method"] == "a3c"].groupby("setting")]
-    assert sorted(round(curve[12], 2) for curve in a3c) == [0.62, 0.76, 0.82, 0.86]  # "roughly 75 % to 90 %"
-    assert all(0.76 < curve.max() < 0.94 for curve in a3c)
 
 
 def test_races_are_told_as_shares_of_the_expert_in_the_same_setting(results, monkeypatch):
@@ -890,55 +295,11 @@ def test_races_are_told_as_shares_of_the_expert_in_the_same_setting(results, mon
             assert float(chance.removesuffix("%")) == pytest.approx(100 * figures.reference(env) / expert, abs=0.06)
 
 
-def test_the_paper_s_races_are_told_by_their_greatest_scores_and_their_last():
-    racing = script("racing")
-    greatest, last = racing.theirs_in(racing.paper_shares(), "Slow car, bots")
-    assert greatest[1:6] == ["maximum", "48%", "6%", "56%", "81%"]
-    assert last[1:6] == ["last 10 hours", "43%", "3%", "52%", "71%"]
-
-
 def test_apples_and_portals_are_told_as_they_were_counted(results, monkeypatch):
     monkeypatch.setattr(results_module, "RESULTS", results)
     cells = script("labyrinth").row(figures.load_results("labyrinth", "laptop"), "labyrinth")[2:]
     score, apples, portals = (float(cell.split()[0]) for cell in cells)
     assert apples == 1 and portals == pytest.approx(0.1 * score, abs=0.01) and score > 20
-
-
-def racing_curves(**rises):
-    """Curves over 16 evaluations in four settings whose shares of the expert's score rise by so much each, up to 1."""
-    return pd.DataFrame(
-        [
-            {
-                "setting": setting,
-                "method": method,
-                "run": run,
-                "frames": (1e6 + run) * part,
-                "share": min(1, rise * part),
-            }
-            for setting in ("slow", "slow, bots", "fast", "fast, bots")
-            for method, rise in rises.items()
-            for run in range(2)
-            for part in range(1, 17)
-        ]
-    )
-
-
-@pytest.mark.parametrize(
-    ("one_step", "n_step", "a3c", "verdict", "effect"),
-    [
-        (0.01, 0.8, 0.9, "reproduced", "4 one-step curves never got there"),  # 16M frames at least
-        (0.9, 0.9, 0.9, "not reproduced", "methods: 1.00, 0 of 4 above 2 (1, 1, 1, 1), by settings"),
-        (0.9, 0.01, 0.9, "not reproduced", "4 multi-step curves never got there"),
-        (0.02, 0.025, 0.9, "not decided (a bound only)", "4 multi-step curves never got there"),
-    ],
-)
-def test_a_method_that_never_drives_counts_with_its_end(monkeypatch, one_step, n_step, a3c, verdict, effect):
-    module = script("_rules_worlds")
-    curves = racing_curves(one_step_q=one_step, n_step_q=n_step, a3c=a3c)
-    monkeypatch.setattr(script("_verdicts"), "load_results", lambda name, scale: figures.Results(curves, curves, {}))
-    monkeypatch.setattr(module, "own_shares", lambda mine: curves)
-    found = module.multi_step_drives_sooner("laptop")
-    assert found.text == verdict and effect in found.effect, found
 
 
 @pytest.mark.slow
@@ -954,19 +315,6 @@ def test_a_scale_that_is_none_gets_one_line():
         figures.scale_of(["scale=huge"])
     with pytest.raises(UserError, match="seed: unknown key; allowed: scale"):
         figures.scale_of(["seed=1"])
-
-
-def test_the_readme_counts_verdicts_as_the_table_of_claims_does():
-    rows = re.findall(
-        r"^\| ((\d*).*?) \| ((?:not )?(?:reproduced|decided|run)[a-z ]*) \|", (ROOT / "README.md").read_text(), re.M
-    )
-    counts = Counter()
-    for _, several, verdict in rows:
-        counts[verdict] += int(several or 1)
-    table = (ROOT / "figures" / "claims.md").read_text()
-    known = re.findall(r"^\| ((?:not )?(?:reproduced|decided|run)[a-z ]*) \| (\d+) \|", table, re.M)
-    assert [kind for kind, _ in known] == list(script("_verdicts").Outcome)
-    assert counts == {kind: int(number) for kind, number in known if int(number)}
 
 
 def test_claims_are_decided_as_the_data_were_made(drawn, capsys):
@@ -1007,26 +355,6 @@ def test_claims_are_decided_as_the_data_were_made(drawn, capsys):
         "n-step methods learn faster on some Atari game",
     ):
         assert verdicts[claim] == "not run yet", claim
-
-
-def test_a_run_that_never_gets_there_counts_with_its_end():
-    module = script("_threads")
-    x = np.arange(1.0, 8)
-    never, late = np.zeros(7), np.array([0.0, 0, 0, 0, 0, 2, 2])
-    curves = {
-        ("g", "a3c", 1): module.Curve(x, np.stack([late, never])),
-        ("g", "a3c", 4): module.Curve(x / 4, np.stack([late, late])),
-    }
-    found = module.speedup(curves, {"g": 4 / 3}, "a3c", 4)  # which the smoothed curve reaches at 6 of 7
-    assert found.mark == "≥" and found.ratio.value == pytest.approx(4.0 * np.sqrt(7 / 6))
-    assert str(found).endswith("[1/2 (1 late), 2/2 (2 late)]")
-
-
-def test_who_gets_there_in_time_is_not_late():
-    module = script("_threads")
-    curve = module.Curve(np.arange(1.0, 6), np.array([[0.0, 1, 1, 1, 1], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]]))
-    found = module.times(curve, 0.9)
-    assert (found.missed, found.before, found.late) == (1, 0, 1) and str(found) == "2/3 (1 late)"
 
 
 def test_own_scores_are_normalised_run_by_run():

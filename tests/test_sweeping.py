@@ -144,7 +144,7 @@ def test_experiments_share_runs():
     assert planned("data_efficiency", "paper") < planned("thread_scaling", "paper")
 
 
-def test_the_best_rates_of_a_complete_game_are_run_again_with_fresh_seeds_before_the_next_game():
+def test_the_best_rates_of_a_complete_game_are_run_again_with_held_out_seeds_before_the_next_game():
     """With 1 actor-learner low rates are best, with 16 high ones; together those in between."""
     runs = experiment("thread_scaling").scales["laptop"].runs
     rates = [float(f"{rate:.4g}") for rate in LAPTOP_RATES]
