@@ -10,12 +10,12 @@ from a3crepro.experiments import figures
 from a3crepro.experiments.figures import METHODS, TITLES, Page, Results, markdown, number, script
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
+from analysis._atari import EPOCH_FRAMES, paper_curve
 
 GAMES = ("breakout", "pong")
 STYLES = (("-", "o"), ("--", "^"))
 """Lines of training episodes and markers of evaluations, by learning rate."""
 KINDS = ("training episodes", "evaluations")
-EPOCH = 4_000_000
 AROUND = 3
 """Number of the paper's rates to show on each side of this reproduction's."""
 
@@ -31,9 +31,9 @@ def draw(axes: Axes, scores: pd.DataFrame) -> None:
 
 def draw_paper(axes: Axes, game: str, frames: int) -> None:
     """Draws the paper's A3C with 16 threads (Figure 3), up to this many frames."""
-    curve = select(figures.paper("fig3_s9_data_efficiency"), game=game, method="a3c", threads=16)
-    curve = curve[curve["epoch"] <= frames / EPOCH + 0.01]  # runs end with the rollout in which they reach their frames
-    millions = curve["epoch"] * EPOCH / 1e6
+    curve = paper_curve(game, "a3c")
+    curve = curve[curve["epoch"] <= frames / EPOCH_FRAMES + 0.01]  # a run ends with the rollout that reaches its frames
+    millions = curve["epoch"] * EPOCH_FRAMES / 1e6
     axes.plot(millions, curve["score"], "k--", linewidth=1, label="the paper, best 3 of 50")
     axes.fill_between(
         millions, curve["band_low"], curve["band_high"], color="black", alpha=0.12, linewidth=0, label="its band"
@@ -42,10 +42,9 @@ def draw_paper(axes: Axes, game: str, frames: int) -> None:
 
 def beside_paper(runs: pd.DataFrame) -> str:
     """Final scores on Atari beside the paper's curve and its band after the same number of frames (Figure 3)."""
-    curves = figures.paper("fig3_s9_data_efficiency")
     rows = []
     for run in runs[runs["env"].isin(GAMES)].sort_values(["env", "learning_rate"]).itertuples():
-        here = select(curves, game=run.env, method="a3c", threads=16, epoch=round(run.frames / EPOCH)).iloc[0]
+        here = select(paper_curve(run.env, "a3c"), epoch=round(run.frames / EPOCH_FRAMES)).iloc[0]
         rows.append([f"`{run.env}`", f"{run.learning_rate:g}", f"{run.frames / 1e6:.0f}M", number(run.last_score),
                      f"{here.score:.1f} ({here.band_low:.1f} to {here.band_high:.1f})"])  # fmt: skip
     return markdown(["environment", "learning rate", "frames", "last score", "the paper's curve there (band)"], rows)

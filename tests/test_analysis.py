@@ -302,6 +302,27 @@ def test_apples_and_portals_are_told_as_they_were_counted(results, monkeypatch):
     assert apples == 1 and portals == pytest.approx(0.1 * score, abs=0.01) and score > 20
 
 
+COMMITTED = [
+    (path.stem.removesuffix("-earlier"), "earlier" if path.stem.endswith("-earlier") else "laptop")
+    for path in sorted((ROOT / "figures").glob("*.md"))
+    if path.stem not in ("atari_a3c", "worlds")  # of another script; of speeds, measured anew
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "scale"), COMMITTED, ids="-".join)
+def test_committed_tables_are_what_the_scripts_compute(name, scale, monkeypatch, tmp_path):
+    module = script(name)
+    for owner in (figures, module):
+        if hasattr(owner, "FIGURES"):
+            monkeypatch.setattr(owner, "FIGURES", tmp_path)
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda self, fig: None)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", f"scale={scale}"])
+    module.main()
+    file = f"{name}.md" if scale == "laptop" else f"{name}-{scale}.md"
+    assert (tmp_path / file).read_text() == (ROOT / "figures" / file).read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "claims"])
 def test_every_script_draws_the_paper_s_data_alone(drawn, name):
