@@ -2,8 +2,8 @@
 
   python sweeps/first_runs.py [scale=smoke|laptop] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
-laptop, in processes: MinAtar with 8 actor-learners, 4 runs of 2M frames, about twenty minutes on two cores; Atari with
-16, 3 runs of the first 20M frames of a 320M-frame schedule, two hours each.
+laptop, in processes: MinAtar with 8 actor-learners, 4 runs of 2M frames; Atari with 16, 3 runs of the first 20M frames
+of a 320M-frame schedule: about two hours on two cores.
 """
 
 from a3crepro.experiments.command import main

@@ -31,7 +31,7 @@ from a3crepro.experiments.command import Command, main, time_left
 from a3crepro.experiments.experiment import Experiment, Scale, run
 from a3crepro.experiments.figures import Results
 from a3crepro.experiments.imported_runs import ImportedRuns
-from a3crepro.experiments.state import Overview, State, frames_of, last_row, real_seconds_of, state_of
+from a3crepro.experiments.state import Overview, RunState, frames_of, last_row, real_seconds_of, state_of
 from sweeps import references
 from sweeps._protocol import LAPTOP_GAMES, LAPTOP_RATES, MINATAR_GAMES
 
@@ -230,7 +230,7 @@ def content(root, scale="smoke"):
     tables, starts = {}, {}
     for seed in range(SEEDS):
         directory = root / "runs" / scale / "toy" / "catch" / "a3c" / f"threads=2,seed={seed}"
-        assert state_of(directory) is State.DONE
+        assert state_of(directory) is RunState.DONE
         for name in ("episodes.csv", "evaluations.csv"):
             with open(directory / name) as file:
                 tables[seed, name] = [{**row, "real_seconds": ""} for row in csv.DictReader(file)]
@@ -340,7 +340,7 @@ def test_a_sweep_goes_on_from_its_tables_where_its_runs_are_not(tmp_path, unbrok
     monkeypatch.chdir(tmp_path)
     assert [sweep_in(tmp_path).score(run) is None for run in whole.runs()] == [False, True, True]
     command = sweep_in(tmp_path, "--collected")
-    assert set(command.overview(command.runs()).states.values()) == {State.DONE}
+    assert set(command.overview(command.runs()).states.values()) == {RunState.DONE}
     assert [command.score(run) for run in command.runs()] == scores
     assert command.overview(command.runs()).core_hours_done == pytest.approx(
         sum(pd.read_csv(whole.tables / "runs.csv")["core_seconds"]) / 3600, abs=1e-4
@@ -504,7 +504,7 @@ def test_a_run_that_fails_is_told_at_the_end_and_tried_again(tmp_path, unbroken)
 def test_frames_and_core_time_have_units_of_their_size(frames, budget, seconds, left, told):
     one = run("toy/catch", "a3c")
     left = None if left is None else left / 3600
-    found = Overview({one: State.RUNNING}, {one: frames}, {one: budget}, seconds / 3600, left).summary_line()
+    found = Overview({one: RunState.RUNNING}, {one: frames}, {one: budget}, seconds / 3600, left).summary_line()
     assert found == f"0 of 1 done, 1 running, {told}"
 
 

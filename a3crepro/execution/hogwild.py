@@ -50,7 +50,7 @@ class Hogwild(Execution):
             for now, _, reports in receive_messages(children, shared, config):
                 for report in reports or ():
                     then = max(resume_point.seconds, report.moment - began)
-                    what = states.add(report.what) if isinstance(report.what, State) else report.what
+                    what = states.add(report.what) if isinstance(report.what, LearnerState) else report.what
                     if what is not None:
                         yield Event(then, then, what)
                 if reports is None:
@@ -64,7 +64,7 @@ class Hogwild(Execution):
 
 
 @dataclass(frozen=True)
-class State:
+class LearnerState:
     """The state of one actor-learner."""
 
     thread: int
@@ -87,7 +87,7 @@ class StateCollection:
         self.answered = shared.states_requested
         self._arrays: dict[str, np.ndarray] | None = None
 
-    def add(self, state: State) -> States | None:
+    def add(self, state: LearnerState) -> States | None:
         """Adds a state; returns all states that answer the same request once they are complete."""
         if LAST != state.request <= self.answered:
             return None  # too late
@@ -137,7 +137,7 @@ def work(
 
     def send_state(request: int) -> None:
         tree = {"learner": learner.get_state(), "models": learner.models.get_state()}
-        buffer.add(State(thread, request, tree, shared.arrays() if alone else None))
+        buffer.add(LearnerState(thread, request, tree, shared.arrays() if alone else None))
 
     try:
         while not shared.stopping and shared.frames() < config.frames:

@@ -16,7 +16,7 @@ from a3crepro.experiments.command import Command
 from a3crepro.experiments.experiment import Run
 from a3crepro.experiments.imported_runs import read_cells
 from a3crepro.experiments.results import DIAGNOSTICS, short_commits
-from a3crepro.experiments.state import MARK, State, real_seconds_of, states_of, summary_of_done, whole_table
+from a3crepro.experiments.state import MARK, RunState, real_seconds_of, states_of, summary_of_done, whole_table
 from a3crepro.learner.actor_learner import share_above_epsilon
 from a3crepro.runs.checkpoint import load_checkpoint
 from a3crepro.runs.files import read_json, write_text
@@ -55,9 +55,9 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     """
     runs = command.runs()
     states = states_of(runs, command.root, command.imported)
-    done = [run for run in runs if states[run] is State.DONE]
+    done = [run for run in runs if states[run] is RunState.DONE]
     here = [run for run in done if run.name not in command.imported]
-    begun = [run for run in runs if states[run] in (State.RUNNING, State.STOPPED)]
+    begun = [run for run in runs if states[run] in (RunState.RUNNING, RunState.STOPPED)]
     elsewhere = _unfinished_elsewhere(command, done, begun)
     warnings = _not_done(states, set(elsewhere[UNFINISHED]["run"]))
     if warnings and not unfinished:
@@ -85,12 +85,12 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     return warnings
 
 
-def _not_done(states: Mapping[Run, State], elsewhere: set[str]) -> list[str]:
+def _not_done(states: Mapping[Run, RunState], elsewhere: set[str]) -> list[str]:
     """A line for each run that is not done; `elsewhere`: those whose rows are of another machine."""
     words = {
         run: "stopped on another machine" if run.name in elsewhere else state.value for run, state in states.items()
     }
-    return [f"{words[run]}: {run.name}" for run, state in states.items() if state is not State.DONE]
+    return [f"{words[run]}: {run.name}" for run, state in states.items() if state is not RunState.DONE]
 
 
 def _check_that_none_is_lost(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> None:

@@ -32,7 +32,7 @@ from a3crepro.experiments.imported_runs import ImportedRuns
 from a3crepro.experiments.launch import LOG, launch
 from a3crepro.experiments.measurements import committed_cost
 from a3crepro.experiments.results import RESULTS
-from a3crepro.experiments.state import ERROR, Overview, State, final_score_of, frames_of, real_seconds_of, states_of
+from a3crepro.experiments.state import ERROR, Overview, RunState, final_score_of, frames_of, real_seconds_of, states_of
 from a3crepro.runs.arguments import one_of, own_arguments
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.training import Stopped
@@ -129,8 +129,8 @@ class Command:
         budgets, frames = {run: self.config(run).frames for run in states}, dict.fromkeys(states, 0)
         spent: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
         for run, state in states.items():
-            if state is not State.MISSING:
-                frames[run] = budgets[run] if state is State.DONE else frames_of(self.root / run.name)
+            if state is not RunState.MISSING:
+                frames[run] = budgets[run] if state is RunState.DONE else frames_of(self.root / run.name)
                 spent[run.kind][0] += self._core_seconds(run)
                 spent[run.kind][1] += frames[run]
         used, left = sum(seconds for seconds, _ in spent.values()), 0.0
@@ -160,7 +160,7 @@ class Command:
             return
         if "--dry-run" in self.flags:
             for run in now.states:
-                if now.states[run] is not State.DONE:
+                if now.states[run] is not RunState.DONE:
                     words = [*self.words(run), f"hydra.run.dir='{self.root / run.name}'"]
                     print(shlex.join(["python", "-m", "a3crepro", *words]))
             return
@@ -168,15 +168,15 @@ class Command:
             self._print_usage()
             return
         tried: set[Run] = set()
-        while todo := [run for run, state in now.states.items() if state is not State.DONE and run not in tried]:
+        while todo := [run for run, state in now.states.items() if state is not RunState.DONE and run not in tried]:
             for group in self._groups(todo):
                 self._launch(group, list(now.states))
             now = self.overview(self.runs())
-            begun = {run for run in todo if now.states[run] is not State.MISSING}
+            begun = {run for run in todo if now.states[run] is not RunState.MISSING}
             # If a launcher gave up, runs it had not started are launched again, unless they wait in a cluster's queue.
             tried |= set(todo) if self.queues else begun or set(todo)
         print(f"{self.title}: {now.summary_line()}", flush=True)
-        if self._print_failures() or now.counts[State.DONE] < len(now.states):
+        if self._print_failures() or now.counts[RunState.DONE] < len(now.states):
             raise SystemExit(1)
 
     def _print_usage(self) -> None:
@@ -209,12 +209,12 @@ class Command:
         failed = False
         for run, state in states_of(self.runs(), self.root, self.imported).items():
             error, log = self.root / run.name / ERROR, self.root / run.name / LOG
-            if state is State.FAILED:
+            if state is RunState.FAILED:
                 lines = error.read_text("utf-8").strip().splitlines() or ["no message"]
                 print(f"failed: {run.name}: {lines[-1]} (see {error}, {log})", flush=True)
-            elif state is State.STOPPED:
+            elif state is RunState.STOPPED:
                 print(f"stopped: {run.name}: by a signal, or its process died (see {log})", flush=True)
-            failed |= state in (State.FAILED, State.STOPPED)
+            failed |= state in (RunState.FAILED, RunState.STOPPED)
         return failed
 
 

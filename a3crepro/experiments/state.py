@@ -25,7 +25,7 @@ ERROR = "error.txt"
 """The traceback of the run's most recent failure."""
 
 
-class State(Enum):
+class RunState(Enum):
     """The state of a run."""
 
     DONE = "done"
@@ -47,20 +47,20 @@ def is_done(directory: Path, frames: int = 0) -> bool:
         return False
 
 
-def state_of(directory: Path, frames: int = 0) -> State:
+def state_of(directory: Path, frames: int = 0) -> RunState:
     """The state of a run with this budget; the directory need not exist."""
     if is_done(directory, frames):
-        return State.DONE
+        return RunState.DONE
     if is_locked(directory):
-        return State.RUNNING
+        return RunState.RUNNING
     if (directory / ERROR).exists():
-        return State.FAILED
-    return State.STOPPED if (directory / "manifest.json").exists() else State.MISSING
+        return RunState.FAILED
+    return RunState.STOPPED if (directory / "manifest.json").exists() else RunState.MISSING
 
 
-def states_of(runs: Iterable[Run], root: Path, imported: ImportedRuns) -> dict[Run, State]:
+def states_of(runs: Iterable[Run], root: Path, imported: ImportedRuns) -> dict[Run, RunState]:
     """The states of runs with directories below `root`; imported runs are done."""
-    return {run: State.DONE if run.name in imported else state_of(root / run.name, run.budget or 0) for run in runs}
+    return {run: RunState.DONE if run.name in imported else state_of(root / run.name, run.budget or 0) for run in runs}
 
 
 def is_locked(directory: Path) -> bool:
@@ -111,7 +111,7 @@ def summary_of_done(directory: Path) -> dict[str, Any]:
 class Overview:
     """All runs of an experiment at one moment."""
 
-    states: Mapping[Run, State]
+    states: Mapping[Run, RunState]
     frames: Mapping[Run, int]
     budget: Mapping[Run, int]
     core_hours_done: float
@@ -119,14 +119,16 @@ class Overview:
     """None if there is nothing to estimate from."""
 
     @property
-    def counts(self) -> Counter[State]:
+    def counts(self) -> Counter[RunState]:
         return Counter(self.states.values())
 
     def summary_line(self) -> str:
         """A one-line summary."""
         counts = self.counts
-        parts = [f"{counts[State.DONE]} of {len(self.states)} done"]
-        parts += [f"{counts[state]} {state.value}" for state in State if state is not State.DONE and counts[state]]
+        parts = [f"{counts[RunState.DONE]} of {len(self.states)} done"]
+        parts += [
+            f"{counts[state]} {state.value}" for state in RunState if state is not RunState.DONE and counts[state]
+        ]
         frames, budget = sum(self.frames.values()), sum(self.budget.values())
         left = "unknown how much" if self.core_hours_left is None else in_core_time(3600 * self.core_hours_left)
         parts.append(f"{in_frames(frames)} of {in_frames(budget)} frames")
@@ -148,7 +150,7 @@ def in_core_time(seconds: float) -> str:
 
 def final_score_of(directory: Path) -> float | None:
     """The final score of a run; None if it is not finished, or was not evaluated."""
-    if state_of(directory) is not State.DONE or not summary_of_done(directory)["episodes"]:
+    if state_of(directory) is not RunState.DONE or not summary_of_done(directory)["episodes"]:
         return None
     return score_of_evaluations(directory)
 

@@ -20,7 +20,7 @@ from a3crepro.optimizers._optimizer import Optimizer, OptimizerState, Step
 
 MAX_IMAGES = 128
 """Maximum length of a rollout with convolutions, whose inputs are stored as patches: five times an image's memory."""
-State = np.ndarray | None
+RecurrentState = np.ndarray | None
 """A recurrent state, float32 [2, cells]; None without LSTM cells."""
 
 
@@ -44,7 +44,7 @@ def why_not_fast(spec: Spec | None, steps: int) -> str | None:
     return None
 
 
-def _same(a: State, b: State) -> bool:
+def _same(a: RecurrentState, b: RecurrentState) -> bool:
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
@@ -64,7 +64,9 @@ class LocalParameters:
         self.own_writes = theta.writes.counts[theta.writes.thread] if theta.writes else np.zeros(rows, np.int32)
         self._copied_writes: np.ndarray | None = None  # of all actor-learners, when each row was copied
         self._writes_at_update: np.ndarray | None = None  # the same when the last own update began, with its own
-        self._cached: list[tuple[np.ndarray, State]] = []  # the observation and the state before it, for each entry
+        self._cached: list[
+            tuple[np.ndarray, RecurrentState]
+        ] = []  # the observation and the state before it, for each entry
         self._copied, self._synchronised = -1, False
         if self.version is None:
             self.synchronise()
@@ -99,7 +101,7 @@ class LocalParameters:
                 self._copy()
                 self._copied, self._cached = version, []
 
-    def forward(self, observation: np.ndarray, state: State) -> int:
+    def forward(self, observation: np.ndarray, state: RecurrentState) -> int:
         """Computes the outputs for one observation and returns their cache entry."""
         if self.version is not None:
             self.refresh()
@@ -112,7 +114,7 @@ class LocalParameters:
         self._cached.append((observation, state))
         return entry
 
-    def entry_of(self, observations: Sequence[np.ndarray], state: State) -> int:
+    def entry_of(self, observations: Sequence[np.ndarray], state: RecurrentState) -> int:
         """The first of the consecutive cache entries that hold the activations of a rollout.
 
         Computes them again if θ has changed since, or if other actor-learners have overwritten them.
@@ -130,7 +132,7 @@ class LocalParameters:
             state = None if state is None else self.network.state_after(entry, 0)
         return 0
 
-    def _cache_holds(self, first: int, observations: Sequence[np.ndarray], state: State) -> bool:
+    def _cache_holds(self, first: int, observations: Sequence[np.ndarray], state: RecurrentState) -> bool:
         """Whether the entries from `first` on hold these observations, each with the state after the previous one."""
         for entry, observation in enumerate(observations, first):
             if state is not None and entry > first:
@@ -190,7 +192,7 @@ class FastModel:
     def replica(self) -> FastModel:
         return FastModel(self.local, self.steps)
 
-    def initial_state(self) -> State:
+    def initial_state(self) -> RecurrentState:
         """Zeros for h and c, float32 [2, cells]."""
         return np.zeros((2, self.spec.lstm), np.float32) if self.spec.lstm else None
 
@@ -201,7 +203,7 @@ class FastModel:
         """The columns of the outputs [..., width] that belong to each head."""
         return {name: outputs[..., columns] for name, columns in self._columns.items()}
 
-    def forward(self, observation: np.ndarray, state: State) -> tuple[dict[str, np.ndarray], State]:
+    def forward(self, observation: np.ndarray, state: RecurrentState) -> tuple[dict[str, np.ndarray], RecurrentState]:
         network, entry = self.local.network, self.local.forward(observation, state)
         return network.heads[entry], None if state is None else network.state_after(entry, 0)
 
@@ -256,7 +258,7 @@ class FastBatch(FastModel):
         self.local.refresh()
         self._entry = 0
 
-    def forward_batch(self, requests: Mapping[int, tuple[np.ndarray, State]]) -> dict[int, OutputsAndState]:
+    def forward_batch(self, requests: Mapping[int, tuple[np.ndarray, RecurrentState]]) -> dict[int, OutputsAndState]:
         network, entry = self.local.network, self._entry
         self._entry += 1
         observations: list[np.ndarray | None] = [None] * network.lanes
