@@ -310,7 +310,7 @@ COMMITTED = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "scale"), COMMITTED, ids="-".join)
+@pytest.mark.parametrize(("name", "scale"), COMMITTED, ids=str)
 def test_committed_tables_are_what_the_scripts_compute(name, scale, monkeypatch, tmp_path):
     module = script(name)
     for owner in (figures, module):
