@@ -169,8 +169,10 @@ def read_card(agent: Path) -> dict[str, Any]:
       UserError: there is no card, or one of its `NUMBERS` is missing.
     """
     path = agent / CARD
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: {agent} is not an agent's directory")
     with trying("read", path):
-        parts = path.read_text().split("---\n")
+        parts = path.read_text("utf-8", errors="replace").split("---\n")
     try:
         facts = yaml.safe_load(parts[1]) if len(parts) > 2 else None
     except yaml.YAMLError:

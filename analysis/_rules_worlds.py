@@ -112,7 +112,7 @@ def wide_in_control(results: Results) -> Verdict:
 
 
 def learnt_tasks(search: pd.DataFrame, scheme: str) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], int]:
-    """Rates and scores above chance of the tasks that a method's best run learned, and the number of tasks tried.
+    """Rates and scores of the tasks that a method's best run learned, and the number of tasks tried.
 
     Tasks run at only a few rates are excluded, as they have no range.
     """

@@ -59,8 +59,7 @@ class Verdict(NamedTuple):
 
 
 MAX_FACTOR = 10
-"""Samples that would have to be more times as large are not told: an estimate so near the threshold may be on either
-side of it."""
+"""A sample that would have to be more times as large is not named: the effect may be on either side of the line."""
 NOT_RUN = Verdict(Outcome.NOT_RUN)
 SIGNIFICANCE = 0.05
 """The probability by chance above which a number of games decides nothing."""

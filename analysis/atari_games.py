@@ -62,9 +62,9 @@ def figure_of(found: Sequence[Curve]) -> Figure:
         for axes, methods in zip(row, COLUMNS, strict=False):
             here = [curve for curve in own if curve.method in methods]
             draw(axes, game, methods, "epoch", here, max([EPOCHS, *(curve.epochs for curve in here)]))
-            tell_if_not_run(axes, here)
+            note_if_not_run(axes, here)
         draw(row[-1], game, list(figures.NAMES), "hours", own, math.inf)
-        tell_if_not_run(row[-1], own)
+        note_if_not_run(row[-1], own)
         row[0].set_ylabel(f"{TITLES[game]}\nscore")
     for axes, methods in zip(grid[0], COLUMNS, strict=False):
         axes.set_title(", ".join(METHODS[method] for method in methods))
@@ -76,7 +76,7 @@ def figure_of(found: Sequence[Curve]) -> Figure:
     return figure
 
 
-def tell_if_not_run(axes: Axes, own: Sequence[Curve]) -> None:
+def note_if_not_run(axes: Axes, own: Sequence[Curve]) -> None:
     """Writes into a panel that the paper's curves are alone in it."""
     if not own:
         axes.text(0.03, 0.97, f"{OWN}: not run yet", transform=axes.transAxes, va="top", style="italic", color="0.4")

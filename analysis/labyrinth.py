@@ -75,7 +75,7 @@ def row(results: Results, env: str) -> list[str]:
 
 
 def search(results: Results) -> list[list[str]]:
-    """The results of each choice; the best was repeated with held-out seeds."""
+    """The results of each choice; the one with the best last evaluation was repeated with held-out seeds."""
     rows = []
     for _, run in results.runs[results.runs["seed"] < HELD_OUT].iterrows():
         overrides = (f"{key}={run[key]}" for key in overridden(results.runs) if run[key])

@@ -93,7 +93,7 @@ def control(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def over_time(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    """A task's representative runs: held-out seeds of the latest search that has any, else its best, as the paper's."""
+    """A task's representative runs: held-out seeds of the latest search that has any, else its best."""
     held_out = runs[runs["seed"] >= HELD_OUT]
     if held_out.empty:
         return results.representative(["task"], runs)
@@ -131,7 +131,7 @@ def draw_curves(axes: Axes, scores: pd.DataFrame, task: str) -> None:
     title, levels = task, [*{suite_score(task), suite_score(task, "planet")}, observation_independent_score(task)]
     if len(found := select(scores, task=task)):
         steps, values = stacked(found, "frames")
-        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], label="A3C: mean of the seeds (thin lines)")
+        figures.draw_runs(axes, steps / 1e6, values, figures.COLORS["a3c"], label="A3C: mean of the seeds")
         title = f"{task}\n{len(values)} seed{'' if len(values) == 1 else 's'}"
         levels += [values.min(), values.max()]
     for score in sorted({suite_score(task), suite_score(task, "planet")}):

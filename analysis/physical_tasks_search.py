@@ -66,7 +66,7 @@ def main(results: Results | None) -> Page:
         "LSTM, mean and variances within bounds, scaled observations (from pixels one network with an LSTM, unscaled; "
         "or scaled, actions held for 4 steps). Whole episodes, else as rollouts: the same but for the updates. An "
         "entropy cost of 0.03 or 1 instead of 1e-4, and separate networks: with a rate that falls over 100M steps. The "
-        "table has the best of the runs."
+        "table has the best of the runs. The whole experiment, held-out seeds included:"
     )
     return figure, table_of(runs), caption
 

@@ -85,7 +85,7 @@ def main(results: Results | None) -> Page:
         f"{OWN}'s, with held-out seeds or else at the best rate, after the frames that are given: the final score; the "
         f"mean of the last {LAST} evaluations, which are all of a run of 2.5M frames; and, for A3C, which samples its "
         "actions, the last score of its most probable ones. Means over seeds, with 95 % intervals from five on; thin "
-        "lines: the seeds, where there are several."
+        "lines: the seeds, where there are two to four."
     )
     header = ["setting", "score", *METHODS.values(), "random policy", "reference's score"]
     return figure, markdown(header, rows), caption

@@ -3,8 +3,8 @@
   python sweeps/labyrinth.py [scale=smoke|laptop|paper] [--dry-run|--status] [hydra/launcher=…] [overrides]
 
 laptop, 16 actor-learners in virtual time: 2 rates x 2 entropy weights, plus the first of these with rewards clipped
-to 1 and with unscaled frames, for 4M frames in new mazes, the rate annealed over 10M; then the best for 10M frames,
-with 3 held-out seeds in new mazes and one in a fixed maze: 6 runs and 4 that follow.
+to 1 and with unscaled frames, for 4M frames in new mazes, the rate annealed over 10M; then the one with the best
+last evaluation for 10M frames, with 3 held-out seeds in new mazes and one in a fixed maze: 6 runs and 4 that follow.
 paper: 10 rates, 16 processes: 20 runs of 400M frames.
 Core-hours at the scale laptop: 3.7.
 """

@@ -281,14 +281,14 @@ def test_races_are_told_as_shares_of_the_expert_in_the_same_setting(results, mon
     evaluations = mine.evaluations().sort_values("frames")
     for env in racing.SETTINGS:
         expert = figures.reference(env, "expert")
-        fresh = mine.runs[(mine.runs["env"] == env) & (mine.runs["seed"] >= 1000)]
+        held_out = mine.runs[(mine.runs["env"] == env) & (mine.runs["seed"] >= 1000)]
         last = evaluations.groupby("run")["score"].agg(lambda scores: scores.iloc[-10:].mean())
-        fresh = fresh.assign(last=fresh["run"].map(last))
+        held_out = held_out.assign(last=held_out["run"].map(last))
         budget = "5M frames" if env == "racing/slow" else "2.5M frames"
         told = racing.own_in(mine, env)
         columns = {"final": "score", "last 10 evaluations": "last", "most probable actions": "greedy_score"}
         for (setting, name, *cells, chance, reference), (label, column) in zip(told, columns.items(), strict=True):
-            means = fresh.groupby("method")[column].mean() / expert
+            means = held_out.groupby("method")[column].mean() / expert
             for method, cell in zip(METHODS, cells, strict=True):
                 assert cell.startswith(f"{100 * means[method]:.2f} (") and cell.endswith(budget), cell
             assert (setting, name) == (f"{racing.SETTINGS[env]}, a3crepro", label) and reference == f"{expert:.1f}"
@@ -319,8 +319,10 @@ def test_committed_tables_are_what_the_scripts_compute(name, scale, monkeypatch,
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda self, fig: None)
     monkeypatch.setattr(sys, "argv", [f"{name}.py", f"scale={scale}"])
     module.main()
-    file = f"{name}.md" if scale == "laptop" else f"{name}-{scale}.md"
-    assert (tmp_path / file).read_text() == (ROOT / "figures" / file).read_text()
+    written = list(tmp_path.glob("*.md"))
+    assert written
+    for file in written:
+        assert file.read_text() == (ROOT / "figures" / file.name).read_text()
 
 
 @pytest.mark.slow

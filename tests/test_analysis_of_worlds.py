@@ -35,7 +35,7 @@ def test_views_of_the_worlds(monkeypatch, tmp_path):
     played = module.episode(config, config.env.scripted_policies()["expert"])
     assert len(played.views) == 6 and played.views[0].shape == (84, 84, 3)
     red, green, blue = np.moveaxis(played.trajectory.astype(int), 2, 0)
-    assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the way, yellow
+    assert ((red == green) & (red >= 90) & (blue == 60)).sum() > 20  # the trajectory, yellow
     monkeypatch.setattr(module, "policy_with_overrides", lambda directory, _: (compose("env=toy/catch"), None, 0))
     with pytest.raises(UserError, match=r"^there: a run of toy/catch, which has no map; allowed: labyrinth, racing$"):
         module.policies(["there"])

@@ -265,3 +265,5 @@ def test_the_job_of_another_hydra_application_says_nothing_of_a_run(monkeypatch:
     monkeypatch.setattr(HydraConfig, "get", lambda: foreign)
     config = compose("env=toy/catch")
     assert hydra_job() is None and with_job(config) is config
+    foreign.runtime.choices = dict(config.composition.choices)  # an own job
+    assert hydra_job() is foreign and with_job(config).composition.overrides == ("db=mysql",)

@@ -201,15 +201,15 @@ def test_an_optimizers_fused_update_is_its_update(optimizer):
         theta = weight.ravel().copy()
         statistics = [np.full(48, 0.1, np.float32) for _ in config.optimizer.statistics]
         if fused:
-            owed, writes = np.array([1, 0.5, 0.25, 1, 1, 1], np.float32), np.zeros(6, np.int32)
-            matrices = [(vector.reshape(6, 8) / owed[:, None]) for vector in statistics]
-            large = LargeWeight(theta.reshape(6, 8), matrices, owed, copy, writes)
+            deferred, writes = np.array([1, 0.5, 0.25, 1, 1, 1], np.float32), np.zeros(6, np.int32)
+            matrices = [(vector.reshape(6, 8) / deferred[:, None]) for vector in statistics]
+            large = LargeWeight(theta.reshape(6, 8), matrices, deferred, copy, writes)
             config.optimizer.update_outer(large, delta, inputs, Step(1e-2, 0.5, 1))
             written = writes > 0
             assert written.tolist() == [True, True, False, True, True, True]
             if copy is not None:
                 np.testing.assert_array_equal(copy[written], large.weight[written])
-            statistics = [(matrix * owed[:, None]).ravel() for matrix in matrices]
+            statistics = [(matrix * deferred[:, None]).ravel() for matrix in matrices]
         else:
             config.optimizer.update(theta, 0.5 * (delta.T @ inputs).ravel(), statistics, 1e-2, 1)
         results.append((theta, *statistics))

@@ -50,7 +50,12 @@ def figure_pages() -> Iterator[tuple[PurePosixPath, str]]:
     for file in files:
         yield PurePosixPath("figures", file.name), figure_page(file)
     text = "# Full tables\n\nThe table that belongs to each figure, as the scripts in `analysis/` write it.\n\n"
-    rows = "\n".join(f"- [{title_of(figure_page(file)).removesuffix(': full table')}]({file.name})" for file in files)
+    titles = [title_of(figure_page(file)).removesuffix(": full table") for file in files]
+    names = [
+        f"{title} ({file.stem.replace('_', ' ')})" if titles.count(title) > 1 else title
+        for title, file in zip(titles, files, strict=True)
+    ]
+    rows = "\n".join(f"- [{name}]({file.name})" for name, file in zip(names, files, strict=True))
     yield PurePosixPath("figures/index.md"), f"{text}{rows}\n\n{toctree([file.stem for file in files])}\n"
 
 
