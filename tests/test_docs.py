@@ -20,6 +20,7 @@ from a3crepro import compose, train
 from a3crepro.agents import read_card
 from a3crepro.config import dotted_items, jobs
 from a3crepro.evaluate import KEYS
+from a3crepro.experiments.figures import TITLES
 from a3crepro.runs.policies import POLICY_KEYS
 from analysis._atari import at_paper_rates, beside_paper, curves
 
@@ -418,27 +419,34 @@ def test_every_extra_and_command_is_on_the_page_on_installing() -> None:
 
 def test_sentences_on_atari_say_what_its_runs_and_agents_scored() -> None:
     found = {curve.env: curve for curve in at_paper_rates(curves("laptop")) if curve.finished and curve.seed == 0}
-    breakout, pong = found["breakout"], found["pong"]
-    theirs = [beside_paper(curve).paper for curve in (breakout, pong)]
-    agents = [yaml.safe_load(page(f"agents/{name}/README.md").split("---\n")[1]) for name in ("breakout", "pong")]
-    caption = (
-        f"around {breakout.table['epoch'].iloc[-2] * 4:.0f}M frames, Breakout scores {breakout.final.value:.0f} where "
-        f"the paper has {theirs[0]:.0f}, and Pong {pong.final.value:.1f} where it has {theirs[1]:.1f}; over "
-        f"{agents[0]['episodes']} held-out episodes the final agents score {agents[0]['score_mean']:.0f} and "
-        f"{agents[1]['score_mean']:.1f}"
+    games = ("breakout", "pong", "qbert", "space_invaders")
+    paper = {game: beside_paper(found[game]).paper for game in games}
+    cards = {game: read_card(ROOT / "agents" / game) for game in games}
+
+    def shown(game: str, score: float) -> str:
+        return f"{score:,.{game == 'pong':d}f}"
+
+    sentence = f"around {found['breakout'].table['epoch'].iloc[-2] * 4:.0f}M frames, "
+    for game, text in zip(games, ("{} scores {} where the paper has {}", *["{} {} where it has {}"] * 3), strict=True):
+        scores = (shown(game, score) for score in (found[game].final.value, paper[game]))
+        sentence += {"breakout": "", "space_invaders": ", and "}.get(game, ", ")
+        sentence += text.format(TITLES[game].replace("*", "\\*"), *scores)
+    *most, last = (shown(game, cards[game]["score_mean"]) for game in games)
+    sentence += (
+        f"; over {cards['breakout']['episodes']} held-out episodes the final agents score {', '.join(most)} and {last}"
     )
     for name in ("README.md", "docs/index.md"):
-        assert caption in " ".join(page(name).split()), name
+        assert sentence in " ".join(page(name).split()), (name, sentence)
+
     text = " ".join(page("docs/atari_games.md").split())
-    for curve, agent, digits in ((breakout, agents[0], 0), (pong, agents[1], 1)):
-        half = 1.984 * agent["score_std"] / math.sqrt(agent["episodes"] - 1)
-        low, high = (f"{agent['score_mean'] + sign * half:.{digits}f}" for sign in (-1, 1))
-        assert f"{low} to {high})" in text, curve.env
-        assert (theirs[curve.env == "pong"] in curve.final) == (curve.env == "breakout")
-    table = pd.read_csv(ROOT / "results" / "atari_games" / "laptop" / "diagnostics.csv")
-    shares = table[table["run"].isin([breakout.run, pong.run])]["share_above_epsilon"]
-    assert f"do more than {math.ceil(shares.max() * 1e5) / 1e3:.3f} % of the entries of g exceed" in text
-    entropies = table[table["run"] == pong.run]["entropy"]
+    for game in games:
+        half = 1.984 * cards[game]["score_std"] / math.sqrt(cards[game]["episodes"] - 1)
+        low, high = (shown(game, cards[game]["score_mean"] + sign * half) for sign in (-1, 1))
+        assert f"({low} to {high})" in text, (game, low, high)
+    table = pd.read_csv(ROOT / "results" / "atari_games" / "laptop" / "diagnostics.csv").set_index("run")
+    shares = [table.loc[[found[game].run], "share_above_epsilon"].max() for game in games]
+    assert f"do more than {math.ceil(max(shares) * 1e5) / 1e3:.3f} % of the entries of g exceed" in text, max(shares)
+    entropies = table.loc[[found["pong"].run], "entropy"]
     assert f"mean entropy is {entropies.iloc[-1]:.2f} nats at the end" in text
 
 

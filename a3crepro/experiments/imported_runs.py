@@ -75,12 +75,13 @@ class ImportedRuns:
         return float(self._rows[run]["core_seconds"])
 
     def check(self, run: str, words: Sequence[str]) -> None:
-        """Checks that a run was made with these overrides, in this order.
+        """Checks that a run was made with these overrides, in this order; Hydra's own (its directory) may differ.
 
         Raises:
           UserError: it was not.
         """
-        if self._rows[run]["command"] != shlex.join(["python", "-m", "a3crepro", *words]):
+        made = [word for word in shlex.split(self._rows[run]["command"]) if not word.startswith("hydra.")]
+        if made != ["python", "-m", "a3crepro", *words]:
             raise UserError(f"{self.directory}: {run} has another configuration than the sweep says")
 
     def rows(self, name: str, runs: Iterable[str]) -> pd.DataFrame:
