@@ -135,7 +135,9 @@ def test_a_terminal_has_a_bar_and_at_the_end_a_table_that_is_up_to_date(screen: 
 
 def multirun(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a job of one."""
-    job = SimpleNamespace(mode=RunMode.MULTIRUN, sweep=SimpleNamespace(subdir="toy/catch/a3c/seed=[1]"))
+    runtime = SimpleNamespace(choices=compose("env=toy/catch").composition.choices)
+    sweep = SimpleNamespace(subdir="toy/catch/a3c/seed=[1]")
+    job = SimpleNamespace(mode=RunMode.MULTIRUN, sweep=sweep, runtime=runtime)
     monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
     monkeypatch.setattr(HydraConfig, "get", lambda: job)
 

@@ -355,6 +355,8 @@ def test_a_sweep_goes_on_from_its_tables_where_its_runs_are_not(tmp_path, unbrok
     assert not (here / others[0]).exists()
 
     text = (there / "runs.csv").read_text()
+    (there / "runs.csv").write_text(text.replace("frames=3_000", "frames=3_000 hydra.run.dir=elsewhere"))  # by hand
+    assert set(sweep_in(tmp_path, "--collected").overview(command.runs()).states.values()) == {RunState.DONE}
     (there / "runs.csv").write_text(text.replace("frames=3_000", "frames=9_000"))
     with pytest.raises(UserError, match="another configuration"):
         sweep_in(tmp_path, "--collected")
