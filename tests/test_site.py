@@ -201,6 +201,15 @@ def test_agents_are_small_and_complete() -> None:
         assert gallery.poster(agent.video).startswith(b"\x89PNG")
 
 
+def test_games_have_their_names_in_the_gallery() -> None:
+    text = gallery.page()
+    assert (
+        "## A3C, Breakout\n" in text
+        and r"## A3C, Q\*bert" in text
+        and "atari/" not in re.sub(r"```.*?```", "", text, flags=re.S)
+    )
+
+
 def test_a_damaged_card_is_named(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "README.md").write_text("nothing")

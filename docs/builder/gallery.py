@@ -48,10 +48,15 @@ def poster(video: Path) -> bytes:
     return cv2.imencode(".png", frame)[1].tobytes()
 
 
+def name_of(env: str) -> str:
+    """An environment's display name."""
+    return TITLES.get(env.removeprefix("atari/"), env)
+
+
 def card_of(agent: Agent) -> str:
     """The card of an agent."""
     facts = agent.facts
-    method, game = METHODS.get(facts["algo"], facts["algo"]), TITLES.get(facts["env"], facts["env"])
+    method, game = METHODS.get(facts["algo"], facts["algo"]), name_of(facts["env"])
     title = f"{method} in {game}"
     deviation = f"{facts['score_mean']:.1f} ± {facts['score_std']:.1f}"
     rows = {
@@ -77,8 +82,8 @@ def page() -> str:
     """The cards of all agents, each with the command that shows it playing."""
     parts = []
     for agent in agents():
-        method, game = METHODS.get(agent.facts["algo"], agent.facts["algo"]), agent.facts["env"]
-        title = f"## {method}, {TITLES.get(game, game)}"
+        method = METHODS.get(agent.facts["algo"], agent.facts["algo"])
+        title = f"## {method}, {name_of(agent.facts['env'])}"
         trained = f"Trained by:\n\n```bash\n{agent.facts['command']}\n```"
         watch = f"Watch it play:\n\n```bash\npython -m a3crepro.play agents/{agent.name}\n```"
         parts += [title.replace("Q*", r"Q\*"), card_of(agent), watch, trained]
