@@ -13,7 +13,17 @@ from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import Page, Results, markdown, script
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
-from analysis.physical_tasks import COLUMNS, PANELS, PAPERS, PIXELS, SEARCHED, SECOND, THIRD, WHOLE_EPISODES, control
+from analysis.physical_tasks import (
+    PANELS,
+    PAPERS,
+    PIXELS,
+    SEARCHED,
+    SECOND,
+    THIRD,
+    WHOLE_EPISODES,
+    control,
+    rows_of_panels,
+)
 
 SCHEMES = {
     PAPERS: ("o", 0), WHOLE_EPISODES: ("^", 1), "rollouts of 20, ε 0.1": ("x", 2), SEARCHED: ("<", 3),
@@ -52,14 +62,12 @@ def main(results: Results | None) -> Page:
     runs = runs[runs["seed"] < HELD_OUT]
     found = runs[["task", "budget"]].drop_duplicates().itertuples(index=False)
     places = sorted(found, key=lambda place: (place.task in PIXELS, place.budget, list(PANELS).index(place.task)))
-    figure, grid = figures.panels(COLUMNS, -(-(len(places) + 1) // COLUMNS), figures.WIDTH / COLUMNS, 2.1)
-    for axes, (task, steps) in zip(grid.flat, places, strict=False):
+    figure, (*own, last) = rows_of_panels(len(places) + 1, 2.1)
+    for axes, (task, steps) in zip(own, places, strict=True):
         draw_rates(axes, runs, task, steps)
-    draw_ranges(grid.flat[len(places)])
-    for axes in grid.flat[len(places) + 1 :]:
-        axes.set_visible(False)
+    draw_ranges(last)
     if places:
-        figures.legend_below(figure, grid.flat, columns=3)
+        figures.legend_below(figure, own, columns=3)
     caption = (
         "Points: runs of the searches, one seed each. The paper's updates: whole episodes without bootstrapping, "
         "separate LSTM networks, one variance. Rollouts: of 20 or 100 steps with bootstrapping, one network without "
