@@ -86,15 +86,13 @@ def figure_of_a3c(runs: Sequence[Curve]) -> Figure:
     """By epochs, to half as many again as were run; a panel per game that has been run."""
     games = [game for game in PAPER_GAMES if any(curve.env == game for curve in runs)]
     columns = 2 if len(games) == 4 else min(len(games), MAX_COLUMNS)
-    figure, grid = figures.panels(columns, math.ceil(len(games) / columns), 7.2 / min(columns, 2), 2.7)
-    for axes, game in zip(grid.flat, games, strict=False):
+    figure, all_axes = figures.rows_of_panels(len(games), columns, 7.2 / min(columns, 2), 2.7)
+    for place, (axes, game) in enumerate(zip(all_axes, games, strict=True)):
         here = [curve for curve in runs if curve.env == game]
         draw(axes, game, ["a3c"], "epoch", here, 1.5 * max([EPOCHS, *(curve.epochs for curve in here)]), "black")
         figures.draw_level(axes, figures.reference(game), "random", "random policy")
-        axes.set(title=TITLES[game], xlabel="epochs of 4M frames", ylabel="score" if axes in grid[:, 0] else "")
-    for axes in grid.flat[len(games) :]:
-        axes.set_visible(False)
-    figures.legend_below(figure, grid.flat, columns=3)
+        axes.set(title=TITLES[game], xlabel="epochs of 4M frames", ylabel="" if place % columns else "score")
+    figures.legend_below(figure, all_axes, columns=3)
     return figure
 
 

@@ -6,6 +6,7 @@ At the scale `laptop` the games are MinAtar's, which have no human scores; the t
 of Young and Tian (2019) after 5M frames.
 """
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -93,6 +94,7 @@ def minatar_table(results: Results) -> str:
     return markdown(header, rows)
 
 
+@functools.cache
 def printed() -> dict[str, str]:
     """Mean and median as the paper's Table 1 prints them, by the names in `ROWS`."""
     table = paper("table1_human_normalized")

@@ -9,7 +9,6 @@ Control Suite's own A3C after 100M steps (Tassa et al. 2018). `physical_tasks_se
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from a3crepro.experiments import figures
@@ -119,14 +118,6 @@ def suite_scores(task: str) -> str:
     return f"{one:.1f} or {other:.0f}" if abs(one - other) > 1 else number(one)
 
 
-def rows_of_panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    """So many panels in rows of `COLUMNS`; what is left of the last row stays empty."""
-    figure, grid = figures.panels(COLUMNS, -(-count // COLUMNS), figures.WIDTH / COLUMNS, height)
-    for axes in grid.flat[count:]:
-        axes.set_visible(False)
-    return figure, list(grid.flat[:count])
-
-
 def draw_hours(axes: Axes) -> None:
     """Draws the hours that the paper's agents took to near their plateaus, as read off Figure S8."""
     table = figures.paper("figs7_s8_mujoco_readings")
@@ -159,7 +150,7 @@ def main(results: Results | None) -> Page:
     runs, scores = control(results) if results else (pd.DataFrame(columns=["task"]), pd.DataFrame())
     shown = scores[scores["run"].isin(over_time(results, runs)["run"])] if results else scores
     tasks = list(dict.fromkeys(runs["task"]))
-    figure, (*own, last) = rows_of_panels(len(tasks) + 1, 2.3)
+    figure, (*own, last) = figures.rows_of_panels(len(tasks) + 1, COLUMNS, figures.WIDTH / COLUMNS, 2.3)
     for axes, task in zip(own, tasks, strict=True):
         draw_curves(axes, shown, task)
     draw_hours(last)

@@ -14,6 +14,7 @@ from a3crepro.experiments.figures import Page, Results, markdown, script
 from a3crepro.experiments.results import select
 from a3crepro.runs.command_line import run_command
 from analysis.physical_tasks import (
+    COLUMNS,
     PANELS,
     PAPERS,
     PIXELS,
@@ -22,7 +23,6 @@ from analysis.physical_tasks import (
     THIRD,
     WHOLE_EPISODES,
     control,
-    rows_of_panels,
 )
 
 SCHEMES = {
@@ -62,7 +62,7 @@ def main(results: Results | None) -> Page:
     runs = runs[runs["seed"] < HELD_OUT]
     found = runs[["task", "budget"]].drop_duplicates().itertuples(index=False)
     places = sorted(found, key=lambda place: (place.task in PIXELS, place.budget, list(PANELS).index(place.task)))
-    figure, (*own, last) = rows_of_panels(len(places) + 1, 2.1)
+    figure, (*own, last) = figures.rows_of_panels(len(places) + 1, COLUMNS, figures.WIDTH / COLUMNS, 2.1)
     for axes, (task, steps) in zip(own, places, strict=True):
         draw_rates(axes, runs, task, steps)
     draw_ranges(last)

@@ -177,6 +177,14 @@ def panels(columns: int, rows: int = 1, width: float = 2.3, height: float = 2.1)
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
 
 
+def rows_of_panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with so many axes in rows of `columns`; what is left of the last row stays empty."""
+    figure, grid = panels(columns, math.ceil(count / columns), width, height)
+    for axes in grid.flat[count:]:
+        axes.set_visible(False)
+    return figure, list(grid.flat[:count])
+
+
 class Panel(NamedTuple):
     """One of the panels of `method_panels`."""
 
