@@ -15,14 +15,14 @@ from a3crepro.experiments import figures, statistics
 from a3crepro.experiments import results as results_module
 
 SCRIPTS = [
-    "ablations", "atari_table", "claims", "data_efficiency", "executions", "first_runs", "implementations",
-    "labyrinth", "learning_rates", "learning_speed", "optimizers", "physical_tasks", "physical_tasks_search", "racing",
-    "speedup", "training_speed",
+    "ablations", "atari_table", "claims", "data_efficiency", "examples", "executions", "first_runs",
+    "implementations", "labyrinth", "learning_rates", "learning_speed", "optimizers", "physical_tasks",
+    "physical_tasks_search", "racing", "speedup", "training_speed",
 ]  # fmt: skip
 SWEEPS = {
     "learning_rates": 256, "learning_speed": 100, "thread_scaling": 724, "optimizers": 160, "ablations": 128,
     "atari_table": 45, "physical_tasks": 313, "racing": 32, "labyrinth": 10,
-    "first_runs": 7, "implementations": 24, "executions": 60,
+    "examples": 40, "first_runs": 7, "implementations": 24, "executions": 60,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
 MISSING = ("thread_scaling", "executions", "first_runs", "implementations", "atari_table")

@@ -37,10 +37,9 @@ from sweeps._protocol import LAPTOP_GAMES, LAPTOP_RATES, MINATAR_GAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
-    "ablations", "atari_games", "atari_table", "data_efficiency", "executions", "first_runs", "implementations",
-    "labyrinth",
-    "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing", "staleness", "thread_scaling",
-    "training_speed",
+    "ablations", "atari_games", "atari_table", "data_efficiency", "examples", "executions", "first_runs",
+    "implementations", "labyrinth", "learning_rates", "learning_speed", "physical_tasks", "optimizers", "racing",
+    "staleness", "thread_scaling", "training_speed",
 ]  # fmt: skip
 
 
@@ -65,6 +64,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
     "first_runs": (7, 7),
     "atari_games": (8, 28),
     "implementations": (8, 24),
+    "examples": (6, 40),
     "executions": (12, 60),
     "staleness": (14, 14),
 }
@@ -588,6 +588,7 @@ SCRIPTS = {
     "atari_games": ["atari_games"],
     "atari_table": ["atari_table"],
     "data_efficiency": ["data_efficiency"],
+    "examples": ["examples"],
     "executions": ["executions"],
     "first_runs": ["first_runs"],
     "implementations": ["implementations"],
