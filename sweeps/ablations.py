@@ -5,7 +5,7 @@
 laptop: MinAtar Breakout, 16 actor-learners in virtual time, 16 rates; the three value-based methods with every ε ending
 at 0.1, and A3C with β = 0, against the paper's values, which are runs of `learning_rates.py`: 128 runs of 600,000
 frames, 64 of them new. paper: 5 games, 50 rates: 2,000 runs of 200M frames, half of them new.
-Core-hours at the scale laptop: 1.8.
+Core-hours at the scale laptop: 3.2.
 """
 
 from collections.abc import Iterable

@@ -5,7 +5,7 @@
 laptop: 3 MinAtar games x 4 methods x 16 rates from 1e-4 to 6e-2, 16 actor-learners in virtual time, and the same on
 Breakout with ε = 1e-5 in RMSProp: 256 runs of 600,000 frames. paper: 5 games x 4 methods x 50 rates, 16 processes:
 1,000 runs of 200M frames.
-Core-hours at the scale laptop: 3.5.
+Core-hours at the scale laptop: 6.4.
 """
 
 from collections.abc import Sequence

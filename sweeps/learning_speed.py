@@ -5,7 +5,7 @@
 laptop: 5 MinAtar games x 4 methods x 5 held-out seeds, 16 actor-learners in virtual time: 100 runs of 5M frames. Each
 method has one learning rate in all games: the best of three games together in `results/learning_rates`.
 paper: the 1,000 runs of `learning_rates.py`.
-Core-hours at the scale laptop: 12.
+Core-hours at the scale laptop: 21.
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ at each cell's best rate, which depends on the number of actor-learners, and at 
 Breakout also 5 with 4 actor-learners, at the common rate. Up to 1,044 runs of 600,000 frames.
 paper: 7 games x 4 methods x 1, 2, 4, 8, 16 processes x the 50 rates: 7,000 runs of 200M frames.
 `data_efficiency.py` (Figures 3, S9) and `training_speed.py` (Figures 4, S10) are views of the same runs.
-Core-hours at the scale laptop: 14.
+Core-hours at the scale laptop: 26.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
