@@ -37,7 +37,7 @@ from analysis.racing import chosen_runs, own_shares, paper_shares
 SEVERAL = 8
 """Minimum number of rates needed to determine a task's range."""
 MIN_DECADES = 1.0
-"""Decades, median over tasks: the readings of the paper's panels have 1.0 (Pendulum) to 2.0 (Walker 2D)."""
+"""Decades, mean over tasks: the readings of the paper's panels have 1.0 (Pendulum) to 2.0 (Walker 2D)."""
 TWICE = 2.0
 """Multiple of the score of the policy `blind`, which ignores its observations: it walks on and turns at walls."""
 SHARE_OF_REFERENCE = 0.75
