@@ -15,7 +15,7 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,12 @@ from a3crepro.runs.evaluation import EvaluationResult, episode_rng, evaluate
 from a3crepro.runs.files import trying, write_atomically, write_text
 from a3crepro.runs.manifest import attempts_of, commits_of, cpus_of
 from a3crepro.runs.policies import PARAMETERS, WHICH, NetworkPolicy, StoredPolicy, stored_policy
-from a3crepro.runs.video import record_video
+from a3crepro.runs.video import check_rendering, record_video
 
 CARD = "README.md"
 VIDEO = "episode.webm"
+NEW_VIDEO = "new_episode.webm"
+"""Until it is whole, and the card of an earlier export is gone."""
 SIGNIFICANCE = 0.001
 """The probability by chance below which a difference between means is one of the agent."""
 OWN = "a3crepro"
@@ -46,17 +48,15 @@ KEYS = {"episodes": whole_number(1, default=100), "seed": whole_number(0, defaul
         "video": boolean(True), "which": one_of(WHICH, "last")}  # fmt: skip
 
 
-def export(stored: StoredPolicy, run: Path, agent: Path, card: Mapping[str, Any]) -> None:
+def export(stored: StoredPolicy, attempts: Sequence[Mapping[str, Any]], agent: Path, card: Mapping[str, Any]) -> None:
     """Writes an agent's directory; the card last, so that an agent with a card is complete.
 
     Args:
       stored: the policy, as it was evaluated; the run may have trained on since.
-      run: the run's directory.
-      agent: the agent's directory, created if it does not exist.
-      card: facts for the card besides those in the run's manifest.
+      attempts: the run's, from its manifest.
+      agent: the agent's directory, which exists.
+      card: facts for the card besides those in the manifest.
     """
-    attempts = attempts_of(run)
-    agent.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in stored.snapshot._asdict().items() if array.size}
     data = save(arrays, metadata={"frames": str(stored.frames)})
     write_atomically(agent / PARAMETERS, lambda file: file.write(data))
@@ -75,11 +75,12 @@ def export(stored: StoredPolicy, run: Path, agent: Path, card: Mapping[str, Any]
         "cpu": cpus_of(attempts) or None,
         "licence": "MIT",
     }
-    write_text(agent / CARD, card_text(agent.name, facts))
+    write_text(agent / CARD, card_text(agent, facts))
 
 
-def card_text(name: str, facts: Mapping[str, Any]) -> str:
+def card_text(agent: Path, facts: Mapping[str, Any]) -> str:
     """The Markdown of a card: the facts as YAML front matter, then a few sentences."""
+    path = shlex.quote(str(agent))
     front = yaml.safe_dump(
         {key: fact for key, fact in facts.items() if fact is not None}, sort_keys=False, allow_unicode=True
     )
@@ -87,17 +88,17 @@ def card_text(name: str, facts: Mapping[str, Any]) -> str:
     return f"""---
 {front}---
 
-# {name}
+# {agent.name}
 
 Trained by `{facts["command"]}` for {facts["frames"]:,} frames. Mean score of {facts["episodes"]} episodes:
 **{facts["score_mean"]:.1f}** (standard deviation {facts["score_std"]:.1f}){held_out}.
 
 ```
-python -m a3crepro.evaluate agents/{name} episodes={facts["episodes"]} seed={facts["evaluation_seed"]}
-python -m a3crepro.play agents/{name}
+python -m a3crepro.evaluate {path} episodes={facts["episodes"]} seed={facts["evaluation_seed"]}
+python -m a3crepro.play {path}
 ```
 
-`python -m a3crepro.agents agents/{name}` repeats this evaluation: exactly on the same kind of processor; on another,
+`python -m a3crepro.agents {path}` repeats this evaluation: exactly on the same kind of processor; on another,
 single episodes may differ, but not their distribution.
 """
 
@@ -117,24 +118,44 @@ def export_command(arguments: list[str]) -> None:
         got = " ".join(arguments)
         raise UserError(f"expected a run's directory and an agent's, or an agent's alone, got {got!r}; see --help")
     run, agent = directories
+    check_directories(run, agent)
+    set_up_arithmetic()
+    stored, attempts = stored_policy(run, own.which), attempts_of(run)
+    if own.video:
+        check_rendering(stored.config)
+    scores, summary = scored(stored, own.seed, own.episodes)
+    agent.mkdir(parents=True, exist_ok=True)
+    video = agent / NEW_VIDEO
+    if own.video:
+        typical = int(np.argsort(scores, kind="stable")[(own.episodes - 1) // 2])
+        rng = episode_rng(own.seed, stored.frames, typical)
+        record_video(stored.config, NetworkPolicy(stored.config, stored.snapshot), rng, video)
+    for name in (CARD, VIDEO):  # of an earlier export
+        (agent / name).unlink(missing_ok=True)
+    if own.video:
+        video.rename(agent / VIDEO)
+    export(stored, attempts, agent, {**summary, "evaluation_seed": own.seed})
+    print(json.dumps({"agent": str(agent), **summary}))
+
+
+def check_directories(run: Path, agent: Path) -> None:
+    """Refuses to export an agent as a run, or into a directory that holds something else, with a `UserError`."""
     if (agent / "manifest.json").exists():
         raise UserError(f"{agent} is the directory of a run; give another one for the agent")
     if (run / PARAMETERS).exists():
         raise UserError(f"{run} is an agent already; give the directory of a run")
-    episodes, seed = own.episodes, own.seed
-    set_up_arithmetic()
-    config, snapshot, frames = stored = stored_policy(run, own.which)
-    policy = NetworkPolicy(config, snapshot)
-    scores = list(evaluate(config, policy, seed, frames, episodes))
-    summary = EvaluationResult(frames, scores).summary()
-    agent.mkdir(parents=True, exist_ok=True)
-    for name in (CARD, VIDEO):  # of an earlier export
-        (agent / name).unlink(missing_ok=True)
-    if own.video:
-        typical = int(np.argsort(scores, kind="stable")[(episodes - 1) // 2])
-        record_video(config, policy, episode_rng(seed, frames, typical), agent / VIDEO)
-    export(stored, run, agent, {**summary, "evaluation_seed": seed})
-    print(json.dumps({"agent": str(agent), **summary}))
+    if agent.exists() and not agent.is_dir():
+        raise UserError(f"{agent} is not a directory")
+    there = {path.name for path in agent.iterdir()} if agent.is_dir() else set()
+    if there - {VIDEO, NEW_VIDEO} and PARAMETERS not in there:  # a killed export may leave a video alone
+        raise UserError(f"{agent} holds files that are not an agent's; give a new directory")
+
+
+def scored(stored: StoredPolicy, seed: int, episodes: int) -> tuple[list[float], dict[str, Any]]:
+    """The scores of a policy in these episodes, and their summary."""
+    config, snapshot, frames = stored
+    scores = list(evaluate(config, NetworkPolicy(config, snapshot), seed, frames, episodes))
+    return scores, EvaluationResult(frames, scores).summary()
 
 
 def repeat(agent: Path) -> None:
@@ -144,12 +165,9 @@ def repeat(agent: Path) -> None:
       UserError: the directory is not an agent's, or its card is damaged.
       RunError: the mean differs from the card's by more than chance makes likely.
     """
-    config, snapshot, frames = stored_policy(agent)
-    card = read_card(agent)
+    stored, card = stored_policy(agent), read_card(agent)
     set_up_arithmetic()
-    policy = NetworkPolicy(config, snapshot)
-    scores = list(evaluate(config, policy, card["evaluation_seed"], frames, card["episodes"]))
-    found = EvaluationResult(frames, scores).summary()
+    _, found = scored(stored, card["evaluation_seed"], card["episodes"])
     exact = all(math.isclose(found[key], card[key], rel_tol=1e-9, abs_tol=1e-9) for key in ("score_mean", "score_std"))
     numbers = (each[key] for each in (card, found) for key in ("score_mean", "score_std", "episodes"))
     p = 1.0 if exact else float(ttest_ind_from_stats(*numbers, equal_var=False).pvalue)

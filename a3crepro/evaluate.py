@@ -36,7 +36,7 @@ from a3crepro.runs.policies import (
     reference_policy,
     refuse_policy_keys,
 )
-from a3crepro.runs.video import record_video, video_path
+from a3crepro.runs.video import check_rendering, record_video, video_path
 
 USAGE = (
     "usage: python -m a3crepro.evaluate RUN_DIR|env=… policy=random|constant|blind|expert [episodes=30] [seed=…] "
@@ -58,6 +58,8 @@ def evaluate_command(arguments: Sequence[str]) -> None:
     _check_keys(overrides)
     config, policy, frames = _selected_policy(directory, overrides, own)
     set_up_arithmetic()
+    if own.video is not None:
+        check_rendering(config)
     seed = config.seed if own.seed is None else own.seed
     scores, sums = [], InfoSums(config)
     for score in evaluate(config, policy, seed, frames, own.episodes, sums):

@@ -32,7 +32,7 @@ from a3crepro.runs.policies import (
     reference_policy,
     refuse_policy_keys,
 )
-from a3crepro.runs.video import enlarged
+from a3crepro.runs.video import enlarged, rendered_env, rendered_frame
 
 KEYS = ("left", "right", "up", "down", "space", "a", "d")
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
@@ -63,7 +63,7 @@ def play_command(arguments: Sequence[str]) -> None:
             policy = reference_policy(config, own)
         elif not config.env.has_keyboard_controls:
             raise UserError(f"env: {config.env.title} has no keyboard controls; to watch it, add policy=random")
-    env = config.env.make(training=False, render=True)
+    env = rendered_env(config)
     try:
         with Window(config.env.title) as window:
             play(config, env, window, policy)
@@ -81,7 +81,7 @@ def play(config: Config, env: gym.Env[Any, Any], window: Window, policy: Evaluat
             policy.start_episode(env)
         seed, score, steps, over = seed + 1, 0.0, 0, False
         while not over:
-            pressed = window.show(np.asarray(env.render()), f"{config.env.title}   {score:g}", fps)
+            pressed = window.show(rendered_frame(env), f"{config.env.title}   {score:g}", fps)
             if pressed is None:
                 print(f"stopped at {score:g}")
                 return

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from a3crepro import compose
 from a3crepro.common.errors import UserError
-from a3crepro.learner.actor_learner import MAX_NOT_FINITE, Episode, Snapshot
+from a3crepro.learner.actor_learner import MAX_NOT_FINITE, Episode, Snapshot, make_models
 from a3crepro.learner.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
+from a3crepro.runs.training import initial_state
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
 
@@ -294,3 +296,15 @@ def test_one_actor_learner_is_repeatable_to_the_bit(bench, algo, network):
         run_iterations(case.learner, 60)
         ends.append(case.shared.parameters.clone())
     assert torch.equal(*ends)
+
+
+def test_the_target_network_takes_the_recurrent_states_of_one_with_autograd():
+    """Rollouts that the fast path does not take."""
+    config = compose("algo=n_step_q", "env=breakout", "network=mnih2013_lstm", "algo.t_max=129")
+    space, actions = spaces = config.env.spaces()
+    models = make_models(config, initial_state(config), spaces)
+    assert models.model.uses_autograd and models.target.uses_autograd
+    observation = np.zeros(space.shape, space.dtype)
+    _, state = models.model.forward(observation, models.model.initial_state())
+    outputs, _ = models.target.forward(observation, state)
+    assert outputs["q"].shape == (actions.n,)

@@ -44,7 +44,7 @@ def test_its_card_repeats_by_its_own_command(agent, capsys):
     for directory in agent:
         evaluate_command([str(directory), "episodes=6", "seed=7"])
         assert json.loads(capsys.readouterr().out.splitlines()[-1])["score_mean"] == card["score_mean"]
-    assert "python -m a3crepro.evaluate agents/catch episodes=6 seed=7" in (agent[1] / CARD).read_text()
+    assert f"python -m a3crepro.evaluate {agent[1]} episodes=6 seed=7" in (agent[1] / CARD).read_text()
 
 
 def test_an_agent_is_loaded_in_python(agent):
@@ -109,6 +109,31 @@ def test_an_export_into_a_run_is_refused_and_one_of_an_agent_too(agent):
     with pytest.raises(UserError, match="is an agent already"):
         export_command([str(exported), str(run.parent / "other"), "episodes=1"])
     assert {path: path.read_bytes() for path in before} == before and not (run.parent / "other").exists()
+
+
+def test_an_export_deletes_no_file_that_is_not_an_agent_s(agent, tmp_path):
+    (tmp_path / CARD).write_text("mine")
+    with pytest.raises(UserError, match="holds files that are not an agent's"):
+        export_command([str(agent[0]), str(tmp_path), "episodes=1"])
+    with pytest.raises(UserError, match="is not a directory"):
+        export_command([str(agent[0]), str(tmp_path / CARD), "episodes=1"])
+    assert [path.name for path in tmp_path.iterdir()] == [CARD] and (tmp_path / CARD).read_text() == "mine"
+
+
+def test_an_export_that_fails_leaves_the_agent_that_was_there(agent, tmp_path, monkeypatch):
+    exported = tmp_path / "catch"
+    shutil.copytree(agent[1], exported)
+    before = {path.name: path.read_bytes() for path in exported.iterdir()}
+
+    def fail(*_):
+        raise UserError("no frame")
+
+    for missing in ("check_rendering", "record_video"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"a3crepro.agents.{missing}", fail)
+            with pytest.raises(UserError, match="no frame"):
+                export_command([str(agent[0]), str(exported), "episodes=1"])
+        assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
 
 
 def test_an_export_without_a_video_leaves_none_of_an_earlier_one(agent, tmp_path):

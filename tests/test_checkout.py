@@ -18,7 +18,7 @@ from a3crepro.runs.evaluation import evaluate
 from a3crepro.runs.manifest import GitState, attempts_of, git_state
 from a3crepro.runs.policies import NetworkPolicy
 from a3crepro.runs.run_directory import RunDirectory
-from a3crepro.runs.training import initial_state
+from a3crepro.runs.training import Training, initial_state
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +81,22 @@ def test_code_that_is_not_committed_is_kept_with_the_run(tmp_path, checkout, nam
     git(checkout, "stash", "--quiet", "--include-untracked")
     git(checkout, "apply", str(patch))
     assert (checkout / name).read_text() == "a\nmine\n"
+
+
+def test_a_changed_binary_file_is_named_and_the_rest_can_be_applied(tmp_path, checkout):
+    for text in ("one", "two"):
+        (checkout / "picture.png").write_bytes(b"\0" + text.encode())
+        if text == "one":
+            git(checkout, "add", ".")
+            git(checkout, "-c", "user.name=me", "-c", "user.email=me@example.com", "commit", "--quiet", "-m", "second")
+    (checkout / "conf" / "new.png").write_bytes(b"\0\1")
+    write(checkout / "README.md", "a\nmine\n")
+    RunDirectory(tmp_path / "run", config()).__exit__()
+    patch = tmp_path / "run" / "uncommitted.patch"
+    assert {"# not kept: picture.png", "# not kept: conf/new.png"} <= set(patch.read_text().splitlines())
+    git(checkout, "stash", "--quiet", "--include-untracked")
+    git(checkout, "apply", str(patch))
+    assert (checkout / "README.md").read_text() == "a\nmine\n"
 
 
 def test_starts_from_other_code_are_told_apart(tmp_path, checkout):
@@ -146,6 +162,25 @@ def test_a_run_killed_between_its_final_evaluation_and_its_summary_has_one_row_o
     assert again | {"real_seconds": ""} == row | {"real_seconds": ""}
     assert summary["score_mean"] == pytest.approx(float(row["score_mean"]))
     assert summary["episodes"] == 3
+
+
+def test_a_run_stopped_in_its_final_evaluation_makes_no_other_one(tmp_path, monkeypatch):
+    mine = compose("env=toy/chain", "algo=a3c", "threads=3", "execution=virtual_time", "frames=300",
+                   "evaluation.every=300", "evaluation.episodes=3", "checkpoint.every_seconds=1000")  # fmt: skip
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    train(mine, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_evaluate_finally", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(mine, tmp_path / "stopped")
+    train(mine, tmp_path / "stopped")
+    whole, again = (
+        [row["frames"] for row in rows(tmp_path / name, "evaluations.csv")] for name in ("whole", "stopped")
+    )
+    assert again == whole and len(whole) == 1 and int(whole[0]) > 300
 
 
 def test_how_stale_gradients_were_is_told_at_the_end(tmp_path):

@@ -1,5 +1,6 @@
 """The fast path against the module and autograd: outputs, gradients, updates, whole training runs."""
 
+import math
 from functools import cache
 from itertools import pairwise
 
@@ -386,7 +387,20 @@ def test_products_that_leave_out_zeros_keep_what_is_not_a_number(special):
     assert np.isfinite(y[3]).all() == np.isfinite(special)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("implementation", ["fast", "module"])
+def test_a_gradient_whose_square_overflows_is_clipped(bench, implementation):
+    case = bench("algo=a3c", "env=minatar/breakout", "threads=1", f"network.implementation={implementation}")
+    learner, before = case.learner, case.shared.parameters.clone()
+    learner.synchronise(learner.shared.moment())
+    rollout = learner.roll_out(3)
+    learner.accumulate(rollout, np.array([0.0, 1e30, 0.0], np.float32)[: len(rollout.actions)])
+    learner.update_parameters()
+    assert case.shared.skipped() == 0 and case.shared.updates() == 1
+    step = (case.shared.parameters - before).double().norm()
+    assert 0 < step <= 40 * case.config.optimizer.lr / math.sqrt(case.config.optimizer.epsilon)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_gradient_that_is_not_finite_is_skipped(bench, bad):
     for network in ("minatar", "minatar_lstm"):
         cells = ("network.lstm_cells=8",) if network == "minatar_lstm" else ()

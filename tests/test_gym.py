@@ -4,6 +4,7 @@ import functools
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -15,6 +16,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 from a3crepro.common.errors import EnvironmentFault, UserError
 from a3crepro.config import Config, compose, effective_values, run_name
 from a3crepro.environments._environment import Environment
+from a3crepro.evaluate import evaluate_command
 from a3crepro.learner.actor_learner import ActorLearner
 from a3crepro.runs.evaluation import evaluate
 from a3crepro.runs.policies import RandomPolicy
@@ -266,6 +268,27 @@ class DrawsNothing(CountsFromFive):
         super().__init__()
 
 
+class NoFrames(DrawsNothing):
+    """An environment that can be made for rendering, and renders nothing."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self) -> None:
+        return None
+
+
 def test_an_environment_without_a_render_mode_can_be_used() -> None:
     gymnasium.register("a3crepro-tests/DrawsNothing-v0", DrawsNothing)
     assert composed("env=gym", "env.id=a3crepro-tests/DrawsNothing-v0").spaces()[1].n == 3
+
+
+def test_an_environment_without_pictures_is_told_before_any_episode(tmp_path: Path, capsys: Any) -> None:
+    gymnasium.register("a3crepro-tests/NoFrames-v0", NoFrames)
+    for name, said in (("DrawsNothing", "render_mode"), ("NoFrames", "NoFrames-v0 cannot be rendered")):
+        with pytest.raises(UserError, match=said):
+            evaluate_command(
+                ["env=gym", f"env.id=a3crepro-tests/{name}-v0", "policy=random", f"video={tmp_path / 'a.avi'}"]
+            )
+    assert capsys.readouterr().out == "" and not list(tmp_path.iterdir())

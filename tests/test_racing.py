@@ -124,6 +124,15 @@ def test_who_runs_into_an_opponent_loses_speed_and_who_is_run_into_does_not(car,
     assert math.hypot(car.x - x, car.y - y) >= 2.0
 
 
+def test_a_car_pushed_away_from_one_opponent_is_not_drawn_to_another(car):
+    contact = car.parameters.opponents.contact
+    ahead = np.array([0.3 * contact, 0.3 * contact + 0.2])  # both touch it, and both are on the same side
+    car.bots, car.bot_lanes, car.bot_speeds = 40 * car.track.spacing + ahead, np.zeros(2), np.zeros(2)
+    car._meet_opponents()
+    away = np.hypot(*(car.track.points(car.bots, car.bot_lanes) - (car.x, car.y)).T)
+    np.testing.assert_allclose(away, [contact, contact + 0.2], atol=1e-4)
+
+
 def test_grass_is_slow(car):
     reached = []
     for aside in (0.0, 9.0):

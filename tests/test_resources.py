@@ -61,7 +61,7 @@ def test_cores_are_the_least_of_affinity_and_quota_everywhere(cgroups, line, fil
     cgroups(line, **files)
     assert machine.usable_cores() == cores
     assert runs_at_once(VIRTUAL, 16) == cores
-    assert this_attempt(GitState(None, None))["cores"] == measurements.machine()["usable_cores"] == cores
+    assert this_attempt(GitState(None, None), ())["cores"] == measurements.machine()["usable_cores"] == cores
     config = compose("env=toy/catch", "execution=synchronous", "threads=16")
     assert config.processes == cores
 

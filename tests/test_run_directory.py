@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,15 @@ def test_the_manifest_tells_of_each_start(tmp_path):
         assert start["overrides"] == list(config().composition.overrides)
 
 
+def test_a_run_from_python_has_the_command_that_would_repeat_it(monkeypatch):
+    """Not the arguments of the script or of the notebook's kernel."""
+    monkeypatch.setattr(sys, "argv", ["kernel.py", "-f", "kernel.json"])
+    start = a3crepro.runs.manifest.this_attempt(GitState(None, None), ("env=pong", "frames=5"))
+    assert start["command"] == ["python", "-m", "a3crepro", "env=pong", "frames=5"]
+
+
 def test_the_commit_is_that_of_the_checkout():
-    start = a3crepro.runs.manifest.this_attempt(git_state())
+    start = a3crepro.runs.manifest.this_attempt(git_state(), ())
     if not (Path(a3crepro.__file__).resolve().parent.parent / ".git").exists():
         assert start["git_commit"] is None and start["git_clean"] is None
     else:

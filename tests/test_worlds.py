@@ -272,6 +272,9 @@ def test_seconds_are_as_long_in_evaluation_and_action_repeat_sets_the_pace_of_a_
     config = compose(f"env={env}", "env.seconds=90", "env.action_repeat=2")
     assert config.evaluation.max_frames == 90 * 60 == 2 * config.env.episode_steps
     assert config.env.make(training=False).metadata["render_fps"] == 30
+    for words in (("env.seconds=8.3", "env.action_repeat=1"), ("env.seconds=16.6", "env.action_repeat=4")):
+        odd = compose(f"env={env}", *words)
+        assert -(-odd.evaluation.max_frames // odd.env.action_repeat) == odd.env.episode_steps
 
 
 def test_a_player_who_does_not_look_gets_around_all_the_same():

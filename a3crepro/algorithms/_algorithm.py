@@ -132,7 +132,7 @@ class Algorithm(ComponentConfig, ABC):
         """
 
     def entropy(self, outputs: Outputs) -> float | None:
-        """Mean entropy of the policy, in nats, from outputs [T, width]; None for ε-greedy policies."""
+        """Mean entropy of the policy in nats, of vectors per component, from outputs [T, width]; None if ε-greedy."""
         return None
 
     @abstractmethod
@@ -154,7 +154,7 @@ class Algorithm(ComponentConfig, ABC):
         return {name: leaf.grad.numpy() for name, leaf in leaves.items() if leaf.grad is not None}
 
     def output_gradient(self, outputs: Outputs, actions: np.ndarray, returns: np.ndarray) -> Outputs:
-        """∂loss/∂outputs. Override it with a closed form, which takes a tenth of the time."""
+        """∂loss/∂outputs. Override it with a closed form, which takes a hundredth of the time."""
         return self.autograd_output_gradient(outputs, actions, returns)
 
     @abstractmethod

@@ -31,7 +31,7 @@ class Policy(ABC):
 
     @abstractmethod
     def entropy(self, outputs: Outputs) -> float:
-        """Mean entropy over the states of a rollout, in nats."""
+        """Mean entropy over the states of a rollout, in nats; of vectors per component."""
 
     @abstractmethod
     def loss(self, outputs: dict[str, Tensor], actions: Tensor, advantage: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from a3crepro.config.schema import NO_EFFECT, Config, build, dotted_items
 
 
 def file_name(text: str) -> str:
-    """A file name that every file system accepts, different for different texts; at most 150 characters."""
+    """A file name for every file system, at most 150 characters; texts that differ in punctuation may share one."""
     name = re.sub(r"[^\w.,=+:@-]", "_", re.sub("['\"]", "", text), flags=re.ASCII)
     return name if len(name) <= 150 else f"{name[:140]}-{zlib.crc32(text.encode()):08x}"
 

@@ -1,4 +1,4 @@
-"""The 57 Atari games in ALE, with the preprocessing of Mnih et al. 2015 that §8 refers to.
+"""The 57 Atari games in ALE, with Gymnasium's version of the preprocessing of Mnih et al. 2015, to which §8 refers.
 
 Each action is repeated four times; the maximum of the last two grey screens is scaled to 84x84; four such frames make
 an observation. Frames, rewards and lives equal those of Gymnasium's `AtariPreprocessing` and `FrameStackObservation`

@@ -93,7 +93,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
 
         self.settings, self.render_mode, self.unstable = settings, render_mode, PhysicsError
         self.task_env = suite().load(
-            settings.domain, settings.task, {"random": np.random.RandomState(0), "time_limit": float("inf")}
+            settings.domain, settings.task, {"random": np.random.RandomState(), "time_limit": float("inf")}
         )
         shown = self.task_env.control_timestep() * settings.action_repeat
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1 / shown}
@@ -117,6 +117,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         else:
             length = sum(int(np.prod(spec.shape)) for spec in self.task_env.observation_spec().values())
             self.observation_space = gym.spaces.Box(-np.inf, np.inf, (length,), np.float32)
+        self.latest = np.zeros(self.observation_space.shape, self.observation_space.dtype)
         self.steps = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:

@@ -132,8 +132,9 @@ Message = tuple[float, int | None, Any]
 
 
 def stop_timeout(config: Config) -> float:
-    """Seconds that processes have to stop by themselves."""
-    return TIMEOUT + TIMEOUT_PER_STEP * (config.algo.max_update_steps or config.env.episode_steps or 0)
+    """Seconds that processes have to stop by themselves, after what cannot be interrupted: a rollout, or a round."""
+    rollouts = -(-config.threads // config.processes) if config.execution.makes_one_update else 1
+    return TIMEOUT + TIMEOUT_PER_STEP * rollouts * (config.algo.max_update_steps or config.env.episode_steps or 0)
 
 
 def receive_messages(children: Sequence[Child], shared: SharedState, config: Config) -> Generator[Message, None, None]:

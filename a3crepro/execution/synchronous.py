@@ -42,13 +42,14 @@ class Synchronous(Execution):
         trees = resume_point.tree or [None] * config.processes
         all_reduce = AllReduce(len(trees), shared)
         children: list[Child] = []
+        began = time.monotonic() - resume_point.real_seconds
         try:
             for part, tree in enumerate(trees):
                 children.append(
                     Child(f"process {part}", work, config, shared, all_reduce, part, resume_point.attempt, tree)
                 )
                 yield Event(resume_point.seconds, resume_point.real_seconds)
-            yield from events(children, shared, config, time.monotonic() - resume_point.real_seconds)
+            yield from events(children, shared, config, began)
         finally:
             shared.request_stop()
             for child in children:

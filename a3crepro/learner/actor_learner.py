@@ -63,9 +63,9 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
     network, algo, (observation_space, actions) = config.network, config.algo, spaces
     heads, steps = algo.heads(actions), config.max_update_steps
 
-    def model(theta: Theta, sizes: Sizes) -> Model:
+    def model(theta: Theta, sizes: Sizes, implementation: str = network.implementation) -> Model:
         module = seeded(network, observation_space, heads, config.seed)
-        return make_model(module, observation_space, theta, sizes, network.implementation)
+        return make_model(module, observation_space, theta, sizes, implementation)
 
     version = None if algo.uses_thread_copy else shared.updates
     writes_are_counted = config.processes > 1 and not config.execution.makes_one_update
@@ -76,7 +76,8 @@ def make_models(config: Config, shared: SharedState, spaces: Spaces, lanes: int 
     online = model(Theta(shared.parameters, version, writes), Sizes(entries, steps * max(1, lanes), lanes))
     if algo.target_interval is None:
         return Models(online, None)
-    return Models(online, model(Theta(shared.target, shared.target_version), Sizes(8, 0, lanes)))
+    same = "module" if online.uses_autograd else "fast"  # they exchange recurrent states
+    return Models(online, model(Theta(shared.target, shared.target_version), Sizes(8, 0, lanes), same))
 
 
 def share_above_epsilon(config: Config, shared: SharedState) -> float | None:

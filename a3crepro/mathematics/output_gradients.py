@@ -1,6 +1,6 @@
 """Derivatives of the losses in `losses.py` with respect to the network's outputs, in closed form.
 
-They equal autograd's (`tests/test_mathematics.py`), and are a hundred times faster.
+They equal autograd's (`tests/test_mathematics.py`), and take a hundredth of the time.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False

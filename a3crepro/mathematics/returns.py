@@ -17,7 +17,7 @@ def n_step_returns(r_t: Sequence[float], discount_t: Sequence[float], bootstrap:
     Args:
       r_t: rewards r_1 … r_T, of the steps out of s_0 … s_{T-1}.
       discount_t: discounts of s_1 … s_T: 0 where the state is terminal, γ elsewhere.
-      bootstrap: the value of s_T; ignored where s_T is terminal.
+      bootstrap: the value of s_T, finite; without effect where s_T is terminal.
 
     Returns:
       R_0 … R_{T-1}, float32 [T].

@@ -130,7 +130,11 @@ class Evaluator:
                 self.child = Child("the evaluator", _evaluate_snapshots, self.config)
             self._current = min(pending)
             snapshot = PolicySnapshot(pending[self._current].parameters, pending[self._current].sums)
-            self.child.connection.send((self._current, snapshot))
+            try:
+                self.child.connection.send((self._current, snapshot))
+            except OSError:  # it has died, of what `receive` says
+                yield from self.child.receive()
+                raise
 
     def end(self) -> None:
         if self.child is not None:

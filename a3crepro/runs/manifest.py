@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from a3crepro.common.machine import cpu_model, usable_cores
-from a3crepro.config import multirun_job
+from a3crepro.config import hydra_job, multirun_job
 from a3crepro.runs.files import read_json
 
 PACKAGES = ("a3crepro", "torch", "numpy", "numba", "gymnasium", "mujoco", "dm-control", "ale-py", "minatar",
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = ("a3crepro", "conf", "hydra_plugins", "sweeps")
 """Directories whose untracked files may affect a run."""
 MAX_PATCH_BYTES = 1_000_000
-PATCH = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+PATCH = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
 """Gives a patch for `git apply`, independent of the user's git configuration."""
 
 
@@ -43,11 +43,17 @@ def cpus_of(attempts: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(dict.fromkeys(attempt["cpu"] for attempt in attempts if "cpu" in attempt))
 
 
-def this_attempt(git: GitState) -> dict[str, Any]:
-    """Command (of a job of a multirun, the one that runs it alone), versions, commit and machine of this process."""
-    job = multirun_job()
+def this_attempt(git: GitState, overrides: Sequence[str]) -> dict[str, Any]:
+    """The command, versions, commit and machine of this process.
+
+    Args:
+      git: the state of the checkout.
+      overrides: those that the configuration was composed from. They are the command of a job of a multirun, and of a
+        run that was started from Python; else it is that of this process.
+    """
+    of_process = hydra_job() is not None and multirun_job() is None
     return {
-        "command": ["python", "-m", "a3crepro", *(sys.argv[1:] if job is None else job.overrides.task)],
+        "command": ["python", "-m", "a3crepro", *(sys.argv[1:] if of_process else overrides)],
         "date": utc_now(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -96,21 +102,31 @@ def git_state(root: Path | None = None) -> GitState:
 
 
 def _difference(root: Path) -> bytes | None:
-    """Changes to tracked files, and untracked code."""
-    changes = _git(root, *PATCH, "HEAD", "--")
+    """Changes to tracked files, and untracked code; of binary files only the names, since no patch applies to them."""
+    numbers = _git(root, *PATCH, "--numstat", "-z", "HEAD", "--")  # of lines; a dash for binary files
     untracked = _git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *CODE)
-    if changes is None or untracked is None:
+    if numbers is None or untracked is None:
         return None
-    patch, names = changes, untracked.decode(errors="surrogateescape").split("\0")[:-1]
-    for name in names:
+    binary = [line.split("\t")[2] for line in _names(numbers) if line.startswith("-")]
+    changes = _git(root, *PATCH, "HEAD", "--", ".", *(f":(top,exclude,literal){name}" for name in binary))
+    patch = (changes or b"") + b"".join(map(_not_kept, binary))
+    for name in _names(untracked):
         if len(patch) > MAX_PATCH_BYTES:
             break
         created = _git(root, *PATCH, "--no-index", "--", "/dev/null", name, status=1)
-        patch += created or f"# not kept: {name}\n".encode(errors="replace")
+        patch += _not_kept(name) if created is None or b"\nBinary files /dev/null and " in created else created
     if len(patch) > MAX_PATCH_BYTES:
         whole_lines = patch[:MAX_PATCH_BYTES].rpartition(b"\n")[0]
         patch = whole_lines + f"\n# cut off: only {MAX_PATCH_BYTES:,} bytes are kept\n".encode()
     return patch
+
+
+def _names(output: bytes) -> list[str]:
+    return output.decode(errors="surrogateescape").split("\0")[:-1]
+
+
+def _not_kept(name: str) -> bytes:
+    return f"# not kept: {name}\n".encode(errors="replace")
 
 
 def _git(root: Path, *words: str, status: int = 0) -> bytes | None:

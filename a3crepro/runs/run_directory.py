@@ -201,7 +201,10 @@ class RunDirectory:
         git = git_state()
         if git.difference:
             self._keep_difference(git)
-        attempts.append({**this_attempt(git), **self.config.composition._asdict(), "exact_resume": self.is_exact})
+        composition = self.config.composition
+        attempts.append(
+            {**this_attempt(git, composition.overrides), **composition._asdict(), "exact_resume": self.is_exact}
+        )
         write_text(path, json.dumps({"starts": attempts}, indent=2) + "\n")
 
     def _keep_difference(self, git: GitState) -> None:

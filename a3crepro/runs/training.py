@@ -150,6 +150,7 @@ class Training:
     def _restore_triggers(self, checkpoint: Checkpoint) -> None:
         """Makes up for evaluations and copies that were lost, or that a smaller budget has left out."""
         config, shared, run = self.config, self.shared, self.run_directory
+        evaluates = config.evaluation.episodes and shared.frames() < config.frames  # else the final one stands for it
         last = {
             SNAPSHOT: (config.evaluation.every, max([run.evaluations.last_frames(), *self.pending])),
             COPY: (config.checkpoint.copies_every, run.last_copy()),
@@ -160,7 +161,7 @@ class Training:
             crossed, handled = shared.frames() // every, int(shared.last_triggers[trigger])
             if not config.is_exact or checkpoint.tree is None:  # reports in transit are lost
                 handled = frames // every
-            elif trigger == SNAPSHOT and config.evaluation.episodes and handled == crossed > frames // every:
+            elif trigger == SNAPSHOT and evaluates and handled == crossed > frames // every:
                 times = self.resume_point.seconds, self.resume_point.real_seconds
                 share = share_above_epsilon(config, shared)
                 self.pending[crossed * every] = PendingEvaluation(*shared.policy_snapshot(), *times, share)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import gymnasium as gym
+import gymnasium.error
 import numpy as np
 
 from a3crepro.common.errors import UserError
@@ -36,9 +38,40 @@ def video_path(text: str) -> Path:
     return path
 
 
+def rendered_env(config: Config) -> gym.Env[Any, Any]:
+    """The environment of evaluations, for `rendered_frame`; a `UserError` if it cannot be made so."""
+    try:
+        return config.env.make(training=False, render=True)
+    except (gymnasium.error.Error, TypeError) as error:  # a constructor may take no `render_mode`
+        raise UserError(f"{config.env.title} cannot be rendered: {error}") from error
+
+
+def rendered_frame(env: gym.Env[Any, Any]) -> np.ndarray:
+    """The present frame, uint8 RGB [height, width, 3]; a `UserError` if there is none."""
+    try:
+        frame = env.render()
+    except NotImplementedError as error:
+        raise UserError(f"{env_name(env)} has no render method") from error
+    except (gymnasium.error.Error, AssertionError) as error:  # such as a package that is not installed
+        raise UserError(f"{env_name(env)} cannot be rendered: {error}") from error
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3:
+        raise UserError(f"{env_name(env)} cannot be rendered as RGB frames")
+    return frame
+
+
+def check_rendering(config: Config) -> None:
+    """Renders a frame, so that what is missing is known before any episode is played; else a `UserError`."""
+    env = rendered_env(config)
+    try:
+        env.reset(seed=0)
+        rendered_frame(env)
+    finally:
+        env.close()
+
+
 def record_video(config: Config, policy: EvaluationPolicy, rng: np.random.Generator, path: Path) -> float:
     """Writes one episode as a video at the speed of human play, and returns its score."""
-    env = config.env.make(training=False, render=True)
+    env = rendered_env(config)
     video = VideoWriter(path, float(env.metadata.get("render_fps", 30)))
     try:
         score = play_episode(env, policy, rng, config.max_evaluation_steps, lambda: video.add(_frame(env)))
@@ -121,10 +154,7 @@ def _part(path: Path) -> Path:
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
-def _frame(env: Any) -> np.ndarray:
+def _frame(env: gym.Env[Any, Any]) -> np.ndarray:
     """The rendered frame, enlarged, with even sides, which codecs need."""
-    try:
-        frame = enlarged(np.asarray(env.render()), MIN_HEIGHT)
-    except NotImplementedError as error:
-        raise UserError(f"video: {env_name(env)} has no render method") from error
+    frame = enlarged(rendered_frame(env), MIN_HEIGHT)
     return np.ascontiguousarray(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])

@@ -40,7 +40,7 @@ class WorldParameters(Parameters):
     @property
     def episode_steps(self) -> int:
         """Agent steps after which an episode is truncated."""
-        return math.ceil(self.seconds * FRAMES_PER_SECOND / self.action_repeat)
+        return -(-round(self.seconds * FRAMES_PER_SECOND) // self.action_repeat)
 
 
 class FirstPersonEnv(SerializableEnv):

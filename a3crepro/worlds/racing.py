@@ -230,6 +230,8 @@ class RacingEnv(FirstPersonEnv):
         for number in np.flatnonzero(np.hypot(*(points - (self.x, self.y)).T) < others.contact):
             dx, dy = self.x - float(points[number, 0]), self.y - float(points[number, 1])
             away = math.hypot(dx, dy)
+            if away >= others.contact:
+                continue  # pushed away from another one
             if dx * math.cos(self.angle) + dy * math.sin(self.angle) < 0:
                 self.along = min(self.along, others.speed_after_contact * float(self.bot_speeds[number]))
                 self.aside = self.turning = 0.0

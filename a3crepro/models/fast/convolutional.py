@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from a3crepro.common.serialization import PyTree
+from a3crepro.mathematics.norm import l2_norm
 from a3crepro.models.fast import kernels as k
 from a3crepro.models.fast.network import CellsAndHeads, FastNetwork, Gradient, flat, zeros
 from a3crepro.models.fast.spec import PartSpec, Spec
@@ -117,14 +118,16 @@ class FactoredGradient(Gradient):
         self.is_expanded = True
 
     def norm(self) -> float:
+        total: float
         if self.steps > MAX_FACTORED_STATES:
             self.expand()
-            return math.sqrt(k.square_norm(self.vector, np.array([(0, len(self.vector))])))
-        total: float = k.square_norm(self.vector, self.edges)
+            total = k.square_norm(self.vector, np.array([(0, len(self.vector))]))
+            return math.sqrt(total) if math.isfinite(total) else l2_norm(self.vector)
+        total = k.square_norm(self.vector, self.edges)
         for delta, inputs in self.factors.values():
             square = k.outer_square_norm(delta[: self.steps], inputs[: self.steps])
             total += 0.0 if square < 0 else square  # a rounding error, if factors cancel; NaN stays NaN
-        return math.sqrt(total)
+        return math.sqrt(total) if math.isfinite(total) else l2_norm(self.full())  # squares overflow float32
 
     def full(self) -> np.ndarray:
         if self.steps > MAX_FACTORED_STATES:

@@ -3,7 +3,7 @@
 A convolution has one row per *distinct* patch of its input. While the parameters do not change, an output position
 whose patch has not changed since the last state keeps its row, so that only what moved on the screen is computed,
 forward and backward. In state 0, a position with the same patch as its left neighbour shares its row, so that the
-background is computed once per line. `index[t, p]` is the row of position p in state t; the new rows of state t are
+background is computed once per line. `row_of[t, p]` is the row of position p in state t; the new rows of state t are
 counts[t] to counts[t + 1].
 
 Where several actor-learners act together, each has a *lane* and t counts their steps; the positions of the lanes are

@@ -141,7 +141,8 @@ class FastNetwork(ABC):
       spec: its layers.
       entries: number of cache entries: observations whose activations are stored.
       lanes: number of actor-learners that act together; an entry holds one observation of each.
-      theta: θ, if nobody writes to it between two calls of `synchronise`: then large weights are not copied.
+      theta: θ, if nobody writes to it between two calls of `synchronise`: then large weights are not copied. Another
+        process may replace θ⁻ as a whole at any time, and then one bootstrap value may mix the old and the new.
     """
 
     tops: list[CellsAndHeads]
