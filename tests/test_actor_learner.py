@@ -1,7 +1,10 @@
 """The actor-learner, and the faults of well-known A3C code."""
 
 import math
+from itertools import product
+from types import SimpleNamespace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from a3crepro import compose
 from a3crepro.common.errors import UserError
 from a3crepro.learner.actor_learner import MAX_NOT_FINITE, Episode, Snapshot, make_models
 from a3crepro.learner.shared_state import FRAMES, NOT_FINITE, TARGET, UPDATES, SharedState
+from a3crepro.mathematics.exploration import final_epsilon
 from a3crepro.runs.training import initial_state
 
 METHODS = ["a3c", "n_step_q", "one_step_q", "one_step_sarsa"]
@@ -184,6 +188,72 @@ def test_a_time_limit_keeps_the_discount_and_bootstraps_a_terminal_state_does_no
     assert seen["returns"].tolist() == pytest.approx([1 + 0.99 * last, last])
 
 
+class Pays(gym.Wrapper):
+    """Gives these rewards, one a step, in an episode without an end."""
+
+    def __init__(self, env, rewards):
+        super().__init__(env)
+        self.rewards = iter(rewards)
+
+    def step(self, action):
+        return self.observation_space.sample(), next(self.rewards), False, False, {}
+
+
+def test_both_signs_of_a_reward_are_clipped(bench):
+    learner = bench("algo=a3c", "env=toy/catch", "threads=1", "env.reward_clip=0.25").learner
+    learner.env = Pays(learner.env, [-3.0, -0.1, 0.0, 0.1, 3.0])
+    assert learner.roll_out(5).rewards == [-0.25, -0.1, 0.0, 0.1, 0.25]
+
+
+def test_a_score_in_atari_is_that_of_a_game_not_of_a_life(bench):
+    case = bench("algo=a3c", "env=breakout", "threads=1")
+    steps, step = [], case.learner.env.step
+    case.learner.env.step = lambda action: steps.append(step(action)) or steps[-1]
+    while not case.reports:
+        run_iterations(case.learner, 1)
+    (episode,) = (report for report in case.reports if isinstance(report, Episode))
+    over = next(number for number, (*_, info) in enumerate(steps, 1) if info["game_over"])
+    lost = sum(terminated for _, _, terminated, _, _ in steps[:over])
+    assert lost == 5 and episode.score == sum(reward for _, reward, *_ in steps[:over])
+    assert episode.episode_frames == 4 * over
+
+
+def test_actor_learners_have_environments_of_their_own(bench):
+    first, again = (
+        [learner.observation for learner in bench("algo=a3c", "env=gym", "threads=3").learners] for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert len({observation.tobytes() for observation in first}) == 3
+
+
+def test_an_update_takes_the_learning_rate_of_t_when_its_rollout_began(bench):
+    words = ("env=toy/catch", "frames=1000", "optimizer=momentum_sgd", "optimizer.alpha=0", "optimizer.lr=0.1")
+    case = bench("algo=a3c", *words, "optimizer.anneal_frames=1000", "threads=2")
+    learner = case.learner
+    for frames, share in ((0, 1.0), (500, 0.5), (1000, 0.0)):
+        case.shared.counters[1, FRAMES] = frames  # T is not the actor-learner's own count
+        learner.synchronise(learner.shared.moment())
+        case.shared.counters[1, FRAMES] = 900
+        learner.model.gradient.fill_(1e-3)
+        before = case.shared.parameters.clone()
+        learner.update_parameters()
+        np.testing.assert_allclose(before - case.shared.parameters, share * 1e-4, rtol=0, atol=1e-8)
+
+
+def test_epsilon_falls_with_t_to_a_final_value_that_each_actor_learner_draws_and_redraws():
+    algo = compose("algo=one_step_q", "env=breakout").algo
+    values, interval = algo.exploration.distribution, algo.exploration.redraw_frames
+    finals = {}
+    for thread, draw in product(range(8), range(4)):
+        finals[thread, draw] = final = final_epsilon(3, thread, draw, *values)
+        for own in (draw * interval, (draw + 1) * interval - 1):
+            actor = SimpleNamespace(seed=3, thread=thread, own_frames=own, global_frames=10**9)
+            assert algo.epsilon(actor) == pytest.approx(final)
+            actor.global_frames = algo.exploration.anneal_frames // 4
+            assert algo.epsilon(actor) == pytest.approx(1 + (final - 1) / 4)
+    assert len({finals[thread, 0] for thread in range(8)}) > 1 and len({finals[0, draw] for draw in range(4)}) > 1
+
+
 def test_rewards_are_clipped_for_the_learner_and_scores_are_not(bench):
     case = bench("algo=a3c", "env=toy/catch", "threads=1", "env.reward_clip=0.25")
     run_iterations(case.learner, 30)
@@ -204,14 +274,19 @@ def test_a_crossed_multiple_counts_once():
 
 @pytest.mark.parametrize("algo", ["n_step_q", "one_step_q"])
 def test_the_target_network_is_set_when_the_frames_of_all_threads_cross_i_target(bench, algo):
+    """The one-step methods set it before the update of the same iteration, n-step Q after it."""
     case = bench(f"algo={algo}", "env=toy/chain", "threads=2", "algo.target_update_frames=100")
     target = case.shared.target.clone()
     a, b = case.learners
     while case.shared.frames() < 100:
         assert torch.equal(case.shared.target, target)
+        before = case.shared.parameters.clone()
         run_iterations(a, 1)
         if case.shared.frames() < 100:
+            before = case.shared.parameters.clone()
             run_iterations(b, 1)
+    assert not torch.equal(case.shared.parameters, before)
+    assert torch.equal(case.shared.target, before if algo == "one_step_q" else case.shared.parameters)
     assert not torch.equal(case.shared.target, target)
     assert a.own_frames < 100 and b.own_frames < 100
 

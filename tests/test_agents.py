@@ -47,6 +47,24 @@ def test_its_card_repeats_by_its_own_command(agent, capsys):
     assert f"python -m a3crepro.evaluate {agent[1]} episodes=6 seed=7" in (agent[1] / CARD).read_text()
 
 
+def test_an_agent_has_the_normaliser_of_its_observations(tmp_path):
+    words = ("env=gym", "env.id=Pendulum-v1", "env.normalise_observations=true", "network=mlp", "threads=1")
+    train(compose(*words, "frames=300", "evaluation.episodes=0", "logging.tensorboard=false"), tmp_path / "run")
+    export_command([str(tmp_path / "run"), str(tmp_path / "agent"), "episodes=1", "video=false"])
+    config, snapshot, _ = stored_policy(tmp_path / "agent")
+    assert snapshot.sums[0] >= 300  # observations
+    np.testing.assert_array_equal(snapshot.sums, stored_policy(tmp_path / "run").snapshot.sums)
+    mean, squares = (snapshot.sums[1:] / snapshot.sums[0]).reshape(2, 3)
+    raw, plain = np.array([0.5, -0.5, 3.0], np.float32), snapshot._replace(sums=np.zeros(0))
+    by_hand = ((raw - mean) / np.sqrt(squares - mean**2)).astype(np.float32)
+    actions = [
+        NetworkPolicy(config, policy).act(observation, np.random.default_rng(0))
+        for policy, observation in ((snapshot, raw), (plain, by_hand), (plain, raw))
+    ]
+    np.testing.assert_allclose(actions[0], actions[1], rtol=1e-5)
+    assert not np.allclose(actions[0], actions[2], rtol=1e-3)
+
+
 def test_an_agent_is_loaded_in_python(agent):
     policies = [load_policy(directory) for directory in agent]
     env = compose("env=toy/catch").env.make(training=False)

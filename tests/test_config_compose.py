@@ -86,7 +86,8 @@ def other_environments() -> list[Any]:
 @pytest.mark.parametrize("env", other_environments())
 def test_every_other_environment_composes(env: str) -> None:
     config = composed(f"env={env}")
-    assert config.env.title == env or not env.startswith("control/")
+    if env.startswith("control/"):
+        assert config.env.title == env
     module = seeded(config.network, config.env.spaces()[0], config.algo.heads(config.env.spaces()[1]), 0)
     assert parameter_count(module) > 0
 

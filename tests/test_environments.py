@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import ale_py
 import gymnasium
 import numpy as np
 import pytest
@@ -102,6 +103,15 @@ def test_the_bare_emulator_of_the_benchmark_runs_over_ends_of_games(overrides: t
     step = composed(*overrides).emulator(0)
     for _ in range(400):
         step()
+
+
+def test_the_bare_emulator_of_atari_begins_a_new_game_after_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, reset = [], ale_py.ALEInterface.reset_game
+    monkeypatch.setattr(ale_py.ALEInterface, "reset_game", lambda self: begun.append(1) or reset(self))
+    step = composed("env=breakout").emulator(0)
+    for _ in range(1500):
+        step()
+    assert len(begun) > 3  # a random policy loses its five lives in some 200 steps
 
 
 def test_an_environment_needs_a_name_and_its_clipping_alone(tmp_path: Path) -> None:

@@ -563,15 +563,34 @@ def test_one_synchronous_actor_learner_is_one_in_virtual_time(algo, network):
         *(pytest.param(algo, "mlp_lstm", marks=pytest.mark.slow) for algo in METHODS),
     ],
 )
-def test_an_update_is_the_same_for_any_number_of_processes(algo, network):
+@pytest.mark.parametrize("max_norm", [40, 0.01])
+def test_an_update_is_the_same_for_any_number_of_processes(algo, network, max_norm):
     """With 5 processes each actor-learner is alone; with 1 and 2 several act together."""
-    env = "minatar/breakout"
-    ends = [end(synchronous(algo, env, network, processes, "frames=25"))[1] for processes in (1, 2, 5)]
+    env, words = "minatar/breakout", ("frames=25", f"algo.max_gradient_norm={max_norm}")
+    ends = [end(synchronous(algo, env, network, processes, *words))[1] for processes in (1, 2, 5)]
     start = initial_state(synchronous(algo, env, network, 1)).parameters.numpy()
     moved = [states.arrays["parameters"] - start for states in ends]
     for other in moved[1:]:
-        assert np.abs(other - moved[0]).max() <= 1e-5 * np.abs(moved[0]).max()
+        assert np.abs(other - moved[0]).max() <= 1e-9 + 1e-5 * np.abs(moved[0]).max()  # of rounding
         assert np.abs(other).max() > 0
+
+
+@pytest.mark.parametrize("algo", ["one_step_q", "n_step_q"])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_target_network_is_set_in_a_round_as_in_the_pseudocode(algo, processes):
+    """Both are due when T = 25: the one-step methods set θ⁻ before their first update, n-step Q after it."""
+    config = synchronous(algo, "toy/chain", "mlp", processes, "frames=25", "algo.target_update_frames=25")
+    arrays, start = end(config)[1].arrays, initial_state(config).parameters.numpy()
+    assert not np.array_equal(arrays["parameters"], start)
+    np.testing.assert_array_equal(arrays["target"], start if algo == "one_step_q" else arrays["parameters"])
+
+
+def test_the_target_network_follows_the_parameters_in_rounds_without_an_update():
+    """Of the one-step methods: an update when T = 25, θ⁻ when T = 30, and the end when T = 35."""
+    config = synchronous("one_step_q", "toy/chain", "mlp", 2, "frames=35", "algo.target_update_frames=30")
+    arrays = end(config)[1].arrays
+    assert not np.array_equal(arrays["parameters"], initial_state(config).parameters.numpy())
+    np.testing.assert_array_equal(arrays["target"], arrays["parameters"])
 
 
 def test_rounds_with_one_and_with_several_gradients_update_the_same_statistics():

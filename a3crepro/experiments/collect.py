@@ -286,8 +286,13 @@ def _scores(command: Command, run: Run) -> pd.DataFrame:
     table = pd.DataFrame({**columns, **row} for row in _score_rows(directory, config))
     if table.empty:
         return table
-    table["epoch"] = (table["frames"] / (EPOCH_STEPS * config.env.frames_per_step)).round(6)
+    table["epoch"] = epochs(table["frames"], config.env.frames_per_step)
     return table.assign(run=run.name, commit=commits_of(starts), versions=_versions(starts[0]))
+
+
+def epochs(frames: pd.Series, frames_per_step: int) -> pd.Series:
+    """The paper's epochs of a million agent steps: 4M frames on Atari."""
+    return (frames / (EPOCH_STEPS * frames_per_step)).round(6)
 
 
 def _score_rows(directory: Path, config: Config) -> Iterator[dict[str, Any]]:
