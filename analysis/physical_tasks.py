@@ -174,7 +174,7 @@ def table_of(runs: pd.DataFrame) -> str:
                                  for row in readings.itertuples()])  # fmt: skip
     header = ["task", "paper's domain", "its start, best score and hours (S8)", "best that ignores observations",
               "Suite's A3C, 100M steps",
-              *(f"the {search} search's best, held-out seeds" for search in SEARCHES)]  # fmt: skip
+              *(f"the {search} search's choice, held-out seeds" for search in SEARCHES)]  # fmt: skip
     held_out = runs[runs["seed"] >= HELD_OUT]
     rows = [
         [task, PANELS[task], paper_reading(task), number(observation_independent_score(task)), suite_scores(task),

@@ -5,7 +5,6 @@ All runs of a scale have the same budget and annealing horizon, so experiments c
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ import pandas as pd
 from a3crepro.experiments.experiment import HELD_OUT, Run, Scores, run
 from a3crepro.experiments.results import RESULTS
 
-T = TypeVar("T")
 Choice = Mapping[str, object]
 """How a run learns, as overrides."""
 
@@ -74,12 +72,6 @@ def final_scores(scores: Scores, runs: Sequence[Run]) -> list[float] | None:
     return found if len(found) == len(runs) else None
 
 
-def best_of(scores: Scores, runs: Sequence[Run], choices: Sequence[T]) -> T | None:
-    """The choice whose run ended best, with one run per choice; None if some have not finished."""
-    found = final_scores(scores, runs)
-    return None if found is None else choices[found.index(max(found))]
-
-
 def of_choices(envs: Sequence[str], choices: Sequence[Choice], frames: int | None, threads: int = 16) -> list[Run]:
     """A run of A3C for each choice and environment; the seed is the choice's index."""
     return [
@@ -100,6 +92,8 @@ class Search:
     then: Mapping[str, tuple[int, int]]
     """Frames and number of the longer runs, by environment."""
     threads: int = 16
+    chosen: int | None = None
+    """Index of the choice of the longer runs; None: the best one, by final scores."""
 
     def runs(self, scores: Scores) -> list[Run]:
         """The longer runs are known once the whole search has finished; the longest come last."""
@@ -107,7 +101,8 @@ class Search:
         found = final_scores(scores, search)
         if found is None:
             return search
-        best = self.choices[self.best(np.reshape(found, (len(self.choices), len(self.envs))))]
+        scored = np.reshape(found, (len(self.choices), len(self.envs)))
+        best = self.choices[self.best(scored) if self.chosen is None else self.chosen]
         return search + [
             run(env, "a3c", threads=self.threads, **best, seed=HELD_OUT + number, frames=self.then[env][0])
             for env in sorted(self.then, key=lambda env: self.then[env][0])

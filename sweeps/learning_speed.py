@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, run
-from a3crepro.experiments.figures import load_results
+from a3crepro.experiments.figures import load_results, random_score
 from a3crepro.experiments.results import select
 from a3crepro.experiments.statistics import best_rate
 from sweeps._protocol import (
@@ -43,7 +43,8 @@ def rate_of(method: str) -> float | None:
     scores = runs.pivot_table(index="env", columns="learning_rate", values="score")
     if scores.shape != (len(LAPTOP_GAMES), len(LAPTOP_RATES)) or scores.isna().any(axis=None):
         return None
-    return float(scores.columns[best_rate(scores.to_numpy())])
+    above = scores.sub([random_score(str(env)) for env in scores.index], axis="index")
+    return float(scores.columns[best_rate(above.to_numpy())])
 
 
 def held_out_runs(games: Sequence[str], seeds: int) -> list[Run]:

@@ -91,6 +91,9 @@ LOW_ENTROPY_COST, HIGH_ENTROPY_COST = (
 """Annealed over as many steps as the Control Suite's A3C ran. With the paper's entropy cost, 1e-4, the variance falls
 to its minimum within 100,000 steps, which ends exploration; with the second of these it stays near its maximum."""
 SECOND_SEARCH = [*at_rates(LOW_ENTROPY_COST, (2e-4, 5e-4)), *at_rates(HIGH_ENTROPY_COST, (2e-4, 5e-4))]
+SECOND_BEST = 1
+"""Index of the choice of the second search whose last evaluations were best when the longer runs began; by final
+scores, the means of the last three evaluations, the first one is better (0.81 of the best instead of 0.71)."""
 FURTHER_RATES = at_rates(LOW_ENTROPY_COST, (1e-5, 5e-5, 1e-4, 1e-3, 2e-3, 1e-2))
 """Six rates more than the two above, to find the range of good ones."""
 
@@ -105,7 +108,7 @@ def laptop(scores: Scores) -> list[Run]:
     then = dict.fromkeys(TASKS, (2_000_000, 3)) | dict.fromkeys(LONGER, (10_000_000, 3))
     at_three = at_rates(LOW_ENTROPY_COST, (1e-4, 2e-4, 5e-4))
     first = Search(TASKS, ROLLOUTS, 300_000, dict.fromkeys(FIRST, (2_000_000, 3)))
-    second = Search(TASKS, also(ROLLOUTS_OF_20, SECOND_SEARCH), 1_000_000, then)
+    second = Search(TASKS, also(ROLLOUTS_OF_20, SECOND_SEARCH), 1_000_000, then, chosen=SECOND_BEST)
     third = Search(TASKS, also(SEPARATE, at_three), 1_000_000, then)
     pixels = Search(PIXELS, also(ROLLOUTS_OF_PIXELS, SECOND_SEARCH), 100_000, {PIXELS[0]: (300_000, 3)})
     scaled = Search(PIXELS[1:], also(SCALED, at_three), 400_000, {PIXELS[1]: (3_000_000, 3)})

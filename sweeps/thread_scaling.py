@@ -18,6 +18,7 @@ import numpy as np
 
 from a3crepro.experiments.command import main
 from a3crepro.experiments.experiment import Experiment, Run, Scale, Scores, run
+from a3crepro.experiments.figures import random_score
 from a3crepro.experiments.statistics import best_rate
 from sweeps._protocol import (
     LAPTOP,
@@ -85,7 +86,7 @@ def at(game: str, method: str, threads: int, rate: float, number: int) -> Run:
 def common_rate(scores: Scores, game: str, method: str, threads: Sequence[int], rates: Sequence[float]) -> float:
     """The best rate of a method's finished cells together."""
     found = [final_scores(scores, grid([game], rates, [method], n)) for n in threads]
-    return rates[best_rate(np.array(found))]
+    return rates[best_rate(np.array(found, float) - random_score(game))]
 
 
 EXPERIMENT = Experiment(

@@ -22,7 +22,7 @@ SCRIPTS = [
 SWEEPS = {
     "learning_rates": 256, "learning_speed": 100, "thread_scaling": 724, "optimizers": 160, "ablations": 128,
     "atari_table": 45, "physical_tasks": 313, "racing": 32, "labyrinth": 10,
-    "examples": 40, "first_runs": 7, "implementations": 24, "executions": 60,
+    "examples": 40, "first_runs": 7, "implementations": 28, "executions": 60,
 }  # fmt: skip
 """With the number of their runs at the scale `laptop`."""
 MISSING = ("thread_scaling", "executions", "first_runs", "implementations", "atari_table")
