@@ -1,9 +1,9 @@
 """Rules that decide the paper's claims on its five Atari games, from `atari_games`: one rate and one seed per pair."""
 
 from a3crepro.experiments.figures import METHODS, TITLES, reference
-from a3crepro.experiments.statistics import LAST, first_crossing, interval_of_proportion
+from a3crepro.experiments.statistics import LAST, first_crossing
 from analysis._atari import Curve, curves, plain_run, race_with_dqn
-from analysis._verdicts import NOT_RUN, Outcome, Verdict, combine, decide, more_that_agree, of_sweep, on_some
+from analysis._verdicts import NOT_RUN, Outcome, Verdict, combine, decide, decided_by_majority, of_sweep, on_some
 from sweeps._protocol import PAPER_GAMES
 
 ONE_STEP = ("one_step_q", "one_step_sarsa")
@@ -51,13 +51,11 @@ def faster_than_dqn(scale: str) -> Verdict:
             )
     if not faster:
         return NOT_RUN
-    yes, n = sum(faster), len(faster)
-    share = interval_of_proportion(yes, n)
-    verdict = decide(share, 0.5, "; ".join([f"{yes} of {n} pairs, {share}", *effects]))
+    verdict = decided_by_majority(
+        sum(faster), len(faster), "; ".join([f"{sum(faster)} of {len(faster)} pairs", *effects])
+    )
     if missing := [name for method, name in METHODS.items() if method not in methods]:
         return Verdict(Outcome.NOT_DECIDED, verdict.effect, f"no finished run of {', '.join(missing)}")
-    if verdict.outcome is Outcome.NOT_DECIDED:
-        return verdict._replace(reason=f"{more_that_agree(yes, n)} more pairs that agree with most would decide")
     return verdict
 
 

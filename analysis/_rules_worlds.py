@@ -8,8 +8,9 @@ import pandas as pd
 from a3crepro.experiments.experiment import HELD_OUT
 from a3crepro.experiments.figures import METHODS, Results, reference
 from a3crepro.experiments.results import stacked
-from a3crepro.experiments.statistics import first_crossing, interval_of_difference, smoothed
+from a3crepro.experiments.statistics import interval_of_difference, smoothed
 from analysis._rules import ONE_STEP
+from analysis._threads import Curve, SpeedUp, Times, speedup_from_times, times
 from analysis._verdicts import (
     NOT_RUN,
     Outcome,
@@ -44,6 +45,11 @@ SHARE_OF_REFERENCE = 0.75
 """§5.2: A3C reached 75 to 90 % of the human tester's score."""
 MIN_RATIO = 2.0
 """Ratio that counts as much faster."""
+MULTI_STEP = ("n_step_q", "a3c")
+MIN_SEEDS = 2
+"""Of all methods in a setting of a race that counts."""
+LEVEL_SHARE = 0.5
+"""Of the best of A3C's smoothed mean curve: the level for times in races."""
 
 
 @with_data("physical_tasks")
@@ -148,7 +154,7 @@ def drives_best(results: Results) -> Verdict:
     verdicts, effects = [], []
     for env, table in chosen_runs(results).groupby("env"):
         shares = {str(method): share.to_numpy(float) for method, share in table.groupby("method")["share"]}
-        if set(shares) != set(METHODS) or min(map(len, shares.values())) < 2:
+        if set(shares) != set(METHODS) or min(map(len, shares.values())) < MIN_SEEDS:
             continue
         a3c = shares.pop("a3c")
         best = max(shares, key=lambda method: float(shares[method].mean()))
@@ -160,50 +166,29 @@ def drives_best(results: Results) -> Verdict:
 
 @with_data("racing")
 def multi_step_drives_sooner(results: Results) -> Verdict:
-    """Frames to half of A3C's best: one-step over multi-step methods, averaged within each setting.
+    """Frames to half of A3C's best, of one-step methods over those of each multi-step one, by settings with seeds."""
+    own, from_paper = times_as_long(own_shares(results), "frames", MIN_SEEDS), times_as_long(paper_shares(), "hours")
+    if not own:
+        return Verdict(Outcome.NOT_DECIDED, reason="no setting in which all methods have several seeds", parts=0)
+    theirs = ", ".join(f"{METHODS[method]} {found.ratio.value:.1f}" for method, found in from_paper.items())
+    verdict = combine([found.verdict(MIN_RATIO, f"{METHODS[method]}: {found}") for method, found in own.items()])
+    return verdict._replace(effect=f"{verdict.effect}; the paper's curves, by hours: {theirs}")
 
-    A method that never gets there counts with its end, which makes the ratio a lower bound for a one-step method and an
-    upper bound for a multi-step one.
+
+def times_as_long(table: pd.DataFrame, x: str, seeds: int = 1) -> dict[str, SpeedUp]:
+    """How much longer one-step methods take to half of A3C's best, for each multi-step method.
+
+    Over the settings in which all methods have as many runs; empty if there are none.
     """
-    ratios, missed = times_as_long(own_shares(results), "frames")
-    from_paper, _ = times_as_long(paper_shares(), "hours")
-    if len(ratios) < 2:
-        return Verdict(Outcome.NOT_DECIDED, reason="fewer than two settings", parts=0)
-    counts = "".join(f"; {count} {kind} curves never got there" for kind, count in missed.items() if count)
-    found = decided_by_seeds(np.exp(ratios), MIN_RATIO)
-    effect = (
-        f"frames of one-step over those of multi-step methods: {np.exp(ratios.mean()):.2f}, {found.effect}, by "
-        f"settings{counts}; the paper's curves, by hours: {np.exp(from_paper.mean()):.1f}"
-    )
-    misleading = {Outcome.REPRODUCED: "multi-step", Outcome.NOT_REPRODUCED: "one-step"}.get(found.outcome)
-    if misleading and missed[misleading]:
-        return Verdict(Outcome.NOT_DECIDED, effect, "a bound only")
-    return found._replace(effect=effect)
-
-
-def times_as_long(table: pd.DataFrame, x: str) -> tuple[np.ndarray, dict[str, int]]:
-    """Logarithms of the ratios [settings], and how many curves of each kind never reached half of A3C's best."""
-    ratios, missed = [], {"one-step": 0, "multi-step": 0}
+    pairs: dict[str, list[tuple[Times, Times]]] = {method: [] for method in MULTI_STEP}
     for _, of_setting in table.groupby("setting"):
-        each = {str(method): stacked(runs, x, "share") for method, runs in of_setting.groupby("method")}
-        curves = {method: (along, smoothed(shares.mean(0))) for method, (along, shares) in each.items()}
-        if "a3c" not in curves:
+        groups = {str(method): runs for method, runs in of_setting.groupby("method")}
+        if not groups.keys() >= METHODS.keys() or min(groups[method]["run"].nunique() for method in METHODS) < seeds:
             continue
-        level = 0.5 * curves["a3c"][1].max()
-        found = {method: _reached(*curve, level) for method, curve in curves.items()}
-        for method, (_, reached) in found.items():
-            missed["one-step" if method in ONE_STEP else "multi-step"] += not reached
-        pairs = [
-            found[one][0] / found[several][0]
-            for one in ONE_STEP
-            for several in ("n_step_q", "a3c")
-            if one in found and several in found
-        ]
-        ratios += [np.log(pairs).mean()] if pairs else []
-    return np.array(ratios), missed
-
-
-def _reached(along: np.ndarray, shares: np.ndarray, level: float) -> tuple[float, bool]:
-    """Where a curve reaches a level, or its end if it does not; and whether it does."""
-    found = first_crossing(along, shares, level)
-    return (found, True) if np.isfinite(found) else (float(along[-1]), False)
+        curves = {method: Curve(*stacked(groups[method], x, "share")) for method in METHODS}
+        level = LEVEL_SHARE * float(smoothed(curves["a3c"].scores.mean(0)).max())
+        to = {method: times(curve, level) for method, curve in curves.items()}
+        for several, found in pairs.items():
+            found += [(to[one], to[several]) for one in ONE_STEP]
+    found_of = {method: speedup_from_times(*found) for method, found in pairs.items()}
+    return {method: found for method, found in found_of.items() if found is not None}

@@ -175,6 +175,8 @@ def levels(curves: Curves, share: float, threads: int = 1) -> dict[str, float]:
 
 LATE_SHARE = 0.7
 """Share of the annealing horizon after which steps are so small that reaching a level counts as late."""
+MAX_MISSED = 0.05
+"""Share of the runs that may have missed a level, or been there from the first, without making a ratio a bound."""
 LEGEND = (
     "Runs: held-out seeds at each cell's best rate, or, where there are none, those that ended best. Geometric means "
     "with 95 % intervals (Welch's t of the logarithms); in brackets how many runs got there, with one actor-learner "
@@ -222,8 +224,10 @@ class SpeedUp(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """The kind of bound: late runs above and early runs below would increase the ratio."""
-        return mark_of(self.one.missed + self.several.before, self.several.missed + self.one.before)
+        """The kind of bound: late runs above and early runs below would increase the ratio; a few runs do not count."""
+        few = MAX_MISSED * min(len(self.one.x), len(self.several.x))
+        greater, smaller = self.one.missed + self.several.before, self.several.missed + self.one.before
+        return mark_of(*(count if count > few else 0 for count in (greater, smaller)))
 
     def verdict(self, line: float, effect: str = "–") -> Verdict:
         """Whether the ratio is above the line, as far as bounds permit."""

@@ -1,6 +1,5 @@
 """Verdicts on claims, shared by all rules."""
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,15 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from a3crepro.experiments.figures import Results, load_results
 from a3crepro.experiments.statistics import (
+    SHARES,
     Array,
     GoodRates,
     Interval,
     good_rates,
-    interval_of_proportion,
     sample_size,
     width_of_good_rates,
 )
@@ -35,10 +34,10 @@ class Outcome(StrEnum):
 
 DEFINITIONS = """\
 A rule compares a 95 % interval with a threshold, for each part of a claim. *Reproduced*: in every part, the interval
-lies on the claim's side of the threshold. *Not reproduced*: in at least one part, it lies on the other side.
-*Reproduced in part*: neither; some parts are reproduced, and the others are open, because the interval contains the
-threshold, a bound is inconclusive, or runs are missing. *Not decided*: all parts are open. *Not run yet*: the runs that
-would decide are missing altogether.
+lies on the claim's side of the threshold. *Not reproduced*: in at least one part, it lies on the other side, also after
+a correction for the number of parts (Bonferroni). *Reproduced in part*: neither; some parts are reproduced, and the
+others are open, because the interval contains the threshold, a bound is inconclusive, or runs are missing. *Not
+decided*: all parts are open. *Not run yet*: the runs that would decide are missing altogether.
 """
 
 
@@ -52,6 +51,8 @@ class Verdict(NamedTuple):
     """Why a claim is open, or how many of its parts are reproduced."""
     parts: int = 1
     """The number of comparisons that it rests on."""
+    p: float = 0.0
+    """Of a part that is not reproduced: the probability by chance of an effect so far on the other side."""
 
     @property
     def text(self) -> str:
@@ -62,7 +63,9 @@ MAX_FACTOR = 10
 """A sample that would have to be more times as large is not named: the effect may be on either side of the line."""
 NOT_RUN = Verdict(Outcome.NOT_RUN)
 SIGNIFICANCE = 0.05
-"""The probability by chance above which a number of games decides nothing."""
+"""The probability by chance above which a number of games or runs decides nothing."""
+CORRECTED = "against the claim, but not after a correction for the number of parts"
+"""Why a part that alone would refute a claim is open."""
 
 
 def decide(
@@ -87,34 +90,53 @@ def decide(
         outcome, reason = (Outcome.REPRODUCED, "") if mark in ("", "≥") else (outcome, "a bound only")
     elif interval.high < line:
         outcome, reason = (Outcome.NOT_REPRODUCED, "") if mark in ("", "≤") else (outcome, "a bound only")
-    return Verdict(outcome, str(interval) if effect is None else effect, reason)
+    p = p_below(interval, line) if outcome is Outcome.NOT_REPRODUCED else 0.0
+    return Verdict(outcome, str(interval) if effect is None else effect, reason, p=p)
+
+
+def p_below(interval: Interval, line: float) -> float:
+    """The two-sided p-value of an effect below the line, from its 95 % interval by the normal distribution."""
+    half = interval.high - interval.value
+    return 2 * float(norm.sf(norm.ppf(0.975) * (line - interval.value) / half)) if half > 0 else 0.0
 
 
 def decided_by_seeds(scores: npt.ArrayLike, line: float, name: str = "") -> Verdict:
-    """Decides by how many of a few runs end above the line: Wilson's interval of their share against one half.
+    """Decides by how many of a few runs end above the line; see `decided_by_majority`.
 
     Scores of a few runs often have two peaks, learnt and not learnt, of which a mean and its interval say little.
     """
     runs = np.asarray(scores, float)
     above, n = int((runs > line).sum()), len(runs)
     each = ", ".join(f"{score:.4g}" for score in sorted(runs))
-    effect = f"{name}{above} of {n} above {line:.4g} ({each})"
-    found = decide(interval_of_proportion(above, n), 0.5, effect)
-    if found.outcome is not Outcome.NOT_DECIDED:
-        return found
-    more = more_that_agree(above, n)
-    side = "on one side of" if 2 * above == n else "above" if 2 * above > n else "below"
-    return found._replace(reason=f"{more} more {side} the threshold would decide")
+    return decided_by_majority(above, n, f"{name}{above} of {n} above {line:.4g} ({each})")
 
 
-def more_that_agree(one: int, n: int) -> int:
-    """How many more, all on the side of most of these n, would decide by Wilson's interval; `one` are on one side."""
-    most = max(one, n - one)
-    return next(more for more in itertools.count(1) if interval_of_proportion(most + more, n + more).low > 0.5)
+def decided_by_majority(above: int, n: int, effect: str) -> Verdict:
+    """Whether more than half are above: an exact binomial test against one half, one-sided, 5 %; five of five decide.
+
+    How many more runs are named is a plan for fresh seeds, whose number is fixed before they are run: to add one after
+    the other until they agree would decide by chance.
+    """
+    most, more = max(above, n - above), 0
+    while p_of_majority(most + more, n + more) > SIGNIFICANCE:
+        more += 1
+    if more:
+        side = "on one side of" if 2 * above == n else "above" if 2 * above > n else "below"
+        return Verdict(Outcome.NOT_DECIDED, effect, f"{more} more {side} the threshold would decide")
+    if 2 * above > n:
+        return Verdict(Outcome.REPRODUCED, effect)
+    return Verdict(Outcome.NOT_REPRODUCED, effect, p=p_of_majority(most, n))
+
+
+def p_of_majority(most: int, n: int) -> float:
+    """The probability that so many of n, or more, are on one given side, if each side is as likely."""
+    return float(binomtest(most, n, 0.5, alternative="greater").pvalue)
 
 
 def on_some(holds: int, games: int, null_probability: float, effect: str) -> Verdict:
     """Decides a claim about "some games": it holds in more of them than chance makes likely (binomial test, 5 %).
+
+    That it holds in few of a few games does not refute it.
 
     Args:
       holds: in how many games it does.
@@ -142,11 +164,13 @@ class RangeOfRates(NamedTuple):
     decades: Interval
     parts: list[GoodRates]
     """One per game, above half of its best."""
+    is_cut_off: bool
+    """Whether the lowest or highest rate tried is good somewhere, above one of the shares of the best."""
 
     @property
     def mark(self) -> str:
-        """≥ if the lowest or highest rate tried is good somewhere, so that the width is a lower bound."""
-        return "≥" if any(part.cut_off for part in self.parts) else ""
+        """≥ if the width is a lower bound."""
+        return "≥" if self.is_cut_off else ""
 
     @property
     def collapses(self) -> tuple[int, int]:
@@ -160,13 +184,15 @@ class RangeOfRates(NamedTuple):
 
 def range_of_rates(games: Sequence[tuple[Array, Array]]) -> RangeOfRates:
     """The range from each game's rates and scores, as in `good_rates`."""
-    return RangeOfRates(width_of_good_rates(*games), [good_rates(*game) for game in games])
+    is_cut_off = any(good_rates(*game, share).cut_off for game in games for share in SHARES)
+    return RangeOfRates(width_of_good_rates(*games), [good_rates(*game) for game in games], is_cut_off)
 
 
 def combine(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
     """The verdict on a claim from those on its parts, as `DEFINITIONS` says; its effect is by default all of theirs."""
     if effect is None:
         effect = "; ".join(part.effect for part in parts if part is not NOT_RUN) or "–"
+    parts = corrected(parts)
     outcomes = {part.outcome for part in parts}
     comparisons = sum(part.parts for part in parts if part.outcome is not Outcome.NOT_RUN)
     if len(parts) == 1 or outcomes == {Outcome.REPRODUCED}:
@@ -178,6 +204,17 @@ def combine(parts: Sequence[Verdict], effect: str | None = None) -> Verdict:
     if Outcome.NOT_REPRODUCED in outcomes:
         outcome = Outcome.NOT_REPRODUCED
     return Verdict(outcome, effect, f"{reproduced} of {len(parts)} parts reproduced{what_is_open(parts)}", comparisons)
+
+
+def corrected(parts: Sequence[Verdict]) -> list[Verdict]:
+    """The parts, those open that would refute a claim only without a correction for their number (Bonferroni)."""
+    n = sum(part.outcome is not Outcome.NOT_RUN for part in parts)
+    return [
+        part._replace(outcome=Outcome.NOT_DECIDED, reason=CORRECTED)
+        if part.outcome is Outcome.NOT_REPRODUCED and part.p * n > SIGNIFICANCE
+        else part
+        for part in parts
+    ]
 
 
 def what_is_open(parts: Sequence[Verdict]) -> str:

@@ -53,7 +53,8 @@ def row(method: str, rates: np.ndarray, scores: np.ndarray, random_score: float)
     """A table row for the points."""
     found = good_rates(rates, scores - random_score)
     decades = [good_rates(rates, scores - random_score, share).in_words()[1] for share in SHARES]
-    mean = str(width_of_good_rates((rates, scores - random_score)))
+    mark = "≥" if any(part.startswith("≥") for part in decades) else ""
+    mean = f"{mark}{width_of_good_rates((rates, scores - random_score))}"
     best = f"{np.sort(scores)[-number_of_best(len(scores)) :].mean():,.1f}"
     collapsed = f"{found.collapsed} of {found.inside}"
     return [METHODS[method], str(len(rates)), best, found.in_words()[0], *decades, mean, collapsed]

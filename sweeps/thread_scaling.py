@@ -35,6 +35,8 @@ from sweeps._protocol import (
     grid,
 )
 
+HELD_OUT_SEEDS = dict(zip(LAPTOP_GAMES, (20, 10, 10), strict=True))
+"""Number of held-out seeds of a cell, by game; verdicts wait for all of a game's."""
 MIDDLE_THREADS, MIDDLE_SEEDS = 4, 5
 """A number of actor-learners in between, and its seeds."""
 
@@ -101,9 +103,7 @@ EXPERIMENT = Experiment(
         ),
         "laptop": Scale(
             LAPTOP,
-            lambda scores: with_held_out_seeds(
-                scores, dict(zip(LAPTOP_GAMES, (20, 10, 10), strict=True)), (1, 16), LAPTOP_RATES
-            ),
+            lambda scores: with_held_out_seeds(scores, HELD_OUT_SEEDS, (1, 16), LAPTOP_RATES),
             best=1,
             later=916,
         ),

@@ -106,6 +106,8 @@ class Results(NamedTuple):
     notes: dict[str, Any]
     diagnostics: pd.DataFrame = pd.DataFrame(columns=["run", "frames", "entropy", "share_above_epsilon"])
     """A row per evaluation of the runs that recorded their policy and optimizer."""
+    scale: str = ""
+    """The scale at which the sweep was run."""
 
     def evaluations(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         """The scores of the policy in these or all runs, without those of training, where each thread has its own ε."""
@@ -148,7 +150,7 @@ def load_results(sweep: str, scale: str) -> Results | None:
     runs, scores = (read_table(directory / f"{name}.csv") for name in ("runs", "scores"))
     runs["last_score"] = runs["score"]
     runs["score"] = runs["run"].map(final_scores(scores))
-    found = Results(runs, scores, json.loads((directory / "notes.json").read_text()))
+    found = Results(runs, scores, json.loads((directory / "notes.json").read_text()), scale=scale)
     if not (directory / DIAGNOSTICS).exists():
         return found
     return found._replace(diagnostics=read_table(directory / DIAGNOSTICS))
