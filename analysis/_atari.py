@@ -16,7 +16,7 @@ from scipy.stats import t as student_t
 from a3crepro.experiments import figures
 from a3crepro.experiments.results import committed, overridden, read_table, select
 from a3crepro.experiments.statistics import LAST, Array, Interval, first_crossing
-from sweeps._protocol import AUTHORS_RATE
+from sweeps.atari_games import paper_rate
 
 EPOCH_FRAMES = 4_000_000
 
@@ -91,8 +91,12 @@ def _curves(table: pd.DataFrame, finished: bool) -> Iterator[Curve]:
 
 
 def at_paper_rates(found: Sequence[Curve]) -> list[Curve]:
-    """The plain runs, except those at the authors' single rate for all games."""
-    return [curve for curve in found if curve.is_plain and not math.isclose(curve.learning_rate, AUTHORS_RATE)]
+    """The plain runs at the rates that were fixed beforehand, without those at single other ones."""
+    return [
+        curve
+        for curve in found
+        if curve.is_plain and f"{curve.learning_rate:.4g}" == f"{paper_rate(curve.env, curve.method):.4g}"
+    ]
 
 
 def plain_run(found: Sequence[Curve], game: str, method: str) -> Curve | None:

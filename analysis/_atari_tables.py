@@ -137,7 +137,7 @@ def diagnostics(found: Sequence[Curve], scale: str) -> str:
     by_run = dict(iter(pd.read_csv(path).groupby("run")))
     rows: list[list[object]] = []
     for curve in (curve for curve in ordered(found) if curve.run in by_run):
-        start = [TITLES[curve.env], METHODS[curve.method], differs(curve), curve.seed]
+        start = [TITLES[curve.env], METHODS[curve.method], differs(curve), curve.seed, f"{curve.learning_rate:.4g}"]
         table = by_run[curve.run]
         for later in (table[table["frames"] >= frames] for frames in DIAGNOSED):
             if len(later):
@@ -145,6 +145,7 @@ def diagnostics(found: Sequence[Curve], scale: str) -> str:
                 actions = ", ".join(f"{float(share):.2f}" for share in at["action_frequencies"].split())
                 frames, share = f"{at['frames'] / 1e6:.0f}M", f"{at['share_above_epsilon']:.4%}"
                 rows.append([*start, frames, number(at["entropy"], 2), actions, share])
-    header = ["game", "method", "what differs", "seed", "frames", "entropy, nats", "action frequencies",
+    header = ["game", "method", "what differs", "seed", "learning rate", "frames", "entropy, nats",
+              "action frequencies",
               "share of g > ε"]  # fmt: skip
     return markdown(header, rows) if rows else ""

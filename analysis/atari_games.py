@@ -8,6 +8,7 @@ python analysis/atari_games.py [scale=laptop]
 import math
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ MAX_COLUMNS = 3
 def draw(
     axes: Axes, game: str, methods: Sequence[str], x: str, own: Sequence[Curve], end: float, color: str | None = None
 ) -> None:
-    """Draws the paper's curves, dashed, up to an end, and the runs: thick for seed 0, thin for others.
+    """Draws the paper's curves, dashed, up to an end, and the runs: thick for seed 0 at the paper's rate.
 
     `color` is that of the runs, by default the method's.
     """
@@ -45,18 +46,19 @@ def draw(
         dashes = figures.DASHES[method] or (3, 1.5)  # a3crepro's runs are solid
         figures.draw_paper(axes, theirs[theirs[x] <= end], x, method, dashes=dashes, label=label)
     for curve in own:
-        style = {"linewidth": 0.6, "markersize": 2, "label": f"{OWN}, other seeds"}
-        if curve.seed == 0:
+        style: dict[str, Any] = {"linewidth": 0.6, "markersize": 2, "label": f"{OWN}, other seeds"}
+        if not at_paper_rates([curve]):
+            style |= {"linestyle": ":", "linewidth": 1, "label": f"{OWN}, other learning rates"}
+        elif curve.seed == 0:
             style = {"linewidth": 1.4, "markersize": 4, "label": f"{OWN}, {METHODS[curve.method]}"}
-        axes.plot(
-            curve.table[x], curve.table["score"], color=color or figures.COLORS[curve.method], marker=".", **style
-        )
+        color_of = color or figures.COLORS[curve.method]
+        axes.plot(curve.table[x], curve.table["score"], color=color_of, marker=".", **style)
 
 
 def figure_of(found: Sequence[Curve]) -> Figure:
     """Three columns by epochs, one by hours; a row per game."""
     figure, grid = figures.panels(len(COLUMNS) + 1, len(PAPER_GAMES), figures.WIDTH / (len(COLUMNS) + 1), 1.9)
-    plain = at_paper_rates(found)
+    plain = [curve for curve in found if curve.is_plain]
     for row, game in zip(grid, PAPER_GAMES, strict=True):
         own = [curve for curve in plain if curve.env == game]
         for axes, methods in zip(row, COLUMNS, strict=False):
@@ -79,7 +81,8 @@ def figure_of(found: Sequence[Curve]) -> Figure:
 def note_if_not_run(axes: Axes, own: Sequence[Curve]) -> None:
     """Writes into a panel that the paper's curves are alone in it."""
     if not own:
-        axes.text(0.03, 0.97, f"{OWN}: not run yet", transform=axes.transAxes, va="top", style="italic", color="0.4")
+        style = {"style": "italic", "color": "0.4", "fontsize": "small"}
+        axes.text(0.97, 0.03, f"{OWN}: not run yet", transform=axes.transAxes, ha="right", **style)
 
 
 def figure_of_a3c(runs: Sequence[Curve]) -> Figure:

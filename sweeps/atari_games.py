@@ -27,6 +27,7 @@ At 1,450 A3C steps per second and core, part A takes 20 core-hours, all parts ab
 """
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,7 @@ CHANGES: tuple[dict[str, object], ...] = (
 """The single changes of part G."""
 
 
+@cache
 def paper_rate(game: str, method: str) -> float:
     """The geometric mean of the paper's five best rates in this game."""
     table = pd.read_csv(RESULTS / "paper" / "fig2_s11_learning_rates.csv")

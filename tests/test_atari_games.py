@@ -10,6 +10,7 @@ from a3crepro.experiments.results import RESULTS
 from a3crepro.experiments.statistics import interval_of_proportion
 from analysis import _atari, _atari_tables, atari_games
 from analysis import _rules_atari as rules
+from sweeps.atari_games import paper_rate
 
 EPOCH = 4_000_000
 
@@ -25,7 +26,8 @@ def results(monkeypatch, tmp_path):
 def rows(run, env, method, scores, hours_an_epoch=0.25, **others):
     """An evaluation an epoch, with these scores."""
     common = {"run": run, "env": env, "method": method, "network": "mnih2013", "execution": "virtual_time",
-              "algo.t_max": "", "seed": 0, "learning_rate": 1e-3, "score_type": "sampled", **others}  # fmt: skip
+              "algo.t_max": "", "seed": 0, "learning_rate": paper_rate(env, method), "score_type": "sampled",
+              **others}  # fmt: skip
     return [
         {**common, "frames": number * EPOCH, "epoch": float(number), "seconds": number * hours_an_epoch * 3600,
          "score": score, "score_std": 1.0, "episodes": 10, **others}
