@@ -50,8 +50,8 @@ def main(results: Results | None) -> Page:
     for axes in grid.flat:
         axes.set(xscale="log", xlabel="learning rate")
     figures.legend_below(figure, grid.flat)
-    header = ["game", "method", "less exploration", "rates", "best tenth, the paper's", "best tenth, less",
-              "difference, share of the game's best, 95 % interval"]  # fmt: skip
+    header = ["game", "method", "less exploration", "rates", "best tenth's mean, with the paper's exploration",
+              "with less exploration", "difference, share of the game's best, 95 % interval"]  # fmt: skip
     caption = (
         "Each point is a run. The difference is that of the shares of the game's best score, above a random policy's, "
         "paired over learning rates: positive if the paper's exploration scores more. Entropies: of the policy, over "

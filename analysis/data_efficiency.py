@@ -44,7 +44,7 @@ def own_efficiency(curves: Curves, game: str, method: str, threads: int) -> Spee
 def main(results: Results | None) -> Page:
     """Draws the figure and writes its table."""
     from_paper, own = paper_curves(figures.paper("fig3_s9_data_efficiency"), "epoch"), own_curves(results, "epoch")
-    figure = draw(from_paper, own, "epochs (1M agent steps)")
+    figure = draw(from_paper, own, "million agent steps (the paper's epochs)")
     header = ["", "method", *(f"{threads} actor-learners" for threads in THREADS[1:])]
     caption = (
         f"Epochs with one actor-learner over epochs with n, to {SHARE:.0%} of the rise of the curve with one; mean "

@@ -50,13 +50,16 @@ def chosen_runs(results: Results) -> pd.DataFrame:
 
 
 def draw(axes: Axes, table: pd.DataFrame, setting: str, x: str) -> None:
-    """Draws a line per method, the mean of its runs, which are thin lines where there are several."""
+    """Draws a line per method, the mean of its runs; where there are several, shaded from the least to the greatest."""
     for method, name in METHODS.items():
         curves = select(table, setting=setting, method=method)
         if len(curves):
             along, shares = stacked(curves, x, "share")
             style = {"dashes": figures.DASHES[method], "label": name}
-            figures.draw_runs(axes, along, shares, figures.COLORS[method], **style)
+            axes.plot(along, shares.mean(0), color=figures.COLORS[method], linewidth=1.2, **style)
+            if len(shares) > 1:
+                bounds = {"color": figures.COLORS[method], "alpha": 0.15, "linewidth": 0}
+                axes.fill_between(along, shares.min(0), shares.max(0), **bounds)
     figures.draw_level(axes, 1.0, "expert")
     axes.set(ylim=(-0.1, 1.15))
 
@@ -81,11 +84,11 @@ def main(results: Results | None) -> Page:
     rows += [row for env in SETTINGS if results for row in own_in(results, env)]
     caption = (
         "Shares of the reference driver's score: the paper's human tester, and the scripted driver of this "
-        f"reproduction. The paper's: the maxima of its curves, and the mean of their last {LAST} hours. "
-        f"{OWN}'s, with held-out seeds or else at the best rate, after the frames that are given: the final score; the "
-        f"mean of the last {LAST} evaluations, which are all of a run of 2.5M frames; and, for A3C, which samples its "
-        "actions, the last score of its most probable ones. Means over seeds, with 95 % intervals from five on; thin "
-        "lines: the seeds, where there are two to four."
+        f"reproduction. The paper's: the maxima of its curves, and the mean of their last {LAST} hours. {OWN}'s, with "
+        f"held-out seeds, after the frames that are given: the final score; the mean of the last {LAST} evaluations, "
+        "which are all of a run of 2.5M frames; and, for A3C, which samples its actions, the last score of its most "
+        "probable ones. Means over seeds, with 95 % intervals from five on; shaded: from the least to the greatest of "
+        "several seeds."
     )
     header = ["setting", "score", *METHODS.values(), "random policy", "reference's score"]
     return figure, markdown(header, rows), caption

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from a3crepro.common.errors import UserError
 from a3crepro.experiments.collect import runs_table
@@ -47,6 +48,28 @@ def means(table: pd.DataFrame) -> pd.Series:
     return found
 
 
+def draw(axes: Axes, table: pd.DataFrame, expected_each: float, title: str) -> list[list[str]]:
+    """Draws the distribution of a method's staleness for each number of actor-learners; returns rows of the table."""
+    colors, dashes = sns.color_palette("viridis", table["threads"].nunique()), itertools.cycle(("-", "--", "-.", ":"))
+    mean, rows = means(table).droplevel("method"), []
+    for color, (threads, counts) in zip(colors, table.groupby("threads"), strict=True):
+        counts = counts.sort_values("updates")
+        share, expected = counts["gradients"] / counts["gradients"].sum(), expected_each * (threads - 1)
+        if threads > 1:  # alone, no gradient is stale
+            label = f"{threads}: {mean[threads]:.2f} ({expected:.1f})"
+            style = {"linestyle": next(dashes), "linewidth": 1, "label": label}
+            axes.step(counts["updates"], share.cumsum(), where="post", color=color, **style)
+        rows.append([title, str(threads), f"{mean[threads]:.2f}", f"{expected:.1f}"])
+    axes.set(title=title, xlabel="staleness: updates of θ since it was read")
+    axes.set_xscale("symlog", base=2, linthresh=1)
+    ticks = [0, *2 ** np.arange(8)]
+    axes.set_xticks(ticks, ticks)
+    axes.set(ylim=(0, 1.02))  # now: it fixes the limits of x, too
+    axes.legend(title="actor-learners: mean (if no episode ended)", fontsize=7, title_fontsize=7, ncol=4,
+                loc="upper center", bbox_to_anchor=(0.5, -0.17))  # fmt: skip
+    return rows
+
+
 def main() -> None:
     """Collects and draws as the command line specifies."""
     arguments = sys.argv[1:]
@@ -57,30 +80,10 @@ def main() -> None:
     if not (directory / "staleness.csv").exists():
         raise UserError(f"{directory}: nothing has been collected at this scale")
     table = pd.read_csv(directory / "staleness.csv")
-    mean, rows = means(table), []
+    rows: list[list[str]] = []
     figure, grid = panels(len(METHODS), width=5.0, height=3.8)
     for axes, (method, title) in zip(grid[0], METHODS.items(), strict=True):
-        here = table[table["method"] == method]
-        colors, dashes = (
-            sns.color_palette("viridis", here["threads"].nunique()),
-            itertools.cycle(("-", "--", "-.", ":")),
-        )
-        for color, (threads, counts) in zip(colors, here.groupby("threads"), strict=True):
-            counts = counts.sort_values("updates")
-            share = counts["gradients"] / counts["gradients"].sum()
-            expected = EXPECTED[method] * (threads - 1)
-            label = f"{threads}: {mean[method, threads]:.2f} ({expected:.1f})"
-            if threads > 1:  # alone, no gradient is stale
-                style = {"linestyle": next(dashes), "linewidth": 1, "label": label}
-                axes.step(counts["updates"], share.cumsum(), where="post", color=color, **style)
-            rows.append([title, str(threads), f"{mean[method, threads]:.2f}", f"{expected:.1f}"])
-        axes.set(title=title, xlabel="staleness: updates of θ since it was read")
-        axes.set_xscale("symlog", base=2, linthresh=1)
-        ticks = [0, *2 ** np.arange(8)]
-        axes.set_xticks(ticks, ticks)
-        axes.set(ylim=(0, 1.02))
-        axes.legend(title="actor-learners: mean (if no episode ended)", fontsize=7, title_fontsize=7, ncol=4,
-                    loc="upper center", bbox_to_anchor=(0.5, -0.17))  # fmt: skip
+        rows += draw(axes, table[table["method"] == method], EXPECTED[method], title)
     grid[0][0].set_ylabel("share of gradients, cumulative")
     commits = ", ".join(short_commits(table["commit"])) or "unknown"
     runs, frames = table.groupby(["method", "threads"]).ngroups, table["frames"].max()

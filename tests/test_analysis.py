@@ -348,13 +348,11 @@ def test_claims_are_decided_as_the_data_were_made(drawn, capsys):
     counts = {
         line.split(" | ")[0].removeprefix("| "): int(line.split(" | ")[1]) for line in by_verdict.splitlines()[2:]
     }
-    assert sum(counts.values()) == len(verdicts) == 21 and counts["reproduced"] == 14
+    assert sum(counts.values()) == len(verdicts) == 21 and counts["reproduced"] == 11
     for claim in (
         "all four methods train on every game",
         "n-step methods learn faster than one-step ones on some games",
         "A3C is best overall",
-        "16 threads speed every method up by an order of magnitude",
-        "one-step methods speed up superlinearly",
         "one-step methods need less data with more threads",
         "parallel actor-learners stabilise value-based methods",
         "a wide range of good learning rates, with virtually no collapse inside it",
@@ -362,18 +360,23 @@ def test_claims_are_decided_as_the_data_were_made(drawn, capsys):
         "the entropy bonus prevents premature convergence",
         "RMSProp is more robust than momentum SGD",
         "Shared RMSProp is more robust than RMSProp",
-        "its range of good learning rates is wide on them",
-        "the multi-step methods learn to drive much faster",
+        "A3C's range of good learning rates is wide on physical tasks",
     ):
         assert verdicts[claim] == "reproduced", claim
     for claim in (  # by three seeds, which all agree
         "A3C solves physical tasks from state and from pixels",
         "A3C drives best, at 75 to 90 % of the reference",
-        "A3C learns a general strategy for mazes it has not seen",
+        "A3C learns a general strategy for mazes that it has not seen",
     ):
-        assert verdicts[claim].startswith("not decided") and "1 more above" in verdicts[claim], claim
+        assert verdicts[claim].startswith("not decided") and "2 more above" in verdicts[claim], claim
+    assert "too few runs for an interval" in verdicts["the multi-step methods learn to drive much faster"]
+    for claim in (
+        "16 threads speed every method up by an order of magnitude",
+        "one-step methods speed up superlinearly",
+    ):
+        assert verdicts[claim].startswith("not decided (virtual time assumes"), claim
     for claim in (  # without runs of the five games; see test_atari_games.py
-        "they tend to learn faster than DQN",
+        "the methods tend to learn faster than DQN",
         "all four methods train on the five Atari games",
         "n-step methods learn faster on some Atari game",
     ):

@@ -62,7 +62,7 @@ PLANNED = {  # runs at the scales smoke, laptop and paper, where there is one, b
     "racing": (12, 32, 800),
     "labyrinth": (1, 6, 20),
     "first_runs": (7, 7),
-    "atari_games": (8, 30),
+    "atari_games": (8, 36),
     "implementations": (8, 28),
     "examples": (6, 40),
     "executions": (12, 60),

@@ -60,13 +60,7 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     begun = [run for run in runs if states[run] in (RunState.RUNNING, RunState.STOPPED)]
     elsewhere = _unfinished_elsewhere(command, done, begun)
     warnings = _not_done(states, set(elsewhere[UNFINISHED]["run"]))
-    if warnings and not unfinished:
-        raise UserError(
-            f"{command.title}: {len(warnings)} of {len(runs)} runs are not done ({warnings[0]}, ...); "
-            "use --unfinished to collect the others"
-        )
-    if not done and not begun:
-        raise UserError(f"{command.title}: no run is done")
+    _check_that_some_are_done(command, warnings if not unfinished else [], len(runs), bool(done or begun))
     _check_that_none_is_lost(command, done, begun)
     begun = [run for run in begun if run.name not in set(elsewhere[UNFINISHED]["run"])]
     for run in (*here, *begun):
@@ -76,13 +70,18 @@ def collect(command: Command, unfinished: bool = False) -> list[str]:
     planned = len(runs) + command.runs_to_follow()
     notes = {"experiment": command.experiment.name, "figure": command.experiment.figure, "best": command.scale.best,
              "planned": planned, "runs": len(done), "notes": warnings}  # fmt: skip
-    command.tables.mkdir(parents=True, exist_ok=True)
-    for name, text in {**texts, "notes.json": json.dumps(notes, indent=2) + "\n"}.items():
-        if text:
-            write_text(command.tables / name, text)
-        else:
-            (command.tables / name).unlink(missing_ok=True)
+    _write(command.tables, {**texts, "notes.json": json.dumps(notes, indent=2) + "\n"})
     return warnings
+
+
+def _write(tables: Path, texts: Mapping[str, str]) -> None:
+    """Writes the files of a directory of tables; removes those that are empty now."""
+    tables.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        if text:
+            write_text(tables / name, text)
+        else:
+            (tables / name).unlink(missing_ok=True)
 
 
 def _not_done(states: Mapping[Run, RunState], elsewhere: set[str]) -> list[str]:
@@ -91,6 +90,16 @@ def _not_done(states: Mapping[Run, RunState], elsewhere: set[str]) -> list[str]:
         run: "stopped on another machine" if run.name in elsewhere else state.value for run, state in states.items()
     }
     return [f"{words[run]}: {run.name}" for run, state in states.items() if state is not RunState.DONE]
+
+
+def _check_that_some_are_done(command: Command, not_done: Sequence[str], planned: int, some: bool) -> None:
+    if not_done:
+        raise UserError(
+            f"{command.title}: {len(not_done)} of {planned} runs are not done ({not_done[0]}, ...); "
+            "use --unfinished to collect the others"
+        )
+    if not some:
+        raise UserError(f"{command.title}: no run is done")
 
 
 def _check_that_none_is_lost(command: Command, done: Sequence[Run], begun: Sequence[Run]) -> None:
