@@ -11,7 +11,8 @@ and g are kept every 10M frames. Parts, in order of importance (G starts first: 
       frames (of the paper's own six runs at 1.1e-3 to 1.5e-3, four end at -21), and at 3.5e-4, because at 7e-4 it had
       not learnt after 14M (the paper's six runs at 5.6e-4 to 8.2e-4 all learn). Algorithm S2's gradient of (R - Q)²
       has a factor of 2; if the authors' code left it out, their 7e-4 is this project's 3.5e-4. Both were planned
-      before their first frame
+      before their first frame. If 3.5e-4 alone ends above a random policy, all other runs of value-based methods take
+      half of the paper's rate
   C   one-step Q and Sarsa in Pong and Breakout
   D   A3C in Breakout and Pong, seeds 1 and 2; in Breakout at 7e-4, the rate that the authors name for all games
   D2  A3C in Breakout and Pong by processes (`hogwild`), at 7e-4, seed 1; seed 0 is in `first_runs`
