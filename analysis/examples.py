@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from a3crepro.experiments.figures import (
+    COLORS,
     METHODS,
     PALETTE,
     TITLES,
@@ -27,9 +28,12 @@ from a3crepro.runs.command_line import run_command
 
 PANELS = ("minatar/breakout", "CartPole-v1", "Acrobot-v1", "Pendulum-v1", "HalfCheetah-v5", "LunarLander-v3")
 """By `env`, or `env.id` for `env=gym`."""
-STYLES = ("-", "--")
-"""Lines of the examples in a panel."""
 EXECUTIONS = {"hogwild": "in processes", "virtual_time": "in virtual time"}
+STYLES = {
+    ("n_step_q", "hogwild"): (COLORS["n_step_q"], "-."), ("a3c", "hogwild"): (COLORS["a3c"], "-"),
+    ("a3c", "virtual_time"): (PALETTE[0], "--"),
+}  # fmt: skip
+"""Colours and lines, by method and execution."""
 
 
 def name_of(runs: pd.DataFrame) -> pd.Series:
@@ -46,11 +50,10 @@ def random_score(name: str) -> float:
     return float(select(table, policy="random")["score_mean"].iloc[0])
 
 
-def examples(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each example's label and runs, by seed."""
+def examples(runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], float, pd.DataFrame]]:
+    """Each example's method and execution, learning rate, and runs by seed."""
     for (method, execution, rate), found in runs.groupby(["method", "execution", "learning_rate"], sort=False):
-        label = f"{METHODS[method]}, {EXECUTIONS[execution]}, learning rate {rate:g}"
-        yield label, found.sort_values("seed")
+        yield (method, execution), rate, found.sort_values("seed")
 
 
 def digits(scores: pd.Series) -> int:
@@ -68,18 +71,20 @@ def main(results: Results | None) -> Page:
         if results is None:
             continue
         runs = results.runs[name_of(results.runs) == name]
-        for color, style, (label, found) in zip(PALETTE, STYLES, examples(runs), strict=False):
+        for (method, execution), rate, found in examples(runs):
+            (color, line), label = STYLES[method, execution], f"{METHODS[method]}, {EXECUTIONS[execution]}"
             for run in found["run"]:
                 curve = select(results.evaluations(), run=run)
-                axes.plot(curve["frames"] / 1e3, curve["score"], style, color=color, linewidth=0.9, label=label)
+                style = {"color": color, "linestyle": line, "linewidth": 0.9, "label": label}
+                axes.plot(curve["frames"] / 1e3, curve["score"], **style)
             scores, places = found["last_score"], digits(found["last_score"])
-            rows.append([f"`{name}`", label, f"{found['frames'].max() / 1e3:.0f}k", number(scores.mean(), places),
-                         ", ".join(number(score, places) for score in scores),
+            rows.append([f"`{name}`", label, f"{rate:g}", f"{found['frames'].max() / 1e3:.0f}k",
+                         number(scores.mean(), places), ", ".join(number(score, places) for score in scores),
                          number(random_score(name), places)])  # fmt: skip
         if len(runs):
             draw_level(axes, random_score(name), "random", "random policy")
-    legend_below(figure, panels, columns=3)
-    header = ["environment", "method", "frames", "mean", "by seed", "random policy"]
+    legend_below(figure, panels)
+    header = ["environment", "method", "learning rate", "frames", "mean", "by seed", "random policy"]
     return figure, markdown(header, rows), "Scores are those of the last evaluation, in 30 episodes of each seed."
 
 

@@ -215,6 +215,20 @@ SOURCES = {  # page: what holds the numbers of its tables
 COLUMNS = {"executions.csv": None, "runs.csv": ["score"]}
 
 
+def test_examples_have_the_scores_of_their_runs():
+    table = pd.read_csv(ROOT / "results" / "examples" / "laptop" / "runs.csv").sort_values("seed")
+    virtual = table[table["execution"] == "virtual_time"].groupby("env.id")["score"]
+    rows = re.findall(r"^\| (\S+-v\d) \| ([-\d,. ]+?)(?: \(.*\))? \|", page("docs/environments.md"), re.M)
+    shown = {name: [value_of(number) for number in scores.split(", ")] for name, scores in rows}
+    assert shown == {str(name): [float(round(score)) for score in scores] for name, scores in virtual}
+    text = page("README.md")
+    for method, words in (("n_step_q", "this run scored {} to {}."), ("a3c", "reaches {} to {}.")):
+        scores = table[(table["env"] == "minatar/breakout") & (table["method"] == method)]["score"]
+        assert words.format(f"{scores.min():.1f}", f"{scores.max():.1f}") in " ".join(text.split()), method
+    cartpole = table[(table["env"] == "gym") & (table["execution"] == "hogwild")]["score"]
+    assert f"(five seeds: {cartpole.min():.0f} to {cartpole.max():.0f} of 500," in text and len(cartpole) == 5
+
+
 def numbers(text: str) -> list[str]:
     return [found.rstrip(",") for found in NUMBER.findall(text)]
 
