@@ -134,7 +134,8 @@ def test_the_core_hours_that_a_sweep_tells_follow_from_the_committed_speeds(name
     monkeypatch.chdir(tmp_path)  # without runs
     monkeypatch.setattr("sweeps.learning_speed.rate_of", lambda method: 0.01)
     told = re.search(r"^Core-hours at the scale laptop: (.*)\.$", (ROOT / "sweeps" / f"{name}.py").read_text(), re.M)
-    hours = Command(experiment(name), ["scale=laptop"]).overview().core_hours_left
+    command = Command(experiment(name), ["scale=laptop"])
+    hours = command.overview(command.runs()).core_hours_left
     assert float(told[1]) == pytest.approx(hours, abs=0.05 if hours < 10 else 0.5)
 
 
