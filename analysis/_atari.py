@@ -117,7 +117,7 @@ class Beside(NamedTuple):
     """The paper's score after the same number of epochs."""
     band: tuple[float, float]
     ratio: float
-    """The final score divided by the paper's; NaN unless the paper's is positive."""
+    """The final score divided by the paper's; NaN unless both are positive."""
     lag: float
     """Epochs needed beyond the paper's to reach the same final score; infinite if the paper never reached it."""
 
@@ -135,7 +135,9 @@ def beside_paper(curve: Curve) -> Beside:
         from_paper["epoch"].to_numpy(float), from_paper["score"].to_numpy(float), curve.final.value
     )
     lag = -math.inf if math.isnan(reached) else epoch - reached
-    return Beside(score, (at("band_low"), at("band_high")), curve.final.value / score if score > 0 else math.nan, lag)
+    final = curve.final.value
+    ratio = final / score if min(final, score) > 0 else math.nan
+    return Beside(score, (at("band_low"), at("band_high")), ratio, lag)
 
 
 class Race(NamedTuple):
