@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,10 +82,15 @@ class ImportedRuns:
           UserError: it was not.
         """
         made = [word for word in shlex.split(self._rows[run]["command"]) if not word.startswith("hydra.")]
-        if made != ["python", "-m", "a3crepro", *words]:
+        if list(map(_plain, made)) != list(map(_plain, ["python", "-m", "a3crepro", *words])):
             raise UserError(f"{self.directory}: {run} has another configuration than the sweep says")
 
     def rows(self, name: str, runs: Iterable[str]) -> pd.DataFrame:
         """The rows of these runs in a table; without rows or columns if there are no tables."""
         table = self.tables.get(name, pd.DataFrame({"run": []}))
         return table[table["run"].isin(list(runs))]
+
+
+def _plain(word: str) -> str:
+    """An override without underscores between digits: 40_000_000 is 40000000."""
+    return re.sub(r"(?<=\d)_(?=\d)", "", word)
