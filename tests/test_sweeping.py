@@ -777,3 +777,11 @@ def test_the_constant_policies_of_minatar_have_all_its_actions():
         assert [case[2]["action"] for case in references.CASES if case[:2] == (env, "constant")] == list(
             range(actions.n)
         )
+
+
+def test_an_imported_run_is_that_of_its_overrides_however_its_numbers_are_written():
+    command = "python -m a3crepro env=pong frames=40_000_000 'hydra.run.dir=runs/x'"
+    imported = ImportedRuns(Path("there"), {"runs.csv": pd.DataFrame([{"run": "x", "command": command}])})
+    imported.check("x", ("env=pong", "frames=40000000"))
+    with pytest.raises(UserError, match="another configuration than the sweep says"):
+        imported.check("x", ("env=pong", "frames=4000000"))
