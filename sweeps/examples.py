@@ -4,7 +4,7 @@
 
 laptop: the README's commands, in processes: MinAtar Breakout with n-step Q and A3C, 600,000 frames, and CartPole-v1;
 A3C in five of Gymnasium's environments in virtual time, 500,000 frames: 8 examples with 5 seeds each, 40 runs.
-HalfCheetah-v5 needs the extra `control`, LunarLander-v3 the package `box2d`.
+HalfCheetah-v5 needs the extra `control`, LunarLander-v3 the extra `box2d`.
 Core-hours at the scale laptop: 0.7.
 """
 

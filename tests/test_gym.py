@@ -285,6 +285,7 @@ def test_an_environment_without_a_render_mode_can_be_used() -> None:
 
 
 def test_an_environment_without_pictures_is_told_before_any_episode(tmp_path: Path, capsys: Any) -> None:
+    gymnasium.register("a3crepro-tests/DrawsNothing-v0", DrawsNothing)
     gymnasium.register("a3crepro-tests/NoFrames-v0", NoFrames)
     for name, said in (("DrawsNothing", "render_mode"), ("NoFrames", "NoFrames-v0 cannot be rendered")):
         with pytest.raises(UserError, match=said):
