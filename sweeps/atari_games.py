@@ -13,6 +13,8 @@ and g are kept every 10M frames. Parts, in order of importance (G starts first: 
       has a factor of 2; if the authors' code left it out, their 7e-4 is this project's 3.5e-4. Both were planned
       before their first frame. If 3.5e-4 alone ends above a random policy, all other runs of value-based methods take
       half of the paper's rate
+  B2  n-step Q in Pong at 7e-4 with 4 and with 1 actor-learner, for 20M frames: whether it is staleness that keeps 16
+      of them from learning (`docs/rules.md`)
   C   one-step Q and Sarsa in Pong and Breakout
   D   A3C in Breakout and Pong, seeds 1 and 2; in Breakout at 7e-4, the rate that the authors name for all games
   D2  A3C in Breakout and Pong by processes (`hogwild`), at 7e-4, seed 1; seed 0 is in `first_runs`
@@ -67,11 +69,13 @@ def paper_rate(game: str, method: str) -> float:
     return float(np.exp(np.log(best).mean()))
 
 
-def game_run(game: str, method: str, millions: int, *, rate: float | None = None, **others: object) -> Run:
+def game_run(
+    game: str, method: str, millions: int, *, rate: float | None = None, threads: int = 16, **others: object
+) -> Run:
     """A run of this many million frames, at the paper's rate by default."""
     rate = paper_rate(game, method) if rate is None else rate
     others = {"execution": "virtual_time", "seed": 0, **others}
-    return run(game, method, millions * 1_000_000, threads=16, optimizer__lr=rate, **others)
+    return run(game, method, millions * 1_000_000, threads=threads, optimizer__lr=rate, **others)
 
 
 def runs() -> Iterator[Run]:
@@ -88,6 +92,7 @@ def runs() -> Iterator[Run]:
         game_run(game, "n_step_q", 40) for game in ("pong", "breakout", "qbert", "beam_rider", "space_invaders")
     )
     yield from (game_run("pong", "n_step_q", 40, rate=rate) for rate in (AUTHORS_RATE, AUTHORS_RATE / 2))
+    yield from (game_run("pong", "n_step_q", 20, rate=AUTHORS_RATE, threads=threads) for threads in (4, 1))  # B2
     yield from (
         game_run(game, method, 40) for method in ("one_step_q", "one_step_sarsa") for game in ("pong", "breakout")
     )
