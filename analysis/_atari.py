@@ -31,6 +31,7 @@ class Curve(NamedTuple):
     execution: str
     overrides: dict[str, str]
     """Keys that the sweep overrides for only some of its runs."""
+    threads: int
     seed: int
     learning_rate: float
     finished: bool
@@ -44,8 +45,9 @@ class Curve(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the run is feed-forward, in virtual time, and with all the paper's values."""
-        return self.network == "mnih2013" and self.execution == "virtual_time" and not self.overrides
+        """Whether the run is feed-forward, in virtual time, with 16 actor-learners and all the paper's values."""
+        usual = (self.network, self.execution, self.threads) == ("mnih2013", "virtual_time", 16)
+        return usual and not self.overrides
 
     @property
     def final(self) -> Interval:
@@ -86,7 +88,8 @@ def _curves(table: pd.DataFrame, finished: bool) -> Iterator[Curve]:
         yield Curve(
             str(run), first["env"], first["method"], first["network"], first["execution"],
             {key: first[key] for key in keys if first[key]},
-            int(first["seed"]), float(first["learning_rate"]), finished, rows.sort_values("frames"),
+            int(first["threads"]), int(first["seed"]), float(first["learning_rate"]), finished,
+            rows.sort_values("frames"),
         )  # fmt: skip
 
 

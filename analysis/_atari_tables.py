@@ -63,8 +63,9 @@ def differs(curve: Curve) -> str:
     """How a run differs from the plain one."""
     told = {key: value for key, value in curve.overrides.items() if not key.startswith(("evaluation.", "optimizer."))}
     overrides = " ".join(f"{key}={value}" for key, value in told.items())
+    threads = f"threads={curve.threads}" if curve.threads != 16 else ""
     plain = ("", "mnih2013", "virtual_time")
-    return ", ".join(part for part in (overrides, curve.network, curve.execution) if part not in plain) or "–"
+    return ", ".join(part for part in (overrides, curve.network, curve.execution, threads) if part not in plain) or "–"
 
 
 def equal_frames(found: Sequence[Curve]) -> str:

@@ -26,8 +26,8 @@ def results(monkeypatch, tmp_path):
 def rows(run, env, method, scores, hours_an_epoch=0.25, **others):
     """An evaluation an epoch, with these scores."""
     common = {"run": run, "env": env, "method": method, "network": "mnih2013", "execution": "virtual_time",
-              "algo.t_max": "", "seed": 0, "learning_rate": paper_rate(env, method), "score_type": "sampled",
-              **others}  # fmt: skip
+              "algo.t_max": "", "threads": 16, "seed": 0, "learning_rate": paper_rate(env, method),
+              "score_type": "sampled", **others}  # fmt: skip
     return [
         {**common, "frames": number * EPOCH, "epoch": float(number), "seconds": number * hours_an_epoch * 3600,
          "score": score, "score_std": 1.0, "episodes": 10, **others}
@@ -121,6 +121,14 @@ def test_a_run_that_has_only_begun_refutes_nothing(tmp_path, table, expected):
 def test_what_is_not_run_decides_nothing():
     for rule in (rules.trains, rules.faster_than_dqn, rules.n_step_is_faster):
         assert rule("laptop").text == "not run yet"
+
+
+def test_runs_with_other_numbers_of_actor_learners_decide_nothing(tmp_path):
+    common = {"env": "pong", "method": "n_step_q", "scores": [-21.0, -20.0, 5.0], "learning_rate": 0.001351}
+    write(tmp_path, "scores", [*rows("four", **common, threads=4), *rows("usual", **common)])
+    four, usual = found = _atari.curves("laptop")
+    assert [curve.is_plain for curve in found] == [False, True] and _atari.at_paper_rates(found) == [usual]
+    assert "| threads=4 |" in _atari_tables.runs([four]) and "threads" not in _atari_tables.runs([usual])
 
 
 def test_multi_step_methods_are_faster_if_they_are_first_on_more_games_than_by_chance(tmp_path):

@@ -664,7 +664,7 @@ def test_a_sweep_of_a_minute_from_its_command_to_its_figures(tmp_path, name):
     assert runs["score"].notna().all() or name in FLAGS  # without evaluations
     for script in SCRIPTS[name]:
         text = (tmp_path / "figures" / f"{script}-smoke.md").read_text()
-        assert f"urs: {len(runs)} runs" in text or (script == "claims" and "k frames" in text)
+        assert f" {len(runs)} runs" in text or (script == "claims" and "k frames" in text)
 
 
 def test_what_follows_from_runs_is_not_composed_while_hydra_launches(tmp_path, monkeypatch, capsys):
