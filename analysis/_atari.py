@@ -108,9 +108,10 @@ def plain_run(found: Sequence[Curve], game: str, method: str) -> Curve | None:
     return own[0] if own else None
 
 
-def paper_curve(game: str, method: str) -> pd.DataFrame:
-    """The paper's curve for 16 threads, by epochs (Figures 3 and S9): the mean of its best three of fifty rates."""
-    return select(figures.paper("fig3_s9_data_efficiency"), game=game, method=method, threads=16).sort_values("epoch")
+def paper_curve(game: str, method: str, threads: int = 16) -> pd.DataFrame:
+    """The paper's curve by epochs (Figures 3 and S9): the mean of its best three of fifty rates."""
+    curves = figures.paper("fig3_s9_data_efficiency")
+    return select(curves, game=game, method=method, threads=threads).sort_values("epoch")
 
 
 class Beside(NamedTuple):
@@ -126,8 +127,8 @@ class Beside(NamedTuple):
 
 
 def beside_paper(curve: Curve) -> Beside:
-    """Compares a final score with the paper's, at the middle of the evaluations it averages."""
-    from_paper = paper_curve(curve.env, curve.method)
+    """Compares a final score with the paper's with as many threads, at the middle of the evaluations it averages."""
+    from_paper = paper_curve(curve.env, curve.method, curve.threads)
     epoch = float(curve.table["epoch"].tail(LAST).mean())
 
     def at(column: str) -> float:

@@ -73,7 +73,7 @@ def equal_frames(found: Sequence[Curve]) -> str:
     first = [curve for curve in curves("laptop", "first_runs") if curve.env in PAPER_GAMES]
     rows: list[list[object]] = []
     for curve in ordered([*found, *first]):
-        theirs = paper_curve(curve.env, curve.method)
+        theirs = paper_curve(curve.env, curve.method, curve.threads)
         at = {epoch: curve.score_at(epoch) for epoch in EPOCHS_COMPARED}
         if all(math.isnan(score) for score in at.values()):
             continue

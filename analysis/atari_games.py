@@ -1,6 +1,7 @@
 """Figures 1, 3 and 4 on Atari: curves over the paper's, by epochs and by hours, and tables of the five games.
 
-A second figure, `atari_a3c`, has A3C by epochs alone, in the games that have been run.
+A second figure, `atari_a3c`, has A3C by epochs alone, in the games that have been run; a third, `atari_threads`, n-step
+Q on Pong with several numbers of actor-learners.
 
 python analysis/atari_games.py [scale=laptop]
 """
@@ -22,7 +23,7 @@ from a3crepro.experiments.statistics import LAST
 from a3crepro.runs.command_line import run_command
 from analysis import _atari_tables as tables
 from analysis._atari import Curve, at_paper_rates, curves, paper_curve
-from sweeps._protocol import PAPER_GAMES
+from sweeps._protocol import AUTHORS_RATE, PAPER_GAMES
 
 COLUMNS = (("a3c",), ("n_step_q",), ("one_step_q", "one_step_sarsa"))
 """Methods in each column of panels by epochs."""
@@ -99,14 +100,40 @@ def figure_of_a3c(runs: Sequence[Curve]) -> Figure:
     return figure
 
 
+def by_threads(found: Sequence[Curve]) -> list[Curve]:
+    """The runs of n-step Q on Pong at the authors' rate, by number of actor-learners."""
+    kind = ("pong", "n_step_q", AUTHORS_RATE)
+    own = [curve for curve in found if (curve.env, curve.method, curve.learning_rate) == kind]
+    return sorted(own, key=lambda curve: curve.threads)
+
+
+def figure_by_threads(runs: Sequence[Curve]) -> Figure:
+    """A panel per number of actor-learners, the paper's curve with as many threads in each."""
+    figure, grid = figures.panels(len(runs), width=figures.WIDTH / len(runs), height=2.3)
+    end = max(curve.epochs for curve in runs)
+    for axes, curve in zip(grid[0], runs, strict=True):
+        theirs, color = paper_curve(curve.env, curve.method, curve.threads), figures.COLORS[curve.method]
+        figures.draw_paper(
+            axes, theirs[theirs["epoch"] <= end], "epoch", curve.method, dashes=(3, 1.5), label="the paper's"
+        )
+        axes.plot(curve.table["epoch"], curve.table["score"], color=color, linewidth=1.4, marker=".", label=OWN)
+        figures.draw_level(axes, figures.reference(curve.env), "random", "random policy")
+        count = f"{curve.threads} actor-learner{'s' if curve.threads > 1 else ''}"
+        axes.set(title=count, xlabel="epochs of 4M frames", ylim=(-22, 22))
+    grid[0][0].set_ylabel("score")
+    figures.legend_below(figure, grid.flat)
+    return figure
+
+
 def caption(found: Sequence[Curve]) -> str:
     """How to read the figure and the table of these runs, and what was run."""
     unfinished = sum(not curve.finished for curve in found)
     return (
-        "Dashed: the paper's curves, means of its best three rates of fifty with 16 threads (by epochs) and of its "
-        "best five (by hours); it does not say what its band is. Points: evaluations of a3crepro, ten games each, "
-        "sampled policies (value-based: ε 0.05), 16 actor-learners. Final scores: means of the last three evaluations, "
-        "beside the paper's curve at the middle one; intervals are of their episodes, not of seeds. Above random: "
+        "Dashed: the paper's curves, means of its best three rates of fifty with as many threads (by epochs) and of "
+        "its best five (by hours); it does not say what its band is. Points: evaluations of a3crepro, ten games each, "
+        "sampled policies (value-based: ε 0.05), 16 actor-learners unless it says otherwise. Final scores: means of "
+        "the last three evaluations, beside the paper's curve at the middle one; intervals are of their episodes, not "
+        "of seeds. Above random: "
         "(final score - random policy's) / (the paper's - random policy's). Lag: epochs needed beyond the paper's to "
         "reach the final score; on a plateau it says nothing. Hours are virtual, a model of the paper's machine; DQN's "
         "are its own. Runs with LSTM cells stand beside the paper's feed-forward curve. "
@@ -129,6 +156,8 @@ def main() -> None:
     figures.save(figure_of(found), "atari_games", scale, "\n\n".join(filter(None, parts)), caption(found))
     if a3c := [curve for curve in at_paper_rates(found) if curve.method == "a3c" and len(curve.table) >= LAST]:
         figures.save(figure_of_a3c(a3c), "atari_a3c", scale, tables.runs(a3c), caption(a3c))
+    if len(several := by_threads(found)) > 1:
+        figures.save(figure_by_threads(several), "atari_threads", scale, tables.runs(several), caption(several))
 
 
 if __name__ == "__main__":

@@ -131,6 +131,20 @@ def test_runs_with_other_numbers_of_actor_learners_decide_nothing(tmp_path):
     assert "| threads=4 |" in _atari_tables.runs([four]) and "threads" not in _atari_tables.runs([usual])
 
 
+def test_runs_stand_beside_the_papers_with_as_many_threads(tmp_path):
+    common = {"env": "pong", "method": "n_step_q", "scores": [-21.0, -20.0, 5.0], "learning_rate": 7e-4}
+    write(tmp_path, "scores", [row for n in (16, 4) for row in rows(f"{n}", **common, threads=n)])
+    four, sixteen = runs = atari_games.by_threads(_atari.curves("laptop"))
+    assert [curve.threads for curve in runs] == [4, 16]
+    assert _atari.beside_paper(four).paper == pytest.approx(-12.6, abs=0.1)  # Figure 3, after two epochs
+    assert _atari.beside_paper(sixteen).paper == pytest.approx(-17.9, abs=0.1)
+    panels = atari_games.figure_by_threads(runs).axes
+    assert [axes.get_title() for axes in panels] == ["4 actor-learners", "16 actor-learners"]
+    for axes, at_one in zip(panels, (-17.5, -19.8), strict=True):
+        theirs = next(line for line in axes.get_lines() if line.get_label() == "the paper's")
+        assert dict(theirs.get_xydata())[1] == pytest.approx(at_one, abs=0.1)
+
+
 def test_multi_step_methods_are_faster_if_they_are_first_on_more_games_than_by_chance(tmp_path):
     early, late = [2.0, 20.0, 40.0, 60.0, 60.0, 60.0], [2.0, 2.0, 2.0, 20.0, 50.0, 60.0]
     speeds = {"one_step_q": late, "one_step_sarsa": late, "n_step_q": early, "a3c": early}
