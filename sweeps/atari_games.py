@@ -14,7 +14,7 @@ and g are kept every 10M frames. Parts, in order of importance (G starts first: 
       before their first frame. If 3.5e-4 alone ends above a random policy, all other runs of value-based methods take
       half of the paper's rate
   B2  n-step Q in Pong at 7e-4 with 4 and with 1 actor-learner, for 20M frames: whether it is staleness that keeps 16
-      of them from learning (`docs/rules.md`)
+      of them from learning (`docs/rules.md`); with 16 at 1.75e-4, for 40M: whether a smaller rate makes up for it
   C   one-step Q and Sarsa in Pong and Breakout
   D   A3C in Breakout and Pong, seeds 1 and 2; in Breakout at 7e-4, the rate that the authors name for all games
   D2  A3C in Breakout and Pong by processes (`hogwild`), at 7e-4, seed 1; seed 0 is in `first_runs`
@@ -93,6 +93,7 @@ def runs() -> Iterator[Run]:
     )
     yield from (game_run("pong", "n_step_q", 40, rate=rate) for rate in (AUTHORS_RATE, AUTHORS_RATE / 2))
     yield from (game_run("pong", "n_step_q", 20, rate=AUTHORS_RATE, threads=threads) for threads in (4, 1))  # B2
+    yield game_run("pong", "n_step_q", 40, rate=AUTHORS_RATE / 4)
     yield from (
         game_run(game, method, 40) for method in ("one_step_q", "one_step_sarsa") for game in ("pong", "breakout")
     )
