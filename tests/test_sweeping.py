@@ -399,8 +399,8 @@ def test_a_run_that_stopped_on_another_machine_keeps_its_rows(tmp_path, unbroken
     mark = (directory / "sweep.json").read_text()
     (directory / "sweep.json").unlink()
 
-    def collected():
-        collect(sweep_in(tmp_path), unfinished=True)
+    def collected(*flags):
+        collect(sweep_in(tmp_path, *flags), unfinished=True)
         found = {table: (tables / f"{table}.csv").read_text() for table in ("unfinished", "diagnostics")}
         assert pd.read_csv(io.StringIO(found["diagnostics"])).groupby("run").size().nunique() == 1
         return found
@@ -408,14 +408,15 @@ def test_a_run_that_stopped_on_another_machine_keeps_its_rows(tmp_path, unbroken
     before = collected()
     directory.rename(tmp_path / "elsewhere")
     assert collected() == before
+    assert collected("--collected") == before
     assert f"stopped on another machine: {name}" in json.loads((tables / "notes.json").read_text())["notes"]
     further = before["unfinished"].replace(",sampled,", ",greedy,")
     for text, kept in ((further, False), (re.sub(r",(\d{4}),", r",9\1,", further), True)):
         (tables / "unfinished.csv").write_text(text)
         shutil.copytree(tmp_path / "elsewhere", directory, dirs_exist_ok=True)
-        assert collected()["unfinished"] == (text if kept else before["unfinished"])
+        assert collected("--collected")["unfinished"] == (text if kept else before["unfinished"])
     (directory / "sweep.json").write_text(mark)
-    collect(sweep_in(tmp_path))
+    collect(sweep_in(tmp_path, "--collected"))
     assert not (tables / "unfinished.csv").exists()
     assert sorted((tables / "diagnostics.csv").read_text().split()) == sorted(before["diagnostics"].split())
 

@@ -86,9 +86,9 @@ class ImportedRuns:
             raise UserError(f"{self.directory}: {run} has another configuration than the sweep says")
 
     def rows(self, name: str, runs: Iterable[str]) -> pd.DataFrame:
-        """The rows of these runs in a table; without rows or columns if there are no tables."""
+        """The rows of these runs, as far as they are imported, in a table; empty if there are no tables."""
         table = self.tables.get(name, pd.DataFrame({"run": []}))
-        return table[table["run"].isin(list(runs))]
+        return table[table["run"].isin([run for run in runs if run in self])]
 
 
 def _plain(word: str) -> str:
