@@ -302,10 +302,21 @@ def test_apples_and_portals_are_told_as_they_were_counted(results, monkeypatch):
     assert apples == 1 and portals == pytest.approx(0.1 * score, abs=0.01) and score > 20
 
 
+TABLES = [
+    path for name in ("scores", "unfinished", "diagnostics") for path in sorted(ROOT.glob(f"results/*/*/{name}.csv"))
+]
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: str(path.relative_to(ROOT / "results")))
+def test_committed_tables_have_no_row_twice(path):
+    table = pd.read_csv(path)
+    assert not table.duplicated([key for key in ("run", "frames", "score_type") if key in table]).any()
+
+
 COMMITTED = [
     (path.stem.removesuffix("-earlier"), "earlier" if path.stem.endswith("-earlier") else "laptop")
     for path in sorted((ROOT / "figures").glob("*.md"))
-    if path.stem not in ("atari_a3c", "worlds")  # of another script; of speeds, measured anew
+    if path.stem not in ("atari_a3c", "atari_threads", "worlds")  # of another script; of speeds, measured anew
 ]
 
 
