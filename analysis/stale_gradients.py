@@ -55,10 +55,10 @@ def collect(scale: str, into: Path) -> None:
 
 
 def binned(metrics: pd.DataFrame, frames: int) -> pd.DataFrame:
-    """Means of the explained variance over equal spans of frames, `frames` their ends."""
-    width = frames / BINS
-    ends = ((metrics["frames"] / width).apply(np.ceil).clip(1, BINS) * width).round().astype(int)
-    return metrics["explained_variance"].groupby(ends.rename("frames")).mean().reset_index()
+    """Means of the explained variance over equal parts of the run, numbered from 1; `frames` are their ends."""
+    part = (metrics["frames"] * BINS / frames).apply(np.ceil).clip(1, BINS).astype(int).rename("part")
+    found = metrics["explained_variance"].groupby(part).mean().reset_index()
+    return found.assign(frames=found["part"] * frames // BINS)
 
 
 def inactive(directory: Path) -> dict[str, float]:
@@ -104,8 +104,10 @@ def draw(axes: Axes, table: pd.DataFrame, method: str) -> None:
         style = {"color": COLORS[threads]}
         for _, curve in runs.groupby("seed"):
             axes.plot(curve["frames"] / 1e6, curve["explained_variance"], linewidth=0.5, alpha=0.7, **style)
-        mean = runs.groupby("frames")["explained_variance"].mean()
-        axes.plot(mean.index / 1e6, mean, linewidth=1.5, label=f"actor-learners: {threads}", **style)
+        mean = runs.groupby("part")[["frames", "explained_variance"]].mean()
+        axes.plot(
+            mean["frames"] / 1e6, mean["explained_variance"], linewidth=1.5, label=f"actor-learners: {threads}", **style
+        )
     rate = table["learning_rate"].iloc[0]
     axes.set(title=f"{METHODS[method]}, learning rate {rate:g}", xlabel="million frames", ylim=(-0.5, 1))
     axes.axhline(0, color="0.4", linewidth=0.8, linestyle="--")
@@ -116,7 +118,7 @@ def rows(curves: pd.DataFrame, units: pd.DataFrame) -> list[list[str]]:
     found = []
     for (method, threads), runs in units.groupby(["method", "threads"]):
         own = curves[(curves["method"] == method) & (curves["threads"] == threads)]
-        last = own[own["frames"] == own["frames"].max()].sort_values("seed")
+        last = own[own["part"] == BINS].sort_values("seed")
         layers = [key for key in units if str(key).startswith("layer_")]
         found.append([
             METHODS[method], f"{runs['learning_rate'].iloc[0]:g}", str(threads),

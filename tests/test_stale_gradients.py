@@ -1,12 +1,11 @@
 """What the script on stale gradients measures in a run."""
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from analysis.stale_gradients import binned, inactive_shares
+from analysis.stale_gradients import binned, inactive_shares, rows
 
 
 class Rectified(nn.Module):
@@ -33,7 +32,20 @@ def test_a_unit_is_inactive_if_it_is_zero_everywhere_on_every_screen():
     assert inactive_shares(Rectified(), bright) == {"layer_1": 0.0, "layer_2": pytest.approx(2 / 3)}
 
 
-def test_bins_are_means_over_equal_spans_of_frames():
-    metrics = pd.DataFrame({"frames": [10, 50, 51, 100, 1000], "explained_variance": [1.0, 0.0, 0.4, 0.6, np.nan]})
-    found = binned(metrics, 1000).set_index("frames")["explained_variance"]
-    assert found[50] == 0.5 and found[100] == 0.5 and len(found) == 3  # 20 spans of 50 frames, 17 without a row
+def test_parts_are_means_over_equal_spans_of_frames():
+    metrics = pd.DataFrame({"frames": [10, 50, 52, 100, 1004], "explained_variance": [1.0, 0.0, 0.4, 0.6, 0.9]})
+    found = binned(metrics, 1004).set_index("part")  # a run goes a little beyond its budget of 1,000
+    assert list(found.index) == [1, 2, 20] and list(found["frames"]) == [50, 100, 1004]
+    assert list(found["explained_variance"]) == [0.5, 0.5, 0.9]
+
+
+def test_every_seed_is_told():
+    """Also where runs differ in their last frames."""
+    common = {"method": "a3c", "threads": 4, "learning_rate": 0.002}
+    curves = pd.concat([
+        binned(pd.DataFrame({"frames": [500, frames], "explained_variance": [0.1, end]}), frames)
+        .assign(seed=seed, **common)
+        for seed, frames, end in ((0, 1000, 0.5), (1, 1004, 0.7))
+    ])  # fmt: skip
+    units = pd.DataFrame([{**common, "seed": seed, "layer_1": 0.25} for seed in (0, 1)])
+    assert rows(curves, units) == [["A3C", "0.002", "4", "0.50, 0.70", "25, 25"]]
