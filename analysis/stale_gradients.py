@@ -14,21 +14,21 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from a3crepro.common.errors import UserError
 from a3crepro.config import Config
+from a3crepro.environments._environment import random_action
 from a3crepro.experiments.collect import runs_table
 from a3crepro.experiments.command import Command
-from a3crepro.experiments.figures import METHODS, OWN, legend_below, markdown, number, panels, save, scale_of
-from a3crepro.experiments.results import RESULTS, short_commits
+from a3crepro.experiments.figures import METHODS, OWN, legend_below, markdown, number, panels, save
+from a3crepro.experiments.results import short_commits
 from a3crepro.experiments.state import in_frames
-from a3crepro.learner.shared_state import policy_snapshot
-from a3crepro.runs.checkpoint import last_checkpoint
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.files import write_text
-from a3crepro.runs.run_directory import stored_config
+from a3crepro.runs.policies import stored_policy
+from analysis._collected import own_tables
 from sweeps.stale_gradients import EXPERIMENT
 
 COLUMNS = ["method", "env", "threads", "seed", "learning_rate", "commit", "date", "command"]
+TABLES = ("explained_variance", "inactive_units")
 BINS = 20
 """Points of a run's curve: means over as many equal spans of frames."""
 SCREENS, APART = 150, 4
@@ -47,7 +47,7 @@ def collect(scale: str, into: Path) -> None:
         curves.append(binned(pd.read_csv(directory / "metrics.csv"), row["frames"]).assign(**about))
         units.append({**about, "frames": row["frames"], **inactive(directory)})
     into.mkdir(parents=True, exist_ok=True)
-    for name, table in (("explained_variance", pd.concat(curves)), ("inactive_units", pd.DataFrame(units))):
+    for name, table in zip(TABLES, (pd.concat(curves), pd.DataFrame(units)), strict=True):
         ordered = table.sort_values(["method", "threads", "seed", "frames"])
         first = [*COLUMNS, "frames"]
         ordered = ordered[[*first, *(key for key in ordered if key not in first)]]
@@ -63,11 +63,9 @@ def binned(metrics: pd.DataFrame, frames: int) -> pd.DataFrame:
 
 def inactive(directory: Path) -> dict[str, float]:
     """The shares of a run's units in each rectified layer, filters included, that are 0 on all screens."""
-    config = stored_config(directory)
+    config, snapshot, _ = stored_policy(directory)
     module = config.seeded_network()
-    arrays = last_checkpoint(directory, print).arrays
-    parameters = torch.from_numpy(policy_snapshot(arrays).parameters.astype(np.float32))
-    nn.utils.vector_to_parameters(parameters, module.parameters())
+    nn.utils.vector_to_parameters(torch.from_numpy(snapshot.parameters), module.parameters())
     return inactive_shares(module, screens(config))
 
 
@@ -77,7 +75,7 @@ def screens(config: Config) -> torch.Tensor:
     observation, _ = env.reset(seed=0)
     found = []
     for step in range(SCREENS * APART):
-        observation, _, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))
+        observation, _, terminated, truncated, _ = env.step(random_action(env.action_space, rng))
         if step % APART == 0:
             found.append(np.array(observation))
         if terminated or truncated:
@@ -130,14 +128,8 @@ def rows(curves: pd.DataFrame, units: pd.DataFrame) -> list[list[str]]:
 
 def main() -> None:
     """Collects and draws as the command line specifies."""
-    arguments = sys.argv[1:]
-    scale = scale_of([word for word in arguments if word != "--collect"])
-    directory = RESULTS / "stale_gradients" / scale
-    if "--collect" in arguments:
-        collect(scale, directory)
-    if not (directory / "inactive_units.csv").exists():
-        raise UserError(f"{directory}: nothing has been collected at this scale")
-    curves, units = (pd.read_csv(directory / f"{name}.csv") for name in ("explained_variance", "inactive_units"))
+    scale, directory = own_tables(sys.argv[1:], "stale_gradients", TABLES, collect)
+    curves, units = (pd.read_csv(directory / f"{name}.csv") for name in TABLES)
     methods = [method for method in METHODS if method in set(units["method"])]
     figure, grid = panels(len(methods), width=3.6, height=2.6)
     for axes, method in zip(grid[0], methods, strict=True):

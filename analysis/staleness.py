@@ -14,13 +14,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from a3crepro.common.errors import UserError
 from a3crepro.experiments.collect import runs_table
 from a3crepro.experiments.command import Command
-from a3crepro.experiments.figures import OWN, markdown, panels, save, scale_of
-from a3crepro.experiments.results import RESULTS, short_commits
+from a3crepro.experiments.figures import OWN, markdown, panels, save
+from a3crepro.experiments.results import short_commits
 from a3crepro.runs.command_line import run_command
 from a3crepro.runs.files import write_text
+from analysis._collected import own_tables
 from sweeps.staleness import EXPERIMENT
 
 METHODS = {"a3c": "A3C, t_max = 5", "one_step_q": "one-step Q, I_AsyncUpdate = 5"}
@@ -72,13 +72,7 @@ def draw(axes: Axes, table: pd.DataFrame, expected_each: float, title: str) -> l
 
 def main() -> None:
     """Collects and draws as the command line specifies."""
-    arguments = sys.argv[1:]
-    scale = scale_of([word for word in arguments if word != "--collect"])
-    directory = RESULTS / "staleness" / scale
-    if "--collect" in arguments:
-        collect(scale, directory)
-    if not (directory / "staleness.csv").exists():
-        raise UserError(f"{directory}: nothing has been collected at this scale")
+    scale, directory = own_tables(sys.argv[1:], "staleness", ["staleness"], collect)
     table = pd.read_csv(directory / "staleness.csv")
     rows: list[list[str]] = []
     figure, grid = panels(len(METHODS), width=5.0, height=3.8)
